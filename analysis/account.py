@@ -1,0 +1,193 @@
+"""An Account: one profile seen through one accounting on one hardware. All numbers are per image."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from saformer.analysis.hardware import Hardware
+
+SCHEMA = 1
+MJ_PER_PJ = 1e-9
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What was run: name, parameters in use, time steps T, and the checkpoint with its SHA-256."""
+
+    name: str
+    parameters: int
+    time_steps: int
+    checkpoint: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """What it was run on. `kind` is "static" (an image repeated T times) or "events" (T frames)."""
+
+    name: str
+    split: str | None
+    images: int
+    kind: str = "static"
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Share of images whose label is the first, or among the first five, predictions (0 to 1)."""
+
+    top1: float
+    top5: float | None
+
+
+@dataclass(frozen=True)
+class LayerAccount:
+    """One synaptic operation, per image over all T steps.
+
+    `flops` are dense multiply-accumulates; `sops` are Eq. 18; `sops_exact` count each nonzero input with
+    its true fan-out; `binary` says whether every nonzero of the gating input was 1.
+    """
+
+    name: str
+    op: str
+    flops: float
+    input_elements: float
+    input_nonzero: float
+    firing_rate: float
+    binary: bool
+    sops: float
+    sops_exact: float
+    macs: float
+    acs: float
+    energy_mj: float
+
+    @property
+    def block(self) -> str:
+        """The part of the model it belongs to: the path up to the first number, or its first component."""
+        parts = self.name.split(".")
+        for i, part in enumerate(parts[:-1]):
+            if part.isdigit():
+                return ".".join(parts[: i + 1])
+        return parts[0]
+
+
+@dataclass(frozen=True)
+class NeuronAccount:
+    """One spiking layer, per image: neurons times T, spikes, and spikes at each of the T steps."""
+
+    name: str
+    elements: float
+    spikes: float
+    firing_rate: float
+    per_step: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Account:
+    """Operations and energy per image under one accounting, with what was run and what was not counted."""
+
+    model: ModelInfo
+    data: DataInfo
+    accounting: str
+    hardware: Hardware
+    accuracy: Accuracy | None
+    layers: tuple[LayerAccount, ...]
+    neurons: tuple[NeuronAccount, ...]
+    energy_mj_ci95: float | None
+    ci_unit: str | None
+    uncounted: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def flops(self) -> float:
+        """Dense multiply-accumulates per image, over all time steps."""
+        return sum(layer.flops for layer in self.layers)
+
+    @property
+    def macs(self) -> float:
+        """Operations charged as multiply-accumulates, per image."""
+        return sum(layer.macs for layer in self.layers)
+
+    @property
+    def acs(self) -> float:
+        """Operations charged as accumulates, per image."""
+        return sum(layer.acs for layer in self.layers)
+
+    @property
+    def sops(self) -> float:
+        """Synaptic operations per image (Eq. 18)."""
+        return sum(layer.sops for layer in self.layers)
+
+    @property
+    def energy_mj(self) -> float:
+        """Energy per image in millijoules (Eqs. 19-20 under the accounting `paper`)."""
+        return (self.macs * self.hardware.mac_pj + self.acs * self.hardware.ac_pj) * MJ_PER_PJ
+
+    def to_json(self) -> dict[str, Any]:
+        """The account as the documented JSON object, schema 1: it grows but never renames."""
+        return {
+            "schema": SCHEMA,
+            "model": {
+                "name": self.model.name,
+                "parameters": self.model.parameters,
+                "time_steps": self.model.time_steps,
+                "checkpoint": self.model.checkpoint,
+                "sha256": self.model.sha256,
+            },
+            "data": {
+                "name": self.data.name,
+                "split": self.data.split,
+                "images": self.data.images,
+                "kind": self.data.kind,
+            },
+            "accounting": self.accounting,
+            "hardware": {
+                "name": self.hardware.name,
+                "mac_pj": self.hardware.mac_pj,
+                "ac_pj": self.hardware.ac_pj,
+            },
+            "accuracy": None
+            if self.accuracy is None
+            else {"top1": self.accuracy.top1, "top5": self.accuracy.top5},
+            "totals": {
+                "flops": self.flops,
+                "macs": self.macs,
+                "acs": self.acs,
+                "sops": self.sops,
+                "energy_mj": self.energy_mj,
+                "energy_mj_ci95": self.energy_mj_ci95,
+                "ci_unit": self.ci_unit,
+            },
+            "layers": [
+                {
+                    "name": layer.name,
+                    "op": layer.op,
+                    "flops": layer.flops,
+                    "input_elements": layer.input_elements,
+                    "input_nonzero": layer.input_nonzero,
+                    "firing_rate": layer.firing_rate,
+                    "binary": layer.binary,
+                    "sops": layer.sops,
+                    "sops_exact": layer.sops_exact,
+                    "macs": layer.macs,
+                    "acs": layer.acs,
+                    "energy_mj": layer.energy_mj,
+                }
+                for layer in self.layers
+            ],
+            "neurons": [
+                {
+                    "name": neuron.name,
+                    "elements": neuron.elements,
+                    "spikes": neuron.spikes,
+                    "firing_rate": neuron.firing_rate,
+                    "per_step": list(neuron.per_step),
+                }
+                for neuron in self.neurons
+            ],
+            "uncounted": list(self.uncounted),
+            "notes": list(self.notes),
+        }
+
+
+def relative_difference(current: float, ours: float) -> float:
+    """Eq. 21: (M_current - M_ours) / M_current. Positive means that ours is lower; NaN when current is 0."""
+    return (current - ours) / current if current else float("nan")
