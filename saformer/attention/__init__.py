@@ -1,0 +1,8 @@
+"""Attentions: SSA (Spikformer), SDSA (Spike-driven Transformer), SASA (SAFormer) and VSA (softmax)."""
+
+from saformer.attention.sasa import SASA
+from saformer.attention.sdsa import SDSA
+from saformer.attention.ssa import SSA
+from saformer.attention.vsa import VSA
+
+__all__ = ["SASA", "SDSA", "SSA", "VSA"]

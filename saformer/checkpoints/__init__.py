@@ -1,0 +1,139 @@
+"""Checkpoints: `load` reads our own and published ones, `save` writes our own."""
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import saformer
+from saformer.checkpoints.published import Assumption, recognise
+from saformer.checkpoints.reading import RawCheckpoint, read_checkpoint
+from saformer.checkpoints.writing import save_safetensors
+from saformer.errors import InputError
+from saformer.models import config_from_dict, from_config
+from saformer.models.config import ModelConfig
+
+_METADATA_KEY = "saformer"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a loaded model came from.
+
+    Args:
+        path: the file.
+        sha256: of the file.
+        assumptions: settings that the weights do not show, with the source of each value.
+        unused_parameters: parameters in the file that no forward pass uses.
+        unused: their names.
+        details: what the file says about its training, if it is our own.
+    """
+
+    path: Path
+    sha256: str
+    assumptions: tuple[Assumption, ...] = ()
+    unused_parameters: int = 0
+    unused: tuple[str, ...] = ()
+    details: dict[str, Any] | None = None
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "scalar"
+
+
+def _fill(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Copy the weights into the model, every one of them, or raise InputError naming the first that does not fit."""
+    wanted = model.state_dict()
+    for name, tensor in wanted.items():
+        if name not in weights:
+            if name.endswith("num_batches_tracked"):  # counts training batches; evaluation does not read it
+                continue
+            raise InputError(f"parameter {name} is missing from the checkpoint")
+        if weights[name].shape != tensor.shape:
+            raise InputError(f"parameter {name} has shape {_shape(weights[name])}, the model needs {_shape(tensor)}")
+    extra = [name for name in weights if name not in wanted]
+    if extra:
+        raise InputError(f"parameter {extra[0]} ({len(extra)} in all) has no place in the model")
+    model.load_state_dict(weights, strict=False)
+
+
+def _native(raw: RawCheckpoint, given: dict[str, Any]) -> tuple[ModelConfig, dict[str, Any]] | None:
+    """Configuration and details of one of our own checkpoints; None for anybody else's."""
+    if _METADATA_KEY not in raw.metadata:
+        return None
+    try:
+        details = json.loads(raw.metadata[_METADATA_KEY])
+        settings = dict(details.pop("config"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError("the configuration inside the checkpoint is damaged") from None
+    config = config_from_dict({**settings, **given})
+    if unknown := set(given) - {field.name for field in fields(config)}:
+        raise InputError(f"{config.family} has no setting {min(unknown)!r}")
+    return config, details
+
+
+def load(path: str | Path, *, weights: str | None = None, **settings: Any) -> nn.Module:
+    """A model in evaluation mode from any supported checkpoint.
+
+    Reads our own safetensors files and the published checkpoints of Spikformer (CIFAR, event data, ImageNet)
+    and of the Spike-driven Transformer; nothing in the file is executed. The model carries an `origin`
+    (`Origin`) that says what was assumed.
+
+    Args:
+        path: the file.
+        weights: which of several sets of weights in the file to use, such as "model_ema".
+        **settings: what the file does not say, or what shall differ from it: time_steps, heads, pooling,
+            image_size, ...
+
+    Raises:
+        InputError: the file cannot be read, or holds no architecture known here, or does not fit.
+    """
+    raw = read_checkpoint(path, weights)
+    given = {key: value for key, value in settings.items() if value is not None}
+    tensors = dict(raw.weights)
+    assumptions: tuple[Assumption, ...] = ()
+    unused: tuple[str, ...] = ()
+    details = None
+    try:
+        native = _native(raw, given)
+        if native:
+            config, details = native
+            assumptions = tuple(Assumption(key, value, "given") for key, value in given.items())
+        else:
+            found = recognise(tensors, raw.settings, given)
+            config, assumptions, unused = found.config, found.assumptions, found.unused
+        unused_parameters = sum(tensors.pop(name).numel() for name in unused)
+        model = from_config(config)
+        _fill(model, tensors)
+    except InputError as error:
+        raise InputError(f"checkpoint {path}: {error}") from None
+    model.origin = Origin(raw.path, raw.sha256, assumptions, unused_parameters, unused, details)  # type: ignore[assignment]
+    return model.eval()
+
+
+def save(model: nn.Module, path: str | Path, *, dtype: torch.dtype | None = None, **details: Any) -> None:
+    """Write the model with its configuration inside, as safetensors, whole or not at all.
+
+    Args:
+        model: a model built by `saformer.build` or `saformer.load`.
+        path: the file to write.
+        dtype: storage type of floating weights; default as they are.
+        **details: anything JSON can hold about how the weights came to be.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    config: ModelConfig = model.config  # type: ignore[assignment]
+    weights = {
+        name: tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
+        for name, tensor in model.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    metadata = {"config": config.to_dict(), "version": saformer.__version__, **details}
+    save_safetensors(path, weights, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+
+
+__all__ = ["Assumption", "Origin", "load", "save"]

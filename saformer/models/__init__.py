@@ -1,0 +1,84 @@
+"""Models by name: `build("saformer-4-384")`."""
+
+from dataclasses import fields
+from typing import Any
+
+from torch import nn
+
+from saformer.errors import InputError
+from saformer.models.config import ModelConfig, pooling_for
+from saformer.models.presets import FAMILIES, PRESETS, default_heads, parse_name
+from saformer.models.saformer import SAFormer, SAFormerConfig
+from saformer.models.sdt import SDTConfig, SpikeDrivenTransformer
+from saformer.models.spikformer import Spikformer, SpikformerConfig
+from saformer.models.vit import ViT, ViTConfig
+
+_CLASSES: dict[str, tuple[type[ModelConfig], Any]] = {
+    "saformer": (SAFormerConfig, SAFormer),
+    "spikformer": (SpikformerConfig, Spikformer),
+    "sdt": (SDTConfig, SpikeDrivenTransformer),
+    "vit": (ViTConfig, ViT),
+}
+
+
+def configure(name: str, **settings: Any) -> ModelConfig:
+    """Settings of the model `name`, FAMILY-DEPTH-DIM.
+
+    What is given wins over the preset of that name, and the preset over the family's defaults; the pooling
+    follows the image size unless it is given.
+
+    Raises:
+        InputError: unknown name or setting, or a value that does not fit.
+    """
+    family, depth, dim = parse_name(name)
+    merged = {**PRESETS.get(name, {}), **settings}
+    config_class, _ = _CLASSES[family]
+    known = {field.name for field in fields(config_class)}
+    unknown = sorted(set(merged) - known)
+    if unknown:
+        raise InputError(f"{family} has no setting {unknown[0]!r}; it has {', '.join(sorted(known))}")
+    if family == "vit":
+        merged.setdefault("time_steps", 1)
+    merged.setdefault("image_size", 128 if merged.get("in_channels") == 2 else 32)
+    if isinstance(merged["image_size"], int) and merged["image_size"] > 0:
+        merged.setdefault("pooling", pooling_for(merged["image_size"]))
+    if "heads" in known:
+        merged.setdefault("heads", default_heads(max(dim, 1)))
+    return config_class(**{**merged, "depth": depth, "dim": dim})
+
+
+def from_config(config: ModelConfig) -> nn.Module:
+    """An untrained model with these settings."""
+    return _CLASSES[config.family][1](config)
+
+
+def config_from_dict(settings: dict[str, Any]) -> ModelConfig:
+    """Inverse of `ModelConfig.to_dict`.
+
+    Raises:
+        InputError: the family is unknown or the settings do not fit it.
+    """
+    settings = dict(settings)
+    family = settings.pop("family", None)
+    if family not in _CLASSES:
+        raise InputError(f"unknown model family {family!r}: known are {', '.join(FAMILIES)}")
+    try:
+        return _CLASSES[family][0](**settings)
+    except TypeError as error:
+        raise InputError(f"settings of {family} do not fit: {error}") from None
+
+
+def build(name: str, **settings: Any) -> nn.Module:
+    """An untrained model in evaluation mode, for instance `build("saformer-4-384", num_classes=10)`.
+
+    Args:
+        name: a preset (`saformer-4-384`, `sdt-2-512`, ...) or FAMILY-DEPTH-DIM.
+        **settings: num_classes, in_channels, image_size, time_steps, pooling and the family's own settings.
+
+    Raises:
+        InputError: unknown name or setting, or a value that does not fit.
+    """
+    return from_config(configure(name, **settings)).eval()
+
+
+__all__ = ["FAMILIES", "PRESETS", "ModelConfig", "build", "config_from_dict", "configure", "from_config"]

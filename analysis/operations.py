@@ -1,0 +1,176 @@
+"""What each operator of the dispatcher means: a synaptic operation with its formula, free arithmetic, or a mere move.
+
+A formula is a pure function from the operator's arguments and result to a `Call`. Operators that compute and stand
+in none of the tables are not skipped: the recorder names them in its result.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from saformer.analysis.counting import (
+    as_rows,
+    count_rows,
+    meeting_elements,
+    meeting_pairs,
+    spatial_fan_out,
+    weighted_rows,
+)
+
+aten = torch.ops.aten
+RowCount = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+
+
+def count_operand(x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    """Nonzeros per row and ones in all, of one operand."""
+    return count_rows(as_rows(x, rows))
+
+
+@dataclass(frozen=True)
+class Call:
+    """One execution of a synaptic operation.
+
+    Args:
+        op: conv2d, linear, matmul, product, ...
+        dense: multiply-accumulates if nothing were skipped (fvcore's convention; biases not counted).
+        operands: the activations: one for a layer with weights, two for a product of activations.
+        weight: the weight tensor, if there is one.
+        events: exact events per row: each nonzero with its true fan-out, or the pairs that meet.
+    """
+
+    op: str
+    dense: int
+    operands: tuple[Tensor, ...]
+    weight: Tensor | None
+    events: Callable[[int, RowCount], Tensor]
+
+
+def _uniform(x: Tensor, fan_out: int) -> Callable[[int, RowCount], Tensor]:
+    """Events where every input element reaches the same number of outputs."""
+    return lambda rows, count: count(x, rows)[0] * fan_out
+
+
+def _product(op: str, x: Tensor, y: Tensor, dense: int) -> Call:
+    return Call(op, dense, (x, y), None, lambda rows, _: meeting_pairs(x, y, rows))
+
+
+def _matrix(x: Tensor, y: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
+    """X Y for matrices or stacks of them; vectors count as matrices with one row or column."""
+    x2 = x.unsqueeze(0) if x.ndim == 1 else x
+    y2 = y.unsqueeze(-1) if y.ndim == 1 else y
+    lead = torch.broadcast_shapes(x2.shape[:-2], y2.shape[:-2])
+    n, k, m = x2.shape[-2], x2.shape[-1], y2.shape[-1]
+    dense = math.prod(lead) * n * k * m
+    if not is_activation(y):
+        # A stack of inputs under one stack of weights: an input element meets m weights, in every matrix it is broadcast to.
+        return Call("linear", dense, (x,), y, _uniform(x, dense // max(x.numel(), 1)))
+    if not is_activation(x):
+        return Call("linear", dense, (y,), x, _uniform(y, dense // max(y.numel(), 1)))
+    return _product("matmul", x2, y2, dense)
+
+
+def linear(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
+    """aten.linear(input, weight, bias)."""
+    x, weight = args[0], args[1]
+    return _matrix(x, weight.t() if weight.ndim == 2 else weight, is_activation)
+
+
+def matmul(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
+    """aten.mm, bmm, matmul, mv, dot (x, y)."""
+    return _matrix(args[0], args[1], is_activation)
+
+
+def addmm(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
+    """aten.addmm, baddbmm, addmv (bias, x, y)."""
+    return _matrix(args[1], args[2], is_activation)
+
+
+def convolution(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
+    """aten.convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups)."""
+    x, weight, _, stride, padding, dilation, transposed, _, groups = args[:9]
+    dims = weight.ndim - 2
+    stride, padding, dilation = (list(v) * dims if len(v) == 1 else list(v) for v in (stride, padding, dilation))
+    kernel = weight.shape[2:]
+    channels_out = weight.shape[1] if transposed else weight.shape[0] // groups  # reached by one input element
+    dense = math.prod(kernel) * (x.numel() * channels_out if transposed else out.numel() * weight.shape[1])
+    batched = x if x.ndim == weight.ndim else x.unsqueeze(0)
+    sizes, out_sizes = batched.shape[2:], out.shape[-dims:]
+
+    def events(rows: int, count: RowCount) -> Tensor:
+        if math.prod(kernel) == 1 and set(stride) == {1} and set(padding) == {0}:
+            return count(x, rows)[0] * channels_out
+        fan_out = [
+            spatial_fan_out(sizes[d], kernel[d], stride[d], padding[d], dilation[d], out_sizes[d], transposed).to(x.device)
+            for d in range(dims)
+        ]
+        return weighted_rows(batched, rows, fan_out) * channels_out
+
+    name = f"conv{'_transpose' if transposed else ''}{dims}d"
+    return Call(name, dense, (x,), weight, events)
+
+
+def elementwise_product(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
+    """aten.mul(x, y) of two activations: the mask of mask-and-sum attention; None where one factor is a constant."""
+    x, y = args[0], args[1]
+    if not (isinstance(x, Tensor) and isinstance(y, Tensor) and x.numel() > 1 and y.numel() > 1):
+        return None
+    if not (is_activation(x) and is_activation(y)):
+        return None
+    return Call("product", out.numel(), (x, y), None, lambda rows, _: meeting_elements(x, y, rows))
+
+
+Formula = Callable[[tuple[Any, ...], Tensor, Callable[[Tensor], bool]], Call | None]
+
+FORMULAS: dict[Any, Formula] = {
+    aten.linear: linear,
+    aten.mm: matmul,
+    aten.bmm: matmul,
+    aten.matmul: matmul,
+    aten.mv: matmul,
+    aten.dot: matmul,
+    aten.addmm: addmm,
+    aten.baddbmm: addmm,
+    aten.addmv: addmm,
+    aten.convolution: convolution,
+    aten._convolution: convolution,
+    aten.mul: elementwise_product,
+    aten.mul_: elementwise_product,
+}
+
+
+def _operators(names: str) -> frozenset[Any]:
+    return frozenset(getattr(aten, name) for name in names.split() if hasattr(aten, name))
+
+
+# Arithmetic that Eqs. 19-20 leave out: normalisation, activation, pooling, shortcuts, scaling. Listed apart.
+FREE = _operators(
+    "add add_ sub sub_ rsub div div_ neg neg_ addcmul addcmul_ addcdiv addcdiv_ lerp lerp_ mean sum prod cumsum var std "
+    "var_mean std_mean batch_norm native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training "
+    "cudnn_batch_norm _batch_norm_impl_index layer_norm native_layer_norm group_norm native_group_norm instance_norm "
+    "rms_norm softmax _softmax log_softmax _log_softmax relu relu_ relu6 gelu gelu_ silu silu_ elu elu_ leaky_relu "
+    "leaky_relu_ prelu hardtanh hardtanh_ hardswish hardswish_ hardsigmoid sigmoid sigmoid_ tanh tanh_ mish softplus exp "
+    "exp_ log log2 log1p expm1 sqrt rsqrt square abs pow pow_ reciprocal sin cos max_pool1d max_pool2d max_pool3d "
+    "max_pool2d_with_indices max_pool3d_with_indices mkldnn_max_pool2d avg_pool1d avg_pool2d avg_pool3d "
+    "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d "
+    "adaptive_max_pool2d upsample_nearest2d upsample_bilinear2d upsample_bicubic2d norm linalg_vector_norm "
+    "floor ceil round sign clamp clamp_ clamp_min clamp_max minimum maximum amax amin max min heaviside remainder fmod"
+)
+
+# Views, copies, comparisons and bookkeeping: nothing is computed on values.
+MOVES = _operators(
+    "view _unsafe_view reshape expand expand_as permute transpose transpose_ t t_ flatten unflatten squeeze squeeze_ "
+    "unsqueeze unsqueeze_ clone contiguous copy_ cat stack concat split split_with_sizes chunk slice select index "
+    "index_select index_put_ gather scatter scatter_ narrow unbind detach detach_ alias to _to_copy empty empty_like "
+    "zeros zeros_like ones ones_like full full_like new_empty new_zeros new_ones new_full arange repeat "
+    "repeat_interleave constant_pad_nd pad roll flip lift_fresh fill_ zero_ masked_fill masked_fill_ where view_as "
+    "as_strided _reshape_alias unfold movedim swapaxes ravel eq ne lt le gt ge logical_and logical_or logical_not "
+    "bitwise_and bitwise_or bitwise_not any all argmax topk sort is_same_size scalar_tensor item _local_scalar_dense "
+    "dropout dropout_ feature_dropout alpha_dropout native_dropout bernoulli bernoulli_ rand rand_like randn randn_like "
+    "randint randperm normal_ uniform_ type_as float double half bool int long numel sym_size size dim conj_physical "
+    "resolve_conj resolve_neg isnan isfinite isinf broadcast_tensors embedding pixel_shuffle pixel_unshuffle tril triu "
+    "diagonal split_copy set_ resize_ is_nonzero equal allclose"
+)

@@ -1,0 +1,50 @@
+"""Spike-driven self-attention (SDSA) of the Spike-driven Transformer: masks and sums, no multiplication."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from saformer.attention.projection import add_projection, merge_heads, project, split_heads
+from saformer.naming import named
+from saformer.neurons import LIF
+
+
+def _dilate(x: Tensor) -> Tensor:
+    """3x3 max pool of stride 1 over the last two dimensions."""
+    return F.max_pool2d(x.flatten(0, -4), 3, stride=1, padding=1).view_as(x)
+
+
+class SDSA(nn.Module):
+    """SDSA(X) = BN(Conv(Q * S(sum over tokens of K * V))), with Xs = S(X) and Q, K, V spikes of S(BN(Xs W)).
+
+    Args:
+        dim: channels D.
+        heads: attention heads; they matter only to `event_pooling`.
+        kind: layout of the projections, see `add_projection`.
+        event_pooling: 3x3, stride-1 max pools over K and V (in the image plane) and over K * V and Q * g
+            (in the plane of tokens and channels of a head), as published for event data.
+    """
+
+    def __init__(self, dim: int, heads: int, kind: str = "conv2d", event_pooling: bool = False) -> None:
+        super().__init__()
+        self.heads, self.kind, self.event_pooling = heads, kind, event_pooling
+        self.shortcut_lif = LIF()
+        for name in ("q", "k", "v"):
+            add_projection(self, name, kind, dim, dim)
+            self.add_module(f"{name}_lif", LIF())
+        self.talking_heads_lif = LIF(threshold=0.5)
+        add_projection(self, "proj", kind, dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Membranes from membranes, T x B x D x h x w."""
+        pool = _dilate if self.event_pooling else (lambda y: y)
+        spikes = self.shortcut_lif(x)
+        q = self.q_lif(project(self, "q", self.kind, spikes))
+        k = pool(self.k_lif(project(self, "k", self.kind, spikes)))
+        v = pool(self.v_lif(project(self, "v", self.kind, spikes)))
+        q, k, v = (split_heads(y, self.heads, self.kind) for y in (q, k, v))
+        with named("kv"):
+            mask = k * v
+        gate = self.talking_heads_lif(pool(mask).sum(-2, keepdim=True))
+        with named("qg"):
+            gated = q * gate
+        return project(self, "proj", self.kind, merge_heads(pool(gated), self.kind, x))

@@ -1,0 +1,91 @@
+"""A data set in memory: its images, its labels, how pixels are normalised, and batches in a fixed order."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from saformer.errors import InputError
+
+
+# Compared by identity: `==` between the tensors of two data sets has no single answer.
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """One split of a data set.
+
+    `images` are raw uint8 pixels (N x C x H x W, with `mean` and `std`), floating images already
+    normalised (N x C x H x W), or event frames (N x T x C x H x W); only the first have `mean` and `std`.
+    """
+
+    name: str
+    split: str | None
+    kind: str
+    images: Tensor
+    labels: Tensor | None
+    classes: int | None
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+
+    def __post_init__(self) -> None:
+        rank = {"static": 4, "events": 5}.get(self.kind)
+        if rank is None:
+            raise ValueError(f"kind must be 'static' or 'events', got {self.kind!r}")
+        if self.images.ndim != rank:
+            raise ValueError(f"{self.kind} images must have {rank} axes, got {tuple(self.images.shape)}")
+        if self.labels is not None and self.labels.shape != (len(self.images),):
+            raise ValueError(f"{tuple(self.labels.shape)} labels for {len(self.images)} images")
+        pixels = self.kind == "static" and self.images.dtype == torch.uint8
+        if (self.mean is not None) != pixels or (self.std is not None) != pixels:
+            raise ValueError("mean and std belong to static uint8 pixels, and to nothing else")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one image: C x H x W, or T x C x H x W for events."""
+        return tuple(self.images.shape[1:])
+
+    def normalise(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return `images` as the network takes them: pixels as (x/255 - mean)/std, all else only cast."""
+        if images.dtype != torch.uint8 or self.mean is None or self.std is None:
+            return images.to(dtype)
+        # Half precision would round three times over; compute wider and round once.
+        wide = dtype if dtype == torch.float64 else torch.float32
+        mean = torch.tensor(self.mean, dtype=wide, device=images.device).view(-1, 1, 1)
+        std = torch.tensor(self.std, dtype=wide, device=images.device).view(-1, 1, 1)
+        return images.to(wide).div_(255).sub_(mean).div_(std).to(dtype)
+
+    def indices(self, limit: int | None, seed: int = 0) -> Tensor:
+        """Which images to use, ascending: all of them, or `limit` drawn without replacement by `seed`."""
+        if limit is not None and limit < 1:
+            raise InputError(f"--limit must be at least 1, got {limit}")
+        if limit is None or limit >= len(self):
+            return torch.arange(len(self))
+        if not -(2**63) <= seed < 2**64:
+            raise InputError(f"--seed must fit in 64 bits, got {seed}")
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randperm(len(self), generator=generator)[:limit].sort().values
+
+    def batches(
+        self,
+        batch_size: int,
+        limit: int | None = None,
+        seed: int = 0,
+        dtype: torch.dtype = torch.float32,
+        device: str | torch.device = "cpu",
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Normalised batches and their labels, in the order of `indices(limit, seed)`."""
+        # Checked here and not in the generator, so that a bad option fails before anything is set up.
+        if batch_size < 1:
+            raise InputError(f"--batch-size must be at least 1, got {batch_size}")
+        return self._batches(self.indices(limit, seed), batch_size, dtype, torch.device(device))
+
+    def _batches(
+        self, indices: Tensor, batch_size: int, dtype: torch.dtype, device: torch.device
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+        for chosen in indices.split(batch_size):
+            # Moved before they are normalised: bytes are a quarter of the traffic of floats.
+            images = self.normalise(self.images[chosen].to(device), dtype)
+            yield images, None if self.labels is None else self.labels[chosen].to(device)

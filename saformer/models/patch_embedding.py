@@ -1,0 +1,70 @@
+"""Spike patch splitting (SPS): five 3x3 convolutions from images to tokens, shared by all families here."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+# Suffixes of the published parameter names: proj_conv, proj_conv1, proj_conv2, proj_conv3.
+_STAGES = ("", "1", "2", "3")
+
+
+def per_step(module: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply a stateless module to every time step: T x B x ... -> T x B x ..., as one batch of T*B."""
+    return module(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+class PatchEmbedding(nn.Module):
+    """Four stages Conv3x3-BN-neuron with optional pooling, then a relative position stage with a shortcut.
+
+    Args:
+        in_channels: channels of the image, or polarities of the event frame.
+        dim: embedding dimension D, a multiple of 8; the stages have D/8, D/4, D/2 and D channels.
+        pooling: one digit per stage, "1" where a max pool (3, stride 2, padding 1) halves the image.
+        pool_first: per stage, whether the pool comes before the neuron (the gradient-accurate order).
+        membrane_shortcut: the last stage adds to the pre-spike output of stage 4 (SAFormer, Spike-driven
+            Transformer); otherwise spikes are added to spikes (Spikformer), which leaves integers.
+        neuron: makes a layer of neurons.
+        neuron_name: what the neurons are called in the parameter paths.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        dim: int,
+        pooling: str,
+        pool_first: tuple[bool, bool, bool, bool],
+        membrane_shortcut: bool,
+        neuron: Callable[[], nn.Module],
+        neuron_name: str = "lif",
+    ) -> None:
+        super().__init__()
+        self.pooling, self.pool_first, self.membrane_shortcut = pooling, pool_first, membrane_shortcut
+        self.neuron_name = neuron_name
+        channels = (in_channels, dim // 8, dim // 4, dim // 2, dim)
+        for i, stage in enumerate(_STAGES):
+            self.add_module(f"proj_conv{stage}", nn.Conv2d(channels[i], channels[i + 1], 3, padding=1, bias=False))
+            self.add_module(f"proj_bn{stage}", nn.BatchNorm2d(channels[i + 1]))
+            self.add_module(f"proj_{neuron_name}{stage}", neuron())
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.rpe_conv = nn.Conv2d(dim, dim, 3, padding=1, bias=False)
+        self.rpe_bn = nn.BatchNorm2d(dim)
+        if not membrane_shortcut:
+            self.add_module(f"rpe_{neuron_name}", neuron())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """T x B x C x H x W -> T x B x D x h x w; membranes with a membrane shortcut, else sums of spikes."""
+        membrane = x
+        for i, stage in enumerate(_STAGES):
+            pools = self.pooling[i] == "1"
+            x = per_step(self.get_submodule(f"proj_conv{stage}"), x)
+            x = per_step(self.get_submodule(f"proj_bn{stage}"), x)
+            if pools and self.pool_first[i]:
+                x = per_step(self.maxpool, x)
+            membrane = x
+            x = self.get_submodule(f"proj_{self.neuron_name}{stage}")(x)
+            if pools and not self.pool_first[i]:
+                x = per_step(self.maxpool, x)
+        y = per_step(self.rpe_bn, per_step(self.rpe_conv, x))
+        if self.membrane_shortcut:
+            return y + membrane
+        return self.get_submodule(f"rpe_{self.neuron_name}")(y) + x

@@ -1,0 +1,81 @@
+"""Spike-driven Transformer: SDSA with membrane shortcuts, 1x1 convolutions throughout."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from saformer.attention import SDSA
+from saformer.errors import InputError
+from saformer.models.config import ModelConfig, check_heads, in_time, initialise
+from saformer.models.patch_embedding import PatchEmbedding
+from saformer.models.saformer import MLP
+from saformer.neurons import LIF
+
+
+@dataclass(frozen=True)
+class SDTConfig(ModelConfig):
+    """Settings of the Spike-driven Transformer.
+
+    Args:
+        heads: attention heads.
+        event_pooling: the event-data mode of SDSA; None turns it on for two-channel input.
+    """
+
+    family: ClassVar[str] = "sdt"
+
+    heads: int = 8
+    event_pooling: bool | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_heads(self.family, self.dim, self.heads)
+        if self.hidden == self.dim:
+            # The published MLP gains a second shortcut there, and nobody has published such a network.
+            raise InputError("sdt: mlp_ratio 1 is not supported; give another mlp_ratio")
+
+    @property
+    def pools_events(self) -> bool:
+        """Whether SDSA pools, the default resolved."""
+        return self.in_channels == 2 if self.event_pooling is None else self.event_pooling
+
+
+class Block(nn.Module):
+    """X' = SDSA(X) + X; X = MLP(X') + X', sums of membranes."""
+
+    def __init__(self, config: SDTConfig) -> None:
+        super().__init__()
+        self.attn = SDSA(config.dim, config.heads, "conv2d", config.pools_events)
+        self.mlp = MLP(config.dim, config.hidden, "conv2d")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Membranes from membranes, T x B x D x h x w."""
+        x = self.attn(x) + x
+        return self.mlp(x) + x
+
+
+class SpikeDrivenTransformer(nn.Module):
+    """B x C x H x W images or B x T x C x H x W event frames -> B x classes."""
+
+    def __init__(self, config: SDTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.patch_embed = PatchEmbedding(
+            config.in_channels,
+            config.dim,
+            config.pooling,
+            pool_first=(False, False, False, True),
+            membrane_shortcut=True,
+            neuron=LIF,
+        )
+        self.block = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.head_lif = LIF()
+        self.head = nn.Linear(config.dim, config.num_classes)
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Class scores, averaged over the T steps."""
+        x = self.patch_embed(in_time(x, self.config))
+        for block in self.block:
+            x = block(x)
+        return self.head(self.head_lif(x.mean((3, 4)))).mean(0)

@@ -1,0 +1,105 @@
+"""Spikformer: SSA with shortcuts that add spikes to spikes, so that blocks hand on small integers."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from saformer.attention import SSA
+from saformer.attention.projection import PROJECTION_KINDS, add_projection, project
+from saformer.errors import InputError
+from saformer.models.config import ModelConfig, check_heads, in_time, initialise
+from saformer.models.patch_embedding import PatchEmbedding
+from saformer.neurons import LIF
+
+
+@dataclass(frozen=True)
+class SpikformerConfig(ModelConfig):
+    """Settings of Spikformer; the published variants differ in them.
+
+    Args:
+        heads: attention heads.
+        scale: 0.125, and 0.25 in the published event-data code.
+        projection: layers of the attention: "linear" (CIFAR) or "conv1d" (event data, ImageNet).
+        mlp_projection: layers of the MLP: "linear", "conv1d" (event data) or "conv2d" (ImageNet).
+        keys_first: form K^T V first, as the published ImageNet code does.
+    """
+
+    family: ClassVar[str] = "spikformer"
+
+    heads: int = 12
+    scale: float = 0.125
+    projection: str = "linear"
+    mlp_projection: str = "linear"
+    keys_first: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_heads(self.family, self.dim, self.heads)
+        for key in ("projection", "mlp_projection"):
+            if getattr(self, key) not in PROJECTION_KINDS:
+                raise InputError(f"spikformer: {key} must be one of {', '.join(PROJECTION_KINDS)}, got {getattr(self, key)!r}")
+        if (self.projection == "linear") != (self.mlp_projection == "linear"):
+            raise InputError("spikformer: projection and mlp_projection must both be linear or both be convolutions")
+
+
+class MLP(nn.Module):
+    """Linear-BN-LIF twice: spikes from sums of spikes."""
+
+    def __init__(self, dim: int, hidden: int, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        add_projection(self, "fc1", kind, dim, hidden)
+        self.fc1_lif = LIF()
+        add_projection(self, "fc2", kind, hidden, dim)
+        self.fc2_lif = LIF()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Spikes in the layout of the input."""
+        y = x.flatten(3) if self.kind == "conv1d" else x
+        y = self.fc1_lif(project(self, "fc1", self.kind, y))
+        return self.fc2_lif(project(self, "fc2", self.kind, y)).view_as(x)
+
+
+class Block(nn.Module):
+    """X = X + SSA(X); X = X + MLP(X), sums of spikes."""
+
+    def __init__(self, config: SpikformerConfig) -> None:
+        super().__init__()
+        self.attn = SSA(config.dim, config.heads, config.projection, config.scale, config.keys_first)
+        self.mlp = MLP(config.dim, config.hidden, config.mlp_projection)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """T x B x N x D, or T x B x D x h x w for convolutions."""
+        tokens = x if self.attn.kind == "linear" else x.flatten(3)
+        x = x + self.attn(tokens).view_as(x)
+        return x + self.mlp(x)
+
+
+class Spikformer(nn.Module):
+    """B x C x H x W images or B x T x C x H x W event frames -> B x classes."""
+
+    def __init__(self, config: SpikformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.patch_embed = PatchEmbedding(
+            config.in_channels,
+            config.dim,
+            config.pooling,
+            pool_first=(False, False, False, False),
+            membrane_shortcut=False,
+            neuron=LIF,
+        )
+        self.block = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.head = nn.Linear(config.dim, config.num_classes)
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Class scores of the mean over tokens and time steps."""
+        x = self.patch_embed(in_time(x, self.config))
+        if self.config.projection == "linear":
+            x = x.flatten(3).transpose(2, 3).contiguous()
+        for block in self.block:
+            x = block(x)
+        tokens = 2 if self.config.projection == "linear" else (3, 4)
+        return self.head(x.mean(tokens).mean(0))

@@ -1,0 +1,85 @@
+"""The non-spiking reference: a softmax-attention transformer (VSA) of the same shape, one pass, real values."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from saformer.attention import VSA
+from saformer.models.config import ModelConfig, check_heads, in_time, initialise
+from saformer.models.patch_embedding import PatchEmbedding
+
+
+@dataclass(frozen=True)
+class ViTConfig(ModelConfig):
+    """Settings of the reference; with event frames each frame is one pass and the scores are averaged.
+
+    Args:
+        heads: attention heads.
+    """
+
+    family: ClassVar[str] = "vit"
+
+    heads: int = 12
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_heads(self.family, self.dim, self.heads)
+
+
+class MLP(nn.Module):
+    """Linear(D, 4D)-GELU-Linear(4D, D)."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1_linear = nn.Linear(dim, hidden)
+        self.gelu = nn.GELU()
+        self.fc2_linear = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """T x B x N x D -> T x B x N x D."""
+        return self.fc2_linear(self.gelu(self.fc1_linear(x.flatten(0, 1)))).view_as(x)
+
+
+class Block(nn.Module):
+    """Pre-norm encoder block: X' = VSA(LN(X)) + X; X = MLP(LN(X')) + X'."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.dim)
+        self.attn = VSA(config.dim, config.heads)
+        self.norm2 = nn.LayerNorm(config.dim)
+        self.mlp = MLP(config.dim, config.hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """T x B x N x D -> T x B x N x D."""
+        x = self.attn(self.norm1(x)) + x
+        return self.mlp(self.norm2(x)) + x
+
+
+class ViT(nn.Module):
+    """B x C x H x W images or B x T x C x H x W event frames -> B x classes."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.patch_embed = PatchEmbedding(
+            config.in_channels,
+            config.dim,
+            config.pooling,
+            pool_first=(True, True, True, True),
+            membrane_shortcut=True,
+            neuron=nn.ReLU,
+            neuron_name="relu",
+        )
+        self.block = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(config.dim)
+        self.head = nn.Linear(config.dim, config.num_classes)
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Class scores of the mean token, averaged over frames."""
+        x = self.patch_embed(in_time(x, self.config)).flatten(3).transpose(2, 3).contiguous()
+        for block in self.block:
+            x = block(x)
+        return self.head(self.norm(x).mean(2)).mean(0)
