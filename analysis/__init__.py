@@ -1,0 +1,26 @@
+"""Analysis: run a model, record its operations as integers, account for them."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from saformer.analysis.account import Account, relative_difference
+    from saformer.analysis.profiles import Profile
+    from saformer.analysis.profiling import profile
+
+__all__ = ["Account", "Profile", "profile", "relative_difference"]
+
+_HOMES = {
+    "Account": "account",
+    "relative_difference": "account",
+    "Profile": "profiles",
+    "profile": "profiling",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use: reading a saved profile must not wait for torch.
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(f"saformer.analysis.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'saformer.analysis' has no attribute {name!r}")

@@ -5,7 +5,8 @@ which module it runs in. Counts stay on the model's device until they are read, 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from saformer.analysis.operations import FORMULAS, FREE, MOVES, Call, count_operand
 from saformer.naming import current_name
+from saformer.neurons import lif
 
-_NEURON = torch.ops.saformer.lif
+_NEURON = lif.overloadpacket
 
 
 @dataclass
@@ -27,7 +29,6 @@ class OperationCounts:
     name: str
     op: str
     dense: int = 0
-    calls: int = 0
     elements: list[int] = field(default_factory=list)
     ones: list[Tensor] = field(default_factory=list)
     current: list[Tensor] = field(default_factory=list)  # this batch: nonzeros of each operand, then events
@@ -43,14 +44,6 @@ class NeuronCounts:
     per_step: Tensor | None = None
 
 
-@dataclass
-class FreeCounts:
-    """Arithmetic that is recorded but not synaptic: how often, and on how many result elements."""
-
-    calls: int = 0
-    elements: int = 0
-
-
 def _storage(x: Tensor) -> int:
     return x.untyped_storage()._cdata
 
@@ -58,7 +51,7 @@ def _storage(x: Tensor) -> int:
 class Recorder(TorchDispatchMode):
     """Counts synaptic operations, spikes, free arithmetic and whatever it does not know, per module path.
 
-    Use as a context around forward passes, each announced by `start_batch` and closed by `end_batch`.
+    Run forward passes inside `recording()`, each announced by `start_batch` and closed by `end_batch`.
 
     Args:
         model: the network; its modules give the names.
@@ -72,7 +65,7 @@ class Recorder(TorchDispatchMode):
         self.time_steps = time_steps
         self.operations: dict[str, OperationCounts] = {}
         self.neurons: dict[str, NeuronCounts] = {}
-        self.free: defaultdict[tuple[str, str], FreeCounts] = defaultdict(FreeCounts)
+        self.free: defaultdict[tuple[str, str], int] = defaultdict(int)  # elements of results
         self.uncounted: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.batch_sizes: list[int] = []
         self.by_image = True
@@ -80,23 +73,25 @@ class Recorder(TorchDispatchMode):
         self._stack: list[tuple[nn.Module, defaultdict[str, int]]] = []
         self._constants: set[int] = set()
         self._activations: dict[int, StorageWeakRef] = {}
-        self._counted: dict[tuple[Any, ...], tuple[StorageWeakRef, tuple[Tensor, Tensor]]] = {}
-        self._hooks: list[torch.utils.hooks.RemovableHandle] = []
+        # By storage; the weak reference keeps its address from being used again for another tensor.
+        self._counted: dict[int, tuple[StorageWeakRef, dict[int, tuple[Tensor, Tensor]]]] = {}
         self._batch = 0
 
     # -- modules --------------------------------------------------------------------------------------------------
 
-    def __enter__(self) -> "Recorder":
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Watch everything that is executed inside. (Entering the mode itself is also how it decomposes operators.)"""
+        hooks = []
         for module in self.model.modules():
-            self._hooks.append(module.register_forward_pre_hook(self._enter_module))
-            self._hooks.append(module.register_forward_hook(self._leave_module, always_call=True))
-        return super().__enter__()  # type: ignore[return-value]
-
-    def __exit__(self, *exception: Any) -> None:
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
-        super().__exit__(*exception)
+            hooks.append(module.register_forward_pre_hook(self._enter_module))
+            hooks.append(module.register_forward_hook(self._leave_module, always_call=True))
+        try:
+            with self:
+                yield
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def _enter_module(self, module: nn.Module, args: Any) -> None:
         self._stack.append((module, defaultdict(int)))
@@ -136,9 +131,12 @@ class Recorder(TorchDispatchMode):
         ref = self._activations.get(_storage(x))
         return ref is not None and not ref.expired()
 
-    def _mark(self, inputs: Iterable[Any], outputs: Any) -> None:
+    def _mark(self, func: Any, inputs: Iterable[Any], outputs: Any) -> None:
         """Whatever is computed from an activation is one; everything else is a constant (a weight, however derived)."""
         dependent = any(self._is_activation(x) for x in _tensors(inputs))
+        if func._schema.is_mutable:  # counts of what was written into are void
+            for x in _tensors(inputs):
+                self._counted.pop(_storage(x), None)
         for x in _tensors((outputs,)):
             if dependent:
                 self._activations[_storage(x)] = StorageWeakRef(x.untyped_storage())
@@ -180,15 +178,17 @@ class Recorder(TorchDispatchMode):
             out = func(*args, **kwargs)
             if any(self._is_activation(x) for x in _tensors((args, kwargs))) and any(True for _ in _tensors((out,))):
                 self.uncounted[self._path(), packet.__name__] += 1
-        self._mark((args, kwargs), out)
+        self._mark(func, (args, kwargs), out)
         return out
 
     # -- booking ---------------------------------------------------------------------------------------------------
 
     def _layout(self, x: Tensor) -> tuple[int, Callable[[Tensor], Tensor]] | None:
         """Rows to keep apart in `x`, and what folds them to one number per image; None where images mix."""
-        steps, batch = self.time_steps or 1, self._batch
-        leading = x.shape[0] if x.ndim else 1
+        batch, leading = self._batch, x.shape[0] if x.ndim else 1
+        if self.time_steps is None:
+            return (batch, lambda rows: rows) if leading == batch else None
+        steps = self.time_steps
         if leading == steps and x.ndim > 1 and x.shape[1] == batch:
             return steps * batch, lambda rows: rows.view(steps, batch).sum(0)
         if leading % (steps * batch) == 0 and leading >= steps * batch:
@@ -200,16 +200,13 @@ class Recorder(TorchDispatchMode):
     def _count(self, x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
         """Nonzeros per row and ones; a tensor that several operations read is counted once."""
         storage = x.untyped_storage()
-        key = (storage._cdata, x.storage_offset(), x.numel(), x.dtype, rows, x._version if not x.is_inference() else 0)
         # Only a tensor that fills its storage has the same elements in every layout it is viewed in.
-        whole = x.numel() * x.element_size() == storage.nbytes()
-        known = self._counted.get(key) if whole else None
-        if known is not None and not known[0].expired():
-            return known[1]
-        counts = count_operand(x, rows)
-        if whole:
-            self._counted[key] = (StorageWeakRef(storage), counts)
-        return counts
+        if x.numel() * x.element_size() != storage.nbytes():
+            return count_operand(x, rows)
+        _, known = self._counted.setdefault(storage._cdata, (StorageWeakRef(storage), {}))
+        if rows not in known:
+            known[rows] = count_operand(x, rows)
+        return known[rows]
 
     def _book(self, call: Call) -> None:
         name = self._name(call)
@@ -219,7 +216,6 @@ class Recorder(TorchDispatchMode):
             counts.elements = [0] * len(call.operands)
             counts.ones = [torch.zeros((), dtype=torch.int64, device=x.device) for x in call.operands]
         counts.dense += call.dense
-        counts.calls += 1
         counters: list[Tensor] = []
         layouts = [self._layout(x) for x in call.operands]
         if any(layout is None for layout in layouts):
@@ -250,9 +246,7 @@ class Recorder(TorchDispatchMode):
         tensors = list(_tensors((out,)))
         if not tensors or not tensors[0].is_floating_point():
             return
-        free = self.free[self._path(), func._overloadpacket.__name__]
-        free.calls += 1
-        free.elements += tensors[0].numel()
+        self.free[self._path(), func._overloadpacket.__name__] += tensors[0].numel()
 
     def end_batch(self) -> None:
         """Close the batch: its counters become rows of `units`, one per image (or one for the batch)."""

@@ -1,0 +1,1 @@
+"""Accounts as tables, figures and files."""

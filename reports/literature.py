@@ -1,4 +1,4 @@
-"""Numbers that the SAFormer paper published, as data frames; the files and their source are in `published/`."""
+"""Numbers that the SAFormer paper published, as data frames; files and source are in `published/`."""
 
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def published_energy() -> "pandas.DataFrame":
-    """Energy per image in millijoules: `dataset`, `method`, `energy_mj`, `source`, `stated_reduction_percent`.
+    """Energy per image: `dataset`, `method`, `energy_mj`, `source`, `stated_reduction_percent`.
 
     Rows whose `source` is `implied` were solved from the stated reduction by Eq. 21.
     """

@@ -36,7 +36,12 @@ def energy_figure(account: Account) -> "Figure":
 
     Bars are coloured and hatched by kind of operation; grey bands group the operations of a block. An
     open marker is an input that is not binary. Energy is per image, in the unit named on the axis.
+
+    Raises:
+        InputError: the account has no operations.
     """
+    if not account.layers:
+        raise InputError(f"nothing to draw: no operation of {account.model.name} is counted")
     with _style():
         from matplotlib.figure import Figure
         from matplotlib.lines import Line2D
@@ -47,7 +52,7 @@ def energy_figure(account: Account) -> "Figure":
         looks = {kind: _look(i) for i, kind in enumerate(kinds)}
         # Many operations get lower rows and smaller names; the figure grows instead of crowding.
         row_inches, name_size = (0.2, 7.0) if len(layers) <= 40 else (0.15, 6.0)
-        height = row_inches * max(len(layers), 4)
+        height = row_inches * max(len(layers), 3)
         figure = Figure(figsize=(_WIDTH_INCHES, height + 0.95), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.5, 1.0))
 
@@ -101,9 +106,7 @@ def energy_figure(account: Account) -> "Figure":
                 handles.append(
                     Line2D([], [], linestyle="none", marker="o", mfc=face, mec="black", label=label)
                 )
-        # An empty legend would throw the layout out.
-        if handles:
-            figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 6))
+        figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 6))
         return figure
 
 
@@ -111,13 +114,22 @@ def comparison_figure(rows: Sequence[ComparisonRow], ours: str | None = None) ->
     """Energy per image (bars, with the 95 % interval where known) and top-1 accuracy (markers) by model.
 
     Two panels share the rows instead of one panel with two scales, where the place at which a marker
-    meets a bar would mean nothing. The model called `ours` has the other colour and hatch.
+    meets a bar would mean nothing. The model called `ours` has the other colour and hatch. Without any
+    accuracy there is one panel.
+
+    Raises:
+        InputError: there are no rows.
     """
+    if not rows:
+        raise InputError("nothing to draw: no models to compare")
     with _style():
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(_WIDTH_INCHES, 0.32 * max(len(rows), 2) + 0.75), layout="constrained")
-        left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.5, 1.0))
+        figure = Figure(figsize=(_WIDTH_INCHES, 0.32 * len(rows) + 0.85), layout="constrained")
+        known = {i: 100 * row.top1 for i, row in enumerate(rows) if row.top1 is not None}
+        ratios = (1.5, 1.0) if known else (1.0,)
+        panels = figure.subplots(1, len(ratios), sharey=True, squeeze=False, width_ratios=ratios)[0]
+        left = panels[0]
         several = len({row.data for row in rows}) > 1
         places = range(len(rows))
         energies = [row.energy_mj for row in rows]
@@ -150,38 +162,12 @@ def comparison_figure(rows: Sequence[ComparisonRow], ours: str | None = None) ->
         left.set_ylim(len(rows) - 0.4, -0.6)
         left.grid(axis="x")
 
-        known = {
-            place: 100 * row.top1 for place, row in zip(places, rows, strict=True) if row.top1 is not None
-        }
-        for place, accuracy in known.items():
-            right.plot(
-                accuracy,
-                place,
-                linestyle="none",
-                marker="D" if rows[place].name == ours else "o",
-                markersize=5.5,
-                markerfacecolor=looks[place][0],
-                markeredgecolor=_EDGE,
-            )
-            _annotate(right, percent(accuracy / 100, decimals=2), accuracy, place)
         if known:
-            # Accuracies lie close together: the axis covers them alone, which markers allow and bars would not.
-            lowest, highest = min(known.values()), max(known.values())
-            span = max(highest - lowest, 1.0)
-            limits = (lowest - 0.15 * span, highest + 0.45 * span)
-            right.set_xlim(limits)
-            # The axis runs on for the label of the best model, but no accuracy is above 100 %.
-            right.set_xticks([tick for tick in right.get_xticks() if tick <= 100])
-            right.set_xlim(limits)
-            right.set_xlabel("Top-1 accuracy (%)")
-            right.grid(axis="x")
-            right.tick_params(labelleft=False)
+            _accuracy_panel(panels[1], known, looks, ["D" if row.name == ours else "o" for row in rows])
         if several:
-            _shade_groups((left, right), [row.data for row in rows])
-        elif rows:
+            _shade_groups(panels, [row.data for row in rows])
+        else:
             figure.suptitle(rows[0].data)
-        if not known:
-            right.remove()
         return figure
 
 
@@ -231,6 +217,33 @@ def _energy_label(layer: LayerAccount, factor: float) -> str:
         return text
     # A label, because colour and hatch already tell the kind of operation.
     return f"{text} (MAC)" if not layer.acs else f"{text} (MAC and AC)"
+
+
+def _accuracy_panel(
+    axes: "Axes", known: dict[int, float], looks: Sequence[tuple[str, str]], markers: Sequence[str]
+) -> None:
+    for place, accuracy in known.items():
+        axes.plot(
+            accuracy,
+            place,
+            linestyle="none",
+            marker=markers[place],
+            markersize=5.5,
+            markerfacecolor=looks[place][0],
+            markeredgecolor=_EDGE,
+        )
+        _annotate(axes, percent(accuracy / 100, decimals=2), accuracy, place)
+    # Accuracies lie close together: the axis covers them alone, which markers allow and bars would not.
+    lowest, highest = min(known.values()), max(known.values())
+    span = max(highest - lowest, 1.0)
+    limits = (lowest - 0.15 * span, highest + 0.45 * span)
+    axes.set_xlim(limits)
+    # The axis runs on for the label of the best model, but no accuracy is above 100 %.
+    axes.set_xticks([tick for tick in axes.get_xticks() if tick <= 100])
+    axes.set_xlim(limits)
+    axes.set_xlabel("Top-1 accuracy (%)")
+    axes.grid(axis="x")
+    axes.tick_params(labelleft=False)
 
 
 def _room_for(ends: Sequence[float], labels: Sequence[str]) -> float:

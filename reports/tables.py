@@ -5,14 +5,13 @@ bars and air, 80 columns get every number. All text is passed as `Text`, never a
 file may have square brackets in its name.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
-from rich.padding import Padding
 from rich.segment import Segment
 from rich.style import Style
 from rich.table import Table
@@ -32,7 +31,6 @@ from saformer.reports.format import (
 
 NOT_BINARY = "†"
 CI_SOURCES = {"image": "variance over images", "batch": "from batch means"}
-_STEPS_PER_LINE = 8
 
 
 @dataclass(frozen=True)
@@ -87,45 +85,21 @@ def energy_report(account: Account, layers: bool = False) -> Group:
     )
 
 
-def comparison_table(rows: Sequence[ComparisonRow], ours: str) -> Table:
-    """One row for each model; the last column is Eq. 21 against the model called `ours`."""
-    data_sets = sorted({row.data for row in rows})
+def comparison_table(rows: Sequence[ComparisonRow], ours: str) -> Group:
+    """One row for each model; the last column is Eq. 21 against the model called `ours`.
+
+    Rows on several data sets are grouped by data set, in the order in which these first appear.
+    """
+    data_sets = list(dict.fromkeys(row.data for row in rows))
     title = f"Energy per image on {data_sets[0]}" if len(data_sets) == 1 else "Energy per image"
-    table = _table(gap=2)
-    table.title = Text(title)
-    table.title_justify = "left"
-    table.title_style = "bold"
-    table.caption = Text(
-        f"difference: (energy - energy of {ours}) / energy (Eq. 21); positive means that {ours} needs less.",
-        style="dim",
+    return Group(
+        Text(title, style="bold"),
+        _FirstThatFits([_comparison_table(rows, ours, data_sets, gap) for gap in (2, 1)]),
+        Text(
+            f"diff.: (energy - energy of {ours}) / energy (Eq. 21); positive means that {ours} needs less.",
+            style="dim",
+        ),
     )
-    table.caption_justify = "left"
-    _text_column(table, "model")
-    if len(data_sets) > 1:
-        _text_column(table, "data")
-    for header in ("params", "T", "FLOPs", "SOPs"):
-        _number_column(table, header)
-    # Padded here, so that the decimal points of 0.49 and 22.6 stand above each other.
-    table.add_column("energy (mJ)", no_wrap=True)
-    for header in ("top-1", "difference"):
-        _number_column(table, header)
-    written = [interval(row.energy_mj, row.energy_ci95, digits=3) for row in rows]
-    values = align_decimal_points([value for value, _ in written])
-    for row, value, (_, half_width) in zip(rows, values, written, strict=True):
-        is_ours = row.name == ours
-        cells = [
-            row.name,
-            *([row.data] if len(data_sets) > 1 else []),
-            si(row.parameters),
-            NOT_KNOWN if row.time_steps is None else str(row.time_steps),
-            si(row.flops),
-            si(row.sops),
-            f"{value} ± {half_width}" if half_width else value,
-            percent(row.top1, decimals=2),
-            NOT_KNOWN if is_ours else percent(row.relative_difference, sign=True),
-        ]
-        table.add_row(*map(Text, cells), style="bold" if is_ours else None)
-    return table
 
 
 def neuron_table(account: Account) -> RenderableType:
@@ -138,7 +112,7 @@ def neuron_table(account: Account) -> RenderableType:
     )
 
 
-def flops_table(rows: Sequence[FlopsRow]) -> Table:
+def flops_table(rows: Sequence[FlopsRow]) -> Group:
     """Dense multiply-accumulates of each operation by the recorder and by fvcore, differences marked ≠."""
     table = _table(gap=2)
     _text_column(table, "operation")
@@ -146,30 +120,20 @@ def flops_table(rows: Sequence[FlopsRow]) -> Table:
     _number_column(table, "recorder")
     _number_column(table, "fvcore")
     table.add_column("", no_wrap=True)
-    different = 0
+    different = sum(row.recorder != row.fvcore for row in rows)
     for i, row in enumerate(rows):
         differs = row.recorder != row.fvcore
-        different += differs
-        table.add_row(
-            Text(row.name),
-            Text(row.op),
-            _exact(row.recorder),
-            _exact(row.fvcore),
-            Text("≠" if differs else ""),
-            style="yellow" if differs else None,
-            end_section=i == len(rows) - 1,
-        )
+        cells = (row.name, row.op, _exact(row.recorder), _exact(row.fvcore), "≠" if differs else "")
+        table.add_row(*map(Text, cells), style="yellow" if differs else None, end_section=i == len(rows) - 1)
     recorder = sum(row.recorder or 0 for row in rows)
     fvcore = sum(row.fvcore or 0 for row in rows)
-    mark = Text("≠" if recorder != fvcore else "")
-    table.add_row(Text("total"), Text(), _exact(recorder), _exact(fvcore), mark, style="bold")
+    cells = ("total", "", _exact(recorder), _exact(fvcore), "≠" if recorder != fvcore else "")
+    table.add_row(*map(Text, cells), style="bold")
     if different:
         verdict = f"≠ {different} of {len(rows)} operations differ ({NOT_KNOWN}: not seen by that counter)."
     else:
         verdict = "Both counters agree on every operation."
-    table.caption = Text(verdict, style="dim")
-    table.caption_justify = "left"
-    return table
+    return Group(table, Text(verdict, style="dim"))
 
 
 def catalogue_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
@@ -246,8 +210,8 @@ def _number_column(table: Table, header: str) -> None:
     table.add_column(Text(header), justify="right", no_wrap=True)
 
 
-def _exact(count: int | None) -> Text:
-    return Text(NOT_KNOWN if count is None else f"{count:,}")
+def _exact(count: int | None) -> str:
+    return NOT_KNOWN if count is None else f"{count:,}"
 
 
 def _hanging(label: str, text: str) -> Table:
@@ -390,6 +354,41 @@ def _energy_table(account: Account, layers: bool, gap: int, bar_width: int) -> T
     if account.layers:
         total = _sum(account.layers)
         add("total", "" if layers else str(len(account.layers)), total, "bold", bar=False)
+    return table
+
+
+def _comparison_table(rows: Sequence[ComparisonRow], ours: str, data_sets: Sequence[str], gap: int) -> Table:
+    table = _table(gap)
+    _text_column(table, "model")
+    for header in ("params", "T", "FLOPs", "SOPs"):
+        _number_column(table, header)
+    # Padded here, so that the decimal points of 0.49 and 22.6 stand above each other.
+    table.add_column("energy (mJ)", no_wrap=True)
+    for header in ("top-1", "diff."):
+        _number_column(table, header)
+    rows = [row for data in data_sets for row in rows if row.data == data]
+    written = [interval(row.energy_mj, row.energy_ci95, digits=3) for row in rows]
+    values = align_decimal_points([value for value, _ in written])
+    several = len(data_sets) > 1
+    before = None
+    for row, value, (_, half_width) in zip(rows, values, written, strict=True):
+        if several and row.data != before:
+            if before is not None:
+                table.add_section()
+            table.add_row(Text(row.data, style="italic"))
+            before = row.data
+        is_ours = row.name == ours
+        cells = [
+            f"  {row.name}" if several else row.name,
+            si(row.parameters),
+            NOT_KNOWN if row.time_steps is None else str(row.time_steps),
+            si(row.flops),
+            si(row.sops),
+            f"{value} ± {half_width}" if half_width else value,
+            percent(row.top1, decimals=2),
+            NOT_KNOWN if is_ours else percent(row.relative_difference, sign=True),
+        ]
+        table.add_row(*map(Text, cells), style="bold" if is_ours else None)
     return table
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from saformer.analysis.account import Account
 from saformer.files import write_text_atomic
 
-# Beyond this a float no longer tells neighbouring whole numbers apart, and writing it out would invent digits.
+# Beyond this a float does not tell neighbouring whole numbers apart: writing it out would invent digits.
 _LARGEST_EXACT = 2**53
 
 

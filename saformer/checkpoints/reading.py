@@ -180,7 +180,7 @@ def _load_safetensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, st
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
     except _PARSER_ERRORS as error:
         reason = _first_line(error)
-        if "IncompleteBuffer" in reason or "InvalidHeaderLength" in reason:
+        if re.search("IncompleteBuffer|InvalidHeaderLength|incomplete metadata|not fully covered", reason):
             _refuse(path, "the safetensors file is cut short or damaged; copy or download it again")
         _refuse(path, reason)
 
@@ -290,16 +290,25 @@ def _load_torch(path: Path, kind: str) -> Any:
 
 
 def _load_zip(path: Path) -> Any:
-    # Mapped, so that the state of the optimizer, twice the size of the weights, need never be read. Without
-    # the map, torch trusts the sizes that the file claims and reads past the end of its buffers; with it,
-    # a size that the file does not hold is an error.
     if path.suffix != ".safetensors":
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return _load_mapped(path)
     # Torch goes by that suffix, not by the contents.
     with tempfile.TemporaryDirectory() as folder:
         link = Path(folder, "checkpoint.pth")
         link.symlink_to(path.absolute())
-        return torch.load(link, map_location="cpu", weights_only=True, mmap=True)
+        return _load_mapped(link)
+
+
+def _load_mapped(path: Path) -> Any:
+    # Mapped, so that the state of the optimizer, twice the size of the weights, need never be read, and so
+    # that no version of torch can be led past the end of a buffer by the sizes that a file claims.
+    try:
+        return torch.load(os.fspath(path), map_location="cpu", weights_only=True, mmap=True)
+    except RuntimeError as error:
+        if "mmap" not in str(error):
+            raise
+    # Not every file system can map a file.
+    return torch.load(os.fspath(path), map_location="cpu", weights_only=True)
 
 
 def _load_legacy(path: Path) -> Any:
@@ -409,7 +418,7 @@ def _globals_named(file: Any) -> tuple[list[str], bool]:
 
 def _find_weights(path: Path, stored: Any, wanted: str | None) -> tuple[dict[str, torch.Tensor], str]:
     if not isinstance(stored, Mapping):
-        kind = "a tensor" if isinstance(stored, torch.Tensor) else f"a {type(stored).__name__}"
+        kind = "a tensor" if isinstance(stored, torch.Tensor) else f"a value of type {type(stored).__name__}"
         _refuse(path, f"it holds {kind}, not a dictionary of weights; save model.state_dict()")
     entries = {name: entry for name, entry in stored.items() if isinstance(name, str)} | {"": stored}
     places = {
@@ -473,9 +482,8 @@ def _own_copies(path: Path, found: dict[str, torch.Tensor], size: int) -> dict[s
         name, count = faulty[0]
         _refuse(
             path,
-            f"the tensor {_shown(name)} has {count} {'value' if count == 1 else 'values'} that are NaN or "
-            f"infinite, as have {len(faulty)} of {len(found)} tensors in all; "
-            "use a checkpoint from before training diverged",
+            f"the tensor {_shown(name)} has NaN or infinity in {count} of its {copies[name].numel()} values, "
+            f"as have {len(faulty)} of {len(found)} tensors in all; use a checkpoint from before it diverged",
         )
     return copies
 
@@ -584,6 +592,8 @@ def _reason(error: Exception) -> str:
     if "central directory" in message or isinstance(error, zipfile.BadZipFile | EOFError | struct.error):
         return "the file is cut short or damaged; copy or download it again"
     damaged = "the file is damaged, or torch.save did not write it"
+    if "not resizable" in message:
+        return "a tensor claims more bytes than are there; the file is damaged, copy or download it again"
     if not isinstance(error, RuntimeError | OSError):
         return damaged  # what the others say is about the inside of a parser
     reason = _first_line(message)

@@ -10,7 +10,7 @@ from torch import Tensor
 from saformer.data.dataset import Dataset
 from saformer.errors import InputError
 
-# torch computes with no unsigned integers wider than eight bits.
+# torch has few operations on unsigned integers wider than eight bits, and its older versions fewer.
 _TORCH_INTEGERS = {"u2": np.int32, "u4": np.int64, "u8": np.int64}
 
 

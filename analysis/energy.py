@@ -1,0 +1,123 @@
+"""From a Profile to an Account: Eqs. 18-20 (or another accounting) times a hardware table, with an error bar."""
+
+from dataclasses import replace
+
+from saformer.analysis.account import (
+    MJ_PER_PJ,
+    Account,
+    Accuracy,
+    LayerAccount,
+    NeuronAccount,
+)
+from saformer.analysis.accountings import DEFAULT_ACCOUNTING, Accounting, Charge, Context, get_accounting
+from saformer.analysis.hardware import DEFAULT_HARDWARE, Hardware, load_hardware
+from saformer.analysis.profiles import Operand, Operation, Profile
+
+
+def _picojoules(charge: Charge, hardware: Hardware) -> float:
+    return charge.macs * hardware.mac_pj + charge.acs * hardware.ac_pj
+
+
+def _more(operation: Operation, counter: int) -> Operation:
+    """The operation with one more in the given counter (nonzeros of an operand, then events), its kind unchanged."""
+    if counter == len(operation.operands):
+        return replace(operation, events=operation.events + 1)
+    operands = list(operation.operands)
+    x = operands[counter]
+    operands[counter] = Operand(x.elements, x.nonzero + 1, x.ones + 1 if x.binary else x.ones)
+    return replace(operation, operands=tuple(operands))
+
+
+def _gradient(profile: Profile, charge: Accounting, context: Context, hardware: Hardware) -> list[float]:
+    """Picojoules that one more of each counter costs.
+
+    Accountings are linear in the counts (or piecewise so), hence this is the exact slope, and the variance of the
+    energy follows from the moments of the counts whatever the accounting.
+    """
+    slopes = []
+    for operation in profile.operations:
+        base = _picojoules(charge(operation, context), hardware)
+        for counter in range(len(operation.operands) + 1):
+            slopes.append(_picojoules(charge(_more(operation, counter), context), hardware) - base)
+    return slopes
+
+
+def account_for(
+    profile: Profile,
+    accounting: str = DEFAULT_ACCOUNTING,
+    hardware: str | Hardware = DEFAULT_HARDWARE,
+    first_layer_once: bool = False,
+) -> Account:
+    """One profile under one accounting on one hardware; all numbers per image.
+
+    Args:
+        profile: the recorded integers.
+        accounting: a registered name.
+        hardware: a table, or the name or path of one.
+        first_layer_once: charge the first layer of a static image for one step instead of T.
+
+    Raises:
+        InputError: unknown accounting or hardware.
+    """
+    charge = get_accounting(accounting)
+    table = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
+    images = profile.images
+    context = Context(
+        static=profile.data.kind == "static",
+        spiking=bool(profile.neurons),
+        time_steps=profile.model.time_steps,
+        first_layer_once=first_layer_once,
+    )
+    layers = []
+    for operation in profile.operations:
+        charged = charge(operation, context)
+        gate = operation.gate
+        layers.append(
+            LayerAccount(
+                name=operation.name,
+                op=operation.op,
+                flops=operation.dense / images,
+                input_elements=gate.elements / images,
+                input_nonzero=gate.nonzero / images,
+                firing_rate=gate.firing_rate,
+                binary=gate.binary,
+                sops=operation.sops / images,
+                sops_exact=operation.events / images,
+                macs=charged.macs / images,
+                acs=charged.acs / images,
+                energy_mj=_picojoules(charged, table) / images * MJ_PER_PJ,
+            )
+        )
+    neurons = tuple(
+        NeuronAccount(
+            n.name,
+            n.elements / images,
+            n.spikes / images,
+            n.spikes / n.elements if n.elements else 0.0,
+            tuple(spikes / images for spikes in n.per_step),
+        )
+        for n in profile.neurons
+    )
+    half_width = profile.moments.half_width(_gradient(profile, charge, context, table))
+    accuracy = None
+    if profile.hits and profile.hits.labelled:
+        top5 = profile.hits.top5
+        accuracy = Accuracy(
+            profile.hits.top1 / profile.hits.labelled, None if top5 is None else top5 / profile.hits.labelled
+        )
+    notes = list(profile.notes)
+    if first_layer_once and context.static:
+        notes.append("the first layer is charged for one time step, not T: its input is the same at every step")
+    return Account(
+        model=profile.model,
+        data=profile.data,
+        accounting=accounting,
+        hardware=table,
+        accuracy=accuracy,
+        layers=tuple(layers),
+        neurons=neurons,
+        energy_mj_ci95=None if half_width is None else half_width * MJ_PER_PJ,
+        ci_unit=None if half_width is None else profile.unit,
+        uncounted=profile.uncounted,
+        notes=tuple(notes),
+    )

@@ -1,0 +1,338 @@
+"""A Profile: the integers of one run and what was run. It saves to JSON, loads back, and adds up."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from saformer.analysis.account import SCHEMA, DataInfo, ModelInfo
+from saformer.analysis.statistics import Moments
+from saformer.errors import InputError
+from saformer.files import write_text_atomic
+
+if TYPE_CHECKING:
+    from saformer.analysis.account import Account
+    from saformer.analysis.hardware import Hardware
+
+_KIND = "saformer-profile"
+
+
+@dataclass(frozen=True)
+class Operand:
+    """An activation that an operation read, over all images and steps: elements, nonzeros, and ones among them."""
+
+    elements: int
+    nonzero: int
+    ones: int
+
+    @property
+    def binary(self) -> bool:
+        """Every nonzero was 1."""
+        return self.nonzero == self.ones
+
+    @property
+    def firing_rate(self) -> float:
+        """Share of nonzero elements: fr(l) of Eq. 18."""
+        return self.nonzero / self.elements if self.elements else 0.0
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Integers of one synaptic operation, over all images and time steps.
+
+    Args:
+        name: module path, or the path of the module it runs in plus what it is.
+        op: conv2d, linear, matmul, product, ...
+        dense: multiply-accumulates if nothing were skipped.
+        operands: one activation for a layer with weights, two for a product of activations.
+        events: nonzeros with their true fan-out; for products of activations the pairs that meet.
+        first: the first operation of the network, which reads the input itself.
+    """
+
+    name: str
+    op: str
+    dense: int
+    operands: tuple[Operand, ...]
+    events: int
+    first: bool = False
+
+    @property
+    def gate(self) -> Operand:
+        """The operand whose spikes decide what is computed: the first binary one, else the first."""
+        return next((operand for operand in self.operands if operand.binary), self.operands[0])
+
+    @property
+    def sops(self) -> float:
+        """fr(l) T FLOPs(l), Eq. 18, with the rate of the gating operand."""
+        return self.gate.nonzero * self.dense / self.gate.elements if self.gate.elements else 0.0
+
+
+@dataclass(frozen=True)
+class Neurons:
+    """One spiking layer over all images: elements times steps, and spikes at each step."""
+
+    name: str
+    elements: int
+    per_step: tuple[int, ...]
+
+    @property
+    def spikes(self) -> int:
+        """Spikes over all steps."""
+        return sum(self.per_step)
+
+
+@dataclass(frozen=True)
+class FreeArithmetic:
+    """Arithmetic that Eqs. 19-20 leave out, in one module: the elements of its results."""
+
+    name: str
+    op: str
+    elements: int
+
+
+@dataclass(frozen=True)
+class Hits:
+    """How many labelled images were predicted right, first and among the first five (None under five classes)."""
+
+    labelled: int
+    top1: int
+    top5: int | None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What one run recorded.
+
+    Args:
+        model: what was run.
+        data: on what, with the number of images.
+        operations: synaptic operations in the order of their first execution.
+        neurons: spiking layers.
+        free: arithmetic that is not synaptic.
+        uncounted: operators that compute and are not understood, each with its module.
+        hits: right predictions, where labels were known.
+        unit: what `moments` are over: "image", or "batch" where the model mixes images.
+        moments: of the number of images, then for each operation the nonzeros of each operand and the events.
+        run: settings and versions, for the record.
+        notes: sentences that belong to these numbers.
+    """
+
+    model: ModelInfo
+    data: DataInfo
+    operations: tuple[Operation, ...]
+    neurons: tuple[Neurons, ...]
+    free: tuple[FreeArithmetic, ...]
+    uncounted: tuple[str, ...]
+    hits: Hits | None
+    unit: str
+    moments: Moments
+    run: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> int:
+        """Images that were run."""
+        return self.data.images
+
+    def account(self, accounting: str = "paper", hardware: "str | Hardware" = "45nm-fp32", **options: Any) -> "Account":
+        """The energy of this profile, per image; see `saformer.analysis.energy.account_for`."""
+        from saformer.analysis.energy import account_for
+
+        return account_for(self, accounting, hardware, **options)
+
+    # -- adding ----------------------------------------------------------------------------------------------------
+
+    def __add__(self, other: "Profile") -> "Profile":
+        """The profile of both sets of images together.
+
+        Raises:
+            InputError: they are not of the same model, data and kind of run.
+        """
+        for what, ours, theirs in (
+            ("model", self.model, other.model),
+            ("data", replace(self.data, images=0), replace(other.data, images=0)),
+            ("variance unit", self.unit, other.unit),
+            ("operations", self._shape(), other._shape()),
+            ("neurons", [n.name for n in self.neurons], [n.name for n in other.neurons]),
+        ):
+            if ours != theirs:
+                raise InputError(f"the two profiles cannot be added: they differ in {what}")
+        operations = tuple(
+            replace(
+                a,
+                dense=a.dense + b.dense,
+                events=a.events + b.events,
+                operands=tuple(
+                    Operand(x.elements + y.elements, x.nonzero + y.nonzero, x.ones + y.ones)
+                    for x, y in zip(a.operands, b.operands, strict=True)
+                ),
+            )
+            for a, b in zip(self.operations, other.operations, strict=True)
+        )
+        neurons = tuple(
+            Neurons(a.name, a.elements + b.elements, tuple(x + y for x, y in zip(a.per_step, b.per_step, strict=True)))
+            for a, b in zip(self.neurons, other.neurons, strict=True)
+        )
+        free: dict[tuple[str, str], FreeArithmetic] = {}
+        for entry in (*self.free, *other.free):
+            known = free.get((entry.name, entry.op), FreeArithmetic(entry.name, entry.op, 0))
+            free[entry.name, entry.op] = replace(known, elements=known.elements + entry.elements)
+        hits = None
+        if self.hits and other.hits:
+            top5 = None
+            if self.hits.top5 is not None and other.hits.top5 is not None:
+                top5 = self.hits.top5 + other.hits.top5
+            hits = Hits(self.hits.labelled + other.hits.labelled, self.hits.top1 + other.hits.top1, top5)
+        return replace(
+            self,
+            data=replace(self.data, images=self.images + other.images),
+            operations=operations,
+            neurons=neurons,
+            free=tuple(free.values()),
+            uncounted=tuple(dict.fromkeys((*self.uncounted, *other.uncounted))),
+            hits=hits,
+            moments=self.moments + other.moments,
+            notes=tuple(dict.fromkeys((*self.notes, *other.notes))),
+        )
+
+    def _shape(self) -> list[tuple[str, str, int, bool]]:
+        return [(o.name, o.op, len(o.operands), o.first) for o in self.operations]
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    def to_json(self) -> dict[str, Any]:
+        """The profile as plain data; `from_json` is the inverse."""
+        plain = asdict(self)
+        plain.pop("moments")
+        return {
+            "kind": _KIND,
+            "schema": SCHEMA,
+            **plain,
+            "moments": {
+                "units": self.moments.units,
+                "sums": list(self.moments.sums),
+                # The matrix is symmetric: each row up to the diagonal.
+                "gram": [list(row[: i + 1]) for i, row in enumerate(self.moments.gram)],
+            },
+        }
+
+    @staticmethod
+    def from_json(plain: Any) -> "Profile":
+        """A profile from the data of `to_json`.
+
+        Raises:
+            InputError: it is not a profile, of another schema, incomplete, or its integers contradict each other.
+        """
+        if not isinstance(plain, dict) or plain.get("kind") != _KIND:
+            raise InputError("this is not a saved profile: it was not written by --save-profile")
+        if plain.get("schema") != SCHEMA:
+            raise InputError(f"the profile has schema {plain.get('schema')!r}, this version reads schema {SCHEMA}")
+        try:
+            profile = _parse(plain)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise InputError(f"the profile is incomplete or damaged ({type(error).__name__}: {error})") from None
+        profile._check()
+        return profile
+
+    def _check(self) -> None:
+        counters = [nonzero for o in self.operations for nonzero in (*(x.nonzero for x in o.operands), o.events)]
+        consistent = (
+            self.moments.sums == (self.images, *counters)
+            and self.images >= 1
+            and all(len(row) == len(self.moments.sums) for row in self.moments.gram)
+            and len(self.moments.gram) == len(self.moments.sums)
+            and all(0 <= x.ones <= x.nonzero <= x.elements for o in self.operations for x in o.operands)
+            and all(o.dense >= 0 and o.operands for o in self.operations)
+            and all(0 <= n.spikes <= n.elements for n in self.neurons)
+        )
+        if not consistent:
+            raise InputError("the profile's integers contradict each other: it was cut or edited")
+
+    def save(self, path: str | Path) -> None:
+        """Write the profile as JSON, whole or not at all.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        write_text_atomic(path, json.dumps(self.to_json(), separators=(",", ":")) + "\n")
+
+    @staticmethod
+    def load(path: str | Path) -> "Profile":
+        """Read a profile that `save` wrote.
+
+        Raises:
+            InputError: the file is missing, no JSON, or no sound profile.
+        """
+        try:
+            plain = json.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"cannot read the profile {path}: {error.strerror or error}") from None
+        except ValueError:
+            raise InputError(f"profile {path} is not JSON, or was cut short: write it again with --save-profile") from None
+        try:
+            return Profile.from_json(plain)
+        except InputError as error:
+            raise InputError(f"profile {path}: {error}") from None
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"expected an integer, found {value!r}")
+    return value
+
+
+def _typed(value: Any, *types: type) -> Any:
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        raise ValueError(f"found {value!r} where {types[0].__name__} belongs")
+    return value
+
+
+def _list(value: Any, convert: Callable[[Any], Any]) -> tuple[Any, ...]:
+    return tuple(convert(item) for item in _typed(value, list, tuple))
+
+
+def _parse(plain: dict[str, Any]) -> Profile:
+    model, data, hits, moments = plain["model"], plain["data"], plain["hits"], plain["moments"]
+    rows = [[_integer(v) for v in row] for row in moments["gram"]]
+    size = len(rows)
+    gram = tuple(tuple(rows[max(i, j)][min(i, j)] for j in range(size)) for i in range(size))
+    return Profile(
+        model=ModelInfo(
+            _typed(model["name"], str),
+            _integer(model["parameters"]),
+            _integer(model["time_steps"]),
+            _typed(model["checkpoint"], str, type(None)),
+            _typed(model["sha256"], str, type(None)),
+        ),
+        data=DataInfo(
+            _typed(data["name"], str), _typed(data["split"], str, type(None)), _integer(data["images"]), _typed(data["kind"], str)
+        ),
+        operations=_list(
+            plain["operations"],
+            lambda o: Operation(
+                _typed(o["name"], str),
+                _typed(o["op"], str),
+                _integer(o["dense"]),
+                _list(o["operands"], lambda x: Operand(_integer(x["elements"]), _integer(x["nonzero"]), _integer(x["ones"]))),
+                _integer(o["events"]),
+                _typed(o["first"], bool),
+            ),
+        ),
+        neurons=_list(
+            plain["neurons"],
+            lambda n: Neurons(_typed(n["name"], str), _integer(n["elements"]), _list(n["per_step"], _integer)),
+        ),
+        free=_list(
+            plain["free"],
+            lambda f: FreeArithmetic(_typed(f["name"], str), _typed(f["op"], str), _integer(f["elements"])),
+        ),
+        uncounted=_list(plain["uncounted"], lambda s: _typed(s, str)),
+        hits=None
+        if hits is None
+        else Hits(_integer(hits["labelled"]), _integer(hits["top1"]), None if hits["top5"] is None else _integer(hits["top5"])),
+        unit=_typed(plain["unit"], str),
+        moments=Moments(_integer(moments["units"]), _list(moments["sums"], _integer), gram),
+        run=_typed(plain["run"], dict),
+        notes=_list(plain["notes"], lambda s: _typed(s, str)),
+    )

@@ -1,0 +1,209 @@
+"""Runs a model over data once and returns its Profile."""
+
+import platform
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import saformer
+from saformer.analysis import witness
+from saformer.analysis.account import DataInfo, ModelInfo
+from saformer.analysis.profiles import FreeArithmetic, Hits, Neurons, Operand, Operation, Profile
+from saformer.analysis.recorder import Recorder
+from saformer.analysis.statistics import Moments
+from saformer.errors import InputError
+
+Batch = Tensor | tuple[Tensor, Tensor | None]
+
+
+def describe_model(model: nn.Module, name: str | None = None, time_steps: int | None = None) -> ModelInfo:
+    """Name, parameters, T and checkpoint of a model; of one of ours, from its settings and origin."""
+    config, origin = getattr(model, "config", None), getattr(model, "origin", None)
+    return ModelInfo(
+        name=name or getattr(config, "name", None) or type(model).__name__,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        time_steps=time_steps or getattr(config, "time_steps", None) or 1,
+        checkpoint=Path(origin.path).name if origin else None,
+        sha256=origin.sha256 if origin else None,
+    )
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Any:
+    """Evaluation mode for a while: BatchNorm must not learn from being measured."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _split(batch: Batch) -> tuple[Tensor, Tensor | None]:
+    if isinstance(batch, Tensor):
+        return batch, None
+    images, labels = batch
+    return images, labels
+
+
+class _HitCounter:
+    """Counts right predictions, on the model's device."""
+
+    def __init__(self) -> None:
+        self.labelled, self.top1, self.top5 = 0, torch.zeros(()), torch.zeros(())
+        self.classes = 0
+
+    def add(self, output: Any, labels: Tensor | None) -> None:
+        scores = output[0] if isinstance(output, tuple | list) else output
+        if labels is None or not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(labels):
+            return
+        self.classes = scores.shape[1]
+        if int(labels.max()) >= self.classes:
+            raise InputError(
+                f"the data has a label {int(labels.max())}, the model only {self.classes} classes (0 to {self.classes - 1})"
+            )
+        right = scores.topk(min(5, self.classes), dim=1).indices.eq(labels.to(scores.device)[:, None])
+        self.labelled += len(labels)
+        self.top1 = self.top1.to(scores.device) + right[:, 0].sum()
+        self.top5 = self.top5.to(scores.device) + right.any(1).sum()
+
+    def result(self) -> Hits | None:
+        if not self.labelled:
+            return None
+        return Hits(self.labelled, int(self.top1), int(self.top5) if self.classes >= 5 else None)
+
+
+def _moments(recorder: Recorder) -> tuple[str, Moments]:
+    """Moments over images, or over batches where some activation mixes the images of a batch."""
+    operations = list(recorder.operations.values())
+    widths = [len(o.elements) + 1 for o in operations]
+    blocks = []
+    for index, size in enumerate(recorder.batch_sizes):
+        rows = size if recorder.by_image else 1
+        columns = [np.full((rows, 1), size // rows, dtype=np.int64)]
+        for operation, width in zip(operations, widths, strict=True):
+            units = operation.units[index] if index < len(operation.units) else None
+            counts = np.zeros((1, width), np.int64) if units is None else units.cpu().numpy()
+            columns.append(np.broadcast_to(counts, (rows, width)) if units is None else counts if recorder.by_image else counts.sum(0, keepdims=True))
+        blocks.append(np.concatenate(columns, 1))
+    return ("image" if recorder.by_image else "batch"), Moments.of(np.concatenate(blocks))
+
+
+def _operations(recorder: Recorder, moments: Moments) -> tuple[Operation, ...]:
+    result, position = [], 1
+    for index, counts in enumerate(recorder.operations.values()):
+        width = len(counts.elements)
+        nonzero, events = moments.sums[position : position + width], moments.sums[position + width]
+        position += width + 1
+        operands = tuple(
+            Operand(elements, count, int(ones))
+            for elements, count, ones in zip(counts.elements, nonzero, counts.ones, strict=True)
+        )
+        result.append(Operation(counts.name, counts.op, counts.dense, operands, events, first=index == 0))
+    return tuple(result)
+
+
+def profile(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    *,
+    data: str = "batches",
+    split: str | None = None,
+    kind: str | None = None,
+    name: str | None = None,
+    time_steps: int | None = None,
+    run: dict[str, Any] | None = None,
+    check_flops: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> Profile:
+    """Run `model` over `batches` once and write down its integers.
+
+    Args:
+        model: any module; its modules give the names. It is run in evaluation mode, without gradients.
+        batches: tensors, or pairs of a tensor and integer labels (or None). Images B x C x H x W or event frames
+            B x T x C x H x W.
+        data: name of the data, for the record.
+        split: its split, for the record.
+        kind: "static" or "events"; by default five-dimensional input is events.
+        name: name of the model, for the record.
+        time_steps: T of a foreign model whose activations are laid out time first; our own models know theirs.
+        run: settings to keep with the numbers.
+        check_flops: compare the dense operations with fvcore's on one image and note what differs.
+        progress: called with the number of images after each batch.
+
+    Raises:
+        InputError: there is no image, or input or labels do not fit the model.
+    """
+    info = describe_model(model, name, time_steps)
+    known_steps = time_steps or getattr(getattr(model, "config", None), "time_steps", None)
+    parameter = next(model.parameters(), None)
+    device = parameter.device if parameter is not None else torch.device("cpu")
+    recorder, hits = Recorder(model, known_steps), _HitCounter()
+    example: Tensor | None = None
+    with _evaluating(model), torch.inference_mode():
+        for batch in batches:
+            images, labels = _split(batch)
+            images = images.to(device)
+            if not len(images):
+                continue
+            if example is None:
+                example = images[:1].clone()
+                kind = kind or ("events" if images.ndim == 5 else "static")
+            recorder.start_batch([images], len(images))
+            with recorder.recording():
+                output = model(images)
+            recorder.end_batch()
+            hits.add(output, labels)
+            if progress is not None:
+                progress(len(images))
+    if example is None:
+        raise InputError("there is no image to run the model on")
+    unit, moments = _moments(recorder)
+    operations = _operations(recorder, moments)
+    images_run = sum(recorder.batch_sizes)
+    notes = []
+    if check_flops:
+        with _evaluating(model):
+            notes = _witness_notes(model, example.clone(), operations, images_run)
+    return Profile(
+        model=info,
+        data=DataInfo(data, split, images_run, kind or "static"),
+        operations=operations,
+        neurons=tuple(
+            Neurons(n.name, n.elements, tuple(int(v) for v in n.per_step)) for n in recorder.neurons.values() if n.per_step is not None
+        ),
+        free=tuple(FreeArithmetic(path, op, elements) for (path, op), elements in recorder.free.items()),
+        uncounted=tuple(f"{op} in {path or 'the model'}" for path, op in recorder.uncounted),
+        hits=hits.result(),
+        unit=unit,
+        moments=moments,
+        run={
+            "saformer": saformer.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "device": str(device),
+            "dtype": str(example.dtype).removeprefix("torch."),
+            **(run or {}),
+        },
+        notes=tuple(notes),
+    )
+
+
+def _witness_notes(model: nn.Module, example: Tensor, operations: tuple[Operation, ...], images: int) -> list[str]:
+    """One sentence for each module on whose dense operations fvcore disagrees."""
+    modules = {path for path, _ in model.named_modules()}
+    try:
+        counted = witness.fvcore_flops(model, example)
+    except Exception as error:  # tracing runs foreign code, which may raise anything
+        return [f"fvcore could not trace the model, so its FLOPs were not cross-checked ({type(error).__name__})"]
+    rows = witness.disagreements(witness.compare(operations, images, counted, modules.__contains__))
+    return [
+        f"fvcore counts {row.fvcore:,} multiply-accumulates per image in {row.module or 'the model'}, the recorder {row.recorder:,}"
+        for row in rows
+    ]

@@ -1,0 +1,93 @@
+"""Exact moments of counters over images, and the interval of a mean that follows from them."""
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BITS = 24
+_CHUNK = 4096  # rows whose products of 24-bit parts sum to less than 2**63
+
+
+def _product(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[Any]:
+    total = np.zeros((a.shape[1], b.shape[1]), dtype=object)
+    for start in range(0, len(a), _CHUNK):
+        total = total + (a[start : start + _CHUNK].T @ b[start : start + _CHUNK]).astype(object)
+    return total
+
+
+def exact_gram(z: NDArray[np.int64]) -> NDArray[Any]:
+    """Z^T Z without rounding or overflow, as Python integers.
+
+    Args:
+        z: rows x counters, each below 2**48.
+    """
+    high, low = z >> _BITS, z & ((1 << _BITS) - 1)
+    cross = _product(high, low)
+    return (_product(high, high) << (2 * _BITS)) + ((cross + cross.T) << _BITS) + _product(low, low)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over units (images, or batches) of counters and of products of counters, exact and additive.
+
+    Counter 0 is the number of images in the unit, 1 for an image.
+
+    Args:
+        units: how many there were.
+        sums: of each counter.
+        gram: of each product of two counters.
+    """
+
+    units: int
+    sums: tuple[int, ...]
+    gram: tuple[tuple[int, ...], ...]
+
+    @staticmethod
+    def of(z: NDArray[np.int64]) -> "Moments":
+        """Moments of a matrix units x counters."""
+        gram = exact_gram(z)
+        sums = [int(v) for v in z.astype(object).sum(0)] if len(z) else [0] * z.shape[1]
+        return Moments(len(z), tuple(sums), tuple(tuple(int(v) for v in row) for row in gram))
+
+    def __add__(self, other: "Moments") -> "Moments":
+        """Moments of both sets of units together."""
+        return Moments(
+            self.units + other.units,
+            tuple(a + b for a, b in zip(self.sums, other.sums, strict=True)),
+            tuple(
+                tuple(a + b for a, b in zip(x, y, strict=True)) for x, y in zip(self.gram, other.gram, strict=True)
+            ),
+        )
+
+    def half_width(self, coefficients: list[float], confidence: float = 0.95) -> float | None:
+        """Half-width of the confidence interval of the mean per image of a linear function of the counters.
+
+        The estimator is the ratio of sums (total over images), so batches of unequal size are handled; its residual
+        variance comes from exact integers, so nearly equal images do not drown in rounding. Student's t.
+
+        Args:
+            coefficients: weight of each counter after the first.
+            confidence: coverage.
+
+        Returns:
+            None with fewer than two units.
+        """
+        from scipy.special import stdtrit
+
+        if self.units < 2:
+            return None
+        images = self.sums[0]
+        gram, sums = np.array(self.gram, dtype=object), np.array(self.sums, dtype=object)
+        # Of residuals r = images * z - sums * m, for a unit of m images with counters z.
+        residual = images**2 * gram - images * (np.outer(gram[0], sums) + np.outer(sums, gram[0]))
+        residual = residual + gram[0, 0] * np.outer(sums, sums)
+        weights = np.array([0.0, *coefficients])
+        # A common scale keeps the integers within what a double holds.
+        scale = max(int(np.abs(residual).max()), 1)
+        scaled = np.array([[value / scale for value in row] for row in residual], dtype=float)
+        variance = max(float(weights @ scaled @ weights), 0.0) * (scale / images**2) / (self.units - 1)
+        mean_size = images / self.units
+        return float(stdtrit(self.units - 1, 0.5 + confidence / 2)) * sqrt(variance / self.units) / mean_size
