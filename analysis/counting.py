@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 
 # Elements per pass. On a CPU a pass stays in the cache; anywhere it bounds the memory that counting takes.
 # Sums of ones in float32 are exact up to 2**24, so no pass may be longer than that.
@@ -44,48 +45,19 @@ def _passes(rows: Tensor) -> Iterator[tuple[slice, Tensor]]:
             yield slice(row, row + step), rows[row : row + step]
 
 
-def count_rows(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Nonzeros of each row, and ones of the whole.
-
-    Args:
-        rows: R x M, any dtype.
-
-    Returns:
-        int64 tensors of shapes R and ().
-    """
-    nonzero = torch.zeros(rows.shape[0], dtype=torch.int64, device=rows.device)
-    ones = torch.zeros((), dtype=torch.int64, device=rows.device)
-    scratch = torch.empty(0, dtype=torch.float32, device=rows.device)
-    for where, piece in _passes(rows):
-        mask = torch.ne(piece, 0, out=scratch.resize_(piece.shape))
-        nonzero[where] += mask.sum(1).to(torch.int64)
-        ones += torch.eq(piece, 1, out=mask).sum().to(torch.int64)
-    return nonzero, ones
+def _ones_where_nonzero(x: Tensor, binary: bool, scratch: Tensor) -> Tensor:
+    """1.0 where `x` is nonzero: `x` itself if it is known to hold only zeros and ones."""
+    return x if binary else torch.ne(x, 0, out=scratch.resize_(x.shape))
 
 
-def weighted_rows(x: Tensor, rows: int, fan_out: list[Tensor]) -> Tensor:
-    """Per row, the sum over nonzero elements of the product of their fan-outs along each spatial dimension.
+def _scratch(x: Tensor) -> Tensor:
+    return torch.empty(0, dtype=torch.float32, device=x.device)
 
-    Args:
-        x: rows*k x C x d1 x ... x dn.
-        rows: leading groups to keep apart.
-        fan_out: for each spatial dimension an int64 vector: outputs that a position reaches along it.
 
-    Returns:
-        int64 of shape `rows`.
-    """
-    weights = fan_out[0]
-    for vector in fan_out[1:]:
-        weights = (weights[:, None] * vector).flatten()
-    x = x.contiguous().view(x.shape[0], x.shape[1], -1)
-    totals = torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
-    scratch = torch.empty(0, dtype=torch.float32, device=x.device)
-    step = max(_pass_size(x) // max(x[0].numel(), 1), 1)
-    for start in range(0, x.shape[0], step):
-        piece = x[start : start + step]
-        per_position = torch.ne(piece, 0, out=scratch.resize_(piece.shape)).sum(1).to(torch.int64)
-        totals[start : start + step] = (per_position * weights).sum(1)
-    return totals.view(rows, -1).sum(1)
+def _sum(x: Tensor, dim: int) -> Tensor:
+    """Integer sum of zeros and ones along one dimension, each sum below 2**24 terms or taken in float64."""
+    exact = torch.float32 if x.shape[dim] <= _DEVICE_PASS else torch.float64
+    return x.sum(dim, dtype=exact).to(torch.int64)
 
 
 def spatial_fan_out(
@@ -103,43 +75,118 @@ def spatial_fan_out(
     return fan_out
 
 
-def _mask(x: Tensor) -> Tensor:
-    return torch.ne(x, 0).to(torch.float32)
+class Counter:
+    """Counts per row (a row is a group of leading dimensions, such as one image at one step).
 
-
-def meeting_pairs(x: Tensor, y: Tensor, rows: int) -> Tensor:
-    """Pairs of nonzeros that meet in the product X Y: sum over k of nnz(X[:, k]) nnz(Y[k, :]), per row.
-
-    Args:
-        x: ... x n x k.
-        y: ... x k x m, the same leading dimensions after broadcasting.
-        rows: leading groups of the product to keep apart.
+    A tensor that several operations read is counted once: counts are kept by storage until `forget` or `clear`.
+    Tensors that are zeros and ones by construction (`mark_binary`) are summed, which is several times faster than
+    comparing; the integers are the same.
     """
-    lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
-    x = x.expand(*lead, *x.shape[-2:]).reshape(-1, *x.shape[-2:])
-    y = y.expand(*lead, *y.shape[-2:]).reshape(-1, *y.shape[-2:])
-    totals = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-    step = max(_pass_size(x) // max(x[0].numel(), y[0].numel(), 1), 1)
-    for start in range(0, len(x), step):
-        where = slice(start, start + step)
-        columns, lines = _mask(x[where]).sum(-2), _mask(y[where]).sum(-1)
-        totals[where] = (columns.to(torch.int64) * lines.to(torch.int64)).sum(-1)
-    return totals.view(rows, -1).sum(1)
 
+    def __init__(self) -> None:
+        # By storage; the weak reference keeps its address from being used again for another tensor.
+        self._known: dict[int, tuple[StorageWeakRef, dict[int, tuple[Tensor, Tensor]]]] = {}
+        self._binary: dict[int, StorageWeakRef] = {}
 
-def meeting_elements(x: Tensor, y: Tensor, rows: int) -> Tensor:
-    """Positions where both factors of a broadcast elementwise product are nonzero, per row."""
-    x, y = torch.broadcast_tensors(x, y)
-    leading = 1
-    while leading < x.ndim and x.shape[:leading].numel() % rows:
-        leading += 1
-    x, y = x.flatten(0, leading - 1), y.flatten(0, leading - 1)
-    totals = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-    step = max(_pass_size(x) // max(x[0].numel(), 1), 1)
-    for start in range(0, len(x), step):
-        where = slice(start, start + step)
-        both = torch.ne(x[where], 0).logical_and_(torch.ne(y[where], 0)).flatten(1)
-        # Beyond 2**24 ones a float32 sum would no longer be exact; the integer sum is, and slower.
-        exact = torch.int64 if both.shape[1] > _DEVICE_PASS else torch.float32
-        totals[where] = both.sum(1, dtype=exact).to(torch.int64)
-    return totals.view(rows, -1).sum(1)
+    def clear(self) -> None:
+        """Forget everything."""
+        self._known.clear()
+        self._binary.clear()
+
+    def forget(self, x: Tensor) -> None:
+        """Void what is known of a tensor that was written into."""
+        storage = x.untyped_storage()._cdata
+        self._known.pop(storage, None)
+        self._binary.pop(storage, None)
+
+    def mark_binary(self, x: Tensor) -> None:
+        """Take it as given that `x` and every view of it hold only zeros and ones."""
+        self._binary[x.untyped_storage()._cdata] = StorageWeakRef(x.untyped_storage())
+
+    def _is_binary(self, x: Tensor) -> bool:
+        return x.untyped_storage()._cdata in self._binary
+
+    def count(self, x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+        """Nonzeros of each row (int64, shape `rows`) and ones in all (int64 scalar)."""
+        storage = x.untyped_storage()
+        # Only a tensor that fills its storage has the same elements in every layout it is viewed in.
+        if x.numel() * x.element_size() != storage.nbytes():
+            return self._count(x, rows)
+        _, known = self._known.setdefault(storage._cdata, (StorageWeakRef(storage), {}))
+        if rows not in known:
+            known[rows] = self._count(x, rows)
+        return known[rows]
+
+    def _count(self, x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+        flat = as_rows(x, rows)
+        if self._is_binary(x):
+            nonzero = _sum(flat, 1)
+            return nonzero, nonzero.sum()
+        nonzero = torch.zeros(rows, dtype=torch.int64, device=x.device)
+        ones = torch.zeros((), dtype=torch.int64, device=x.device)
+        scratch = _scratch(x)
+        for where, piece in _passes(flat):
+            mask = _ones_where_nonzero(piece, False, scratch)
+            nonzero[where] += mask.sum(1).to(torch.int64)
+            ones += torch.eq(piece, 1, out=mask).sum().to(torch.int64)
+        return nonzero, ones
+
+    def weighted(self, x: Tensor, rows: int, fan_out: list[Tensor]) -> Tensor:
+        """Per row, the sum over nonzeros of the product of their fan-outs along each spatial dimension.
+
+        Args:
+            x: rows*k x C x d1 x ... x dn.
+            rows: leading groups to keep apart.
+            fan_out: for each spatial dimension an int64 vector: outputs that a position reaches along it.
+        """
+        weights = fan_out[0]
+        for vector in fan_out[1:]:
+            weights = (weights[:, None] * vector).flatten()
+        binary = self._is_binary(x)
+        x = x.contiguous().view(x.shape[0], x.shape[1], -1)
+        totals = torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
+        scratch = _scratch(x)
+        step = max(_pass_size(x) // max(x[0].numel(), 1), 1)
+        for start in range(0, x.shape[0], step):
+            per_position = _sum(_ones_where_nonzero(x[start : start + step], binary, scratch), 1)
+            totals[start : start + step] = (per_position * weights).sum(1)
+        return totals.view(rows, -1).sum(1)
+
+    def pairs(self, x: Tensor, y: Tensor, rows: int) -> Tensor:
+        """Pairs of nonzeros that meet in the product X Y: sum over k of nnz(X[:, k]) nnz(Y[k, :]), per row.
+
+        Args:
+            x: ... x n x k.
+            y: ... x k x m, the same leading dimensions after broadcasting.
+            rows: leading groups of the product to keep apart.
+        """
+        lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+        columns = self._nonzero_along(x, -2).expand(*lead, -1).reshape(rows, -1)
+        lines = self._nonzero_along(y, -1).expand(*lead, -1).reshape(rows, -1)
+        return (columns * lines).sum(1)
+
+    def _nonzero_along(self, x: Tensor, dim: int) -> Tensor:
+        """Nonzeros along one of the last two dimensions, for every matrix of the stack."""
+        if self._is_binary(x):
+            return _sum(x, dim)
+        stack = x.reshape(-1, *x.shape[-2:])
+        scratch, counts = _scratch(x), []
+        step = max(_pass_size(x) // max(stack[0].numel(), 1), 1)
+        for start in range(0, len(stack), step):
+            counts.append(_sum(_ones_where_nonzero(stack[start : start + step], False, scratch), dim))
+        return torch.cat(counts).view(*x.shape[:-2], -1)
+
+    def positions(self, x: Tensor, y: Tensor, rows: int) -> Tensor:
+        """Positions where both factors of a broadcast elementwise product are nonzero, per row."""
+        x, y = torch.broadcast_tensors(x, y)
+        leading = 1
+        while leading < x.ndim and x.shape[:leading].numel() % rows:
+            leading += 1
+        x, y = x.flatten(0, leading - 1), y.flatten(0, leading - 1)
+        totals = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+        step = max(_pass_size(x) // max(x[0].numel(), 1), 1)
+        for start in range(0, len(x), step):
+            where = slice(start, start + step)
+            both = torch.ne(x[where], 0).logical_and_(torch.ne(y[where], 0)).flatten(1)
+            totals[where] = _sum(both, 1)
+        return totals.view(rows, -1).sum(1)

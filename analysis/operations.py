@@ -12,22 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saformer.analysis.counting import (
-    as_rows,
-    count_rows,
-    meeting_elements,
-    meeting_pairs,
-    spatial_fan_out,
-    weighted_rows,
-)
+from saformer.analysis.counting import Counter, spatial_fan_out
 
 aten = torch.ops.aten
-RowCount = Callable[[Tensor, int], tuple[Tensor, Tensor]]
-
-
-def count_operand(x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    """Nonzeros per row and ones in all, of one operand."""
-    return count_rows(as_rows(x, rows))
 
 
 @dataclass(frozen=True)
@@ -46,16 +33,16 @@ class Call:
     dense: int
     operands: tuple[Tensor, ...]
     weight: Tensor | None
-    events: Callable[[int, RowCount], Tensor]
+    events: Callable[[int, Counter], Tensor]
 
 
-def _uniform(x: Tensor, fan_out: int) -> Callable[[int, RowCount], Tensor]:
+def _uniform(x: Tensor, fan_out: int) -> Callable[[int, Counter], Tensor]:
     """Events where every input element reaches the same number of outputs."""
-    return lambda rows, count: count(x, rows)[0] * fan_out
+    return lambda rows, counter: counter.count(x, rows)[0] * fan_out
 
 
 def _product(op: str, x: Tensor, y: Tensor, dense: int) -> Call:
-    return Call(op, dense, (x, y), None, lambda rows, _: meeting_pairs(x, y, rows))
+    return Call(op, dense, (x, y), None, lambda rows, counter: counter.pairs(x, y, rows))
 
 
 def _matrix(x: Tensor, y: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
@@ -100,14 +87,14 @@ def convolution(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Ten
     batched = x if x.ndim == weight.ndim else x.unsqueeze(0)
     sizes, out_sizes = batched.shape[2:], out.shape[-dims:]
 
-    def events(rows: int, count: RowCount) -> Tensor:
+    def events(rows: int, counter: Counter) -> Tensor:
         if math.prod(kernel) == 1 and set(stride) == {1} and set(padding) == {0}:
-            return count(x, rows)[0] * channels_out
+            return counter.count(x, rows)[0] * channels_out
         fan_out = [
             spatial_fan_out(sizes[d], kernel[d], stride[d], padding[d], dilation[d], out_sizes[d], transposed).to(x.device)
             for d in range(dims)
         ]
-        return weighted_rows(batched, rows, fan_out) * channels_out
+        return counter.weighted(batched, rows, fan_out) * channels_out
 
     name = f"conv{'_transpose' if transposed else ''}{dims}d"
     return Call(name, dense, (x,), weight, events)
@@ -120,7 +107,7 @@ def elementwise_product(args: tuple[Any, ...], out: Tensor, is_activation: Calla
         return None
     if not (is_activation(x) and is_activation(y)):
         return None
-    return Call("product", out.numel(), (x, y), None, lambda rows, _: meeting_elements(x, y, rows))
+    return Call("product", out.numel(), (x, y), None, lambda rows, counter: counter.positions(x, y, rows))
 
 
 Formula = Callable[[tuple[Any, ...], Tensor, Callable[[Tensor], bool]], Call | None]

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from saformer.analysis.operations import FORMULAS, FREE, MOVES, Call, count_operand
+from saformer.analysis.counting import Counter
+from saformer.analysis.operations import FORMULAS, FREE, MOVES, Call
 from saformer.naming import current_name
 from saformer.neurons import lif
 
@@ -73,8 +74,7 @@ class Recorder(TorchDispatchMode):
         self._stack: list[tuple[nn.Module, defaultdict[str, int]]] = []
         self._constants: set[int] = set()
         self._activations: dict[int, StorageWeakRef] = {}
-        # By storage; the weak reference keeps its address from being used again for another tensor.
-        self._counted: dict[int, tuple[StorageWeakRef, dict[int, tuple[Tensor, Tensor]]]] = {}
+        self._counter = Counter()
         self._batch = 0
 
     # -- modules --------------------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ class Recorder(TorchDispatchMode):
         """Announce a forward pass over `batch` images with these input tensors."""
         self._batch = batch
         self.batch_sizes.append(batch)
-        self._counted.clear()
+        self._counter.clear()
         self._activations = {key: ref for key, ref in self._activations.items() if not ref.expired()}
         for x in inputs:
             self._activations[_storage(x)] = StorageWeakRef(x.untyped_storage())
@@ -136,7 +136,7 @@ class Recorder(TorchDispatchMode):
         dependent = any(self._is_activation(x) for x in _tensors(inputs))
         if func._schema.is_mutable:  # counts of what was written into are void
             for x in _tensors(inputs):
-                self._counted.pop(_storage(x), None)
+                self._counter.forget(x)
         for x in _tensors((outputs,)):
             if dependent:
                 self._activations[_storage(x)] = StorageWeakRef(x.untyped_storage())
@@ -197,17 +197,6 @@ class Recorder(TorchDispatchMode):
             return batch, lambda rows: rows
         return None
 
-    def _count(self, x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-        """Nonzeros per row and ones; a tensor that several operations read is counted once."""
-        storage = x.untyped_storage()
-        # Only a tensor that fills its storage has the same elements in every layout it is viewed in.
-        if x.numel() * x.element_size() != storage.nbytes():
-            return count_operand(x, rows)
-        _, known = self._counted.setdefault(storage._cdata, (StorageWeakRef(storage), {}))
-        if rows not in known:
-            known[rows] = count_operand(x, rows)
-        return known[rows]
-
     def _book(self, call: Call) -> None:
         name = self._name(call)
         counts = self.operations.get(name)
@@ -222,12 +211,12 @@ class Recorder(TorchDispatchMode):
             self.by_image = False
         for i, (x, layout) in enumerate(zip(call.operands, layouts, strict=True)):
             rows, fold = layout or (1, lambda rows: rows)
-            nonzero, ones = self._count(x, rows)
+            nonzero, ones = self._counter.count(x, rows)
             counts.elements[i] += x.numel()
             counts.ones[i] = counts.ones[i] + ones
             counters.append(fold(nonzero))
         rows, fold = (None if None in layouts else layouts[0]) or (1, lambda rows: rows)
-        counters.append(fold(call.events(rows, self._count)))
+        counters.append(fold(call.events(rows, self._counter)))
         if counts.current:
             counters = [_join(a, b) for a, b in zip(counts.current, counters, strict=True)]
         counts.current = counters
@@ -238,7 +227,8 @@ class Recorder(TorchDispatchMode):
         steps = spikes.shape[0]
         layout = self._layout(spikes)
         rows = layout[0] if layout and layout[0] % steps == 0 else steps
-        per_step = self._count(spikes, rows)[0].view(steps, -1).sum(1)
+        self._counter.mark_binary(spikes)
+        per_step = self._counter.count(spikes, rows)[0].view(steps, -1).sum(1)
         counts.elements += spikes.numel()
         counts.per_step = per_step if counts.per_step is None else counts.per_step + per_step
 

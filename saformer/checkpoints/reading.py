@@ -70,7 +70,7 @@ def read_checkpoint(path: str | Path, weights_key: str | None = None) -> RawChec
     """Reads the weights and the settings of a .safetensors file or of one that torch.save wrote.
 
     The kind of file is told by its contents. Weights are looked for under "state_dict", "model",
-    "model_ema" and "state_dict_ema", in this order, then at the top level ("") ; `weights_key` names
+    "model_ema" and "state_dict_ema", in this order, then at the top level (""); `weights_key` names
     another entry. No code that the file names is ever run.
 
     Raises InputError, in one line, for everything that is wrong with the file.

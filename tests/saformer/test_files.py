@@ -18,9 +18,7 @@ NOT_ROOT = pytest.mark.skipif(
 )
 
 
-def refusal(
-    path: Path, write: Callable[[Path], object] = lambda temporary: temporary.write_text("new")
-) -> str:
+def refusal(path: Path, write: Callable[[Path], Any] = lambda temporary: temporary.write_text("new")) -> str:
     with pytest.raises(InputError) as caught:
         write_atomic(path, write)
     message = str(caught.value)
@@ -105,7 +103,7 @@ def test_a_real_limit_on_the_file_size(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
-        message = refusal(path, lambda temporary: temporary.write_bytes(bytes(5000)) and None)
+        message = refusal(path, lambda temporary: temporary.write_bytes(bytes(5000)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert message.endswith(": File too large")
@@ -143,7 +141,7 @@ def test_a_name_with_a_nul(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_that_the_callback_reads_is_not_called_a_missing_folder(tmp_path: Path) -> None:
-    message = refusal(tmp_path / "t", lambda temporary: (tmp_path / "source").read_text() and None)
+    message = refusal(tmp_path / "t", lambda temporary: (tmp_path / "source").read_text())
     assert message.endswith("No such file or directory")
 
 

@@ -526,7 +526,7 @@ def test_one_infinity_in_safetensors(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["sparse", "sparse_csr", "quantised", "meta", "nested"])
 def test_tensors_that_are_not_supported(tmp_path: Path, kind: Any) -> None:
     dense = torch.eye(3)
-    make = {
+    make: dict[str, Any] = {
         "sparse": dense.to_sparse,
         "sparse_csr": dense.to_sparse_csr,
         "quantised": lambda: torch.quantize_per_tensor(dense, 0.1, 0, torch.qint8),
