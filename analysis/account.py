@@ -144,9 +144,7 @@ class Account:
                 "mac_pj": self.hardware.mac_pj,
                 "ac_pj": self.hardware.ac_pj,
             },
-            "accuracy": None
-            if self.accuracy is None
-            else {"top1": self.accuracy.top1, "top5": self.accuracy.top5},
+            "accuracy": None if self.accuracy is None else {"top1": self.accuracy.top1, "top5": self.accuracy.top5},
             "totals": {
                 "flops": self.flops,
                 "macs": self.macs,

@@ -103,7 +103,8 @@ class Counter:
         """Take it as given that `x` and every view of it hold only zeros and ones."""
         self._binary[x.untyped_storage()._cdata] = StorageWeakRef(x.untyped_storage())
 
-    def _is_binary(self, x: Tensor) -> bool:
+    def is_binary(self, x: Tensor) -> bool:
+        """Whether `x` is a view of a tensor marked as binary."""
         return x.untyped_storage()._cdata in self._binary
 
     def count(self, x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
@@ -119,7 +120,7 @@ class Counter:
 
     def _count(self, x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
         flat = as_rows(x, rows)
-        if self._is_binary(x):
+        if self.is_binary(x):
             nonzero = _sum(flat, 1)
             return nonzero, nonzero.sum()
         nonzero = torch.zeros(rows, dtype=torch.int64, device=x.device)
@@ -142,7 +143,7 @@ class Counter:
         weights = fan_out[0]
         for vector in fan_out[1:]:
             weights = (weights[:, None] * vector).flatten()
-        binary = self._is_binary(x)
+        binary = self.is_binary(x)
         x = x.contiguous().view(x.shape[0], x.shape[1], -1)
         totals = torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
         scratch = _scratch(x)
@@ -167,7 +168,7 @@ class Counter:
 
     def _nonzero_along(self, x: Tensor, dim: int) -> Tensor:
         """Nonzeros along one of the last two dimensions, for every matrix of the stack."""
-        if self._is_binary(x):
+        if self.is_binary(x):
             return _sum(x, dim)
         stack = x.reshape(-1, *x.shape[-2:])
         scratch, counts = _scratch(x), []

@@ -42,7 +42,9 @@ def load_hardware(name: str | Path = DEFAULT_HARDWARE) -> Hardware:
         elif str(name).endswith(".toml"):
             text = Path(name).read_text(encoding="utf-8")
         else:
-            raise InputError(f"unknown hardware {str(name)!r}: choose one of {', '.join(hardware_names())} or give a .toml file")
+            raise InputError(
+                f"unknown hardware {str(name)!r}: choose one of {', '.join(hardware_names())} or give a .toml file"
+            )
         table = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the hardware file {name}: {error}") from None
@@ -55,7 +57,9 @@ def load_hardware(name: str | Path = DEFAULT_HARDWARE) -> Hardware:
     def energy(key: str) -> float:
         value = energies.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-            raise InputError(f"hardware file {name}: energy_pj.{key} must be a number of picojoules >= 0, found {value!r}")
+            raise InputError(
+                f"hardware file {name}: energy_pj.{key} must be a number of picojoules >= 0, found {value!r}"
+            )
         return float(value)
 
     def text_of(key: str) -> str:

@@ -91,7 +91,9 @@ def convolution(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Ten
         if math.prod(kernel) == 1 and set(stride) == {1} and set(padding) == {0}:
             return counter.count(x, rows)[0] * channels_out
         fan_out = [
-            spatial_fan_out(sizes[d], kernel[d], stride[d], padding[d], dilation[d], out_sizes[d], transposed).to(x.device)
+            spatial_fan_out(sizes[d], kernel[d], stride[d], padding[d], dilation[d], out_sizes[d], transposed).to(
+                x.device
+            )
             for d in range(dims)
         ]
         return counter.weighted(batched, rows, fan_out) * channels_out

@@ -171,7 +171,11 @@ class Profile:
             for a, b in zip(self.operations, other.operations, strict=True)
         )
         neurons = tuple(
-            Neurons(a.name, a.elements + b.elements, tuple(x + y for x, y in zip(a.per_step, b.per_step, strict=True)))
+            Neurons(
+                a.name,
+                a.elements + b.elements,
+                tuple(x + y for x, y in zip(a.per_step, b.per_step, strict=True)),
+            )
             for a, b in zip(self.neurons, other.neurons, strict=True)
         )
         free: dict[tuple[str, str], FreeArithmetic] = {}
@@ -269,7 +273,9 @@ class Profile:
         except OSError as error:
             raise InputError(f"cannot read the profile {path}: {error.strerror or error}") from None
         except ValueError:
-            raise InputError(f"profile {path} is not JSON, or was cut short: write it again with --save-profile") from None
+            raise InputError(
+                f"profile {path} is not JSON, or was cut short: write it again with --save-profile"
+            ) from None
         try:
             return Profile.from_json(plain)
         except InputError as error:
@@ -306,7 +312,10 @@ def _parse(plain: dict[str, Any]) -> Profile:
             _typed(model["sha256"], str, type(None)),
         ),
         data=DataInfo(
-            _typed(data["name"], str), _typed(data["split"], str, type(None)), _integer(data["images"]), _typed(data["kind"], str)
+            _typed(data["name"], str),
+            _typed(data["split"], str, type(None)),
+            _integer(data["images"]),
+            _typed(data["kind"], str),
         ),
         operations=_list(
             plain["operations"],
@@ -314,7 +323,10 @@ def _parse(plain: dict[str, Any]) -> Profile:
                 _typed(o["name"], str),
                 _typed(o["op"], str),
                 _integer(o["dense"]),
-                _list(o["operands"], lambda x: Operand(_integer(x["elements"]), _integer(x["nonzero"]), _integer(x["ones"]))),
+                _list(
+                    o["operands"],
+                    lambda x: Operand(_integer(x["elements"]), _integer(x["nonzero"]), _integer(x["ones"])),
+                ),
                 _integer(o["events"]),
                 _typed(o["first"], bool),
             ),
@@ -330,7 +342,11 @@ def _parse(plain: dict[str, Any]) -> Profile:
         uncounted=_list(plain["uncounted"], lambda s: _typed(s, str)),
         hits=None
         if hits is None
-        else Hits(_integer(hits["labelled"]), _integer(hits["top1"]), None if hits["top5"] is None else _integer(hits["top5"])),
+        else Hits(
+            _integer(hits["labelled"]),
+            _integer(hits["top1"]),
+            None if hits["top5"] is None else _integer(hits["top5"]),
+        ),
         unit=_typed(plain["unit"], str),
         moments=Moments(_integer(moments["units"]), _list(moments["sums"], _integer), gram),
         run=_typed(plain["run"], dict),

@@ -90,7 +90,13 @@ def _moments(recorder: Recorder) -> tuple[str, Moments]:
         for operation, width in zip(operations, widths, strict=True):
             units = operation.units[index] if index < len(operation.units) else None
             counts = np.zeros((1, width), np.int64) if units is None else units.cpu().numpy()
-            columns.append(np.broadcast_to(counts, (rows, width)) if units is None else counts if recorder.by_image else counts.sum(0, keepdims=True))
+            columns.append(
+                np.broadcast_to(counts, (rows, width))
+                if units is None
+                else counts
+                if recorder.by_image
+                else counts.sum(0, keepdims=True)
+            )
         blocks.append(np.concatenate(columns, 1))
     return ("image" if recorder.by_image else "batch"), Moments.of(np.concatenate(blocks))
 
@@ -176,7 +182,9 @@ def profile(
         data=DataInfo(data, split, images_run, kind or "static"),
         operations=operations,
         neurons=tuple(
-            Neurons(n.name, n.elements, tuple(int(v) for v in n.per_step)) for n in recorder.neurons.values() if n.per_step is not None
+            Neurons(n.name, n.elements, tuple(int(v) for v in n.per_step))
+            for n in recorder.neurons.values()
+            if n.per_step is not None
         ),
         free=tuple(FreeArithmetic(path, op, elements) for (path, op), elements in recorder.free.items()),
         uncounted=tuple(f"{op} in {path or 'the model'}" for path, op in recorder.uncounted),
@@ -197,13 +205,13 @@ def profile(
 
 def _witness_notes(model: nn.Module, example: Tensor, operations: tuple[Operation, ...], images: int) -> list[str]:
     """One sentence for each module on whose dense operations fvcore disagrees."""
-    modules = {path for path, _ in model.named_modules()}
     try:
         counted = witness.fvcore_flops(model, example)
     except Exception as error:  # tracing runs foreign code, which may raise anything
         return [f"fvcore could not trace the model, so its FLOPs were not cross-checked ({type(error).__name__})"]
-    rows = witness.disagreements(witness.compare(operations, images, counted, modules.__contains__))
     return [
-        f"fvcore counts {row.fvcore:,} multiply-accumulates per image in {row.module or 'the model'}, the recorder {row.recorder:,}"
-        for row in rows
+        f"fvcore counts {row.fvcore:,} multiply-accumulates per image in {row.module or 'the model'}, "
+        f"the recorder {row.recorder:,}"
+        for row in witness.compare(operations, images, counted)
+        if not row.agrees
     ]

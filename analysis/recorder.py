@@ -21,6 +21,8 @@ from saformer.naming import current_name
 from saformer.neurons import lif
 
 _NEURON = lif.overloadpacket
+# Zeros and ones go in, zeros and ones come out.
+_KEEP_BINARY = frozenset((torch.ops.aten.max_pool2d, torch.ops.aten.max_pool3d))
 
 
 @dataclass
@@ -167,6 +169,8 @@ class Recorder(TorchDispatchMode):
         elif packet in FREE:
             out = func(*args, **kwargs)
             self._book_free(func, out)
+            if packet in _KEEP_BINARY and self._counter.is_binary(args[0]):
+                self._counter.mark_binary(out)
         elif packet is _NEURON:
             out = func(*args, **kwargs)
             self._book_neuron(out)

@@ -57,9 +57,7 @@ class Moments:
         return Moments(
             self.units + other.units,
             tuple(a + b for a, b in zip(self.sums, other.sums, strict=True)),
-            tuple(
-                tuple(a + b for a, b in zip(x, y, strict=True)) for x, y in zip(self.gram, other.gram, strict=True)
-            ),
+            tuple(tuple(a + b for a, b in zip(x, y, strict=True)) for x, y in zip(self.gram, other.gram, strict=True)),
         )
 
     def half_width(self, coefficients: list[float], confidence: float = 0.95) -> float | None:

@@ -2,7 +2,6 @@
 
 import logging
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,15 +17,24 @@ _ELEMENTWISE = {"product"}
 
 @dataclass(frozen=True)
 class ModuleFlops:
-    """Multiply-accumulates of one module (with its children) per image: ours and fvcore's."""
+    """Multiply-accumulates of one image in one module, without its children: ours and fvcore's.
+
+    None where a counter's convention does not include the operation.
+    """
 
     module: str
-    recorder: int
-    fvcore: int
+    op: str
+    recorder: int | None
+    fvcore: int | None
+
+    @property
+    def agrees(self) -> bool:
+        """Both count it, and alike; or it is outside the convention of one."""
+        return self.recorder is None or self.fvcore is None or self.recorder == self.fvcore
 
 
 def fvcore_flops(model: nn.Module, example: Tensor) -> dict[str, int]:
-    """fvcore's multiply-accumulates of each module for this input ("" is the whole model).
+    """fvcore's multiply-accumulates of each module without its children ("" is the model itself).
 
     Args:
         model: in evaluation mode.
@@ -44,55 +52,65 @@ def fvcore_flops(model: nn.Module, example: Tensor) -> dict[str, int]:
             warnings.simplefilter("ignore")
             for logger in loggers:
                 logger.setLevel(logging.ERROR)
-            analysis = FlopCountAnalysis(model, example).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-            analysis.tracer_warnings("none")
+            analysis = FlopCountAnalysis(model, example).unsupported_ops_warnings(False)
+            analysis.uncalled_modules_warnings(False).tracer_warnings("none")
             counts = analysis.by_module_and_operator()
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-    return {
+    total = {
         module: int(sum(count for operator, count in operators.items() if operator in _OPERATORS))
         for module, operators in counts.items()
     }
+    own = dict(total)
+    for module in total:
+        if module:
+            own[module.rpartition(".")[0]] -= total[module]
+    return own
 
 
-def compare(
-    operations: tuple[Operation, ...], images: int, fvcore: dict[str, int], is_module: Callable[[str], bool]
-) -> list[ModuleFlops]:
-    """Both counts for every module that contains a synaptic operation or that fvcore counts, per image.
+def compare(operations: tuple[Operation, ...], images: int, fvcore: dict[str, int]) -> list[ModuleFlops]:
+    """Both counts for every module that has operations of its own, per image.
 
     Args:
         operations: of a profile.
         images: of that profile.
-        fvcore: from `fvcore_flops` on one image.
-        is_module: whether a path is a module of the model (products have a path and a name of their own).
+        fvcore: from `fvcore_flops` on one image; its keys are the model's modules.
     """
-    ours: dict[str, int] = {}
+    masks, products = {}, {}
     for operation in operations:
+        module = operation.name if operation.name in fvcore else operation.name.rpartition(".")[0]
         if operation.op in _ELEMENTWISE:
+            masks[operation.name] = ModuleFlops(operation.name, operation.op, operation.dense // images, None)
             continue
-        parts = operation.name.split(".")
-        module = operation.name
-        if not is_module(module):
-            module = ".".join(parts[:-1])
-        while True:
-            ours[module] = ours.get(module, 0) + operation.dense
-            if not module:
-                break
-            module = module.rpartition(".")[0]
-    modules = [module for module in fvcore if fvcore[module] or ours.get(module)]
-    modules += [module for module in ours if module not in fvcore]
-    return [ModuleFlops(module, ours.get(module, 0) // images, fvcore.get(module, 0)) for module in modules]
-
-
-def disagreements(rows: list[ModuleFlops]) -> list[ModuleFlops]:
-    """The rows that differ, innermost modules only: an outer one differs because an inner one does."""
-    differing = [row for row in rows if row.recorder != row.fvcore]
-    return [
-        row
-        for row in differing
-        if not any(
-            other.module != row.module and (other.module.startswith(row.module + ".") or not row.module)
-            for other in differing
+        dense, ops, names = products.setdefault(module, (0, [], []))
+        what = [operation.name.rpartition(".")[2]] if operation.name != module else []
+        products[module] = (dense + operation.dense // images, [*ops, operation.op], [*names, *what])
+    rows = {
+        module: ModuleFlops(
+            module,
+            ", ".join(dict.fromkeys(ops)) + (f" ({', '.join(names)})" if names else ""),
+            dense,
+            fvcore.get(module, 0),
         )
-    ]
+        for module, (dense, ops, names) in products.items()
+    }
+    for module, count in fvcore.items():
+        if count and module not in rows:
+            rows[module] = ModuleFlops(module, "", 0, count)
+    return [*rows.values(), *masks.values()]
+
+
+def dense_operations(model: nn.Module) -> list[ModuleFlops]:
+    """Both counts for one of our own models, from an image of zeros: dense operations need no data.
+
+    Args:
+        model: built or loaded here; its settings give the shape of the input.
+    """
+    from saformer.analysis.profiling import profile
+
+    config = model.config
+    shape = [config.in_channels, config.image_size, config.image_size]
+    example = torch.zeros(1, *([config.time_steps] if config.input_kind == "events" else []), *shape)
+    operations = profile(model, [example], check_flops=False).operations
+    return compare(operations, 1, fvcore_flops(model, example))

@@ -98,14 +98,11 @@ def energy_figure(account: Account) -> "Figure":
 
         _shade_groups((left, right), [layer.block for layer in layers])
         handles: list[Any] = [
-            Patch(facecolor=looks[kind][0], hatch=looks[kind][1], edgecolor=_EDGE, label=kind)
-            for kind in kinds
+            Patch(facecolor=looks[kind][0], hatch=looks[kind][1], edgecolor=_EDGE, label=kind) for kind in kinds
         ]
         for label, face in (("binary input", "black"), ("input not binary", "white")):
             if any(layer.binary is (face == "black") for layer in layers):
-                handles.append(
-                    Line2D([], [], linestyle="none", marker="o", mfc=face, mec="black", label=label)
-                )
+                handles.append(Line2D([], [], linestyle="none", marker="o", mfc=face, mec="black", label=label))
         figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 6))
         return figure
 
@@ -134,9 +131,7 @@ def comparison_figure(rows: Sequence[ComparisonRow], ours: str | None = None) ->
         places = range(len(rows))
         energies = [row.energy_mj for row in rows]
         looks = [_look(1 if row.name == ours else 0) for row in rows]
-        bars = left.barh(
-            places, energies, height=0.62, color=[colour for colour, _ in looks], edgecolor=_EDGE
-        )
+        bars = left.barh(places, energies, height=0.62, color=[colour for colour, _ in looks], edgecolor=_EDGE)
         for bar, (_, hatch) in zip(bars, looks, strict=True):
             bar.set_hatch(hatch)
         ends, labels = [], []
@@ -171,16 +166,25 @@ def comparison_figure(rows: Sequence[ComparisonRow], ours: str | None = None) ->
         return figure
 
 
+def check_format(path: str | Path) -> str:
+    """The format that the suffix of `path` asks for: png, pdf or svg.
+
+    Raises:
+        InputError: it is another one.
+    """
+    suffix = Path(path).suffix.lower().removeprefix(".")
+    if suffix not in FORMATS:
+        raise InputError(f"cannot write the figure {path}: the name must end in .png, .pdf or .svg")
+    return suffix
+
+
 def save_figure(figure: "Figure", path: str | Path) -> None:
     """Write a figure as PNG, PDF or SVG by its suffix, whole or not at all; the same figure, the same bytes.
 
     Raises:
         InputError: the suffix is another one, or the file cannot be written.
     """
-    path = Path(path)
-    suffix = path.suffix.lower().removeprefix(".")
-    if suffix not in FORMATS:
-        raise InputError(f"cannot write the figure {path}: the name must end in .png, .pdf or .svg")
+    suffix = check_format(path)
     # What matplotlib would put in by itself: its version, and the time of writing.
     metadata: dict[str, Any] = {
         "png": {"Software": None},
@@ -250,10 +254,7 @@ def _room_for(ends: Sequence[float], labels: Sequence[str]) -> float:
     """The end of an axis on which every bar has room for the label behind it."""
     # A character takes about a fiftieth of the panel's width, the space before the label as much.
     return (
-        max(
-            (end / (1 - 0.022 * (len(text) + 1)) for end, text in zip(ends, labels, strict=True)), default=0.0
-        )
-        or 1.0
+        max((end / (1 - 0.022 * (len(text) + 1)) for end, text in zip(ends, labels, strict=True)), default=0.0) or 1.0
     )
 
 

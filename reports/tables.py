@@ -70,9 +70,7 @@ def energy_report(account: Account, layers: bool = False) -> Group:
     ]
     if any(not layer.binary for layer in account.layers):
         caption.append(f"{NOT_BINARY} not binary: an input holds values other than 0 and 1.")
-    counted = (
-        f"not counted: {', '.join(account.uncounted)}" if account.uncounted else "every operation was counted"
-    )
+    counted = f"not counted: {', '.join(account.uncounted)}" if account.uncounted else "every operation was counted"
     return Group(
         _what_was_run(account),
         Text(),
@@ -120,19 +118,21 @@ def flops_table(rows: Sequence[FlopsRow]) -> Group:
     _number_column(table, "recorder")
     _number_column(table, "fvcore")
     table.add_column("", no_wrap=True)
-    different = sum(row.recorder != row.fvcore for row in rows)
+    both = [row for row in rows if row.recorder is not None and row.fvcore is not None]
+    different = sum(row.recorder != row.fvcore for row in both)
     for i, row in enumerate(rows):
-        differs = row.recorder != row.fvcore
+        differs = row in both and row.recorder != row.fvcore
         cells = (row.name, row.op, _exact(row.recorder), _exact(row.fvcore), "≠" if differs else "")
         table.add_row(*map(Text, cells), style="yellow" if differs else None, end_section=i == len(rows) - 1)
     recorder = sum(row.recorder or 0 for row in rows)
     fvcore = sum(row.fvcore or 0 for row in rows)
-    cells = ("total", "", _exact(recorder), _exact(fvcore), "≠" if recorder != fvcore else "")
-    table.add_row(*map(Text, cells), style="bold")
+    table.add_row(*map(Text, ("total", "", _exact(recorder), _exact(fvcore), "")), style="bold")
     if different:
-        verdict = f"≠ {different} of {len(rows)} operations differ ({NOT_KNOWN}: not seen by that counter)."
+        verdict = f"≠ {different} of {len(both)} operations differ."
     else:
-        verdict = "Both counters agree on every operation."
+        verdict = f"Both counters agree on all {len(both)} operations that both count."
+    if len(both) < len(rows):
+        verdict += f" {NOT_KNOWN}: outside that counter's convention."
     return Group(table, Text(verdict, style="dim"))
 
 
@@ -319,9 +319,7 @@ def _energy_table(account: Account, layers: bool, gap: int, bar_width: int) -> T
     if bar_width:
         table.add_column("", no_wrap=True)
 
-    def add(
-        name: str, second: str, row: _Sum, style: str | None, last: bool = False, bar: bool = True
-    ) -> None:
+    def add(name: str, second: str, row: _Sum, style: str | None, last: bool = False, bar: bool = True) -> None:
         share = row.energy_mj / account.energy_mj if account.energy_mj else float("nan")
         rate = percent(row.rate).rjust(6)
         cells: list[RenderableType] = [
@@ -409,9 +407,7 @@ def _neuron_table(account: Account, gap: int, per_line: int, counts: bool) -> Ta
     for neuron in account.neurons:
         # `elements` counts a neuron once for each time step.
         neurons = neuron.elements / len(neuron.per_step) if neuron.per_step else float("nan")
-        rates = [
-            percent(spikes / neurons if neurons else None).removesuffix("%") for spikes in neuron.per_step
-        ]
+        rates = [percent(spikes / neurons if neurons else None).removesuffix("%") for spikes in neuron.per_step]
         table.add_row(
             Text(neuron.name),
             *([Text(si(neurons)), Text(si(neuron.spikes))] if counts else []),

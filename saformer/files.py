@@ -117,3 +117,18 @@ def _reason(error: OSError, path: Path) -> str:
 
 def _shown(path: Path) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
+
+
+def check_target(path: str | Path) -> None:
+    """Raises InputError where `path` cannot be written, before the work whose result it is for.
+
+    A long run must not end in a message about a folder that was missing from the start.
+    """
+    path = Path(path)
+    try:
+        if _target(path) is not None and not path.parent.is_dir():
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if not os.access(path.parent, os.W_OK):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise InputError(f"cannot write {_shown(path)}: {_reason(error, path)}") from None

@@ -60,9 +60,7 @@ def _lif(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
     return spikes
 
 
-def _lif_backward(
-    gradient: Tensor, x: Tensor, tau: float, threshold: float, reset: float, alpha: float
-) -> Tensor:
+def _lif_backward(gradient: Tensor, x: Tensor, tau: float, threshold: float, reset: float, alpha: float) -> Tensor:
     """Gradient of `lif` by its input: sigmoid surrogate, the reset detached from the graph.
 
     The membranes are computed again from the input: cheaper than keeping T of them per layer.

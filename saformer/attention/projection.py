@@ -11,9 +11,7 @@ _KINDS = {
 PROJECTION_KINDS = tuple(_KINDS)
 
 
-def add_projection(
-    owner: nn.Module, name: str, kind: str, inputs: int, outputs: int, bias: bool | None = None
-) -> None:
+def add_projection(owner: nn.Module, name: str, kind: str, inputs: int, outputs: int, bias: bool | None = None) -> None:
     """Register `{name}_linear` or `{name}_conv`, and `{name}_bn`, on `owner`.
 
     Args:

@@ -18,7 +18,9 @@ class SSA(nn.Module):
         keys_first: form K^T V first (O(N D^2/heads)) instead of Q K^T (O(N^2 D)). The spikes are the same.
     """
 
-    def __init__(self, dim: int, heads: int, kind: str = "linear", scale: float = 0.125, keys_first: bool = False) -> None:
+    def __init__(
+        self, dim: int, heads: int, kind: str = "linear", scale: float = 0.125, keys_first: bool = False
+    ) -> None:
         super().__init__()
         self.heads, self.kind, self.scale, self.keys_first = heads, kind, scale, keys_first
         for name in ("q", "k", "v"):

@@ -64,10 +64,18 @@ def _variant(weights: Mapping[str, Tensor]) -> tuple[type[ModelConfig], dict[str
         return SpikformerConfig, shown, {"time_steps": 4, "heads": 12, "scale": 0.125}
     if rank("block.0.attn.q_conv.weight") == 3 and rank("block.0.mlp.fc1_conv.weight") == 3:
         shown = {"projection": "conv1d", "mlp_projection": "conv1d"}
-        return SpikformerConfig, shown, {"time_steps": 16, "heads": 16, "scale": 0.25, "image_size": 128, "pooling": "1111"}
+        return (
+            SpikformerConfig,
+            shown,
+            {"time_steps": 16, "heads": 16, "scale": 0.25, "image_size": 128, "pooling": "1111"},
+        )
     if rank("block.0.attn.q_conv.weight") == 3 and rank("block.0.mlp.fc1_conv.weight") == 4:
         shown = {"projection": "conv1d", "mlp_projection": "conv2d", "keys_first": True}
-        return SpikformerConfig, shown, {"time_steps": 4, "heads": 8, "scale": 0.125, "image_size": 224, "pooling": "1111"}
+        return (
+            SpikformerConfig,
+            shown,
+            {"time_steps": 4, "heads": 8, "scale": 0.125, "image_size": 224, "pooling": "1111"},
+        )
     if rank("block.0.attn.q_conv.weight") == 4 and "block.0.mlp.fc1_conv.weight" in weights:
         return SDTConfig, {}, {"heads": 8}
     keys = list(weights)
@@ -101,9 +109,15 @@ def recognise(weights: Mapping[str, Tensor], stored: Mapping[str, Any], given: M
     config_class, shown, defaults = _variant(weights)
     try:
         stem, head = weights["patch_embed.proj_conv.weight"], weights["head.weight"]
-        fc1 = next(weights[f"block.0.mlp.fc1_{kind}.weight"] for kind in ("linear", "conv") if f"block.0.mlp.fc1_{kind}.weight" in weights)
+        fc1 = next(
+            weights[f"block.0.mlp.fc1_{kind}.weight"]
+            for kind in ("linear", "conv")
+            if f"block.0.mlp.fc1_{kind}.weight" in weights
+        )
     except (KeyError, StopIteration) as error:
-        raise InputError(f"parameter {error.args[0] if error.args else 'block.0.mlp.fc1'} is missing from the checkpoint") from None
+        raise InputError(
+            f"parameter {error.args[0] if error.args else 'block.0.mlp.fc1'} is missing from the checkpoint"
+        ) from None
     if stem.ndim != 4 or head.ndim != 2:
         raise InputError("patch_embed.proj_conv.weight or head.weight has a wrong shape")
     if stored.get("spike_mode", "lif") != "lif":

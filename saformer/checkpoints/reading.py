@@ -337,9 +337,7 @@ def _check_archive(path: Path) -> None:
         _refuse(path, "it is a TorchScript archive, which holds code; save model.state_dict() instead")
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         # The map would show the compressed bytes in place of the weights.
-        _refuse(
-            path, "it has been compressed since torch.save wrote it; load it with torch and save it again"
-        )
+        _refuse(path, "it has been compressed since torch.save wrote it; load it with torch and save it again")
 
 
 def _refuse_pickle(path: Path, kind: str, error: pickle.UnpicklingError) -> NoReturn:
@@ -435,9 +433,7 @@ def _find_weights(path: Path, stored: Any, wanted: str | None) -> tuple[dict[str
     elif places:
         key = next((name for name in (*_WEIGHTS_KEYS, "") if name in places), None) or ""
         if key not in places:
-            _refuse(
-                path, f"its weights are in no usual place; choose one of these keys: {_listed(list(places))}"
-            )
+            _refuse(path, f"its weights are in no usual place; choose one of these keys: {_listed(list(places))}")
     else:
         found = _listed(list(stored)) or "nothing"
         _refuse(path, f"it holds no weights; at its top level it has: {found}")

@@ -22,8 +22,7 @@ def save_safetensors(path: str | Path, weights: "dict[str, torch.Tensor]", metad
 
     # Copies, because safetensors refuses tensors that share memory, as tied weights and slices do.
     copies = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, tensor in weights.items()
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in weights.items()
     }
     packed = memoryview(save(copies, metadata=metadata))
     del copies

@@ -50,9 +50,7 @@ DATASETS: dict[str, DatasetInfo] = {
         kind="static",
         train=50_000,
         test=10_000,
-        expected=(
-            "cifar-10-batches-py/, cifar-10-batches-bin/, cifar-10-python.tar.gz or cifar-10-binary.tar.gz"
-        ),
+        expected=("cifar-10-batches-py/, cifar-10-batches-bin/, cifar-10-python.tar.gz or cifar-10-binary.tar.gz"),
         download="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
     ),
     "cifar100": DatasetInfo(

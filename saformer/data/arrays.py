@@ -45,17 +45,13 @@ def _load(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     # What is no .npz at all may break numpy's reader in almost any way.
     except Exception as error:
-        raise InputError(
-            f"{path} is not an .npz file: save the arrays with numpy.savez(path, x=..., y=...)"
-        ) from error
+        raise InputError(f"{path} is not an .npz file: save the arrays with numpy.savez(path, x=..., y=...)") from error
     if not isinstance(archive, np.lib.npyio.NpzFile):
         raise InputError(f"{path} is a single array, not an .npz file: save it with numpy.savez(path, x=...)")
     with archive:
         if "x" not in archive.files:
             held = ", ".join(repr(name) for name in archive.files[:8]) or "none"
-            raise InputError(
-                f"{path} has no array 'x' (arrays found: {held}): save the images under that name"
-            )
+            raise InputError(f"{path} has no array 'x' (arrays found: {held}): save the images under that name")
         return {name: _member(path, archive, name) for name in ("x", "y") if name in archive.files}
 
 
@@ -77,8 +73,7 @@ def _images(path: Path, x: np.ndarray) -> Tensor:
     shape = " x ".join(map(str, x.shape)) or "a single number"
     if x.ndim not in (4, 5):
         raise InputError(
-            f"{path}: x has {x.ndim} axes ({shape}), expected 4 (N x C x H x W) or, for events, 5 "
-            "(N x T x C x H x W)"
+            f"{path}: x has {x.ndim} axes ({shape}), expected 4 (N x C x H x W) or, for events, 5 (N x T x C x H x W)"
         )
     if x.size == 0:
         raise InputError(f"{path}: x is empty ({shape}): every axis must be at least 1")
@@ -90,9 +85,7 @@ def _images(path: Path, x: np.ndarray) -> Tensor:
             )
         return _integers(path, "x", x)
     if x.dtype.kind != "f" or x.dtype.itemsize > 8:
-        raise InputError(
-            f"{path}: x is {x.dtype}, expected float16, float32 or float64, or integer counts for events"
-        )
+        raise InputError(f"{path}: x is {x.dtype}, expected float16, float32 or float64, or integer counts for events")
     finite = np.isfinite(x)
     if not finite.all():
         first = np.unravel_index(int(finite.argmin()), x.shape)

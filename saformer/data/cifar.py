@@ -109,9 +109,7 @@ def _find(name: str, data_dir: Path, split: str) -> tuple[Layout, Iterable[tuple
             "or name another one with --data-dir"
         )
     if not data_dir.is_dir():
-        raise InputError(
-            f"{data_dir} is not a directory: give --data-dir the directory that holds {info.title}"
-        )
+        raise InputError(f"{data_dir} is not a directory: give --data-dir the directory that holds {info.title}")
 
     incomplete: Path | None = None
     folders = [(layout, data_dir / layout.folder) for layout in layouts]
@@ -205,24 +203,18 @@ def _python_batch(content: bytes, where: str, layout: Layout, classes: int) -> t
             f"{where} is truncated or not a CIFAR Python batch ({_brief(error)}): download it again"
         ) from error
     if not isinstance(batch, dict):
-        raise InputError(
-            f"{where} is not a CIFAR Python batch: it holds a {type(batch).__name__}, not a dictionary"
-        )
+        raise InputError(f"{where} is not a CIFAR Python batch: it holds a {type(batch).__name__}, not a dictionary")
     assert layout.label_key is not None
     for key in (b"data", layout.label_key):
         if key not in batch:
             keys = ", ".join(_brief(repr(k)) for k in list(batch)[:8] if isinstance(k, bytes | str))
-            raise InputError(
-                f"{where} has no {key!r} (it has {keys or 'nothing'}): is it a batch of another data set?"
-            )
+            raise InputError(f"{where} has no {key!r} (it has {keys or 'nothing'}): is it a batch of another data set?")
     data, labels = _value(batch[b"data"]), _value(batch[layout.label_key])
     if not isinstance(data, np.ndarray):
         raise InputError(f"{where}: b'data' is a {type(data).__name__}, not an array of N x {PIXELS} bytes")
     if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != PIXELS or not len(data):
         found = " x ".join(map(str, data.shape))
-        raise InputError(
-            f"{where}: b'data' is {found} of {data.dtype}, not N x {PIXELS} of uint8 with N >= 1"
-        )
+        raise InputError(f"{where}: b'data' is {found} of {data.dtype}, not N x {PIXELS} of uint8 with N >= 1")
     checked = _check_labels(labels, len(data), f"{where}: {layout.label_key!r}", classes)
     return data.reshape(-1, *SHAPE), checked
 
@@ -264,9 +256,7 @@ class _Dtype:
         self._order = state[1]
 
     def numpy(self) -> np.dtype:
-        text = "".join(
-            part.decode() if isinstance(part, bytes) else part for part in (self._order, self._code)
-        )
+        text = "".join(part.decode() if isinstance(part, bytes) else part for part in (self._order, self._code))
         # Objects, strings and records are left out: a batch has no use for them, and an array of objects
         # made from raw bytes would be an array of forged pointers.
         if not re.fullmatch(r"[|<>=](b1|[iu][1248]|f[248])", text):

@@ -44,7 +44,9 @@ class ModelConfig:
         if len(self.pooling) != 4 or set(self.pooling) - {"0", "1"}:
             raise InputError(f"{self.family}: pooling takes four digits 0 or 1, such as 0011, got {self.pooling!r}")
         if self.grid < 1:
-            raise InputError(f"{self.family}: an image of {self.image_size} pixels is too small for pooling {self.pooling}")
+            raise InputError(
+                f"{self.family}: an image of {self.image_size} pixels is too small for pooling {self.pooling}"
+            )
 
     @property
     def name(self) -> str:

@@ -38,7 +38,9 @@ class SpikformerConfig(ModelConfig):
         check_heads(self.family, self.dim, self.heads)
         for key in ("projection", "mlp_projection"):
             if getattr(self, key) not in PROJECTION_KINDS:
-                raise InputError(f"spikformer: {key} must be one of {', '.join(PROJECTION_KINDS)}, got {getattr(self, key)!r}")
+                raise InputError(
+                    f"spikformer: {key} must be one of {', '.join(PROJECTION_KINDS)}, got {getattr(self, key)!r}"
+                )
         if (self.projection == "linear") != (self.mlp_projection == "linear"):
             raise InputError("spikformer: projection and mlp_projection must both be linear or both be convolutions")
 

@@ -1,0 +1,58 @@
+# Two commands set everything up: `make demo` shows the program, `make test` tests it.
+# Both create .venv when it is missing or older than what it was made from.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test lint format bench clean
+
+help:
+	@echo "make demo    energy of a trained SAFormer, layer by layer (installs into $(VENV) first)"
+	@echo "make test    the test suite"
+	@echo "make lint    ruff and mypy"
+	@echo "make format  let ruff rewrite the sources"
+	@echo "make bench   speed and memory against SpikingJelly and syops (takes minutes)"
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	@echo "Installing into $(VENV); this takes a few minutes the first time."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --editable '.[dev,bench]'
+	@touch $@
+
+demo: $(VENV)/.installed
+	@mkdir -p out
+	$(BIN)/saformer energy --plot out/energy.png
+	@echo
+	$(BIN)/saformer compare digits/saformer digits/sdt digits/spikformer
+	@echo
+	@echo "Next: $(BIN)/saformer energy --layers, or --ckpt FILE --dataset cifar10 --data-dir DIR"
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+# mypy does not follow the mapping of the four folders to one package, so it gets the package as links.
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@rm -rf build/typed && mkdir -p build/typed/saformer
+	@ln -s $(addprefix $(CURDIR)/saformer/,$(notdir $(wildcard saformer/*))) build/typed/saformer/
+	@ln -s $(CURDIR)/analysis $(CURDIR)/reports $(CURDIR)/cli build/typed/saformer/
+	cd build/typed && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p saformer
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.bench
+	$(BIN)/python tests/benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) build out .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -1,0 +1,254 @@
+"""From the options to a model, a data set and a profile, the same way in every command."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from saformer.cli.terminal import progress, tell
+from saformer.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from saformer.analysis.profiles import Profile
+    from saformer.data.dataset import Dataset
+
+DEFAULT_LIMIT = 512
+DEFAULT_CHECKPOINT = "digits/saformer"
+_UNTRAINED = "the weights are untrained: firing rates, and the energy with them, are those of random weights"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run: where, in what precision, on how many images."""
+
+    batch_size: int = 16
+    limit: int | None = None
+    seed: int = 0
+    dtype: str = "float32"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise InputError(f"--batch-size must be at least 1, got {self.batch_size}")
+        if self.limit is not None and self.limit < 0:
+            raise InputError(f"--limit must be at least 1, or 0 for all images, got {self.limit}")
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which data to run on."""
+
+    dataset: str | None = None
+    data_dir: Path | None = None
+    split: str = "test"
+    input: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.input is not None and self.dataset is not None:
+            raise InputError("give either --dataset or --input, not both")
+
+    @property
+    def named(self) -> bool:
+        """The user said what to run on."""
+        return self.dataset is not None or self.input is not None
+
+    def open(self, default: str | None = None) -> "Dataset":
+        """Read the data; `default` is the data set to take when none was named."""
+        from saformer.data import open_arrays, open_dataset
+
+        if self.input is not None:
+            return open_arrays(self.input)
+        name = self.dataset or default
+        if name is None:
+            raise InputError(
+                "there is no data to run on: give --dataset NAME (see `saformer datasets`) or --input FILE.npz"
+            )
+        return open_dataset(name, self.data_dir, self.split)
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which model, and settings that its file does not hold."""
+
+    checkpoint: str | None = None
+    model: str | None = None
+    weights: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.checkpoint is not None and self.model is not None:
+            raise InputError("give either --ckpt or --model, not both: a checkpoint shows its own architecture")
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Settings that the user gave."""
+        return {key: value for key, value in self.settings.items() if value is not None}
+
+
+def resolve_checkpoint(name: str) -> Path:
+    """A checkpoint file, or the shipped checkpoint of that name where there is no such file."""
+    from saformer.checkpoints.shipped import shipped_path
+
+    path = Path(name)
+    return path if path.exists() else shipped_path(name) or path
+
+
+def load_for(options: ModelOptions, data: "Dataset | None") -> "tuple[nn.Module, list[str]]":
+    """The model of the options, fitted to the data where its file leaves a setting open, with remarks on it."""
+    import saformer
+    from saformer.data import DATASETS
+
+    shape: dict[str, Any] = {}
+    if data is not None:
+        shape = {"in_channels": data.shape[-3], "image_size": data.shape[-1]}
+        if data.kind == "events":
+            shape["time_steps"] = data.shape[0]
+    if options.checkpoint is None:
+        if options.model is None:
+            raise InputError("give a checkpoint (--ckpt FILE) or a model (--model NAME)")
+        if data is not None and data.classes is not None:
+            shape["num_classes"] = data.classes
+        return saformer.build(options.model, **{**shape, **options.given}), [_UNTRAINED]
+
+    path = resolve_checkpoint(options.checkpoint)
+    model = saformer.load(path, weights=options.weights, **options.given)
+    open_settings = {a.setting for a in model.origin.assumptions if a.source == "default"}
+    fitting = {
+        key: value
+        for key, value in shape.items()
+        if key in open_settings and value != getattr(model.config, key) and key not in options.given
+    }
+    if fitting:
+        model = saformer.load(path, weights=options.weights, **{**options.given, **fitting})
+    remarks = []
+    assumed = [a for a in model.origin.assumptions if a.source == "default" and a.setting not in fitting]
+    if assumed:
+        values = ", ".join(f"{a.setting} = {a.value}" for a in assumed)
+        remarks.append(f"not stored in the checkpoint, taken by default: {values}")
+    if fitting:
+        values = ", ".join(f"{key} = {value}" for key, value in fitting.items())
+        remarks.append(f"not stored in the checkpoint, taken from the data: {values}")
+    if model.origin.unused_parameters:
+        remarks.append(
+            f"the checkpoint holds {model.origin.unused_parameters:,} parameters that no forward pass uses "
+            f"({_kinds(model.origin.unused)})"
+        )
+    trained_on = ((model.origin.details or {}).get("training") or {}).get("dataset")
+    if data is not None and trained_on in DATASETS and data.name in DATASETS and trained_on != data.name:
+        remarks.append(f"the model was trained on {trained_on}, not on {data.name}")
+    return model, remarks
+
+
+def _kinds(names: tuple[str, ...]) -> str:
+    kinds = {name.removesuffix(".weight").removesuffix(".bias").rpartition(".")[2] for name in names}
+    return ", ".join(sorted(kinds))
+
+
+def check_fit(model: "nn.Module", data: "Dataset") -> None:
+    """Raise InputError where the data has other images or classes than the model takes."""
+    config = model.config
+    wanted, found = (config.in_channels, config.image_size, config.image_size), tuple(data.shape[-3:])
+    if wanted != found:
+        raise InputError(
+            f"{config.name} takes images of {_by(wanted)}, {data.name} has {_by(found)}: choose other data, or a model for these"
+        )
+    if data.classes is not None and data.classes != config.num_classes:
+        raise InputError(
+            f"{config.name} has {config.num_classes} classes, {data.name} has {data.classes}: choose the data set it was trained on"
+        )
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def choose_device(name: str) -> "torch.device":
+    """The device of that name, "auto" for a GPU where there is one.
+
+    Raises:
+        InputError: there is no such device here.
+    """
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"--device {name} is not available here: {str(error).splitlines()[0]}") from None
+    if device.type == "meta":
+        raise InputError("--device meta computes nothing: choose cpu or cuda")
+    return device
+
+
+@contextmanager
+def _enough_memory(batch_size: int) -> Iterator[None]:
+    """Turn running out of memory into advice."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        text = str(error).lower()
+        if not isinstance(error, MemoryError) and not any(
+            sign in text for sign in ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate")
+        ):
+            raise
+        advice = f"try --batch-size {batch_size // 2}" if batch_size > 1 else "the model does not fit even one image"
+        raise InputError(f"out of memory with --batch-size {batch_size}: {advice}") from None
+
+
+def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: list[str]) -> "Profile":
+    """Profile the model on the data, with progress; the remarks become notes of the profile."""
+    import torch
+
+    from saformer.analysis import profile
+
+    check_fit(model, data)
+    device = choose_device(run.device)
+    dtype = {"float32": torch.float32, "float64": torch.float64}[run.dtype]
+    torch.manual_seed(run.seed)
+    limit = run.limit
+    if limit is None and data.split is not None:
+        limit = DEFAULT_LIMIT
+    limit = limit or None
+    total = len(data) if limit is None else min(limit, len(data))
+    if total < len(data):
+        remarks = [*remarks, f"{total} of {len(data):,} images, drawn with seed {run.seed}; --limit 0 takes all"]
+    with _enough_memory(run.batch_size):
+        try:
+            model = model.to(device=device, dtype=dtype)
+        except TypeError as error:
+            raise InputError(f"--device {device} does not support {run.dtype}: {str(error).splitlines()[0]}") from None
+        with progress(f"profiling {model.config.name} on {data.name}", total) as advance:
+            result = profile(
+                model,
+                data.batches(run.batch_size, limit, run.seed, dtype, device),
+                data=data.name,
+                split=data.split,
+                run={"seed": run.seed, "batch_size": run.batch_size},
+                progress=advance,
+            )
+    return replace(result, notes=(*remarks, *result.notes))
+
+
+def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "Profile":
+    """What the options ask for; with neither model nor data, the shipped SAFormer on digits."""
+    if options.checkpoint is None and options.model is None:
+        if not data.named:
+            tell("no --ckpt and no --dataset: taking the shipped SAFormer, trained on digits")
+        elif data.dataset != "digits":
+            raise InputError("give a checkpoint (--ckpt FILE) or a model (--model NAME) to run on this data")
+        options = replace(options, checkpoint=DEFAULT_CHECKPOINT)
+    from saformer.checkpoints.shipped import SHIPPED
+
+    default = "digits" if options.checkpoint in SHIPPED else None
+    # The model first: a checkpoint at fault should not wait for a data set to be read.
+    if options.checkpoint is not None:
+        load_for(options, None)
+    opened = data.open(default)
+    model, remarks = load_for(options, opened)
+    return run_profile(model, opened, run, remarks)

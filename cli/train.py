@@ -1,0 +1,5 @@
+"""`saformer train`: a placeholder until the loop lands."""
+
+
+def train() -> None:
+    """Train."""
