@@ -27,7 +27,7 @@ def as_rows(x: Tensor, rows: int) -> Tensor:
     while size < rows and leading < x.ndim:
         size *= x.shape[leading]
         leading += 1
-    rest = sorted(range(leading, x.ndim), key=lambda d: -x.stride(d))
+    rest = sorted(range(leading, x.ndim), key=x.stride, reverse=True)
     return x.permute(*range(leading), *rest).reshape(rows, -1)
 
 

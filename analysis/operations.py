@@ -53,7 +53,7 @@ def _matrix(x: Tensor, y: Tensor, is_activation: Callable[[Tensor], bool]) -> Ca
     n, k, m = x2.shape[-2], x2.shape[-1], y2.shape[-1]
     dense = math.prod(lead) * n * k * m
     if not is_activation(y):
-        # A stack of inputs under one stack of weights: an input element meets m weights, in every matrix it is broadcast to.
+        # An input element meets m weights, in every matrix that it is broadcast to.
         return Call("linear", dense, (x,), y, _uniform(x, dense // max(x.numel(), 1)))
     if not is_activation(x):
         return Call("linear", dense, (y,), x, _uniform(y, dense // max(y.numel(), 1)))
@@ -137,29 +137,30 @@ def _operators(names: str) -> frozenset[Any]:
 
 # Arithmetic that Eqs. 19-20 leave out: normalisation, activation, pooling, shortcuts, scaling. Listed apart.
 FREE = _operators(
-    "add add_ sub sub_ rsub div div_ neg neg_ addcmul addcmul_ addcdiv addcdiv_ lerp lerp_ mean sum prod cumsum var std "
-    "var_mean std_mean batch_norm native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training "
-    "cudnn_batch_norm _batch_norm_impl_index layer_norm native_layer_norm group_norm native_group_norm instance_norm "
-    "rms_norm softmax _softmax log_softmax _log_softmax relu relu_ relu6 gelu gelu_ silu silu_ elu elu_ leaky_relu "
-    "leaky_relu_ prelu hardtanh hardtanh_ hardswish hardswish_ hardsigmoid sigmoid sigmoid_ tanh tanh_ mish softplus exp "
-    "exp_ log log2 log1p expm1 sqrt rsqrt square abs pow pow_ reciprocal sin cos max_pool1d max_pool2d max_pool3d "
-    "max_pool2d_with_indices max_pool3d_with_indices mkldnn_max_pool2d avg_pool1d avg_pool2d avg_pool3d "
-    "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d "
-    "adaptive_max_pool2d upsample_nearest2d upsample_bilinear2d upsample_bicubic2d norm linalg_vector_norm "
-    "floor ceil round sign clamp clamp_ clamp_min clamp_max minimum maximum amax amin max min heaviside remainder fmod"
+    "add add_ sub sub_ rsub div div_ neg neg_ addcmul addcmul_ addcdiv addcdiv_ lerp lerp_ mean sum prod cumsum var "
+    "std var_mean std_mean batch_norm native_batch_norm _native_batch_norm_legit "
+    "_native_batch_norm_legit_no_training cudnn_batch_norm _batch_norm_impl_index layer_norm native_layer_norm "
+    "group_norm native_group_norm instance_norm rms_norm softmax _softmax log_softmax _log_softmax relu relu_ relu6 "
+    "gelu gelu_ silu silu_ elu elu_ leaky_relu leaky_relu_ prelu hardtanh hardtanh_ hardswish hardswish_ "
+    "hardsigmoid sigmoid sigmoid_ tanh tanh_ mish softplus exp exp_ log log2 log1p expm1 sqrt rsqrt square abs pow "
+    "pow_ reciprocal sin cos max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices "
+    "mkldnn_max_pool2d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d "
+    "_adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_max_pool2d upsample_nearest2d upsample_bilinear2d "
+    "upsample_bicubic2d norm linalg_vector_norm floor ceil round sign clamp clamp_ clamp_min clamp_max minimum "
+    "maximum amax amin max min heaviside remainder fmod"
 )
 
 # Views, copies, comparisons and bookkeeping: nothing is computed on values.
 MOVES = _operators(
-    "view _unsafe_view reshape expand expand_as permute transpose transpose_ t t_ flatten unflatten squeeze squeeze_ "
-    "unsqueeze unsqueeze_ clone contiguous copy_ cat stack concat split split_with_sizes chunk slice select index "
-    "index_select index_put_ gather scatter scatter_ narrow unbind detach detach_ alias to _to_copy empty empty_like "
-    "zeros zeros_like ones ones_like full full_like new_empty new_zeros new_ones new_full arange repeat "
-    "repeat_interleave constant_pad_nd pad roll flip lift_fresh fill_ zero_ masked_fill masked_fill_ where view_as "
-    "as_strided _reshape_alias unfold movedim swapaxes ravel eq ne lt le gt ge logical_and logical_or logical_not "
-    "bitwise_and bitwise_or bitwise_not any all argmax topk sort is_same_size scalar_tensor item _local_scalar_dense "
-    "dropout dropout_ feature_dropout alpha_dropout native_dropout bernoulli bernoulli_ rand rand_like randn randn_like "
-    "randint randperm normal_ uniform_ type_as float double half bool int long numel sym_size size dim conj_physical "
-    "resolve_conj resolve_neg isnan isfinite isinf broadcast_tensors embedding pixel_shuffle pixel_unshuffle tril triu "
-    "diagonal split_copy set_ resize_ is_nonzero equal allclose"
+    "view _unsafe_view reshape expand expand_as permute transpose transpose_ t t_ flatten unflatten squeeze "
+    "squeeze_ unsqueeze unsqueeze_ clone contiguous copy_ cat stack concat split split_with_sizes chunk slice "
+    "select index index_select index_put_ gather scatter scatter_ narrow unbind detach detach_ alias to _to_copy "
+    "empty empty_like zeros zeros_like ones ones_like full full_like new_empty new_zeros new_ones new_full arange "
+    "repeat repeat_interleave constant_pad_nd pad roll flip lift_fresh fill_ zero_ masked_fill masked_fill_ where "
+    "view_as as_strided _reshape_alias unfold movedim swapaxes ravel eq ne lt le gt ge logical_and logical_or "
+    "logical_not bitwise_and bitwise_or bitwise_not any all argmax topk sort is_same_size scalar_tensor item "
+    "_local_scalar_dense dropout dropout_ feature_dropout alpha_dropout native_dropout bernoulli bernoulli_ rand "
+    "rand_like randn randn_like randint randperm normal_ uniform_ type_as float double half bool int long numel "
+    "sym_size size dim conj_physical resolve_conj resolve_neg isnan isfinite isinf broadcast_tensors embedding "
+    "pixel_shuffle pixel_unshuffle tril triu diagonal split_copy set_ resize_ is_nonzero equal allclose"
 )

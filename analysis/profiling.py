@@ -66,7 +66,8 @@ class _HitCounter:
         self.classes = scores.shape[1]
         if int(labels.max()) >= self.classes:
             raise InputError(
-                f"the data has a label {int(labels.max())}, the model only {self.classes} classes (0 to {self.classes - 1})"
+                f"the data has a label {int(labels.max())}, "
+                f"the model only {self.classes} classes (0 to {self.classes - 1})"
             )
         right = scores.topk(min(5, self.classes), dim=1).indices.eq(labels.to(scores.device)[:, None])
         self.labelled += len(labels)

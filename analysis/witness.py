@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from saformer.analysis.profiles import Operation
+from saformer.models.config import Model
 
 # What fvcore counts as a matrix product or convolution; its BatchNorm and pooling counts are outside Eq. 18.
 _OPERATORS = {"conv", "linear", "matmul", "bmm", "baddbmm", "addmm", "mm", "mv", "einsum"}
@@ -77,7 +78,8 @@ def compare(operations: tuple[Operation, ...], images: int, fvcore: dict[str, in
         images: of that profile.
         fvcore: from `fvcore_flops` on one image; its keys are the model's modules.
     """
-    masks, products = {}, {}
+    masks: dict[str, ModuleFlops] = {}
+    products: dict[str, tuple[int, list[str], list[str]]] = {}
     for operation in operations:
         module = operation.name if operation.name in fvcore else operation.name.rpartition(".")[0]
         if operation.op in _ELEMENTWISE:
@@ -101,7 +103,7 @@ def compare(operations: tuple[Operation, ...], images: int, fvcore: dict[str, in
     return [*rows.values(), *masks.values()]
 
 
-def dense_operations(model: nn.Module) -> list[ModuleFlops]:
+def dense_operations(model: Model) -> list[ModuleFlops]:
     """Both counts for one of our own models, from an image of zeros: dense operations need no data.
 
     Args:

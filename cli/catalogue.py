@@ -34,7 +34,7 @@ def models() -> None:
         if path is None or not path.exists():
             continue
         model = load(path)
-        training = (model.origin.details or {}).get("training", {})
+        training = ((model.origin and model.origin.details) or {}).get("training", {})
         accuracy = training.get("accuracy")
         parameters = sum(p.numel() for p in model.parameters())
         rows.append(

@@ -97,10 +97,7 @@ def compare(
         model, remarks = load_for(source, data)
         profiles.append(run_profile(model, data, run, remarks))
     accounts = [profile.account(accounting, table) for profile in profiles]
-    if ours is not None:
-        reference = names.index(ours) if ours in names else models.index(ours)
-    else:
-        reference = 0
+    reference = 0 if ours is None else names.index(ours) if ours in names else models.index(ours)
     rows = [
         ComparisonRow(
             name=name,

@@ -11,10 +11,10 @@ from saformer.errors import InputError
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
     from saformer.analysis.profiles import Profile
     from saformer.data.dataset import Dataset
+    from saformer.models import Model
 
 DEFAULT_LIMIT = 512
 DEFAULT_CHECKPOINT = "digits/saformer"
@@ -97,7 +97,7 @@ def resolve_checkpoint(name: str) -> Path:
     return path if path.exists() else shipped_path(name) or path
 
 
-def load_for(options: ModelOptions, data: "Dataset | None") -> "tuple[nn.Module, list[str]]":
+def load_for(options: ModelOptions, data: "Dataset | None") -> "tuple[Model, list[str]]":
     """The model of the options, fitted to the data where its file leaves a setting open, with remarks on it."""
     import saformer
     from saformer.data import DATASETS
@@ -116,6 +116,7 @@ def load_for(options: ModelOptions, data: "Dataset | None") -> "tuple[nn.Module,
 
     path = resolve_checkpoint(options.checkpoint)
     model = saformer.load(path, weights=options.weights, **options.given)
+    assert model.origin is not None  # set by load
     open_settings = {a.setting for a in model.origin.assumptions if a.source == "default"}
     fitting = {
         key: value
@@ -125,6 +126,7 @@ def load_for(options: ModelOptions, data: "Dataset | None") -> "tuple[nn.Module,
     if fitting:
         model = saformer.load(path, weights=options.weights, **{**options.given, **fitting})
     remarks = []
+    assert model.origin is not None
     assumed = [a for a in model.origin.assumptions if a.source == "default" and a.setting not in fitting]
     if assumed:
         values = ", ".join(f"{a.setting} = {a.value}" for a in assumed)
@@ -148,17 +150,19 @@ def _kinds(names: tuple[str, ...]) -> str:
     return ", ".join(sorted(kinds))
 
 
-def check_fit(model: "nn.Module", data: "Dataset") -> None:
+def check_fit(model: "Model", data: "Dataset") -> None:
     """Raise InputError where the data has other images or classes than the model takes."""
     config = model.config
     wanted, found = (config.in_channels, config.image_size, config.image_size), tuple(data.shape[-3:])
     if wanted != found:
         raise InputError(
-            f"{config.name} takes images of {_by(wanted)}, {data.name} has {_by(found)}: choose other data, or a model for these"
+            f"{config.name} takes images of {_by(wanted)}, {data.name} has {_by(found)}: "
+            "choose other data, or a model for these"
         )
     if data.classes is not None and data.classes != config.num_classes:
         raise InputError(
-            f"{config.name} has {config.num_classes} classes, {data.name} has {data.classes}: choose the data set it was trained on"
+            f"{config.name} has {config.num_classes} classes, {data.name} has {data.classes}: "
+            "choose the data set it was trained on"
         )
 
 
@@ -201,7 +205,7 @@ def _enough_memory(batch_size: int) -> Iterator[None]:
         raise InputError(f"out of memory with --batch-size {batch_size}: {advice}") from None
 
 
-def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: list[str]) -> "Profile":
+def run_profile(model: "Model", data: "Dataset", run: RunOptions, remarks: list[str]) -> "Profile":
     """Profile the model on the data, with progress; the remarks become notes of the profile."""
     import torch
 

@@ -115,7 +115,7 @@ class _LIFFunction(torch.autograd.Function):
     """Joins `lif` with its surrogate gradient."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: torch.autograd.function.FunctionCtx,
         x: Tensor,
         tau: float,
@@ -128,7 +128,7 @@ class _LIFFunction(torch.autograd.Function):
         return lif(x, tau, threshold, reset)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (x,) = ctx.saved_tensors  # type: ignore[attr-defined]
         return (torch.ops.saformer.lif_backward(gradient, x, *ctx.settings), None, None, None, None)  # type: ignore[attr-defined]
 

@@ -1,9 +1,11 @@
 """Projection and BatchNorm under the published names: linear layers on tokens, or 1x1 convolutions on channels."""
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 # kind -> (layer, BatchNorm, suffix of the published name)
-_KINDS = {
+_KINDS: dict[str, tuple[Callable[..., nn.Module], Callable[..., nn.Module], str]] = {
     "linear": (nn.Linear, nn.BatchNorm1d, "linear"),
     "conv1d": (lambda i, o, bias: nn.Conv1d(i, o, 1, bias=bias), nn.BatchNorm1d, "conv"),
     "conv2d": (lambda i, o, bias: nn.Conv2d(i, o, 1, bias=bias), nn.BatchNorm2d, "conv"),

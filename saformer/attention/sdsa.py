@@ -30,7 +30,7 @@ class SDSA(nn.Module):
         self.shortcut_lif = LIF()
         for name in ("q", "k", "v"):
             add_projection(self, name, kind, dim, dim)
-            self.add_module(f"{name}_lif", LIF())
+        self.q_lif, self.k_lif, self.v_lif = LIF(), LIF(), LIF()
         self.talking_heads_lif = LIF(threshold=0.5)
         add_projection(self, "proj", kind, dim, dim)
 

@@ -1,7 +1,7 @@
 """Checkpoints: `load` reads our own and published ones, `save` writes our own."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,35 +9,15 @@ import torch
 from torch import Tensor, nn
 
 import saformer
-from saformer.checkpoints.published import Assumption, recognise
+from saformer.checkpoints.origin import Assumption, Origin
+from saformer.checkpoints.published import recognise
 from saformer.checkpoints.reading import RawCheckpoint, read_checkpoint
 from saformer.checkpoints.writing import save_safetensors
 from saformer.errors import InputError
 from saformer.models import config_from_dict, from_config
-from saformer.models.config import ModelConfig
+from saformer.models.config import Model, ModelConfig
 
 _METADATA_KEY = "saformer"
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a loaded model came from.
-
-    Args:
-        path: the file.
-        sha256: of the file.
-        assumptions: settings that the weights do not show, with the source of each value.
-        unused_parameters: parameters in the file that no forward pass uses.
-        unused: their names.
-        details: what the file says about its training, if it is our own.
-    """
-
-    path: Path
-    sha256: str
-    assumptions: tuple[Assumption, ...] = ()
-    unused_parameters: int = 0
-    unused: tuple[str, ...] = ()
-    details: dict[str, Any] | None = None
 
 
 def _shape(tensor: Tensor) -> str:
@@ -75,7 +55,7 @@ def _native(raw: RawCheckpoint, given: dict[str, Any]) -> tuple[ModelConfig, dic
     return config, details
 
 
-def load(path: str | Path, *, weights: str | None = None, **settings: Any) -> nn.Module:
+def load(path: str | Path, *, weights: str | None = None, **settings: Any) -> Model:
     """A model in evaluation mode from any supported checkpoint.
 
     Reads our own safetensors files and the published checkpoints of Spikformer (CIFAR, event data, ImageNet)
@@ -110,11 +90,11 @@ def load(path: str | Path, *, weights: str | None = None, **settings: Any) -> nn
         _fill(model, tensors)
     except InputError as error:
         raise InputError(f"checkpoint {path}: {error}") from None
-    model.origin = Origin(raw.path, raw.sha256, assumptions, unused_parameters, unused, details)  # type: ignore[assignment]
+    model.origin = Origin(raw.path, raw.sha256, assumptions, unused_parameters, unused, details)
     return model.eval()
 
 
-def save(model: nn.Module, path: str | Path, *, dtype: torch.dtype | None = None, **details: Any) -> None:
+def save(model: Model, path: str | Path, *, dtype: torch.dtype | None = None, **details: Any) -> None:
     """Write the model with its configuration inside, as safetensors, whole or not at all.
 
     Args:
@@ -126,13 +106,12 @@ def save(model: nn.Module, path: str | Path, *, dtype: torch.dtype | None = None
     Raises:
         InputError: the file cannot be written.
     """
-    config: ModelConfig = model.config  # type: ignore[assignment]
     weights = {
         name: tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
         for name, tensor in model.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    metadata = {"config": config.to_dict(), "version": saformer.__version__, **details}
+    metadata = {"config": model.config.to_dict(), "version": saformer.__version__, **details}
     save_safetensors(path, weights, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
 
 

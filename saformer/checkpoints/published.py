@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from saformer.checkpoints.origin import Assumption
 from saformer.errors import InputError
 from saformer.models.config import ModelConfig, pooling_for
 from saformer.models.presets import default_heads
@@ -31,15 +32,6 @@ _UNUSED = re.compile(
 
 
 @dataclass(frozen=True)
-class Assumption:
-    """A setting that the weights do not show, and where its value came from: "stored", "given" or "default"."""
-
-    setting: str
-    value: Any
-    source: str
-
-
-@dataclass(frozen=True)
 class Recognised:
     """Architecture of a checkpoint, with what had to be assumed and which tensors no forward pass uses."""
 
@@ -54,6 +46,7 @@ def _variant(weights: Mapping[str, Tensor]) -> tuple[type[ModelConfig], dict[str
     def rank(key: str) -> int:
         return weights[key].ndim if key in weights else 0
 
+    shown: dict[str, Any]
     if rank("block.0.attn.q_linear.weight") == 2:
         if "block.0.attn.v_linear.weight" not in weights:
             shown = {"depthwise": "block.0.attn.dwc_conv.weight" in weights}

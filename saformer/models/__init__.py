@@ -3,10 +3,8 @@
 from dataclasses import fields
 from typing import Any
 
-from torch import nn
-
 from saformer.errors import InputError
-from saformer.models.config import ModelConfig, pooling_for
+from saformer.models.config import Model, ModelConfig, pooling_for
 from saformer.models.presets import FAMILIES, PRESETS, default_heads, parse_name
 from saformer.models.saformer import SAFormer, SAFormerConfig
 from saformer.models.sdt import SDTConfig, SpikeDrivenTransformer
@@ -47,7 +45,7 @@ def configure(name: str, **settings: Any) -> ModelConfig:
     return config_class(**{**merged, "depth": depth, "dim": dim})
 
 
-def from_config(config: ModelConfig) -> nn.Module:
+def from_config(config: ModelConfig) -> Model:
     """An untrained model with these settings."""
     return _CLASSES[config.family][1](config)
 
@@ -68,7 +66,7 @@ def config_from_dict(settings: dict[str, Any]) -> ModelConfig:
         raise InputError(f"settings of {family} do not fit: {error}") from None
 
 
-def build(name: str, **settings: Any) -> nn.Module:
+def build(name: str, **settings: Any) -> Model:
     """An untrained model in evaluation mode, for instance `build("saformer-4-384", num_classes=10)`.
 
     Args:
@@ -81,4 +79,4 @@ def build(name: str, **settings: Any) -> nn.Module:
     return from_config(configure(name, **settings)).eval()
 
 
-__all__ = ["FAMILIES", "PRESETS", "ModelConfig", "build", "config_from_dict", "configure", "from_config"]
+__all__ = ["FAMILIES", "PRESETS", "Model", "ModelConfig", "build", "config_from_dict", "configure", "from_config"]

@@ -1,11 +1,14 @@
 """What every model here shares: its settings and how its input is laid out in time."""
 
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
 from saformer.errors import InputError
+
+if TYPE_CHECKING:
+    from saformer.checkpoints.origin import Origin
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,17 @@ class ModelConfig:
         return {"family": self.family, **asdict(self)}
 
 
+class Model(nn.Module):
+    """A network built or loaded here: it knows its settings and, if it was loaded, where it came from."""
+
+    config: ModelConfig
+    origin: "Origin | None" = None
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+
+
 def pooling_for(image_size: int) -> str:
     """Pooling that leaves 8 x 8 tokens where four stages can: 0011 for 32 pixels, 1111 for 128."""
     pools = 0
@@ -110,15 +124,17 @@ def in_time(x: Tensor, config: ModelConfig) -> Tensor:
     """
     expected = (config.in_channels, config.image_size, config.image_size)
     if x.ndim not in (4, 5) or tuple(x.shape[-3:]) != expected:
+        image = " x ".join(map(str, expected))
         raise InputError(
-            f"{config.name} takes B x {' x '.join(map(str, expected))} images or B x T x {' x '.join(map(str, expected))} "
-            f"frames, got {' x '.join(map(str, x.shape))}"
+            f"{config.name} takes B x {image} images or B x T x {image} frames, got {' x '.join(map(str, x.shape))}"
         )
     if x.ndim == 4:
         return x.expand(config.time_steps, *x.shape)
-    if x.shape[1] != config.time_steps:
+    frames = x.shape[1]
+    if frames != config.time_steps:
         raise InputError(
-            f"{config.name} is set to {config.time_steps} time steps, the events have {x.shape[1]} frames: set time steps to {x.shape[1]}"
+            f"{config.name} is set to {config.time_steps} time steps, the events have {frames} frames: "
+            f"set time steps to {frames}"
         )
     return x.transpose(0, 1)
 

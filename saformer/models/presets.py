@@ -44,7 +44,8 @@ def parse_name(name: str) -> tuple[str, int, int]:
     match = re.fullmatch(r"([a-z][a-z0-9]*)-([0-9]{1,4})-([0-9]{1,6})", name)
     if match is None or match[1] not in FAMILIES:
         raise InputError(
-            f"unknown model {name!r}: give one of {', '.join(PRESETS)}, or FAMILY-DEPTH-DIM with a family of {', '.join(FAMILIES)}"
+            f"unknown model {name!r}: give one of {', '.join(PRESETS)}, "
+            f"or FAMILY-DEPTH-DIM with a family of {', '.join(FAMILIES)}"
         )
     return match[1], int(match[2]), int(match[3])
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from saformer.attention import SASA
 from saformer.attention.projection import add_projection, project
-from saformer.models.config import ModelConfig, in_time, initialise
+from saformer.models.config import Model, ModelConfig, in_time, initialise
 from saformer.models.patch_embedding import PatchEmbedding
 from saformer.neurons import LIF
 
@@ -61,12 +61,11 @@ class Block(nn.Module):
         return self.mlp(x) + x
 
 
-class SAFormer(nn.Module):
+class SAFormer(Model):
     """B x C x H x W images or B x T x C x H x W event frames -> B x classes."""
 
     def __init__(self, config: SAFormerConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.patch_embed = PatchEmbedding(
             config.in_channels,
             config.dim,

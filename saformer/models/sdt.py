@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from saformer.attention import SDSA
 from saformer.errors import InputError
-from saformer.models.config import ModelConfig, check_heads, in_time, initialise
+from saformer.models.config import Model, ModelConfig, check_heads, in_time, initialise
 from saformer.models.patch_embedding import PatchEmbedding
 from saformer.models.saformer import MLP
 from saformer.neurons import LIF
@@ -54,12 +54,11 @@ class Block(nn.Module):
         return self.mlp(x) + x
 
 
-class SpikeDrivenTransformer(nn.Module):
+class SpikeDrivenTransformer(Model):
     """B x C x H x W images or B x T x C x H x W event frames -> B x classes."""
 
     def __init__(self, config: SDTConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.patch_embed = PatchEmbedding(
             config.in_channels,
             config.dim,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from saformer.attention import SSA
 from saformer.attention.projection import PROJECTION_KINDS, add_projection, project
 from saformer.errors import InputError
-from saformer.models.config import ModelConfig, check_heads, in_time, initialise
+from saformer.models.config import Model, ModelConfig, check_heads, in_time, initialise
 from saformer.models.patch_embedding import PatchEmbedding
 from saformer.neurons import LIF
 
@@ -78,12 +78,13 @@ class Block(nn.Module):
         return x + self.mlp(x)
 
 
-class Spikformer(nn.Module):
+class Spikformer(Model):
     """B x C x H x W images or B x T x C x H x W event frames -> B x classes."""
 
+    config: SpikformerConfig
+
     def __init__(self, config: SpikformerConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.patch_embed = PatchEmbedding(
             config.in_channels,
             config.dim,

@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from saformer.attention import VSA
-from saformer.models.config import ModelConfig, check_heads, in_time, initialise
+from saformer.models.config import Model, ModelConfig, check_heads, in_time, initialise
 from saformer.models.patch_embedding import PatchEmbedding
 
 
@@ -57,12 +57,11 @@ class Block(nn.Module):
         return self.mlp(self.norm2(x)) + x
 
 
-class ViT(nn.Module):
+class ViT(Model):
     """B x C x H x W images or B x T x C x H x W event frames -> B x classes."""
 
     def __init__(self, config: ViTConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.patch_embed = PatchEmbedding(
             config.in_channels,
             config.dim,

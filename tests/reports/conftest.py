@@ -18,9 +18,7 @@ TIME_STEPS = 4
 HARDWARE = load_hardware("45nm-fp32")
 
 
-def operation(
-    name: str, op: str, flops: int, elements: int, nonzero: float, binary: bool = True
-) -> LayerAccount:
+def operation(name: str, op: str, flops: int, elements: int, nonzero: float, binary: bool = True) -> LayerAccount:
     """An operation under the accounting `paper`: MACs for what is not binary, ACs at the firing rate else."""
     rate = nonzero / elements
     sops = rate * flops
@@ -95,9 +93,7 @@ def large_account(account: Account) -> Account:
     rates = [0.31, 0.04, 0.12, 0.0004, 0.22, 0.18, 0.09]
     layers = [operation("patch_embed.proj_conv", "conv2d", 5308416, 12288, 12271.5, binary=False)]
     for block in range(8):
-        for i, part in enumerate(
-            ("q_linear", "k_linear", "talking_heads", "qk", "fc1_linear", "fc2_linear", "dwc")
-        ):
+        for i, part in enumerate(("q_linear", "k_linear", "talking_heads", "qk", "fc1_linear", "fc2_linear", "dwc")):
             op = "matmul" if part == "qk" else "conv2d" if part == "dwc" else "linear"
             flops = (i + 1) * 9437184 * (1 + block)
             place = "mlp" if part.startswith("fc") else "attn"
@@ -140,9 +136,7 @@ def render() -> Callable[[RenderableType, int], str]:
 
     def draw(renderable: RenderableType, width: int) -> str:
         output = StringIO()
-        console = Console(
-            width=width, file=output, force_terminal=False, color_system=None, legacy_windows=False
-        )
+        console = Console(width=width, file=output, force_terminal=False, color_system=None, legacy_windows=False)
         console.print(renderable)
         # Trailing blanks pad cells; nobody sees them, and editors take them out of the golden files.
         return "".join(line.rstrip() + "\n" for line in output.getvalue().splitlines())

@@ -35,9 +35,7 @@ from saformer.reports.format import (
         (math.inf, "-"),
     ],
 )
-def test_counts_have_three_digits_and_the_prefix_of_the_rounded_number(
-    value: float | None, text: str
-) -> None:
+def test_counts_have_three_digits_and_the_prefix_of_the_rounded_number(value: float | None, text: str) -> None:
     assert si(value) == text
 
 
@@ -98,9 +96,7 @@ def test_fixed_columns_say_less_than_instead_of_zero() -> None:
         (0.12342, 0.0, ("0.1234", "0")),
     ],
 )
-def test_value_is_cut_where_its_interval_starts(
-    value: float, half_width: float | None, texts: tuple[str, str]
-) -> None:
+def test_value_is_cut_where_its_interval_starts(value: float, half_width: float | None, texts: tuple[str, str]) -> None:
     assert interval(value, half_width) == texts
 
 

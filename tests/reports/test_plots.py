@@ -41,9 +41,7 @@ def test_kinds_differ_in_colour_and_in_hatch(account: Account) -> None:
     assert len({colour for colour, _ in looks.values()}) == len({hatch for _, hatch in looks.values()}) == 3
 
 
-def test_sixty_operations_make_a_taller_figure_with_every_name(
-    account: Account, large_account: Account
-) -> None:
+def test_sixty_operations_make_a_taller_figure_with_every_name(account: Account, large_account: Account) -> None:
     small, large = energy_figure(account), energy_figure(large_account)
     assert large.get_figheight() > 2 * small.get_figheight()
     labels = large.axes[0].get_yticklabels()
@@ -118,9 +116,7 @@ def test_the_same_account_gives_the_same_file(account: Account, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("name", ["figure.jpg", "figure", "figure.png.txt"])
-def test_another_suffix_writes_nothing_and_names_the_three(
-    account: Account, tmp_path: Path, name: str
-) -> None:
+def test_another_suffix_writes_nothing_and_names_the_three(account: Account, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("kept")
     with pytest.raises(InputError, match=r"\.png, \.pdf or \.svg"):
         save_figure(energy_figure(account), tmp_path / name)

@@ -44,9 +44,7 @@ def test_comparison(comparison_rows: list[ComparisonRow], matches_golden: Golden
     matches_golden(comparison_table(comparison_rows, "SAFormer-4-384"), "comparison")
 
 
-def test_comparison_on_several_data_sets(
-    comparison_rows: list[ComparisonRow], matches_golden: Golden
-) -> None:
+def test_comparison_on_several_data_sets(comparison_rows: list[ComparisonRow], matches_golden: Golden) -> None:
     rows = [*comparison_rows, replace(comparison_rows[0], data="cifar100, test")]
     matches_golden(comparison_table(rows, "SAFormer-4-384"), "comparison_several_data")
 
@@ -96,9 +94,7 @@ def test_names_with_brackets_are_printed_as_they_are(account: Account, render: R
 def test_rate_of_a_block_is_its_sops_over_its_flops(account: Account, render: Render) -> None:
     members = [layer for layer in account.layers if layer.block == "block.0"]
     rate = sum(layer.sops for layer in members) / sum(layer.flops for layer in members)
-    line = next(
-        line for line in render(energy_report(account), 100).splitlines() if line.startswith("block.0")
-    )
+    line = next(line for line in render(energy_report(account), 100).splitlines() if line.startswith("block.0"))
     assert f"{100 * rate:.1f}%" in line
 
 
@@ -124,9 +120,7 @@ def test_event_data_has_no_column_of_macs(account: Account, render: Render) -> N
         (None, " ± 0.0005 mJ per image (95 % interval)"),
     ],
 )
-def test_interval_says_where_it_is_from(
-    account: Account, render: Render, unit: str | None, words: str
-) -> None:
+def test_interval_says_where_it_is_from(account: Account, render: Render, unit: str | None, words: str) -> None:
     assert words in render(energy_report(replace(account, ci_unit=unit)), 100)
 
 
@@ -151,11 +145,7 @@ def test_ours_has_no_difference_to_itself(comparison_rows: list[ComparisonRow], 
 
 
 def test_difference_of_counters_is_marked(render: Render) -> None:
-    marks = {
-        line.split()[0]: "≠" in line
-        for line in render(flops_table(FLOPS_ROWS), 100).splitlines()
-        if line.strip()
-    }
+    marks = {line.split()[0]: "≠" in line for line in render(flops_table(FLOPS_ROWS), 100).splitlines() if line.strip()}
     assert not marks["patch_embed.proj_conv"]
     assert marks["block.0.attn.qk"] and marks["head"] and marks["total"]
     assert "agree on every operation" in render(flops_table(FLOPS_ROWS[:1]), 100)

@@ -40,9 +40,7 @@ def test_json_survives_a_file_name_that_is_not_text(account: Account) -> None:
 def test_csv_has_one_row_for_each_operation_and_units_in_the_names(account: Account) -> None:
     rows = list(csv.DictReader(StringIO(csv_text(account))))
     assert [row["layer"] for row in rows] == [layer.name for layer in account.layers]
-    assert [float(row["energy_mj_per_image"]) for row in rows] == [
-        layer.energy_mj for layer in account.layers
-    ]
+    assert [float(row["energy_mj_per_image"]) for row in rows] == [layer.energy_mj for layer in account.layers]
     assert rows[0]["flops_per_image"] == "5308416"
     assert rows[0]["input_is_binary"] == "False"
     assert rows[3]["block"] == "block.0"

@@ -13,9 +13,7 @@ import pytest
 from saformer.errors import InputError
 from saformer.files import write_atomic, write_bytes_atomic, write_text_atomic
 
-NOT_ROOT = pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere"
-)
+NOT_ROOT = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
 
 
 def refusal(path: Path, write: Callable[[Path], Any] = lambda temporary: temporary.write_text("new")) -> str:

@@ -190,15 +190,11 @@ def test_an_entry_without_tensors_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_a_key_of_ones_own(tmp_path: Path) -> None:
-    path = saved(
-        tmp_path / "c", {"teacher": weights(), "state_dict": {"x": torch.ones(1)}, "t": torch.ones(1)}
-    )
+    path = saved(tmp_path / "c", {"teacher": weights(), "state_dict": {"x": torch.ones(1)}, "t": torch.ones(1)})
     assert same(read_checkpoint(path, weights_key="teacher").weights, weights())
     assert same(read_checkpoint(path, weights_key="").weights, {"t": torch.ones(1)})
     message = refusal(path, weights_key="student")
-    assert message.endswith(
-        "no weights under student; it has weights under: teacher, state_dict, the top level"
-    )
+    assert message.endswith("no weights under student; it has weights under: teacher, state_dict, the top level")
     path = saved(tmp_path / "d", {"teacher": weights()})
     assert refusal(path).endswith("in no usual place; choose one of these keys: teacher")
     save_file(weights(), tmp_path / "s")
@@ -311,9 +307,7 @@ def test_what_the_process_trusts_otherwise_is_left_alone(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 4, 5])
-@pytest.mark.parametrize(
-    ("kind", "named"), [(Evil, f"{os.system.__module__}.system"), (EvilEval, "builtins.eval")]
-)
+@pytest.mark.parametrize(("kind", "named"), [(Evil, f"{os.system.__module__}.system"), (EvilEval, "builtins.eval")])
 @pytest.mark.parametrize("how", ["pickle", "legacy", "zip"])
 def test_no_code_is_run(tmp_path: Path, how: Any, kind: Any, named: Any, protocol: Any) -> None:
     sentinel = tmp_path / "sentinel"

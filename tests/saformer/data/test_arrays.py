@@ -82,9 +82,7 @@ def test_five_axes_are_events(save):
     assert np.array_equal(data.images.numpy(), x)
 
 
-@pytest.mark.parametrize(
-    "dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int64", "uint64", ">u2", ">i4"]
-)
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "uint32", "int64", "uint64", ">u2", ">i4"])
 def test_event_counts_of_any_integer_type(save, dtype):
     x = np.arange(2 * 3 * 2 * 3 * 3).reshape(2, 3, 2, 3, 3).astype(dtype)
     data = open_arrays(save(x=x))

@@ -77,9 +77,7 @@ def python_batch(name, pixels, labels):
 
 def binary_batch(name, pixels, labels):
     coarse = [bytes([label // 5]) if name == "cifar100" else b"" for label in labels]
-    return b"".join(
-        c + bytes([label]) + row.tobytes() for c, label, row in zip(coarse, labels, pixels, strict=True)
-    )
+    return b"".join(c + bytes([label]) + row.tobytes() for c, label, row in zip(coarse, labels, pixels, strict=True))
 
 
 def batch(layout, name, pixels, labels):
@@ -168,9 +166,7 @@ def test_the_published_normalisation(tmp_path, name, mean, std):
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_only_the_files_of_the_split_are_needed(tmp_path, place, split):
-    files = {
-        file: python_batch("cifar10", *records("cifar10", 1, 0)) for file in getattr(PYTHON["cifar10"], split)
-    }
+    files = {file: python_batch("cifar10", *records("cifar10", 1, 0)) for file in getattr(PYTHON["cifar10"], split)}
     data_dir = put(tmp_path, "python", "cifar10", files, place)
     assert len(open_dataset("cifar10", data_dir, split)) == len(files)
 
@@ -392,9 +388,7 @@ def test_a_pickle_of_something_else(tmp_path):
 
 def pickled(**changes):
     pixels, labels = records("cifar10", 3, 0)
-    return pickle.dumps(
-        {key.encode(): value for key, value in ({"data": pixels, "labels": labels} | changes).items()}
-    )
+    return pickle.dumps({key.encode(): value for key, value in ({"data": pixels, "labels": labels} | changes).items()})
 
 
 def test_a_batch_without_its_keys(tmp_path):
