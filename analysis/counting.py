@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.multiprocessing.reductions import StorageWeakRef
+
+from saformer.analysis.storages import StorageMap
 
 # Elements per pass. On a CPU a pass stays in the cache; anywhere it bounds the memory that counting takes.
 # Sums of ones in float32 are exact up to 2**24, so no pass may be longer than that.
@@ -60,6 +61,16 @@ def _sum(x: Tensor, dim: int) -> Tensor:
     return x.sum(dim, dtype=exact).to(torch.int64)
 
 
+def _fills_storage(x: Tensor) -> bool:
+    """Whether `x` shows every element of its storage once: then every such view has the same elements."""
+    contiguous = 1
+    for stride, size in sorted(zip(x.stride(), x.shape, strict=True)):
+        if size != 1 and stride != contiguous:
+            return False
+        contiguous *= size
+    return x.numel() * x.element_size() == x.untyped_storage().nbytes()
+
+
 def spatial_fan_out(
     size: int, kernel: int, stride: int, padding: int, dilation: int, out_size: int, transposed: bool
 ) -> Tensor:
@@ -84,9 +95,8 @@ class Counter:
     """
 
     def __init__(self) -> None:
-        # By storage; the weak reference keeps its address from being used again for another tensor.
-        self._known: dict[int, tuple[StorageWeakRef, dict[int, tuple[Tensor, Tensor]]]] = {}
-        self._binary: dict[int, StorageWeakRef] = {}
+        self._known: StorageMap[dict[int, tuple[Tensor, Tensor]]] = StorageMap()
+        self._binary: StorageMap[bool] = StorageMap()
 
     def clear(self) -> None:
         """Forget everything."""
@@ -95,25 +105,25 @@ class Counter:
 
     def forget(self, x: Tensor) -> None:
         """Void what is known of a tensor that was written into."""
-        storage = x.untyped_storage()._cdata
-        self._known.pop(storage, None)
-        self._binary.pop(storage, None)
+        self._known.discard(x)
+        self._binary.discard(x)
 
     def mark_binary(self, x: Tensor) -> None:
         """Take it as given that `x` and every view of it hold only zeros and ones."""
-        self._binary[x.untyped_storage()._cdata] = StorageWeakRef(x.untyped_storage())
+        self._binary[x] = True
 
     def is_binary(self, x: Tensor) -> bool:
         """Whether `x` is a view of a tensor marked as binary."""
-        return x.untyped_storage()._cdata in self._binary
+        return x in self._binary
 
     def count(self, x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
         """Nonzeros of each row (int64, shape `rows`) and ones in all (int64 scalar)."""
-        storage = x.untyped_storage()
-        # Only a tensor that fills its storage has the same elements in every layout it is viewed in.
-        if x.numel() * x.element_size() != storage.nbytes():
+        if not _fills_storage(x):
             return self._count(x, rows)
-        _, known = self._known.setdefault(storage._cdata, (StorageWeakRef(storage), {}))
+        known = self._known.get(x)
+        if known is None:
+            known = {}
+            self._known[x] = known
         if rows not in known:
             known[rows] = self._count(x, rows)
         return known[rows]

@@ -105,11 +105,12 @@ def convolution(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Ten
 def elementwise_product(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
     """aten.mul(x, y) of two activations: the mask of mask-and-sum attention; None where one factor is a constant."""
     x, y = args[0], args[1]
-    if not (isinstance(x, Tensor) and isinstance(y, Tensor) and x.numel() > 1 and y.numel() > 1):
+    if not (isinstance(x, Tensor) and isinstance(y, Tensor) and x.ndim and y.ndim):
         return None
     if not (is_activation(x) and is_activation(y)):
         return None
-    return Call("product", out.numel(), (x, y), None, lambda rows, counter: counter.positions(x, y, rows))
+    dense = torch.broadcast_shapes(x.shape, y.shape).numel()
+    return Call("product", dense, (x, y), None, lambda rows, counter: counter.positions(x, y, rows))
 
 
 Formula = Callable[[tuple[Any, ...], Tensor, Callable[[Tensor], bool]], Call | None]
@@ -153,8 +154,9 @@ FREE = _operators(
 # Views, copies, comparisons and bookkeeping: nothing is computed on values.
 MOVES = _operators(
     "view _unsafe_view reshape expand expand_as permute transpose transpose_ t t_ flatten unflatten squeeze "
-    "squeeze_ unsqueeze unsqueeze_ clone contiguous copy_ cat stack concat split split_with_sizes chunk slice "
-    "select index index_select index_put_ gather scatter scatter_ narrow unbind detach detach_ alias to _to_copy "
+    "squeeze_ unsqueeze unsqueeze_ clone contiguous copy_ cat stack concat split split_with_sizes unsafe_split "
+    "unsafe_split_with_sizes unsafe_chunk chunk slice select index index_select index_put_ gather scatter scatter_ "
+    "narrow unbind detach detach_ alias to _to_copy "
     "empty empty_like zeros zeros_like ones ones_like full full_like new_empty new_zeros new_ones new_full arange "
     "repeat repeat_interleave constant_pad_nd pad roll flip lift_fresh fill_ zero_ masked_fill masked_fill_ where "
     "view_as as_strided _reshape_alias unfold movedim swapaxes ravel eq ne lt le gt ge logical_and logical_or "

@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from saformer.analysis.counting import Counter
 from saformer.analysis.operations import FORMULAS, FREE, MOVES, Call
+from saformer.analysis.storages import StorageMap
 from saformer.naming import current_name
 from saformer.neurons import lif
 
@@ -74,8 +74,7 @@ class Recorder(TorchDispatchMode):
         self.by_image = True
         self._paths = {id(module): path for path, module in model.named_modules()}
         self._stack: list[tuple[nn.Module, defaultdict[str, int]]] = []
-        self._constants: set[int] = set()
-        self._activations: dict[int, StorageWeakRef] = {}
+        self._activations: StorageMap[bool] = StorageMap()
         self._counter = Counter()
         self._batch = 0
 
@@ -125,13 +124,11 @@ class Recorder(TorchDispatchMode):
         self._batch = batch
         self.batch_sizes.append(batch)
         self._counter.clear()
-        self._activations = {key: ref for key, ref in self._activations.items() if not ref.expired()}
         for x in inputs:
-            self._activations[_storage(x)] = StorageWeakRef(x.untyped_storage())
+            self._activations[x] = True
 
     def _is_activation(self, x: Tensor) -> bool:
-        ref = self._activations.get(_storage(x))
-        return ref is not None and not ref.expired()
+        return x in self._activations
 
     def _mark(self, func: Any, inputs: Iterable[Any], outputs: Any) -> None:
         """Whatever is computed from an activation is one; everything else is a constant (a weight, however derived)."""
@@ -141,9 +138,9 @@ class Recorder(TorchDispatchMode):
                 self._counter.forget(x)
         for x in _tensors((outputs,)):
             if dependent:
-                self._activations[_storage(x)] = StorageWeakRef(x.untyped_storage())
+                self._activations[x] = True
             else:
-                self._activations.pop(_storage(x), None)
+                self._activations.discard(x)
 
     # -- the dispatcher --------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from saformer.cli import options as opt
 from saformer.cli.sources import DEFAULT_CHECKPOINT, ModelOptions, load_for
-from saformer.cli.terminal import show, tell
+from saformer.cli.terminal import show
 
 
 def flops(
@@ -32,7 +32,6 @@ def flops(
         "aggregated": aggregated,
     }
     if ckpt is None and model is None:
-        tell("no --ckpt and no --model: taking the shipped SAFormer, trained on digits")
         ckpt = DEFAULT_CHECKPOINT
     network, _ = load_for(ModelOptions(ckpt, model, weights, settings), None)
     rows = [FlopsRow(row.module, row.op, row.recorder, row.fvcore) for row in dense_operations(network)]

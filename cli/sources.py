@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saformer.cli.terminal import progress, tell
+from saformer.cli.terminal import progress
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -241,12 +241,12 @@ def run_profile(model: "Model", data: "Dataset", run: RunOptions, remarks: list[
 
 def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "Profile":
     """What the options ask for; with neither model nor data, the shipped SAFormer on digits."""
+    shown: list[str] = []
     if options.checkpoint is None and options.model is None:
-        if not data.named:
-            tell("no --ckpt and no --dataset: taking the shipped SAFormer, trained on digits")
-        elif data.dataset != "digits":
+        if data.named and data.dataset != "digits":
             raise InputError("give a checkpoint (--ckpt FILE) or a model (--model NAME) to run on this data")
         options = replace(options, checkpoint=DEFAULT_CHECKPOINT)
+        shown = [f"no --ckpt given: this is {DEFAULT_CHECKPOINT}, a small SAFormer that comes with the program"]
     from saformer.checkpoints.shipped import SHIPPED
 
     default = "digits" if options.checkpoint in SHIPPED else None
@@ -255,4 +255,4 @@ def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "
         load_for(options, None)
     opened = data.open(default)
     model, remarks = load_for(options, opened)
-    return run_profile(model, opened, run, remarks)
+    return run_profile(model, opened, run, [*shown, *remarks])

@@ -33,7 +33,8 @@ class SASA(nn.Module):
         if aggregate not in ("membrane", "spikes"):
             raise InputError(f"aggregate must be 'membrane' or 'spikes', got {aggregate!r}")
         tokens = grid[0] * grid[1]
-        if aggregated is not None and not 1 <= aggregated <= tokens:
+        whole = isinstance(aggregated, int) and not isinstance(aggregated, bool)
+        if aggregated is not None and not (whole and 1 <= aggregated <= tokens):
             raise InputError(f"aggregated tokens n must lie between 1 and N = {tokens}, got {aggregated}")
         self.grid, self.aggregate, self.depthwise = grid, aggregate, depthwise
         self.aggregated = tokens if aggregated is None else aggregated

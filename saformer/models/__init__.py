@@ -58,7 +58,7 @@ def config_from_dict(settings: dict[str, Any]) -> ModelConfig:
     """
     settings = dict(settings)
     family = settings.pop("family", None)
-    if family not in _CLASSES:
+    if not isinstance(family, str) or family not in _CLASSES:
         raise InputError(f"unknown model family {family!r}: known are {', '.join(FAMILIES)}")
     try:
         return _CLASSES[family][0](**settings)

@@ -44,8 +44,11 @@ class ModelConfig:
                 raise InputError(f"{self.family}: {key} must be a whole number >= 1, got {value!r}")
         if self.dim % 8:
             raise InputError(f"{self.family}: dim must be a multiple of 8, got {self.dim}")
-        if len(self.pooling) != 4 or set(self.pooling) - {"0", "1"}:
+        if not isinstance(self.pooling, str) or len(self.pooling) != 4 or set(self.pooling) - {"0", "1"}:
             raise InputError(f"{self.family}: pooling takes four digits 0 or 1, such as 0011, got {self.pooling!r}")
+        ratio = self.mlp_ratio
+        if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 1 <= self.dim * ratio < float("inf"):
+            raise InputError(f"{self.family}: mlp_ratio must be a number that leaves a hidden width, got {ratio!r}")
         if self.grid < 1:
             raise InputError(
                 f"{self.family}: an image of {self.image_size} pixels is too small for pooling {self.pooling}"
@@ -72,7 +75,8 @@ class ModelConfig:
     @property
     def hidden(self) -> int:
         """Hidden width of the MLP."""
-        return int(self.dim * self.mlp_ratio)
+        # A ratio read off the weights is a quotient: times D it may fall just short of the whole number it came from.
+        return int(round(self.dim * self.mlp_ratio, 6))
 
     @property
     def input_kind(self) -> str:

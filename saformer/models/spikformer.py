@@ -36,6 +36,8 @@ class SpikformerConfig(ModelConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_heads(self.family, self.dim, self.heads)
+        if isinstance(self.scale, bool) or not isinstance(self.scale, int | float) or not 0 < self.scale < float("inf"):
+            raise InputError(f"spikformer: scale must be a number > 0, got {self.scale!r}")
         for key in ("projection", "mlp_projection"):
             if getattr(self, key) not in PROJECTION_KINDS:
                 raise InputError(

@@ -1,0 +1,41 @@
+"""Facts about tensors, kept by their storage for as long as it lives."""
+
+import weakref
+from typing import Generic, TypeVar
+
+from torch import Tensor
+
+V = TypeVar("V")
+
+
+class StorageMap(Generic[V]):
+    """Maps tensors to values; all views of one storage share an entry, which goes when the memory is freed.
+
+    Nothing here keeps memory alive, not even the storage's own header: headers that outlive their data pin the
+    allocator's heap in small pieces, which doubled the peak memory of a run.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[int, tuple[weakref.ref[object], V]] = {}
+
+    def __setitem__(self, x: Tensor, value: V) -> None:
+        storage = x.untyped_storage()
+        key = storage._cdata
+        entries = self._entries
+        entries[key] = (weakref.ref(storage, lambda _: entries.pop(key, None)), value)
+
+    def __contains__(self, x: Tensor) -> bool:
+        return x.untyped_storage()._cdata in self._entries
+
+    def get(self, x: Tensor) -> V | None:
+        """The value of the storage of `x`, or None."""
+        entry = self._entries.get(x.untyped_storage()._cdata)
+        return None if entry is None else entry[1]
+
+    def discard(self, x: Tensor) -> None:
+        """Forget the storage of `x`."""
+        self._entries.pop(x.untyped_storage()._cdata, None)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()

@@ -1,0 +1,270 @@
+"""Whatever is wrong with the input: exit status 1, one line that says what and where, nothing written."""
+
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+
+NAME = "spikformer_2_64_cifar"
+
+
+class _Evil:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+@pytest.fixture
+def weights(oracle):
+    return torch.load(oracle(f"{NAME}.pth.tar"), weights_only=False)["state_dict"]
+
+
+@pytest.fixture
+def energy(saformer, oracle, tmp_path):
+    """`saformer energy` on the oracle's input, with outputs asked for that must not appear."""
+
+    def run(ckpt, *more, input=None):
+        outputs = [tmp_path / "o.json", tmp_path / "o.csv", tmp_path / "o.png", tmp_path / "o.profile"]
+        options = [x for pair in zip(["--json", "--csv", "--plot", "--save-profile"], outputs, strict=True) for x in pair]
+        source = [] if input is False else ["--input", input or oracle(f"{NAME}.input.npz")]
+        result = saformer("energy", "--ckpt", ckpt, *source, *options, *more)
+        assert not [path for path in outputs if path.exists()]
+        return result
+
+    return run
+
+
+def test_the_oracle_itself_is_accepted(saformer, oracle):
+    result = saformer("energy", "--ckpt", oracle(f"{NAME}.pth.tar"), "--input", oracle(f"{NAME}.input.npz"))
+    assert result.code == 0, result.err
+
+
+# -- checkpoints -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"hello, I am text\n" * 30, "not"),
+        (b"{}\n", "not"),
+    ],
+)
+def test_a_file_that_is_no_checkpoint(energy, tmp_path, content, words):
+    path = tmp_path / "x.pt"
+    path.write_bytes(content)
+    complaint = energy(path).complaint
+    assert "x.pt" in complaint and words in complaint
+
+
+def test_missing_checkpoint_and_directory(energy, tmp_path):
+    assert "nowhere.pt" in energy(tmp_path / "nowhere.pt").complaint
+    assert str(tmp_path) in energy(tmp_path).complaint
+
+
+def test_truncated_checkpoint(energy, oracle, tmp_path):
+    content = oracle(f"{NAME}.pth.tar").read_bytes()
+    for length in (5, 1000, len(content) // 2, len(content) - 10):
+        path = tmp_path / "cut.pt"
+        path.write_bytes(content[:length])
+        assert "cut.pt" in energy(path).complaint
+
+
+def test_zip_that_is_no_checkpoint(energy, tmp_path):
+    path = tmp_path / "photos.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", "a")
+    assert "photos.zip" in energy(path).complaint
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_a_pickle_that_would_run_code_does_not(energy, tmp_path, legacy):
+    sentinel, path = tmp_path / "sentinel", tmp_path / "evil.pt"
+    if legacy:
+        path.write_bytes(pickle.dumps({"state_dict": _Evil(sentinel)}, protocol=2))
+    else:
+        torch.save({"state_dict": {"a": torch.zeros(1)}, "args": _Evil(sentinel)}, path)
+    assert "evil.pt" in energy(path).complaint
+    assert not sentinel.exists()
+
+
+def test_nan_in_the_weights(energy, weights, tmp_path):
+    weights["block.0.attn.q_linear.weight"][3, 4] = float("nan")
+    torch.save({"state_dict": weights}, tmp_path / "nan.pt")
+    assert "block.0.attn.q_linear.weight" in energy(tmp_path / "nan.pt").complaint
+
+
+def test_missing_key_wrong_shape_unknown_architecture(energy, weights, tmp_path):
+    path = tmp_path / "x.pt"
+    torch.save({k: v for k, v in weights.items() if k != "block.1.mlp.fc2_linear.weight"}, path)
+    assert "block.1.mlp.fc2_linear.weight is missing" in energy(path).complaint
+    torch.save({**weights, "block.1.mlp.fc2_linear.weight": torch.zeros(3, 4)}, path)
+    assert "block.1.mlp.fc2_linear.weight has shape 3x4" in energy(path).complaint
+    torch.save({"features.0.weight": torch.zeros(3, 4)}, path)
+    assert "features.0.weight" in energy(path).complaint
+
+
+def test_both_a_checkpoint_and_a_model(saformer, oracle):
+    assert "--ckpt or --model" in saformer("energy", "--ckpt", "a", "--model", "saformer-2-64").complaint
+
+
+# -- data --------------------------------------------------------------------------------------------------------------
+
+
+def test_data_folder_missing_empty_or_damaged(energy, oracle, tmp_path):
+    ckpt = oracle(f"{NAME}.pth.tar")
+    options = ("--dataset", "cifar10", "--data-dir")
+    assert "nowhere" in energy(ckpt, *options, tmp_path / "nowhere", input=False).complaint
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "cifar-10-python.tar.gz" in energy(ckpt, *options, empty, input=False).complaint
+    folder = empty / "cifar-10-batches-py"
+    folder.mkdir()
+    batch = {b"data": np.zeros((4, 3072), np.uint8), b"labels": [0, 1, 2, 3]}
+    (folder / "test_batch").write_bytes(pickle.dumps(batch)[:-2000])
+    assert "test_batch" in energy(ckpt, *options, empty, input=False).complaint
+    sentinel = tmp_path / "sentinel"
+    (folder / "test_batch").write_bytes(pickle.dumps({b"data": _Evil(sentinel), b"labels": []}))
+    assert "test_batch" in energy(ckpt, *options, empty, input=False).complaint
+    assert not sentinel.exists()
+
+
+def test_unknown_data_set_names_the_known_ones(energy, oracle):
+    complaint = energy(oracle(f"{NAME}.pth.tar"), "--dataset", "mnist", input=False).complaint
+    assert "mnist" in complaint and "cifar10" in complaint
+
+
+def test_wrong_class_count(energy, tmp_path, saformer, oracle):
+    archive = tmp_path / "cifar-100-python"
+    archive.mkdir()
+    batch = {b"data": np.zeros((4, 3072), np.uint8), b"fine_labels": [0, 1, 2, 99]}
+    (archive / "test").write_bytes(pickle.dumps(batch))
+    ckpt = oracle(f"{NAME}.pth.tar")
+    complaint = energy(ckpt, "--dataset", "cifar100", "--data-dir", tmp_path, input=False).complaint
+    assert "10 classes" in complaint and "100" in complaint
+
+
+def _npz(path, **arrays):
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (np.zeros((3, 32, 32), np.float32), "3 x 32 x 32"),
+        (np.zeros((2, 1, 32, 32), np.float32), "1 x 32 x 32"),
+        (np.zeros((2, 3, 16, 16), np.float32), "3 x 16 x 16"),
+        (np.zeros((2, 3, 32, 32), np.uint8), "uint8"),
+        (np.full((2, 3, 32, 32), np.nan, np.float32), "NaN"),
+        (np.zeros((0, 3, 32, 32), np.float32), "0"),
+    ],
+)
+def test_input_of_a_wrong_kind(energy, oracle, tmp_path, x, words):
+    complaint = energy(oracle(f"{NAME}.pth.tar"), input=_npz(tmp_path / "in.npz", x=x)).complaint
+    assert words in complaint
+
+
+def test_input_labels_that_do_not_fit(energy, oracle, tmp_path):
+    x, ckpt = np.zeros((2, 3, 32, 32), np.float32), oracle(f"{NAME}.pth.tar")
+    assert "label" in energy(ckpt, input=_npz(tmp_path / "in.npz", x=x, y=np.array([1, 10]))).complaint
+    assert "y" in energy(ckpt, input=_npz(tmp_path / "in.npz", x=x, y=np.array([1]))).complaint
+
+
+def test_both_input_and_data_set(energy, oracle):
+    assert "not both" in energy(oracle(f"{NAME}.pth.tar"), "--dataset", "digits").complaint
+
+
+# -- how to run --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--batch-size", "0"), "--batch-size"),
+        (("--batch-size", "-3"), "--batch-size"),
+        (("--limit", "-1"), "--limit"),
+        (("--heads", "5"), "heads"),
+        (("--heads", "0"), "heads"),
+        (("--time-steps", "0"), "time_steps"),
+        (("--pooling", "2"), "pooling"),
+        (("--image-size", "0"), "image_size"),
+        (("--aggregated", "3"), "aggregated"),
+        (("--accounting", "guess"), "paper"),
+        (("--hardware", "abacus"), "45nm-fp32"),
+        (("--hardware", "/nowhere/x.toml"), "x.toml"),
+        (("--device", "abacus"), "abacus"),
+        (("--device", "cuda:99"), "cuda:99"),
+        (("--weights", "model_ema"), "model_ema"),
+    ],
+)
+def test_options_that_make_no_sense(energy, oracle, options, words):
+    assert words in energy(oracle(f"{NAME}.pth.tar"), *options).complaint
+
+
+def test_usage_errors_exit_with_two(saformer):
+    assert saformer("energy", "--no-such-flag").code == 2
+    assert saformer("energy", "--batch-size", "many").code == 2
+    assert saformer("no-such-command").code == 2
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv", "--plot", "--save-profile"])
+def test_outputs_that_cannot_be_written_are_refused_before_the_run(saformer, tmp_path, option, monkeypatch):
+    def never(*args, **kwargs):
+        raise AssertionError("the model was run")
+
+    monkeypatch.setattr("saformer.analysis.profiling.profile", never)
+    assert "nowhere" in saformer("energy", option, tmp_path / "nowhere" / "o.png").complaint
+    folder = tmp_path / "folder.png"
+    folder.mkdir()
+    assert "folder" in saformer("energy", option, folder).complaint
+
+
+def test_plot_of_an_unknown_format(saformer, tmp_path):
+    assert ".png, .pdf or .svg" in saformer("energy", "--plot", tmp_path / "o.jpg").complaint
+
+
+def test_out_of_memory_says_which_batch_size_to_try(saformer, monkeypatch):
+    def exhaust(self, *args, **kwargs):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("saformer.models.saformer.SAFormer.forward", exhaust)
+    assert "--batch-size 8" in saformer("energy").complaint
+    assert "even one image" in saformer("energy", "--batch-size", "1").complaint
+
+
+def test_an_interrupt_ends_in_one_line(saformer, monkeypatch):
+    def interrupt(self, *args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("saformer.models.saformer.SAFormer.forward", interrupt)
+    result = saformer("energy")
+    assert result.code != 0 and "Traceback" not in result.err
+    assert len([line for line in result.err.splitlines() if line and "taking the shipped" not in line]) == 1
+
+
+def test_profiles_that_are_cut_edited_or_of_another_kind(saformer, tmp_path):
+    saved = tmp_path / "p.json"
+    assert saformer("energy", "--limit", "16", "--save-profile", saved).code == 0
+    text = saved.read_text()
+    for name, content in {
+        "cut": text[: len(text) // 2],
+        "other": '{"kind": "something"}',
+        "schema": text.replace('"schema":1', '"schema":99'),
+        "edited": text.replace('"images":16', '"images":17'),
+        "list": "[]",
+    }.items():
+        path = tmp_path / f"{name}.json"
+        path.write_text(content)
+        assert f"{name}.json" in saformer("energy", "--from-profile", path).complaint
+    assert "--from-profile" in saformer("energy", "--from-profile", saved, "--dataset", "digits").complaint
+
+
+def test_compare_with_something_unknown(saformer):
+    assert "nothing-9" in saformer("compare", "digits/saformer", "nothing-9").complaint
+    assert "--ours" in saformer("compare", "digits/saformer", "--ours", "else").complaint
+    assert "--dataset" in saformer("compare", "spikformer-2-64").complaint

@@ -1,0 +1,221 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from saformer import neurons
+from saformer.neurons import LIF
+
+SETTINGS = [
+    (tau, threshold, reset)
+    for tau in (2.0, 3.0, 1.5, 4.0)
+    for threshold, reset in ((1.0, 0.0), (0.5, 0.0), (1.0, 0.25), (1.0, -0.3), (0.3, 0.1))
+]
+
+
+def reference(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
+    """Eqs. 1-3, letter by letter, one step after the other."""
+    h = torch.zeros_like(x[0])
+    spikes = []
+    for step in x:
+        u = h + (step - (h - reset)) / tau
+        s = (u >= threshold).to(x.dtype)
+        h = reset * s + u * (1 - s)
+        spikes.append(s)
+    return torch.stack(spikes)
+
+
+class SigmoidSurrogate(torch.autograd.Function):
+    """Heaviside forward, derivative of sigmoid(alpha v) backward."""
+
+    @staticmethod
+    def forward(ctx, v: Tensor, alpha: float) -> Tensor:
+        ctx.save_for_backward(v)
+        ctx.alpha = alpha
+        return (v >= 0).to(v.dtype)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        (v,) = ctx.saved_tensors
+        s = 1 / (1 + torch.exp(-ctx.alpha * v))
+        return gradient * ctx.alpha * s * (1 - s), None
+
+
+def differentiable(x: Tensor, tau: float, threshold: float, reset: float, alpha: float) -> Tensor:
+    """Eqs. 1-3 in plain autograd: the reset sees detached spikes."""
+    h = torch.zeros_like(x[0])
+    spikes = []
+    for step in x:
+        u = h + (step - (h - reset)) / tau
+        s = SigmoidSurrogate.apply(u - threshold, alpha)
+        h = reset * s.detach() + u * (1 - s.detach())
+        spikes.append(s)
+    return torch.stack(spikes)
+
+
+def current(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return (2 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.6).to(dtype)
+
+
+@pytest.mark.parametrize(("tau", "threshold", "reset"), SETTINGS)
+def test_spikes_are_those_of_the_equations_bit_for_bit(tau: float, threshold: float, reset: float) -> None:
+    x = current(7, 3, 5, 11)
+    spikes = LIF(threshold, tau, reset)(x)
+    assert spikes.dtype == x.dtype
+    assert spikes.shape == x.shape
+    assert torch.equal(spikes, reference(x, tau, threshold, reset))
+    assert 0 < spikes.mean() < 1
+
+
+@pytest.mark.parametrize(("tau", "threshold", "reset"), SETTINGS)
+def test_membranes_are_those_of_the_equations_bit_for_bit(tau: float, threshold: float, reset: float) -> None:
+    # Spikes show only on which side of the threshold a membrane lies. Here each membrane is its own threshold:
+    # one rounding error and the neuron does not fire at the step where the reference just does.
+    x = current(6, 200, seed=1)
+    h = torch.zeros(200, dtype=torch.float64)
+    for t, step in enumerate(x):
+        u = h + (step - (h - reset)) / tau
+        s = (u >= threshold).to(u.dtype)
+        for i in range(0, 200, 5):
+            exact = float(u[i])
+            below = [v for v in _membranes(x[:t, i], tau, threshold, reset) if v >= exact]
+            if below or exact >= threshold:  # it would have fired before under that threshold, or does anyway
+                continue
+            alone = x[: t + 1, i : i + 1]
+            assert LIF(exact, tau, reset)(alone)[t] == 1
+            assert LIF(math.nextafter(exact, math.inf), tau, reset)(alone)[t] == 0
+        h = reset * s + u * (1 - s)
+
+
+def _membranes(x: Tensor, tau: float, threshold: float, reset: float) -> list[float]:
+    h, seen = torch.zeros((), dtype=x.dtype), []
+    for step in x:
+        u = h + (step - (h - reset)) / tau
+        seen.append(float(u))
+        s = (u >= threshold).to(u.dtype)
+        h = reset * s + u * (1 - s)
+    return seen
+
+
+def test_a_membrane_at_the_threshold_fires() -> None:
+    assert LIF(1.0, 2.0)(torch.tensor([[2.0], [2.0 - 1e-6]])).flatten().tolist() == [1.0, 0.0]
+    assert LIF(0.5, 2.0)(torch.tensor([[1.0]])).item() == 1.0
+
+
+def test_the_neuron_starts_from_zero_whatever_its_reset() -> None:
+    # H[0] = 0, not V_reset: with V_reset = 0.9 the first membrane is 0 + (0.5 - (0 - 0.9)) / 2 = 0.7.
+    x = torch.tensor([[0.5]], dtype=torch.float64)
+    assert LIF(0.7, 2.0, reset=0.9)(x).item() == 1.0
+    assert LIF(0.71, 2.0, reset=0.9)(x).item() == 0.0
+
+
+@pytest.mark.parametrize("size", [1, 6, 7, 8, 14, 15, 29])
+def test_sizes_around_the_block_boundary(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(neurons, "_CPU_BLOCK", 7)
+    x = current(5, size, seed=size).requires_grad_()
+    spikes = LIF(tau=3.0, reset=0.1)(x)
+    assert torch.equal(spikes, reference(x.detach(), 3.0, 1.0, 0.1))
+    weights = current(5, size, seed=99)
+    (spikes * weights).sum().backward()
+    y = x.detach().clone().requires_grad_()
+    (differentiable(y, 3.0, 1.0, 0.1, 4.0) * weights).sum().backward()
+    assert torch.allclose(x.grad, y.grad, rtol=0, atol=1e-12)
+
+
+def test_a_layer_that_crosses_the_real_block_boundary() -> None:
+    size = neurons._CPU_BLOCK + 3
+    x = current(2, 1, size)
+    assert torch.equal(LIF()(x), reference(x, 2.0, 1.0, 0.0))
+
+
+def test_no_state_between_calls() -> None:
+    neuron, x, other = LIF(tau=3.0), current(4, 2, 9), current(6, 1, 4, seed=5)
+    first = neuron(x)
+    neuron(other)
+    assert torch.equal(neuron(x), first)
+    assert not list(neuron.state_dict())
+
+
+def test_an_empty_batch() -> None:
+    assert LIF()(torch.zeros(4, 0, 3)).shape == (4, 0, 3)
+
+
+def test_the_input_is_left_alone() -> None:
+    x = current(4, 10)
+    before = x.clone()
+    LIF(reset=0.2)(x)
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize(("tau", "threshold", "reset"), SETTINGS)
+@pytest.mark.parametrize("alpha", [4.0, 2.5])
+def test_gradient_is_that_of_autograd(tau: float, threshold: float, reset: float, alpha: float) -> None:
+    x = current(6, 2, 13, seed=3).requires_grad_()
+    y = x.detach().clone().requires_grad_()
+    weights = current(6, 2, 13, seed=4)
+    (LIF(threshold, tau, reset, alpha)(x) * weights).sum().backward()
+    (differentiable(y, tau, threshold, reset, alpha) * weights).sum().backward()
+    assert y.grad.abs().max() > 0.1
+    assert torch.allclose(x.grad, y.grad, rtol=0, atol=1e-12)
+
+
+def test_the_default_surrogate_has_alpha_4() -> None:
+    x = current(5, 8).requires_grad_()
+    y = x.detach().clone().requires_grad_()
+    LIF()(x).sum().backward()
+    differentiable(y, 2.0, 1.0, 0.0, 4.0).sum().backward()
+    assert torch.allclose(x.grad, y.grad, rtol=0, atol=1e-12)
+
+
+def test_gradient_of_a_gradient_that_is_not_contiguous() -> None:
+    x = current(4, 3, 5).requires_grad_()
+    y = x.detach().clone().requires_grad_()
+    weights = current(5, 3, 4, seed=8).permute(2, 1, 0)
+    LIF()(x).backward(weights)
+    differentiable(y, 2.0, 1.0, 0.0, 4.0).backward(weights)
+    assert torch.allclose(x.grad, y.grad, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("tau", [2.0, 3.0])
+def test_narrow_types(dtype: torch.dtype, tau: float) -> None:
+    x = current(4, 50, dtype=dtype).requires_grad_()
+    spikes = LIF(tau=tau, reset=0.1)(x)
+    assert spikes.dtype == dtype
+    assert set(spikes.unique().tolist()) == {0.0, 1.0}
+    spikes.sum().backward()
+    assert x.grad.dtype == dtype
+    assert x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("tau", [2.0, 4.0])
+def test_half_precision_fires_where_double_does_when_numbers_are_exact(tau: float) -> None:
+    x = torch.tensor([[2.0, 0.5, 1.0], [1.0, 4.0, 1.0], [0.0, 4.0, 3.5]])
+    expected = reference(x.double(), tau, 1.0, 0.0)
+    for dtype in (torch.float16, torch.bfloat16):
+        assert torch.equal(LIF(tau=tau)(x.to(dtype)).double(), expected)
+
+
+def test_input_that_is_not_contiguous() -> None:
+    x = current(3, 6, 4, 5)
+    for view in (x.transpose(0, 1), x.permute(1, 3, 0, 2), x[:, ::2], x[:, :1].expand(3, 7, 4, 5), x.flip(0)):
+        assert torch.equal(LIF(tau=1.5)(view), reference(view, 1.5, 1.0, 0.0))
+
+
+def test_gradient_of_input_that_is_not_contiguous() -> None:
+    x, y = (current(5, 4, 3).requires_grad_() for _ in range(2))
+    LIF()(x.permute(2, 0, 1)).sum().backward()
+    differentiable(y.permute(2, 0, 1), 2.0, 1.0, 0.0, 4.0).sum().backward()
+    assert torch.allclose(x.grad, y.grad, rtol=0, atol=1e-12)
+
+
+def test_no_gradient_is_kept_where_none_is_asked_for() -> None:
+    x = current(4, 3).requires_grad_()
+    with torch.no_grad():
+        assert not LIF()(x).requires_grad
+    assert not LIF()(x.detach()).requires_grad
+
+
+def test_printing_shows_the_settings() -> None:
+    assert repr(LIF(threshold=0.5, tau=3.0)) == "LIF(threshold=0.5, tau=3.0, reset=0.0)"

@@ -1,0 +1,84 @@
+import pytest
+
+from saformer.data import DATASETS
+from saformer.errors import InputError
+from saformer.training import Recipe, load_recipe
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_every_data_set_has_a_recipe_whose_model_fits_it(dataset: str) -> None:
+    config = load_recipe(dataset).model_config()
+    info = DATASETS[dataset]
+    assert (config.num_classes, config.in_channels, config.image_size) == (info.classes, *info.shape[:2])
+    assert config.tokens == 64
+
+
+def test_the_cifar_recipes_are_what_the_paper_states() -> None:
+    for dataset in ("cifar10", "cifar100"):
+        recipe = load_recipe(dataset)
+        stated = (recipe.model, recipe.epochs, recipe.batch_size, recipe.time_steps)
+        assert stated == ("saformer-4-384", 400, 64, 4)
+
+
+def test_what_is_given_wins_and_none_is_not_given() -> None:
+    shipped = load_recipe("digits")
+    recipe = load_recipe("digits", model="sdt-2-64", epochs=3, seed=7, time_steps=None, settings={"heads": 4})
+    assert (recipe.model, recipe.epochs, recipe.seed) == ("sdt-2-64", 3, 7)
+    assert recipe.time_steps == shipped.time_steps
+    assert recipe.learning_rate == shipped.learning_rate
+    assert recipe.model_config().to_dict()["heads"] == 4
+
+
+def test_the_dictionary_of_a_recipe_makes_it_again() -> None:
+    recipe = load_recipe("digits", settings={"aggregated": 4})
+    assert Recipe(**recipe.to_dict()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"epoch": 3}, "a recipe has no key 'epoch'; it has model, epochs, batch_size"),
+        ({"epochs": 0}, "epochs must be a whole number >= 1, got 0"),
+        ({"epochs": True}, "epochs must be a whole number >= 1, got True"),
+        ({"epochs": 1.5}, "epochs must be a whole number >= 1, got 1.5"),
+        ({"batch_size": -1}, "batch_size must be"),
+        ({"learning_rate": 0}, "learning_rate must be a number > 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be a number > 0"),
+        ({"learning_rate": float("inf")}, "learning_rate must be a number > 0"),
+        ({"learning_rate": "fast"}, "got 'fast'"),
+        ({"weight_decay": -0.1}, "weight_decay must be a number from 0"),
+        ({"warmup_epochs": -1}, "warmup_epochs must be"),
+        ({"label_smoothing": 1}, "label_smoothing must be a number from 0 to below 1, got 1"),
+        ({"time_steps": 0}, "time_steps must be"),
+        ({"shift": -1}, "shift must be"),
+        ({"flip": 1}, "flip must be true or false, got 1"),
+        ({"seed": -1}, "seed must be"),
+        ({"seed": 2**64}, "seed must be"),
+        ({"settings": "heads=4"}, "settings must be"),
+    ],
+)
+def test_what_cannot_be_used_is_named_in_one_line(overrides: dict, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_recipe("digits", **overrides)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dataset", ["imagenet", "", "../recipes/digits", "digits.toml"])
+def test_an_unknown_data_set_is_told_which_there_are(dataset: str) -> None:
+    with pytest.raises(InputError, match="choose one of digits, cifar10, cifar100"):
+        load_recipe(dataset)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"model": "resnet-18"}, "unknown model 'resnet-18'"),
+        ({"model": "saformer-2-63"}, "multiple of 8"),
+        ({"settings": {"headz": 4}}, "saformer has no setting 'headz'"),
+        ({"settings": {"num_classes": 3}}, "num_classes follows from the recipe and the data set"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_refused(overrides: dict, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        load_recipe("digits", **overrides).model_config()
