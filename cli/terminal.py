@@ -3,8 +3,12 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
+
+if TYPE_CHECKING:
+    from saformer.training import Epoch, Progress
 
 
 def show(*renderables: RenderableType) -> None:
@@ -38,3 +42,37 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     with bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.advance(task, done)
+
+
+@contextmanager
+def training_progress() -> "Iterator[tuple[Callable[[Progress], None], Callable[[Epoch], None]]]":
+    """A bar with the time left on standard error, and a line per epoch on standard output."""
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    bar = Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("time left"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("training", total=None)
+
+        def on_step(p: "Progress") -> None:
+            done = (p.epoch - 1) * p.steps + p.step
+            text = f"epoch {p.epoch}/{p.epochs}  loss {p.loss:.3f}  accuracy {p.accuracy:.1%}"
+            bar.update(task, completed=done, total=p.epochs * p.steps, description=text)
+
+        def on_epoch(e: "Epoch") -> None:
+            print(
+                f"epoch {e.epoch:3d}/{e.epochs}  loss {e.loss:.3f}  training {e.accuracy:.1%}  "
+                f"test {e.test_accuracy:.1%}  learning rate {e.learning_rate:.1e}  {e.seconds:.0f} s",
+                flush=True,
+            )
+
+        yield on_step, on_epoch
