@@ -18,7 +18,7 @@ def train(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Checkpoint to write. Default: MODEL-DATASET.safetensors"),
+        typer.Option("--out", metavar="FILE", help="File to write. Default: MODEL-DATASET.safetensors"),
     ] = None,
     data_dir: opt.DataDir = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over the training set.")] = None,

@@ -191,30 +191,18 @@ def main(repeats: int) -> None:
     table = Table(title=f"{MODEL}, T = 4, batch {BATCH}, {THREADS} threads, CPU")
     for column in ("measured", "value", "against", "ratio"):
         table.add_column(column, justify="left" if column in ("measured", "against") else "right")
-    table.add_row(
-        "our profile", f"{ours_profiled:.3f} s", f"our forward pass, {ours:.3f} s", f"{ours_profiled / ours:.2f}"
-    )
-    for label, (plain, profiled) in (("live memory", live), ("resident, with fragmentation", resident_peak)):
-        against = f"our forward pass, {plain:.0f} MiB"
-        table.add_row(f"our profile, peak {label}", f"{profiled:.0f} MiB", against, f"{profiled / plain:.2f}")
-    table.add_row(
-        "our forward pass",
-        f"{ours_again:.3f} s",
-        f"with SpikingJelly's LIF, {theirs:.3f} s",
-        f"{ours_again / theirs:.2f}",
-    )
-    table.add_row(
-        "SpikingJelly's MAC and AC counters",
-        f"{theirs_counted:.3f} s",
-        f"its forward pass, {theirs_plain:.3f} s",
-        f"{theirs_counted / theirs_plain:.2f}",
-    )
-    table.add_row(
-        "syops",
-        f"{theirs_syops:.3f} s",
-        f"its forward pass, {theirs_plain_2:.3f} s",
-        f"{theirs_syops / theirs_plain_2:.2f}",
-    )
+
+    def row(what: str, value: float, against: str, reference: float, unit: str = "s") -> None:
+        digits = 3 if unit == "s" else 0
+        cells = f"{value:.{digits}f} {unit}", f"{against}, {reference:.{digits}f} {unit}", f"{value / reference:.2f}"
+        table.add_row(what, *cells)
+
+    row("our profile", ours_profiled, "our forward pass", ours)
+    row("our profile, peak of live memory", live[1], "our forward pass", live[0], "MiB")
+    row("our profile, peak of resident memory", resident_peak[1], "our forward pass", resident_peak[0], "MiB")
+    row("our forward pass", ours_again, "with SpikingJelly's LIF", theirs)
+    row("SpikingJelly's MAC and AC counters", theirs_counted, "its forward pass", theirs_plain)
+    row("syops 0.0.5", theirs_syops, "its forward pass", theirs_plain_2)
     Console(width=100).print(table)
 
 
