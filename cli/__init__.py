@@ -1,6 +1,9 @@
 """The command line: parse, call, print. No arithmetic here."""
 
 import sys
+from typing import NoReturn
+
+_INTERRUPTED = 130
 
 
 def main() -> None:
@@ -18,10 +21,19 @@ def main() -> None:
     except MemoryError:
         fail("out of memory: try a smaller --batch-size")
     except KeyboardInterrupt:
-        fail("interrupted; nothing was written")
+        _interrupted()
+    except SystemExit as stop:
+        if stop.code == _INTERRUPTED:  # how typer ends on Ctrl-C, without a word
+            _interrupted()
+        raise
 
 
-def fail(message: str) -> None:
+def _interrupted() -> NoReturn:
+    print("\rsaformer: interrupted, nothing was written", file=sys.stderr)
+    sys.exit(_INTERRUPTED)
+
+
+def fail(message: str) -> NoReturn:
     """One line on standard error, exit status 1."""
     print(f"saformer: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(1)

@@ -86,6 +86,7 @@ class TrainingResult:
             "accuracy": self.accuracy,
             "seconds": seconds,
             "torch": str(torch.__version__),
+            "threads": torch.get_num_threads(),  # sums are split by them, and so round differently
         }
 
 

@@ -29,7 +29,9 @@ def energy(saformer, oracle, tmp_path):
 
     def run(ckpt, *more, input=None):
         outputs = [tmp_path / "o.json", tmp_path / "o.csv", tmp_path / "o.png", tmp_path / "o.profile"]
-        options = [x for pair in zip(["--json", "--csv", "--plot", "--save-profile"], outputs, strict=True) for x in pair]
+        options = [
+            x for pair in zip(["--json", "--csv", "--plot", "--save-profile"], outputs, strict=True) for x in pair
+        ]
         source = [] if input is False else ["--input", input or oracle(f"{NAME}.input.npz")]
         result = saformer("energy", "--ckpt", ckpt, *source, *options, *more)
         assert not [path for path in outputs if path.exists()]
@@ -160,7 +162,7 @@ def _npz(path, **arrays):
         (np.zeros((2, 1, 32, 32), np.float32), "1 x 32 x 32"),
         (np.zeros((2, 3, 16, 16), np.float32), "3 x 16 x 16"),
         (np.zeros((2, 3, 32, 32), np.uint8), "uint8"),
-        (np.full((2, 3, 32, 32), np.nan, np.float32), "NaN"),
+        (np.full((2, 3, 32, 32), np.nan, np.float32), "nan"),
         (np.zeros((0, 3, 32, 32), np.float32), "0"),
     ],
 )
