@@ -164,7 +164,7 @@ def test_counters_that_cancel_have_no_spread() -> None:
 
 @pytest.mark.parametrize("units", [0, 1])
 def test_fewer_than_two_units_have_no_interval(units: int) -> None:
-    assert Moments.of(ones_and([[5]] * units).reshape(units, 2)).half_width([1.0]) is None
+    assert Moments.of(np.ones((units, 2), np.int64)).half_width([1.0]) is None
 
 
 def test_an_interval_of_no_counters() -> None:
