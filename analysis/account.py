@@ -1,6 +1,7 @@
 """An Account: one profile seen through one accounting on one hardware. All numbers are per image."""
 
 from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 from saformer.analysis.hardware import Hardware
@@ -43,7 +44,8 @@ class LayerAccount:
     """One synaptic operation, per image over all T steps.
 
     `flops` are dense multiply-accumulates; `sops` are Eq. 18; `sops_exact` count each nonzero input with
-    its true fan-out; `binary` says whether every nonzero of the gating input was 1.
+    its true fan-out; `binary` says whether every nonzero of the gating input was 1. `energy_mj` is None where
+    MACs are charged and the hardware has no energy for one.
     """
 
     name: str
@@ -57,7 +59,7 @@ class LayerAccount:
     sops_exact: float
     macs: float
     acs: float
-    energy_mj: float
+    energy_mj: float | None
 
     @property
     def block(self) -> str:
@@ -118,8 +120,17 @@ class Account:
 
     @property
     def energy_mj(self) -> float:
-        """Energy per image in millijoules (Eqs. 19-20 under the accounting `paper`)."""
-        return (self.macs * self.hardware.mac_pj + self.acs * self.hardware.ac_pj) * MJ_PER_PJ
+        """Energy per image in millijoules (Eqs. 19-20 under the accounting `paper`).
+
+        The sum over the operations that have an energy on this hardware; NaN if there are operations and none has.
+        """
+        known = [layer.energy_mj for layer in self.layers if layer.energy_mj is not None]
+        return sum(known) if known or not self.layers else float("nan")
+
+    @property
+    def macs_not_covered(self) -> float:
+        """MACs per image that are in no energy, because the hardware has none for a MAC."""
+        return sum(layer.macs for layer in self.layers if layer.energy_mj is None)
 
     def to_json(self) -> dict[str, Any]:
         """The account as the documented JSON object, schema 1: it grows but never renames."""
@@ -150,9 +161,10 @@ class Account:
                 "macs": self.macs,
                 "acs": self.acs,
                 "sops": self.sops,
-                "energy_mj": self.energy_mj,
+                "energy_mj": None if isnan(self.energy_mj) else self.energy_mj,
                 "energy_mj_ci95": self.energy_mj_ci95,
                 "ci_unit": self.ci_unit,
+                "macs_not_covered": self.macs_not_covered,
             },
             "layers": [
                 {

@@ -1,5 +1,6 @@
 """From a Profile to an Account: Eqs. 18-20 (or another accounting) times a hardware table, with an error bar."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from saformer.analysis.account import (
@@ -13,9 +14,16 @@ from saformer.analysis.accountings import DEFAULT_ACCOUNTING, Accounting, Charge
 from saformer.analysis.hardware import DEFAULT_HARDWARE, Hardware, load_hardware
 from saformer.analysis.profiles import Operand, Operation, Profile
 
+# Operations that a note names before it counts the others.
+_NAMED = 3
 
-def _picojoules(charge: Charge, hardware: Hardware) -> float:
-    return charge.macs * hardware.mac_pj + charge.acs * hardware.ac_pj
+
+def _picojoules(charge: Charge, hardware: Hardware) -> float | None:
+    """None where MACs are charged and the hardware has no energy for one."""
+    acs = charge.acs * hardware.ac_pj
+    if not charge.macs:
+        return acs
+    return None if hardware.mac_pj is None else charge.macs * hardware.mac_pj + acs
 
 
 def _more(operation: Operation, counter: int) -> Operation:
@@ -32,14 +40,29 @@ def _gradient(profile: Profile, charge: Accounting, context: Context, hardware: 
     """Picojoules that one more of each counter costs.
 
     Accountings are linear in the counts (or piecewise so), hence this is the exact slope, and the variance of the
-    energy follows from the moments of the counts whatever the accounting.
+    energy follows from the moments of the counts whatever the accounting. What is not in the energy has no slope.
     """
     slopes = []
     for operation in profile.operations:
         base = _picojoules(charge(operation, context), hardware)
         for counter in range(len(operation.operands) + 1):
-            slopes.append(_picojoules(charge(_more(operation, counter), context), hardware) - base)
+            more = _picojoules(charge(_more(operation, counter), context), hardware)
+            slopes.append(0.0 if base is None or more is None else more - base)
     return slopes
+
+
+def _not_covered(layers: Sequence[LayerAccount], hardware: Hardware) -> list[str]:
+    """The note on operations whose MACs the hardware has no energy for, if there are any."""
+    left_out = [layer for layer in layers if layer.energy_mj is None]
+    if not left_out:
+        return []
+    macs, acs = sum(layer.macs for layer in left_out), sum(layer.acs for layer in left_out)
+    names = ", ".join(layer.name for layer in left_out[:_NAMED])
+    more = f" ({len(left_out) - _NAMED} more)" if len(left_out) > _NAMED else ""
+    counts = f"{macs:,.0f} MACs" + (f" and the {acs:,.0f} ACs beside them" if acs else "")
+    return [
+        f"{hardware.name} has no multiply-accumulate: the {counts} per image of {names}{more} are not in the energy"
+    ]
 
 
 def account_for(
@@ -71,6 +94,7 @@ def account_for(
     layers = []
     for operation in profile.operations:
         charged = charge(operation, context)
+        picojoules = _picojoules(charged, table)
         gate = operation.gate
         layers.append(
             LayerAccount(
@@ -85,7 +109,7 @@ def account_for(
                 sops_exact=operation.events / images,
                 macs=charged.macs / images,
                 acs=charged.acs / images,
-                energy_mj=_picojoules(charged, table) / images * MJ_PER_PJ,
+                energy_mj=None if picojoules is None else picojoules / images * MJ_PER_PJ,
             )
         )
     neurons = tuple(
@@ -98,7 +122,9 @@ def account_for(
         )
         for n in profile.neurons
     )
-    half_width = profile.moments.half_width(_gradient(profile, charge, context, table))
+    half_width = None
+    if not layers or any(layer.energy_mj is not None for layer in layers):
+        half_width = profile.moments.half_width(_gradient(profile, charge, context, table))
     accuracy = None
     if profile.hits and profile.hits.labelled:
         top5 = profile.hits.top5
@@ -108,6 +134,7 @@ def account_for(
     notes = list(profile.notes)
     if first_layer_once and context.static:
         notes.append("the first layer is charged for one time step, not T: its input is the same at every step")
+    notes += _not_covered(layers, table)
     return Account(
         model=profile.model,
         data=profile.data,

@@ -1,5 +1,6 @@
 """Hardware: what one operation costs, in picojoules, read from a TOML file."""
 
+import sys
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
@@ -8,19 +9,34 @@ from pathlib import Path
 from saformer.errors import InputError
 
 DEFAULT_HARDWARE = "45nm-fp32"
+_ENERGIES = ("mac", "ac", "multiply")
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """Energy per operation in picojoules, with the source of the numbers."""
+    """Energy per operation in picojoules, with the source of the numbers.
+
+    Args:
+        name: what `--hardware` calls it.
+        title: what it is.
+        source: where the numbers were published.
+        leaves_out: what they do not include.
+        mac_pj: one multiply-accumulate; None if the hardware has none, or none is published.
+        ac_pj: one accumulate; on a neuromorphic chip, one synaptic operation.
+        multiply_pj: one multiplication alone, if known.
+        technology: the process, such as "28 nm"; empty if unknown.
+        alternatives: other values that were published for the same hardware.
+    """
 
     name: str
     title: str
     source: str
     leaves_out: str
-    mac_pj: float
+    mac_pj: float | None
     ac_pj: float
     multiply_pj: float | None = None
+    technology: str = ""
+    alternatives: tuple[str, ...] = ()
 
 
 def hardware_names() -> list[str]:
@@ -33,7 +49,8 @@ def load_hardware(name: str | Path = DEFAULT_HARDWARE) -> Hardware:
     """Read a shipped hardware table by its name, or a TOML file by its path.
 
     Raises:
-        InputError: the name is unknown, or the file lacks a key or holds a wrong value.
+        InputError: the name is unknown, or the file lacks a key or holds a wrong value or an unknown key; the
+            message names the key and the line.
     """
     shipped = resources.files("saformer.analysis").joinpath("hardware_tables", f"{name}.toml")
     try:
@@ -45,35 +62,78 @@ def load_hardware(name: str | Path = DEFAULT_HARDWARE) -> Hardware:
             raise InputError(
                 f"unknown hardware {str(name)!r}: choose one of {', '.join(hardware_names())} or give a .toml file"
             )
-        table = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read the hardware file {name}: {error}") from None
-    except tomllib.TOMLDecodeError as error:
+    try:
+        table = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # TOML's own error; a number of 5000 digits; 5000 brackets
         raise InputError(f"hardware file {name} is not valid TOML: {error}") from None
-    energies = table.get("energy_pj")
-    if not isinstance(energies, dict):
-        raise InputError(f"hardware file {name}: section [energy_pj] is missing")
 
-    def energy(key: str) -> float:
+    def fault(problem: str, *path: str) -> InputError:
+        line = _line_of(text, *path)
+        return InputError(f"hardware file {name}{f', line {line}' if line else ''}: {problem}")
+
+    energies = table.get("energy_pj")
+    if "energy_pj" not in table:
+        raise fault("section [energy_pj] is missing")
+    if not isinstance(energies, dict):
+        raise fault(f"[energy_pj] must be a section, found {energies!r}", "energy_pj")
+    for key in energies:
+        if key not in _ENERGIES:
+            raise fault(f"unknown key energy_pj.{key}: use {', '.join(_ENERGIES)}", "energy_pj", key)
+    for key in _ENERGIES:
+        if key in table:
+            raise fault(f"{key} must stand in the section [energy_pj]", key)
+    if "ac" not in energies:
+        raise fault("energy_pj.ac is missing: the picojoules of one accumulate", "energy_pj")
+
+    def energy(key: str) -> float | None:
         value = energies.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
-            raise InputError(
-                f"hardware file {name}: energy_pj.{key} must be a number of picojoules >= 0, found {value!r}"
-            )
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
+            problem = f"energy_pj.{key} must be a number of picojoules >= 0, found {value!r}"
+            raise fault(problem, "energy_pj", key)
         return float(value)
 
     def text_of(key: str) -> str:
         value = table.get(key, "")
         if not isinstance(value, str):
-            raise InputError(f"hardware file {name}: {key} must be text, found {value!r}")
+            raise fault(f"{key} must be text, found {value!r}", key)
         return value
 
+    alternatives = table.get("alternatives", [])
+    if not isinstance(alternatives, list) or not all(isinstance(entry, str) for entry in alternatives):
+        raise fault(f"alternatives must be a list of texts, found {alternatives!r}", "alternatives")
     return Hardware(
         name=text_of("name") or Path(name).stem,
         title=text_of("title"),
         source=text_of("source"),
         leaves_out=text_of("leaves_out"),
         mac_pj=energy("mac"),
-        ac_pj=energy("ac"),
-        multiply_pj=energy("multiply") if "multiply" in energies else None,
+        ac_pj=energy("ac") or 0.0,
+        multiply_pj=energy("multiply"),
+        technology=text_of("technology"),
+        alternatives=tuple(alternatives),
     )
+
+
+def _line_of(text: str, *path: str) -> int | None:
+    """The line on which the key or section at `path` starts; None if the text has none.
+
+    Found by parsing ever more lines: any way of writing a key (dotted, quoted, inline) is read as TOML reads it. A
+    value over several lines starts after the longest beginning of the text that parses without it.
+    """
+    lines = text.split("\n")
+    start = 1
+    for end in range(1, len(lines) + 1):
+        try:
+            found: object = tomllib.loads("\n".join(lines[:end]))
+        except tomllib.TOMLDecodeError:
+            continue
+        for key in path:
+            found = found.get(key) if isinstance(found, dict) else None
+        if found is not None:
+            return start
+        start = end + 1
+    return None

@@ -6,7 +6,7 @@ in none of the tables are not skipped: the recorder names them in its result.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -27,6 +27,9 @@ class Call:
         operands: the activations: one for a layer with weights, two for a product of activations.
         weight: the weight tensor, if there is one.
         events: exact events per row: each nonzero with its true fan-out, or the pairs that meet.
+        bias: elements of the bias vector, 0 without one.
+        inner: k of a matrix product n x k times k x m.
+        again: the operation on other operands and weights, to count what zero weights leave out.
     """
 
     op: str
@@ -34,15 +37,14 @@ class Call:
     operands: tuple[Tensor, ...]
     weight: Tensor | None
     events: Callable[[int, Counter], Tensor]
+    bias: int = 0
+    inner: int = 0
+    again: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 def _uniform(x: Tensor, fan_out: int) -> Callable[[int, Counter], Tensor]:
     """Events where every input element reaches the same number of outputs."""
     return lambda rows, counter: counter.count(x, rows)[0] * fan_out
-
-
-def _product(op: str, x: Tensor, y: Tensor, dense: int) -> Call:
-    return Call(op, dense, (x, y), None, lambda rows, counter: counter.pairs(x, y, rows))
 
 
 def _matrix(x: Tensor, y: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
@@ -54,16 +56,18 @@ def _matrix(x: Tensor, y: Tensor, is_activation: Callable[[Tensor], bool]) -> Ca
     dense = math.prod(lead) * n * k * m
     if not is_activation(y):
         # An input element meets m weights, in every matrix that it is broadcast to.
-        return Call("linear", dense, (x,), y, _uniform(x, dense // max(x.numel(), 1)))
+        return Call("linear", dense, (x,), y, _uniform(x, dense // max(x.numel(), 1)), inner=k, again=torch.matmul)
     if not is_activation(x):
-        return Call("linear", dense, (y,), x, _uniform(y, dense // max(y.numel(), 1)))
-    return _product("matmul", x2, y2, dense)
+        fan_out = _uniform(y, dense // max(y.numel(), 1))
+        return Call("linear", dense, (y,), x, fan_out, inner=k, again=lambda a, w: torch.matmul(w, a))
+    return Call("matmul", dense, (x2, y2), None, lambda rows, counter: counter.pairs(x2, y2, rows), inner=k)
 
 
 def linear(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
     """aten.linear(input, weight, bias)."""
-    x, weight = args[0], args[1]
-    return _matrix(x, weight.t() if weight.ndim == 2 else weight, is_activation)
+    x, weight, bias = args[0], args[1], args[2] if len(args) > 2 else None
+    call = _matrix(x, weight.t() if weight.ndim == 2 else weight, is_activation)
+    return replace(call, bias=0 if bias is None else bias.numel())
 
 
 def matmul(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
@@ -73,12 +77,12 @@ def matmul(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor],
 
 def addmm(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
     """aten.addmm, baddbmm, addmv (bias, x, y)."""
-    return _matrix(args[1], args[2], is_activation)
+    return replace(_matrix(args[1], args[2], is_activation), bias=0 if is_activation(args[0]) else args[0].numel())
 
 
 def convolution(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
     """aten.convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups)."""
-    x, weight, _, stride, padding, dilation, transposed, _, groups = args[:9]
+    x, weight, bias, stride, padding, dilation, transposed, output_padding, groups = args[:9]
     dims = weight.ndim - 2
     stride, padding, dilation = (list(v) * dims if len(v) == 1 else list(v) for v in (stride, padding, dilation))
     kernel = weight.shape[2:]
@@ -98,8 +102,11 @@ def convolution(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Ten
         ]
         return counter.weighted(batched, rows, fan_out) * channels_out
 
+    def again(a: Tensor, w: Tensor) -> Tensor:
+        return aten.convolution(a, w, None, stride, padding, dilation, transposed, output_padding, groups)
+
     name = f"conv{'_transpose' if transposed else ''}{dims}d"
-    return Call(name, dense, (x,), weight, events)
+    return Call(name, dense, (x,), weight, events, bias=0 if bias is None else bias.numel(), again=again)
 
 
 def elementwise_product(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
@@ -141,7 +148,7 @@ FREE = _operators(
     "add add_ sub sub_ rsub div div_ neg neg_ addcmul addcmul_ addcdiv addcdiv_ lerp lerp_ mean sum prod cumsum var "
     "std var_mean std_mean batch_norm native_batch_norm _native_batch_norm_legit "
     "_native_batch_norm_legit_no_training cudnn_batch_norm _batch_norm_impl_index layer_norm native_layer_norm "
-    "group_norm native_group_norm instance_norm rms_norm softmax _softmax log_softmax _log_softmax relu relu_ relu6 "
+    "group_norm native_group_norm instance_norm rms_norm softmax _softmax _safe_softmax log_softmax _log_softmax relu relu_ relu6 "
     "gelu gelu_ silu silu_ elu elu_ leaky_relu leaky_relu_ prelu hardtanh hardtanh_ hardswish hardswish_ "
     "hardsigmoid sigmoid sigmoid_ tanh tanh_ mish softplus exp exp_ log log2 log1p expm1 sqrt rsqrt square abs pow "
     "pow_ reciprocal sin cos max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices "
@@ -163,6 +170,17 @@ MOVES = _operators(
     "logical_not bitwise_and bitwise_or bitwise_not any all argmax topk sort is_same_size scalar_tensor item "
     "_local_scalar_dense dropout dropout_ feature_dropout alpha_dropout native_dropout bernoulli bernoulli_ rand "
     "rand_like randn randn_like randint randperm normal_ uniform_ type_as float double half bool int long numel "
-    "sym_size size dim conj_physical resolve_conj resolve_neg isnan isfinite isinf broadcast_tensors embedding "
+    "sym_size size dim conj_physical resolve_conj resolve_neg view_as_real view_as_complex isnan isfinite isinf broadcast_tensors embedding "
     "pixel_shuffle pixel_unshuffle tril triu diagonal split_copy set_ resize_ is_nonzero equal allclose"
 )
+
+# Normalisation whose scale and shift the weights before it can take in.
+NORMS = _operators("batch_norm native_batch_norm _native_batch_norm_legit_no_training cudnn_batch_norm")
+POOLS = _operators(
+    "max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices mkldnn_max_pool2d avg_pool1d "
+    "avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool2d mean"
+)
+# Zeros and ones go in, zeros and ones come out.
+KEEP_BINARY = _operators("max_pool2d max_pool3d")
+ATTENTION = _operators("scaled_dot_product_attention")
+RECURRENT = _operators("lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell")

@@ -26,6 +26,10 @@ class Operand:
     nonzero: int
     ones: int
 
+    def __add__(self, other: "Operand") -> "Operand":
+        """Both sets of elements together."""
+        return Operand(self.elements + other.elements, self.nonzero + other.nonzero, self.ones + other.ones)
+
     @property
     def binary(self) -> bool:
         """Every nonzero was 1."""
@@ -48,6 +52,13 @@ class Operation:
         operands: one activation for a layer with weights, two for a product of activations.
         events: nonzeros with their true fan-out; for products of activations the pairs that meet.
         first: the first operation of the network, which reads the input itself.
+        outputs: elements of its results.
+        bias: elements of its bias vector, 0 without one.
+        inner: k of a matrix product n x k times k x m, 0 for anything else.
+        module: it is a module of its own (nn.Linear, nn.Conv2d), not a function called inside one.
+        effective: events that meet a nonzero weight.
+        graded: events if an integer input of k counts as k events; None if not recorded, or not all integers.
+        sources: for each operand, the operation whose result it is: "add in block.0", "spikes of block.0.attn.q_lif".
     """
 
     name: str
@@ -56,6 +67,13 @@ class Operation:
     operands: tuple[Operand, ...]
     events: int
     first: bool = False
+    outputs: int = 0
+    bias: int = 0
+    inner: int = 0
+    module: bool = True
+    effective: int = 0
+    graded: int | None = None
+    sources: tuple[str, ...] = ()
 
     @property
     def gate(self) -> Operand:
@@ -84,11 +102,21 @@ class Neurons:
 
 @dataclass(frozen=True)
 class FreeArithmetic:
-    """Arithmetic that Eqs. 19-20 leave out, in one module: the elements of its results."""
+    """Arithmetic that Eqs. 19-20 leave out, in one module.
+
+    Args:
+        name: the module.
+        op: what it does.
+        elements: of its results.
+        operand: of a pool, what it read.
+        foldable: a BatchNorm right after a convolution or linear layer, whose weights can take it in.
+    """
 
     name: str
     op: str
     elements: int
+    operand: Operand | None = None
+    foldable: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,10 +191,10 @@ class Profile:
                 a,
                 dense=a.dense + b.dense,
                 events=a.events + b.events,
-                operands=tuple(
-                    Operand(x.elements + y.elements, x.nonzero + y.nonzero, x.ones + y.ones)
-                    for x, y in zip(a.operands, b.operands, strict=True)
-                ),
+                outputs=a.outputs + b.outputs,
+                effective=a.effective + b.effective,
+                graded=None if a.graded is None or b.graded is None else a.graded + b.graded,
+                operands=tuple(x + y for x, y in zip(a.operands, b.operands, strict=True)),
             )
             for a, b in zip(self.operations, other.operations, strict=True)
         )
@@ -180,8 +208,17 @@ class Profile:
         )
         free: dict[tuple[str, str], FreeArithmetic] = {}
         for entry in (*self.free, *other.free):
-            known = free.get((entry.name, entry.op), FreeArithmetic(entry.name, entry.op, 0))
-            free[entry.name, entry.op] = replace(known, elements=known.elements + entry.elements)
+            known = free.get((entry.name, entry.op))
+            if known is None:
+                free[entry.name, entry.op] = entry
+                continue
+            operand = entry.operand if known.operand is None or entry.operand is None else known.operand + entry.operand
+            free[entry.name, entry.op] = replace(
+                known,
+                elements=known.elements + entry.elements,
+                operand=operand,
+                foldable=known.foldable and entry.foldable,
+            )
         hits = None
         if self.hits and other.hits:
             top5 = None
@@ -298,6 +335,38 @@ def _list(value: Any, convert: Callable[[Any], Any]) -> tuple[Any, ...]:
     return tuple(convert(item) for item in _typed(value, list, tuple))
 
 
+def _operand(x: dict[str, Any]) -> Operand:
+    return Operand(_integer(x["elements"]), _integer(x["nonzero"]), _integer(x["ones"]))
+
+
+def _operation(o: dict[str, Any]) -> Operation:
+    return Operation(
+        name=_typed(o["name"], str),
+        op=_typed(o["op"], str),
+        dense=_integer(o["dense"]),
+        operands=_list(o["operands"], _operand),
+        events=_integer(o["events"]),
+        first=_typed(o["first"], bool),
+        outputs=_integer(o["outputs"]),
+        bias=_integer(o["bias"]),
+        inner=_integer(o["inner"]),
+        module=_typed(o["module"], bool),
+        effective=_integer(o["effective"]),
+        graded=None if o["graded"] is None else _integer(o["graded"]),
+        sources=_list(o["sources"], lambda source: _typed(source, str)),
+    )
+
+
+def _free(f: dict[str, Any]) -> FreeArithmetic:
+    return FreeArithmetic(
+        name=_typed(f["name"], str),
+        op=_typed(f["op"], str),
+        elements=_integer(f["elements"]),
+        operand=None if f["operand"] is None else _operand(f["operand"]),
+        foldable=_typed(f["foldable"], bool),
+    )
+
+
 def _parse(plain: dict[str, Any]) -> Profile:
     model, data, hits, moments = plain["model"], plain["data"], plain["hits"], plain["moments"]
     rows = [[_integer(v) for v in row] for row in moments["gram"]]
@@ -317,28 +386,12 @@ def _parse(plain: dict[str, Any]) -> Profile:
             _integer(data["images"]),
             _typed(data["kind"], str),
         ),
-        operations=_list(
-            plain["operations"],
-            lambda o: Operation(
-                _typed(o["name"], str),
-                _typed(o["op"], str),
-                _integer(o["dense"]),
-                _list(
-                    o["operands"],
-                    lambda x: Operand(_integer(x["elements"]), _integer(x["nonzero"]), _integer(x["ones"])),
-                ),
-                _integer(o["events"]),
-                _typed(o["first"], bool),
-            ),
-        ),
+        operations=_list(plain["operations"], _operation),
         neurons=_list(
             plain["neurons"],
             lambda n: Neurons(_typed(n["name"], str), _integer(n["elements"]), _list(n["per_step"], _integer)),
         ),
-        free=_list(
-            plain["free"],
-            lambda f: FreeArithmetic(_typed(f["name"], str), _typed(f["op"], str), _integer(f["elements"])),
-        ),
+        free=_list(plain["free"], _free),
         uncounted=_list(plain["uncounted"], lambda s: _typed(s, str)),
         hits=None
         if hits is None

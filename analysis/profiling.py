@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from torch import Tensor, nn
 import saformer
 from saformer.analysis import witness
 from saformer.analysis.account import DataInfo, ModelInfo
+from saformer.analysis.operations import NORMS
 from saformer.analysis.profiles import FreeArithmetic, Hits, Neurons, Operand, Operation, Profile
 from saformer.analysis.recorder import Recorder
 from saformer.analysis.statistics import Moments
 from saformer.errors import InputError
+
+_NORM_NAMES = {packet.__name__ for packet in NORMS}
 
 Batch = Tensor | tuple[Tensor, Tensor | None]
 
@@ -61,6 +65,8 @@ class _HitCounter:
 
     def add(self, output: Any, labels: Tensor | None) -> None:
         scores = output[0] if isinstance(output, tuple | list) else output
+        if isinstance(scores, Tensor) and scores.ndim == 3 and labels is not None and scores.shape[1] == len(labels):
+            scores = scores.mean(0)  # T x B x classes
         if labels is None or not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(labels):
             return
         self.classes = scores.shape[1]
@@ -112,7 +118,23 @@ def _operations(recorder: Recorder, moments: Moments) -> tuple[Operation, ...]:
             Operand(elements, count, int(ones))
             for elements, count, ones in zip(counts.elements, nonzero, counts.ones, strict=True)
         )
-        result.append(Operation(counts.name, counts.op, counts.dense, operands, events, first=index == 0))
+        result.append(
+            Operation(
+                counts.name,
+                counts.op,
+                counts.dense,
+                operands,
+                events,
+                first=index == 0,
+                outputs=counts.outputs,
+                bias=counts.bias,
+                inner=counts.inner,
+                module=counts.module,
+                effective=events if counts.without_zero_weights is None else int(counts.without_zero_weights),
+                graded=None if counts.graded is None else int(counts.graded),
+                sources=counts.sources,
+            )
+        )
     return tuple(result)
 
 
@@ -127,6 +149,9 @@ def profile(
     time_steps: int | None = None,
     run: dict[str, Any] | None = None,
     check_flops: bool = True,
+    graded: bool = False,
+    to_input: Callable[[Tensor], Tensor] | None = None,
+    enough: Callable[[Profile], bool] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Profile:
     """Run `model` over `batches` once and write down its integers.
@@ -142,6 +167,10 @@ def profile(
         time_steps: T of a foreign model whose activations are laid out time first; our own models know theirs.
         run: settings to keep with the numbers.
         check_flops: compare the dense operations with fvcore's on one image and note what differs.
+        graded: also count an integer input of k as k events.
+        to_input: what makes the model's input from a batch of images, if that is not the batch itself: a
+            SpikingJelly model in multi-step mode takes `lambda x: x.expand(T, *x.shape)`.
+        enough: called with the profile so far after each batch; True stops the run.
         progress: called with the number of images after each batch.
 
     Raises:
@@ -151,7 +180,7 @@ def profile(
     known_steps = time_steps or getattr(getattr(model, "config", None), "time_steps", None)
     parameter = next(model.parameters(), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
-    recorder, hits = Recorder(model, known_steps), _HitCounter()
+    recorder, hits = Recorder(model, known_steps, graded), _HitCounter()
     example: Tensor | None = None
     with _evaluating(model), torch.inference_mode():
         for batch in batches:
@@ -162,46 +191,80 @@ def profile(
             if example is None:
                 example = images[:1].clone()
                 kind = kind or ("events" if images.ndim == 5 else "static")
-            recorder.start_batch([images], len(images))
+            inputs = images if to_input is None else to_input(images)
+            reset_state(model)
+            recorder.start_batch([inputs], len(images))
             with recorder.recording():
-                output = model(images)
+                output = model(inputs)
             recorder.end_batch()
             hits.add(output, labels)
             if progress is not None:
                 progress(len(images))
+            if enough is not None and enough(_collect(recorder, hits, info, DataInfo(data, split, 0, kind), {})):
+                break
+        reset_state(model)
     if example is None:
         raise InputError("there is no image to run the model on")
+    settings = {
+        "saformer": saformer.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": str(device),
+        "dtype": str(example.dtype).removeprefix("torch."),
+        "batch_size": max(recorder.batch_sizes),
+        **(run or {}),
+    }
+    result = _collect(recorder, hits, info, DataInfo(data, split, 0, kind or "static"), settings)
+    if not check_flops:
+        return result
+    with _evaluating(model):
+        one = example.clone()
+        notes = _witness_notes(model, one if to_input is None else to_input(one), result.operations, result.images)
+        reset_state(model)
+    return replace(result, notes=tuple(notes))
+
+
+def _collect(recorder: Recorder, hits: _HitCounter, model: ModelInfo, data: DataInfo, run: dict[str, Any]) -> Profile:
+    """Read the recorder's integers."""
     unit, moments = _moments(recorder)
-    operations = _operations(recorder, moments)
-    images_run = sum(recorder.batch_sizes)
-    notes = []
-    if check_flops:
-        with _evaluating(model):
-            notes = _witness_notes(model, example.clone(), operations, images_run)
+    steps = max((len(n.per_step) for n in recorder.neurons.values()), default=1)
+    if recorder.time_steps is None and model.time_steps == 1:
+        model = replace(model, time_steps=steps)  # nobody said; the neurons show it
+    free = []
+    for (path, op), counts in recorder.free.items():
+        operand = None
+        if counts.nonzero is not None and counts.ones is not None:
+            operand = Operand(counts.inputs, int(counts.nonzero), int(counts.ones))
+        free.append(FreeArithmetic(path, op, counts.elements, operand, op in _NORM_NAMES and counts.foldable))
     return Profile(
-        model=info,
-        data=DataInfo(data, split, images_run, kind or "static"),
-        operations=operations,
+        model=model,
+        data=replace(data, images=sum(recorder.batch_sizes)),
+        operations=_operations(recorder, moments),
         neurons=tuple(
-            Neurons(n.name, n.elements, tuple(int(v) for v in n.per_step))
-            for n in recorder.neurons.values()
-            if n.per_step is not None
+            Neurons(n.name, n.elements, tuple(int(v) for v in n.per_step)) for n in recorder.neurons.values()
         ),
-        free=tuple(FreeArithmetic(path, op, elements) for (path, op), elements in recorder.free.items()),
+        free=tuple(free),
         uncounted=tuple(f"{op} in {path or 'the model'}" for path, op in recorder.uncounted),
         hits=hits.result(),
         unit=unit,
         moments=moments,
-        run={
-            "saformer": saformer.__version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "device": str(device),
-            "dtype": str(example.dtype).removeprefix("torch."),
-            **(run or {}),
-        },
-        notes=tuple(notes),
+        run=run,
     )
+
+
+def reset_state(model: nn.Module) -> None:
+    """Bring neurons that keep their membranes between calls back to rest (SpikingJelly, snnTorch); ours keep none."""
+    for module in model.modules():
+        library = type(module).__module__.partition(".")[0]
+        bases = {base.__module__.partition(".")[0] for base in type(module).__mro__}
+        if "spikingjelly" in bases or library == "spikingjelly":
+            reset = getattr(module, "reset", None)
+        elif "snntorch" in bases:
+            reset = getattr(module, "reset_mem", None)
+        else:
+            continue
+        if callable(reset):
+            reset()
 
 
 def _witness_notes(model: nn.Module, example: Tensor, operations: tuple[Operation, ...], images: int) -> list[str]:

@@ -4,6 +4,7 @@ A dispatch mode sees every operator that a forward pass executes, in a module of
 which module it runs in. Counts stay on the model's device until they are read, once, at the end.
 """
 
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,14 +16,13 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from saformer.analysis.counting import Counter
-from saformer.analysis.operations import FORMULAS, FREE, MOVES, Call
+from saformer.analysis.operations import ATTENTION, FORMULAS, FREE, KEEP_BINARY, MOVES, NORMS, POOLS, RECURRENT, Call
 from saformer.analysis.storages import StorageMap
 from saformer.naming import current_name
 from saformer.neurons import lif
 
 _NEURON = lif.overloadpacket
-# Zeros and ones go in, zeros and ones come out.
-_KEEP_BINARY = frozenset((torch.ops.aten.max_pool2d, torch.ops.aten.max_pool3d))
+_RESULT_OF = "result of "  # source of what a layer with weights puts out
 
 
 @dataclass
@@ -31,9 +31,17 @@ class OperationCounts:
 
     name: str
     op: str
+    bias: int
+    inner: int
+    module: bool
+    sources: tuple[str, ...]
+    elements: list[int]
+    ones: list[Tensor]
     dense: int = 0
-    elements: list[int] = field(default_factory=list)
-    ones: list[Tensor] = field(default_factory=list)
+    outputs: int = 0
+    without_zero_weights: Tensor | None = None  # None: no weight is zero
+    graded: Tensor | None = None
+    all_integers: bool = True
     current: list[Tensor] = field(default_factory=list)  # this batch: nonzeros of each operand, then events
     units: list[Tensor | None] = field(default_factory=list)
 
@@ -44,7 +52,32 @@ class NeuronCounts:
 
     name: str
     elements: int = 0
-    per_step: Tensor | None = None
+    per_step: list[Tensor] = field(default_factory=list)
+    steps_in_batch: int = 0
+
+
+@dataclass
+class FreeCounts:
+    """Running integers of arithmetic that is not synaptic; what a pool read, too."""
+
+    elements: int = 0
+    inputs: int = 0
+    nonzero: Tensor | None = None
+    ones: Tensor | None = None
+    foldable: bool = True
+
+
+@dataclass
+class _Frame:
+    """A module that is being executed, and what was booked inside it."""
+
+    module: nn.Module
+    path: str
+    used: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    weighted: bool = False
+    products: list[str] = field(default_factory=list)
+    neurons: list[str] = field(default_factory=list)
+    unknown: list[tuple[str, str]] = field(default_factory=list)
 
 
 def _storage(x: Tensor) -> int:
@@ -60,23 +93,27 @@ class Recorder(TorchDispatchMode):
         model: the network; its modules give the names.
         time_steps: T, if activations are laid out time first as T*B or T x B; None if the layout is unknown, then
             only activations whose first dimension is the batch can be told apart by image.
+        graded: also count an integer input of k as k events.
     """
 
-    def __init__(self, model: nn.Module, time_steps: int | None) -> None:
+    def __init__(self, model: nn.Module, time_steps: int | None, graded: bool = False) -> None:
         super().__init__()
         self.model = model
         self.time_steps = time_steps
+        self.graded = graded
         self.operations: dict[str, OperationCounts] = {}
         self.neurons: dict[str, NeuronCounts] = {}
-        self.free: defaultdict[tuple[str, str], int] = defaultdict(int)  # elements of results
+        self.free: defaultdict[tuple[str, str], FreeCounts] = defaultdict(FreeCounts)
         self.uncounted: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.batch_sizes: list[int] = []
         self.by_image = True
         self._paths = {id(module): path for path, module in model.named_modules()}
-        self._stack: list[tuple[nn.Module, defaultdict[str, int]]] = []
-        self._activations: StorageMap[bool] = StorageMap()
+        self._stack: list[_Frame] = []
+        self._sources: StorageMap[str] = StorageMap()  # of activations: the operation whose result they are
+        self._zero_weights: StorageMap[bool] = StorageMap()
         self._counter = Counter()
         self._batch = 0
+        self._merging = 0
 
     # -- modules --------------------------------------------------------------------------------------------------
 
@@ -87,35 +124,84 @@ class Recorder(TorchDispatchMode):
         for module in self.model.modules():
             hooks.append(module.register_forward_pre_hook(self._enter_module))
             hooks.append(module.register_forward_hook(self._leave_module, always_call=True))
+        fast_path = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)  # one fused operator hides the products of attention
         try:
             with self:
                 yield
         finally:
+            torch.backends.mha.set_fastpath_enabled(fast_path)
+            self._stack.clear()
             for hook in hooks:
                 hook.remove()
 
     def _enter_module(self, module: nn.Module, args: Any) -> None:
-        self._stack.append((module, defaultdict(int)))
+        self._stack.append(_Frame(module, self._paths.get(id(module), "")))
 
     def _leave_module(self, module: nn.Module, args: Any, output: Any) -> None:
-        self._stack.pop()
+        frame = self._stack.pop()
+        if not frame.weighted and not type(module).__module__.startswith("torch.nn"):
+            self._recognise_neuron(frame, args, output)
+        if self._stack:
+            parent = self._stack[-1]
+            parent.weighted |= frame.weighted
+            parent.products += frame.products
+            parent.neurons += frame.neurons
+            parent.unknown += frame.unknown
+
+    def _recognise_neuron(self, frame: _Frame, args: Any, output: Any) -> None:
+        """A module without weights that turns values into zeros and ones is a layer of neurons, whoever wrote it.
+
+        The outermost such module counts, and the arithmetic inside it is the neurons' own.
+        """
+        read, put = next(_tensors((args,)), None), next(_tensors((output,)), None)
+        if read is None or put is None or not put.is_floating_point() or not put.numel() or frame.path in frame.neurons:
+            return
+        if _storage(read) == _storage(put) or self._counter.is_binary(put) or not self._is_activation(put):
+            return
+        with torch.utils._python_dispatch._disable_current_modes():
+            if self._is_binary(read) or not self._is_binary(put):
+                return
+            for name in frame.neurons:
+                self.neurons.pop(name, None)
+            for name in frame.products:
+                self.operations.pop(name, None)
+            for key in frame.unknown:
+                self.uncounted.pop(key, None)
+            frame.products.clear()
+            frame.unknown.clear()
+            self._book_neuron(frame.path, put)
+        frame.neurons = [frame.path]
+        self._sources[put] = f"spikes of {frame.path}"
+
+    def _is_binary(self, x: Tensor) -> bool:
+        """Only zeros and ones; a glance at a few elements settles most cases."""
+        if self._counter.is_binary(x):
+            return True
+        glance = x.flatten()[:: max(x.numel() // 1024, 1)]
+        if bool(((glance != 0) & (glance != 1)).any()):
+            return False
+        nonzero, ones = self._counter.count(x, 1)
+        return int(nonzero) == int(ones)
 
     def _path(self) -> str:
-        return self._paths.get(id(self._stack[-1][0]), "") if self._stack else ""
+        return self._stack[-1].path if self._stack else ""
 
-    def _name(self, call: Call) -> str:
-        """Path of the module whose weight it is, or the module it runs in plus what it is."""
-        path = self._path()
-        module, used = self._stack[-1] if self._stack else (self.model, defaultdict(int))
-        if call.weight is not None and not any(module.children()):
-            own = {_storage(parameter) for parameter in module.parameters(recurse=False)}
-            if _storage(call.weight) in own:
-                return path or call.op
+    def _name(self, call: Call) -> tuple[str, bool]:
+        """Path of the module whose weight it is, or the module it runs in plus what it is; whether it is a module."""
+        frame = self._stack[-1] if self._stack else _Frame(self.model, "")
+        if call.weight is not None:
+            for name, parameter in frame.module.named_parameters(recurse=False):
+                if _storage(parameter) == _storage(call.weight):
+                    if name == "weight" and frame.path:
+                        return frame.path, True
+                    return f"{frame.path}.{name}".lstrip("."), False
         what = current_name()
         if what is None:
-            used[call.op] += 1
-            what = call.op if used[call.op] == 1 else f"{call.op}_{used[call.op]}"
-        return f"{path}.{what}" if path else what
+            frame.used[call.op] += 1
+            again = frame.used[call.op] > 1 and not self._merging
+            what = f"{call.op}_{frame.used[call.op]}" if again else call.op
+        return f"{frame.path}.{what}".lstrip("."), False
 
     # -- activations: what depends on the input ------------------------------------------------------------------
 
@@ -124,23 +210,28 @@ class Recorder(TorchDispatchMode):
         self._batch = batch
         self.batch_sizes.append(batch)
         self._counter.clear()
+        for neuron in self.neurons.values():
+            neuron.steps_in_batch = 0
         for x in inputs:
-            self._activations[x] = True
+            self._sources[x] = "the input"
 
     def _is_activation(self, x: Tensor) -> bool:
-        return x in self._activations
+        return x in self._sources
 
-    def _mark(self, func: Any, inputs: Iterable[Any], outputs: Any) -> None:
-        """Whatever is computed from an activation is one; everything else is a constant (a weight, however derived)."""
-        dependent = any(self._is_activation(x) for x in _tensors(inputs))
+    def _mark(self, func: Any, inputs: Any, outputs: Any, source: str | None) -> None:
+        """Whatever is computed from an activation is one; everything else is a constant (a weight, however derived).
+
+        Without a `source` of its own the result is a move, and keeps the source of what was moved.
+        """
+        origins = [found for x in _tensors(inputs) if (found := self._sources.get(x)) is not None]
         if func._schema.is_mutable:  # counts of what was written into are void
             for x in _tensors(inputs):
                 self._counter.forget(x)
         for x in _tensors((outputs,)):
-            if dependent:
-                self._activations[x] = True
-            else:
-                self._activations.discard(x)
+            if not origins:
+                self._sources.discard(x)
+            elif source is not None or not self._is_activation(x):
+                self._sources[x] = source or origins[0]
 
     # -- the dispatcher --------------------------------------------------------------------------------------------
 
@@ -148,39 +239,64 @@ class Recorder(TorchDispatchMode):
         """Run the operator and book it."""
         kwargs = kwargs or {}
         packet = func._overloadpacket
-        if packet in FORMULAS:
+        source: str | None = f"{packet.__name__} in {self._path()}".removesuffix(" in ")
+        if packet in MOVES:
+            out, source = func(*args, **kwargs), None
+        elif packet in FORMULAS:
             # An operator that writes into its argument is counted on what it read.
-            before = None
-            if func._schema.is_mutable:
-                before = FORMULAS[packet](args, args[0], self._is_activation)
-                if before is not None:
-                    self._book(before)
+            mutable = func._schema.is_mutable
+            call = FORMULAS[packet](args, args[0], self._is_activation) if mutable else None
+            booked = self._book(call) if call is not None else None
             out = func(*args, **kwargs)
-            call = None if func._schema.is_mutable else FORMULAS[packet](args, out, self._is_activation)
-            if call is not None and any(self._is_activation(x) for x in call.operands):
-                self._book(call)
-            elif call is None and before is None:
-                self._book_free(func, out)
-        elif packet in MOVES:
-            out = func(*args, **kwargs)
+            if not mutable and (call := FORMULAS[packet](args, out, self._is_activation)) is not None:
+                booked = self._book(call, out)
+            if booked is not None:
+                source = f"{_RESULT_OF}{booked}"
+            elif call is None:
+                self._book_free(packet, args, out)
         elif packet in FREE:
             out = func(*args, **kwargs)
-            self._book_free(func, out)
-            if packet in _KEEP_BINARY and self._counter.is_binary(args[0]):
+            self._book_free(packet, args, out)
+            if packet in KEEP_BINARY and self._counter.is_binary(args[0]):
                 self._counter.mark_binary(out)
         elif packet is _NEURON:
             out = func(*args, **kwargs)
-            self._book_neuron(out)
-        else:
+            self._counter.mark_binary(out)
+            self._book_neuron(self._path(), out)
+            if self._stack:
+                self._stack[-1].neurons.append(self._path())
+            source = f"spikes of {self._path()}"
+        elif packet in ATTENTION:
+            # The same attention, step by step: two products with a softmax between them.
             with self:
-                out = func.decompose(*args, **kwargs)
+                return torch.ops.aten._scaled_dot_product_attention_math(*args, **kwargs)[0]
+        else:
+            out = self._decompose(func, packet, args, kwargs)
             if out is not NotImplemented:
                 return out
             out = func(*args, **kwargs)
             if any(self._is_activation(x) for x in _tensors((args, kwargs))) and any(True for _ in _tensors((out,))):
-                self.uncounted[self._path(), packet.__name__] += 1
-        self._mark(func, (args, kwargs), out)
+                key = (self._path(), packet.__name__)
+                self.uncounted[key] += 1
+                if self._stack:
+                    self._stack[-1].unknown.append(key)
+        self._mark(func, (args, kwargs), out, source)
         return out
+
+    def _decompose(self, func: Any, packet: Any, args: Any, kwargs: Any) -> Any:
+        """Run a composite operator as its parts, which come back here; NotImplemented if it has none."""
+        if packet not in RECURRENT:
+            with self:
+                return func.decompose(*args, **kwargs)
+        # The same weights at every step of the sequence, under one name; not as one fused kernel.
+        self._merging += 1
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about the flag, not about the model
+                with torch.backends.mkldnn.flags(enabled=False), self:
+                    return func.decompose(*args, **kwargs)
+        finally:
+            self._merging -= 1
 
     # -- booking ---------------------------------------------------------------------------------------------------
 
@@ -198,14 +314,25 @@ class Recorder(TorchDispatchMode):
             return batch, lambda rows: rows
         return None
 
-    def _book(self, call: Call) -> None:
-        name = self._name(call)
+    def _book(self, call: Call, out: Tensor | None = None) -> str | None:
+        """Add one execution to its operation; its name if it has weights, None too if no activation takes part."""
+        if not any(self._is_activation(x) for x in call.operands):
+            return None
+        name, module = self._name(call)
+        if self._stack:
+            frame = self._stack[-1]
+            frame.weighted |= call.op != "product"
+            if call.op == "product":
+                frame.products.append(name)
         counts = self.operations.get(name)
         if counts is None:
-            counts = self.operations[name] = OperationCounts(name, call.op)
-            counts.elements = [0] * len(call.operands)
-            counts.ones = [torch.zeros((), dtype=torch.int64, device=x.device) for x in call.operands]
+            zeros = [torch.zeros((), dtype=torch.int64, device=x.device) for x in call.operands]
+            sources = tuple(self._sources.get(x) or "a constant" for x in call.operands)
+            counts = self.operations[name] = OperationCounts(
+                name, call.op, call.bias, call.inner, module, sources, [0] * len(call.operands), zeros
+            )
         counts.dense += call.dense
+        counts.outputs += call.dense if out is None else out.numel()
         counters: list[Tensor] = []
         layouts = [self._layout(x) for x in call.operands]
         if any(layout is None for layout in layouts):
@@ -221,23 +348,62 @@ class Recorder(TorchDispatchMode):
         if counts.current:
             counters = [_join(a, b) for a, b in zip(counts.current, counters, strict=True)]
         counts.current = counters
+        self._book_weights(call, counts)
+        return name if call.weight is not None else None
 
-    def _book_neuron(self, spikes: Tensor) -> None:
-        name = self._path()
-        counts = self.neurons.setdefault(name, NeuronCounts(name))
-        steps = spikes.shape[0]
-        layout = self._layout(spikes)
-        rows = layout[0] if layout and layout[0] % steps == 0 else steps
-        self._counter.mark_binary(spikes)
-        per_step = self._counter.count(spikes, rows)[0].view(steps, -1).sum(1)
-        counts.elements += spikes.numel()
-        counts.per_step = per_step if counts.per_step is None else counts.per_step + per_step
-
-    def _book_free(self, func: Any, out: Any) -> None:
-        tensors = list(_tensors((out,)))
-        if not tensors or not tensors[0].is_floating_point():
+    def _book_weights(self, call: Call, counts: OperationCounts) -> None:
+        """Events that meet a nonzero weight, where some weights are zero; graded events, if asked for."""
+        if call.weight is not None and call.again is not None:
+            any_zero = self._zero_weights.get(call.weight)
+            if any_zero is None:
+                any_zero = self._zero_weights[call.weight] = bool((call.weight == 0).any())
+            if any_zero:
+                met = call.again(_ones(call.operands[0]), _ones(call.weight)).sum(dtype=torch.float64).to(torch.int64)
+                counts.without_zero_weights = _plus(counts.without_zero_weights, met)
+        if not self.graded or not counts.all_integers:
             return
-        self.free[self._path(), func._overloadpacket.__name__] += tensors[0].numel()
+        sizes = [x.abs().to(torch.float64) for x in call.operands]
+        if not all(torch.equal(size, size.round()) for size in sizes):
+            counts.all_integers, counts.graded = False, None
+            return
+        if call.weight is not None and call.again is not None:
+            result = call.again(sizes[0], torch.ones_like(call.weight, dtype=torch.float64))
+        else:
+            result = sizes[0] @ sizes[1] if call.op == "matmul" else sizes[0] * sizes[1]
+        counts.graded = _plus(counts.graded, result.sum().to(torch.int64))
+
+    def _book_neuron(self, name: str, spikes: Tensor) -> None:
+        """Add spikes, step by step: T x B x ..., T*B x ..., or one step of a loop, B x ..."""
+        counts = self.neurons.setdefault(name, NeuronCounts(name))
+        shape, batch = spikes.shape, self._batch
+        steps = 1
+        if self.time_steps is not None and shape[0] in (self.time_steps, self.time_steps * batch):
+            steps = self.time_steps
+        elif self.time_steps is None and shape[0] != batch:
+            steps = shape[0] if spikes.ndim > 1 and shape[1] == batch else max(shape[0] // batch, 1)
+        layout = self._layout(spikes)
+        rows = layout[0] if layout and layout[0] % steps == 0 else steps if shape[0] % steps == 0 else 1
+        per_step = self._counter.count(spikes, rows)[0].view(steps if rows % steps == 0 else 1, -1).sum(1)
+        counts.elements += spikes.numel()
+        for value in per_step:
+            if counts.steps_in_batch < len(counts.per_step):
+                counts.per_step[counts.steps_in_batch] = counts.per_step[counts.steps_in_batch] + value
+            else:
+                counts.per_step.append(value)
+            counts.steps_in_batch += 1
+
+    def _book_free(self, packet: Any, args: Any, out: Any) -> None:
+        result = next(_tensors((out,)), None)
+        if result is None or not result.is_floating_point():
+            return
+        free = self.free[self._path(), packet.__name__]
+        free.elements += result.numel()
+        if packet in NORMS:
+            free.foldable &= (self._sources.get(args[0]) or "").startswith(_RESULT_OF)
+        if packet in POOLS and isinstance(args[0], Tensor):
+            nonzero, ones = self._counter.count(args[0], 1)
+            free.inputs += args[0].numel()
+            free.nonzero, free.ones = _plus(free.nonzero, nonzero.sum()), _plus(free.ones, ones)
 
     def end_batch(self) -> None:
         """Close the batch: its counters become rows of `units`, one per image (or one for the batch)."""
@@ -259,7 +425,15 @@ def _join(a: Tensor, b: Tensor) -> Tensor:
     return a + b if len(a) == len(b) else (a.sum() + b.sum()).view(1)
 
 
-def _tensors(values: Iterable[Any]) -> Iterable[Tensor]:
+def _plus(total: Tensor | None, value: Tensor) -> Tensor:
+    return value if total is None else total + value
+
+
+def _ones(x: Tensor) -> Tensor:
+    return x.ne(0).to(torch.float32)
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
     for value in values:
         if isinstance(value, Tensor):
             yield value

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from saformer.cli import catalogue, compare, energy, flops, train
+from saformer.cli import catalogue, compare, energy, flops, hardware, train
 
 app = typer.Typer(
     name="saformer",
@@ -38,3 +38,4 @@ app.command("flops")(flops.flops)
 app.command("train")(train.train)
 app.command("models")(catalogue.models)
 app.command("datasets")(catalogue.datasets)
+app.command("hardware")(hardware.hardware)

@@ -24,7 +24,7 @@ def energy(
     plot: opt.Plot = None,
     save_profile: opt.SaveProfile = None,
     accounting: opt.AccountingName = "paper",
-    hardware: opt.HardwareName = "45nm-fp32",
+    hardware: opt.HardwareOrAll = "45nm-fp32",
     first_layer: opt.FirstLayerCharge = opt.FirstLayer.repeat,
     weights: opt.Weights = None,
     time_steps: opt.TimeSteps = None,
@@ -45,16 +45,21 @@ def energy(
       saformer energy --ckpt spikformer.pth.tar --dataset cifar10 --data-dir ./data
     """
     from saformer.analysis.accountings import get_accounting
-    from saformer.analysis.hardware import load_hardware
+    from saformer.analysis.hardware import hardware_names, load_hardware
     from saformer.analysis.profiles import Profile
     from saformer.files import check_target
+    from saformer.reports.hardware_table import hardware_report
     from saformer.reports.plots import check_format
     from saformer.reports.tables import energy_report, neuron_table
-    from saformer.reports.writers import json_text, write_csv, write_json
+    from saformer.reports.writers import accounts_json_text, json_text, write_accounts_json, write_csv, write_json
 
     # Whatever can be wrong with the question is said before the run, not after.
     get_accounting(accounting)
-    table = load_hardware(hardware)
+    everywhere = hardware == "all"
+    tables = [load_hardware(name) for name in (hardware_names() if everywhere else [hardware])]
+    for option, given in (("--layers", layers), ("--csv", csv), ("--plot", plot)):
+        if everywhere and given:
+            raise InputError(f"{option} shows one hardware: it cannot go with --hardware all")
     if plot is not None:
         check_format(plot)
     for path in (csv, plot, save_profile, None if json == "-" else json):
@@ -79,7 +84,9 @@ def energy(
         profile = Profile.load(from_profile)
     else:
         profile = profile_from(model_options, data_options, run_options)
-    account = profile.account(accounting, table, first_layer_once=first_layer is opt.FirstLayer.once)
+    once = first_layer is opt.FirstLayer.once
+    accounts = [profile.account(accounting, table, first_layer_once=once) for table in tables]
+    account = accounts[0]
 
     if save_profile is not None:
         profile.save(save_profile)
@@ -93,11 +100,14 @@ def energy(
         save_figure(energy_figure(account), plot)
         tell(f"wrote {plot}")
     if json == "-":
-        sys.stdout.write(json_text(account))
+        sys.stdout.write(accounts_json_text(accounts) if everywhere else json_text(account))
         return
-    show(energy_report(account, layers=layers))
+    show(hardware_report(accounts) if everywhere else energy_report(account, layers=layers))
     if neurons:
         show("", neuron_table(account))
     if json is not None:
-        write_json(account, json)
+        if everywhere:
+            write_accounts_json(accounts, json)
+        else:
+            write_json(account, json)
         tell(f"wrote {json}")

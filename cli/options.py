@@ -105,6 +105,15 @@ HardwareName = Annotated[
     str,
     typer.Option("--hardware", metavar="NAME|FILE.toml", help="Picojoules per operation.", rich_help_panel=_ENERGY),
 ]
+HardwareOrAll = Annotated[
+    str,
+    typer.Option(
+        "--hardware",
+        metavar="NAME|FILE.toml|all",
+        help="Picojoules per operation; see `saformer hardware`. all: a row for each.",
+        rich_help_panel=_ENERGY,
+    ),
+]
 FirstLayerCharge = Annotated[
     FirstLayer,
     typer.Option(

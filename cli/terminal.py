@@ -64,9 +64,8 @@ def training_progress() -> "Iterator[tuple[Callable[[Progress], None], Callable[
         task = bar.add_task("training", total=None)
 
         def on_step(p: "Progress") -> None:
-            done = (p.epoch - 1) * p.steps + p.step
             text = f"epoch {p.epoch}/{p.epochs}  loss {p.loss:.3f}  accuracy {p.accuracy:.1%}"
-            bar.update(task, completed=done, total=p.epochs * p.steps, description=text)
+            bar.update(task, completed=p.step, total=p.steps, description=text)
 
         def on_epoch(e: "Epoch") -> None:
             print(

@@ -6,13 +6,14 @@ Figures are made without pyplot: no window, no state that a notebook or another 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saformer.analysis.account import Account, LayerAccount
 from saformer.errors import InputError
 from saformer.files import write_atomic
-from saformer.reports.format import energy_unit, fixed, interval, percent, significant
+from saformer.reports.format import NOT_KNOWN, energy_unit, fixed, interval, percent, significant
 from saformer.reports.tables import ComparisonRow
 
 if TYPE_CHECKING:
@@ -56,9 +57,9 @@ def energy_figure(account: Account) -> "Figure":
         figure = Figure(figsize=(_WIDTH_INCHES, height + 0.95), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.5, 1.0))
 
-        unit, factor = energy_unit(max((layer.energy_mj for layer in layers), default=0.0))
+        unit, factor = energy_unit(max((layer.energy_mj or 0.0 for layer in layers), default=0.0))
         rows = range(len(layers))
-        energies = [layer.energy_mj * factor for layer in layers]
+        energies = [(layer.energy_mj or 0.0) * factor for layer in layers]
         bars = left.barh(
             rows,
             energies,
@@ -129,18 +130,19 @@ def comparison_figure(rows: Sequence[ComparisonRow], ours: str | None = None) ->
         left = panels[0]
         several = len({row.data for row in rows}) > 1
         places = range(len(rows))
-        energies = [row.energy_mj for row in rows]
+        # NaN where the hardware has no energy for any operation of the model: no bar, and a dash.
+        energies = [0.0 if isnan(row.energy_mj) else row.energy_mj for row in rows]
         looks = [_look(1 if row.name == ours else 0) for row in rows]
         bars = left.barh(places, energies, height=0.62, color=[colour for colour, _ in looks], edgecolor=_EDGE)
         for bar, (_, hatch) in zip(bars, looks, strict=True):
             bar.set_hatch(hatch)
         ends, labels = [], []
-        for place, row in zip(places, rows, strict=True):
+        for place, row, energy in zip(places, rows, energies, strict=True):
             half_width = row.energy_ci95 or 0.0
-            ends.append(row.energy_mj + half_width)
+            ends.append(energy + half_width)
             if half_width:
                 left.errorbar(
-                    row.energy_mj,
+                    energy,
                     place,
                     xerr=half_width,
                     color="black",
@@ -215,6 +217,8 @@ def _look(i: int) -> tuple[str, str]:
 
 
 def _energy_label(layer: LayerAccount, factor: float) -> str:
+    if layer.energy_mj is None:
+        return f"{NOT_KNOWN} (MAC)"
     value = layer.energy_mj * factor
     text = significant(value) if value >= 1 else fixed(value, 2) if value else "0"
     if not layer.macs:

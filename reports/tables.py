@@ -231,7 +231,8 @@ def _what_was_run(account: Account) -> Table:
     split = f", {data.split} split" if data.split else ""
     images = "1 image" if data.images == 1 else f"{data.images:,} images"
     lines.append(("data", f"{data.name}{split}, {images} ({data.kind})"))
-    costs = f"MAC {hardware.mac_pj:g} pJ, AC {hardware.ac_pj:g} pJ"
+    mac = NOT_KNOWN if hardware.mac_pj is None else f"{hardware.mac_pj:g} pJ"
+    costs = f"MAC {mac}, AC {hardware.ac_pj:g} pJ"
     lines.append(("accounting", f"{account.accounting}, on {hardware.name}: {costs}"))
     if account.accuracy is not None:
         top5 = account.accuracy.top5
@@ -247,11 +248,12 @@ def _what_was_run(account: Account) -> Table:
 
 def _energy_line(account: Account) -> Text:
     value, half_width = interval(account.energy_mj, account.energy_mj_ci95)
+    left_out = f" without {si(account.macs_not_covered)} MACs" if account.macs_not_covered else ""
     if not half_width:
-        return Text(f"energy {value} mJ per image", style="bold")
+        return Text(f"energy {value} mJ per image{left_out}", style="bold")
     source = CI_SOURCES.get(account.ci_unit or "")
     comment = "95 % interval" if source is None else f"95 % interval, {source}"
-    return Text.assemble((f"energy {value} ± {half_width} mJ per image", "bold"), f" ({comment})")
+    return Text.assemble((f"energy {value} ± {half_width} mJ per image{left_out}", "bold"), f" ({comment})")
 
 
 # Gap between columns and width of the bars, from the roomiest layout to the tightest.
@@ -266,7 +268,7 @@ class _Sum:
     sops: float
     macs: float
     acs: float
-    energy_mj: float
+    energy_mj: float | None
     rate: float
     binary: bool
 
@@ -276,12 +278,13 @@ def _sum(layers: Sequence[LayerAccount]) -> _Sum:
     sops = sum(layer.sops for layer in layers)
     # By Eq. 18 an operation's SOPs / FLOPs is its firing rate, so the sums give the rate of a block.
     rate = layers[0].firing_rate if len(layers) == 1 else sops / flops if flops else float("nan")
+    energies = [layer.energy_mj for layer in layers if layer.energy_mj is not None]
     return _Sum(
         flops=flops,
         sops=sops,
         macs=sum(layer.macs for layer in layers),
         acs=sum(layer.acs for layer in layers),
-        energy_mj=sum(layer.energy_mj for layer in layers),
+        energy_mj=sum(energies) if energies else None,
         rate=rate,
         binary=all(layer.binary for layer in layers),
     )
@@ -297,7 +300,7 @@ def _blocks(layers: Sequence[LayerAccount]) -> dict[str, list[LayerAccount]]:
 def _energy_table(account: Account, layers: bool, gap: int, bar_width: int) -> Table:
     blocks = _blocks(account.layers)
     sums = {name: _sum(members) for name, members in blocks.items()}
-    largest = max((total.energy_mj for total in sums.values()), default=0.0)
+    largest = max((total.energy_mj or 0.0 for total in sums.values()), default=0.0)
     unit, factor = energy_unit(largest)
     decimals = fixed_decimals(largest * factor)
     show_macs = any(layer.macs for layer in account.layers)
@@ -320,7 +323,8 @@ def _energy_table(account: Account, layers: bool, gap: int, bar_width: int) -> T
         table.add_column("", no_wrap=True)
 
     def add(name: str, second: str, row: _Sum, style: str | None, last: bool = False, bar: bool = True) -> None:
-        share = row.energy_mj / account.energy_mj if account.energy_mj else float("nan")
+        energy = float("nan") if row.energy_mj is None else row.energy_mj
+        share = energy / account.energy_mj if account.energy_mj else float("nan")
         rate = percent(row.rate).rjust(6)
         cells: list[RenderableType] = [
             Text(name),
@@ -330,11 +334,11 @@ def _energy_table(account: Account, layers: bool, gap: int, bar_width: int) -> T
             Text(si(row.sops)),
             *([Text(si(row.macs))] if show_macs else []),
             *([Text(si(row.acs))] if show_acs else []),
-            Text(fixed(row.energy_mj * factor, decimals)),
+            Text(fixed(energy * factor, decimals)),
             Text(percent(share)),
         ]
         if bar_width and bar:
-            cells.append(ShareBar(row.energy_mj / largest if largest else 0.0, bar_width))
+            cells.append(ShareBar(energy / largest if largest else 0.0, bar_width))
         table.add_row(*cells, style=style, end_section=last)
 
     for i, (block, members) in enumerate(blocks.items()):

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,19 @@ def json_text(account: Account) -> str:
 def write_json(account: Account, path: str | Path) -> None:
     """Write `json_text` to a file, whole or not at all."""
     write_text_atomic(Path(path), json_text(account))
+
+
+def accounts_json_text(accounts: Sequence[Account]) -> str:
+    """Several accounts of one profile as JSON, schema 1: what was run, and hardware and totals of each account."""
+    documents = [account.to_json() for account in accounts]
+    shared = {key: documents[0][key] for key in ("schema", "model", "data", "accuracy")}
+    each = [{key: document[key] for key in ("accounting", "hardware", "totals", "notes")} for document in documents]
+    return json.dumps(_plain({**shared, "accounts": each}), indent=2, allow_nan=False) + "\n"
+
+
+def write_accounts_json(accounts: Sequence[Account], path: str | Path) -> None:
+    """Write `accounts_json_text` to a file, whole or not at all."""
+    write_text_atomic(Path(path), accounts_json_text(accounts))
 
 
 def csv_text(account: Account) -> str:

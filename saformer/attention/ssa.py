@@ -1,4 +1,4 @@
-"""Spiking self-attention (SSA) of Spikformer, Eqs. 8-10."""
+"""Spiking self-attention (SSA) of Spikformer and Spikingformer, Eqs. 8-10."""
 
 from torch import Tensor, nn
 
@@ -16,22 +16,35 @@ class SSA(nn.Module):
         kind: layout of the projections, see `add_projection`.
         scale: s; a power of two, so that it commutes with rounding wherever it is applied.
         keys_first: form K^T V first (O(N D^2/heads)) instead of Q K^T (O(N^2 D)). The spikes are the same.
+        spikes_out: True takes sums of spikes and gives spikes (Spikformer); False takes and gives membranes
+            (Spikingformer): `proj_lif` then stands before q, k and v instead of at the end.
+        tau: time constant of the neurons.
     """
 
     def __init__(
-        self, dim: int, heads: int, kind: str = "linear", scale: float = 0.125, keys_first: bool = False
+        self,
+        dim: int,
+        heads: int,
+        kind: str = "linear",
+        scale: float = 0.125,
+        keys_first: bool = False,
+        spikes_out: bool = True,
+        tau: float = 2.0,
     ) -> None:
         super().__init__()
         self.heads, self.kind, self.scale, self.keys_first = heads, kind, scale, keys_first
+        self.spikes_out = spikes_out
         for name in ("q", "k", "v"):
             add_projection(self, name, kind, dim, dim)
-            self.add_module(f"{name}_lif", LIF())
-        self.attn_lif = LIF(threshold=0.5)
+            self.add_module(f"{name}_lif", LIF(tau=tau))
+        self.attn_lif = LIF(threshold=0.5, tau=tau)
         add_projection(self, "proj", kind, dim, dim)
-        self.proj_lif = LIF()
+        self.proj_lif = LIF(tau=tau)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Spikes from sums of spikes, both in the layout of `kind`."""
+        """Spikes from sums of spikes, or membranes from membranes, both in the layout of `kind`."""
+        if not self.spikes_out:
+            x = self.proj_lif(x)
         q, k, v = (
             split_heads(self.get_submodule(f"{name}_lif")(project(self, name, self.kind, x)), self.heads, self.kind)
             for name in ("q", "k", "v")
@@ -47,4 +60,5 @@ class SSA(nn.Module):
             with named("qkv"):
                 product = product @ v
         spikes = self.attn_lif(merge_heads(product * self.scale, self.kind, x))
-        return self.proj_lif(project(self, "proj", self.kind, spikes))
+        y = project(self, "proj", self.kind, spikes)
+        return self.proj_lif(y) if self.spikes_out else y

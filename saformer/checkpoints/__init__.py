@@ -58,8 +58,8 @@ def _native(raw: RawCheckpoint, given: dict[str, Any]) -> tuple[ModelConfig, dic
 def load(path: str | Path, *, weights: str | None = None, **settings: Any) -> Model:
     """A model in evaluation mode from any supported checkpoint.
 
-    Reads our own safetensors files and the published checkpoints of Spikformer (CIFAR, event data, ImageNet)
-    and of the Spike-driven Transformer; nothing in the file is executed. The model carries an `origin`
+    Reads our own safetensors files and the published checkpoints of Spikformer and Spikingformer (CIFAR, event
+    data, ImageNet) and of the Spike-driven Transformer; nothing in the file is executed. The model carries an `origin`
     (`Origin`) that says what was assumed.
 
     Args:

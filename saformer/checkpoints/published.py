@@ -14,6 +14,7 @@ from saformer.models.presets import default_heads
 from saformer.models.saformer import SAFormerConfig
 from saformer.models.sdt import SDTConfig
 from saformer.models.spikformer import SpikformerConfig
+from saformer.models.spikingformer import SpikingformerConfig
 from saformer.models.vit import ViTConfig
 
 # Names under which published training scripts store a setting.
@@ -55,6 +56,14 @@ def _variant(weights: Mapping[str, Tensor]) -> tuple[type[ModelConfig], dict[str
             return ViTConfig, {}, {"time_steps": 1, "heads": 12}
         shown = {"projection": "linear", "mlp_projection": "linear"}
         return SpikformerConfig, shown, {"time_steps": 4, "heads": 12, "scale": 0.125}
+    if "block.0.mlp.mlp1_conv.weight" in weights:
+        if "patch_embed.block0_conv.weight" in weights:
+            return SpikingformerConfig, {"embedding": "block"}, {"time_steps": 4, "heads": 12, "tau": 2.0}
+        stem = weights.get("patch_embed.proj_conv.weight")
+        events = stem is not None and stem.ndim == 4 and stem.shape[1] == 2
+        shown = {"embedding": "proj", "keys_first": not events}
+        published = {"heads": 16, "tau": 1.5} if events else {"heads": 8, "tau": 2.0, "image_size": 224}
+        return SpikingformerConfig, shown, {**published, "pooling": "1111"}
     if rank("block.0.attn.q_conv.weight") == 3 and rank("block.0.mlp.fc1_conv.weight") == 3:
         shown = {"projection": "conv1d", "mlp_projection": "conv1d"}
         return (
@@ -73,8 +82,8 @@ def _variant(weights: Mapping[str, Tensor]) -> tuple[type[ModelConfig], dict[str
         return SDTConfig, {}, {"heads": 8}
     keys = list(weights)
     raise InputError(
-        "the architecture is not one of SAFormer, Spikformer, Spike-driven Transformer or the softmax reference: its "
-        f"parameters begin with {', '.join(keys[:4])}"
+        "the architecture is not one of SAFormer, Spikformer, Spikingformer, Spike-driven Transformer or the softmax "
+        f"reference: its parameters begin with {', '.join(keys[:4])}"
     )
 
 
@@ -101,18 +110,19 @@ def recognise(weights: Mapping[str, Tensor], stored: Mapping[str, Any], given: M
     """
     config_class, shown, defaults = _variant(weights)
     try:
-        stem, head = weights["patch_embed.proj_conv.weight"], weights["head.weight"]
+        first = "block0" if shown.get("embedding") == "block" else "proj"
+        stem, head = weights[f"patch_embed.{first}_conv.weight"], weights["head.weight"]
         fc1 = next(
-            weights[f"block.0.mlp.fc1_{kind}.weight"]
-            for kind in ("linear", "conv")
-            if f"block.0.mlp.fc1_{kind}.weight" in weights
+            weights[f"block.0.mlp.{layer}.weight"]
+            for layer in ("fc1_linear", "fc1_conv", "mlp1_conv")
+            if f"block.0.mlp.{layer}.weight" in weights
         )
     except (KeyError, StopIteration) as error:
         raise InputError(
             f"parameter {error.args[0] if error.args else 'block.0.mlp.fc1'} is missing from the checkpoint"
         ) from None
     if stem.ndim != 4 or head.ndim != 2:
-        raise InputError("patch_embed.proj_conv.weight or head.weight has a wrong shape")
+        raise InputError(f"patch_embed.{first}_conv.weight or head.weight has a wrong shape")
     if stored.get("spike_mode", "lif") != "lif":
         raise InputError(f"neurons of spike_mode {stored['spike_mode']!r} are not supported, only 'lif'")
     dim, depth = head.shape[1], 0

@@ -9,11 +9,13 @@ from saformer.models.presets import FAMILIES, PRESETS, default_heads, parse_name
 from saformer.models.saformer import SAFormer, SAFormerConfig
 from saformer.models.sdt import SDTConfig, SpikeDrivenTransformer
 from saformer.models.spikformer import Spikformer, SpikformerConfig
+from saformer.models.spikingformer import Spikingformer, SpikingformerConfig
 from saformer.models.vit import ViT, ViTConfig
 
 _CLASSES: dict[str, tuple[type[ModelConfig], Any]] = {
     "saformer": (SAFormerConfig, SAFormer),
     "spikformer": (SpikformerConfig, Spikformer),
+    "spikingformer": (SpikingformerConfig, Spikingformer),
     "sdt": (SDTConfig, SpikeDrivenTransformer),
     "vit": (ViTConfig, ViT),
 }

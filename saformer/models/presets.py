@@ -8,6 +8,7 @@ from saformer.errors import InputError
 FAMILIES = {
     "saformer": "SAFormer, SASA attention",
     "spikformer": "Spikformer, SSA attention",
+    "spikingformer": "Spikingformer, SSA attention",
     "sdt": "Spike-driven Transformer, SDSA attention",
     "vit": "softmax-attention transformer, not spiking",
 }
@@ -27,6 +28,16 @@ PRESETS: dict[str, dict[str, Any]] = {
         "projection": "conv1d",
         "mlp_projection": "conv1d",
     },
+    "spikingformer-4-384": {"heads": 12},
+    "spikingformer-8-512": {
+        "image_size": 224,
+        "num_classes": 1000,
+        "heads": 8,
+        "pooling": "1111",
+        "keys_first": True,
+        "embedding": "proj",
+    },
+    "spikingformer-2-256": {**_EVENTS, "heads": 16, "embedding": "proj", "tau": 1.5},
     "sdt-4-384": {"heads": 8},
     "sdt-2-512": {"heads": 8},
     "sdt-2-256": {**_EVENTS, "heads": 8},

@@ -196,6 +196,17 @@ def test_convolutions_in_short_passes(pass_size: None, seed: int, dims: int) -> 
     assert only(run(Net(lambda m, y: m.layer(y), layer=layer), x)).events == layer_of_ones(layer, x).sum()
 
 
+@pytest.mark.parametrize("settings", [{}, {"stride": 2}, {"padding": 1}, {"stride": 2, "padding": 2}, {"dilation": 3}])
+@pytest.mark.parametrize("transposed", [False, True], ids=["", "transposed"])
+def test_kernels_of_one_pixel(transposed: bool, settings: dict[str, int]) -> None:
+    if transposed and settings.get("padding"):
+        settings = {**settings, "stride": 3}
+    layer = (_TRANSPOSED if transposed else _CONV)[2](4, 6, 1, groups=2, **settings)
+    x = values("real", 3, 4, 5, 4)
+    o = only(run(Net(lambda m, y: m.layer(y), layer=layer), x))
+    assert o.events == layer_of_ones(layer, x).sum()
+
+
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("kernel", [2, 3, 4])
 def test_padding_by_name(padding: str, kernel: int) -> None:

@@ -76,10 +76,11 @@ def test_gram_is_exact(bits: int, rows: int) -> None:
 
 
 def test_gram_of_many_rows_of_the_largest_numbers_does_not_overflow() -> None:
-    z = np.full((9001, 2), 2**48 - 1, dtype=np.int64)
+    rows = 40_000  # times 2**48, the product of two 24-bit parts, exceeds 2**63
+    z = np.full((rows, 2), 2**48 - 1, dtype=np.int64)
     z[:, 1] = 2**24 - 1
     a, b = 2**48 - 1, 2**24 - 1
-    assert exact_gram(z).tolist() == [[9001 * a * a, 9001 * a * b], [9001 * a * b, 9001 * b * b]]
+    assert exact_gram(z).tolist() == [[rows * a * a, rows * a * b], [rows * a * b, rows * b * b]]
 
 
 def test_gram_of_values_around_the_split_and_the_chunk() -> None:

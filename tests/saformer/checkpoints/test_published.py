@@ -148,7 +148,7 @@ SETTINGS: dict[str, dict[str, tuple[Any, str]]] = {
 SHOWN = {
     "spikformer_2_64_cifar": {"projection": "linear", "mlp_projection": "linear", "keys_first": False, "dim": 64},
     "spikformer_2_32_cifar10dvs": {"projection": "conv1d", "mlp_projection": "conv1d", "in_channels": 2, "dim": 32},
-    "spikformer_2_32_imagenet": {"projection": "conv1d", "mlp_projection": "conv2d", "num_classes": 20},
+    "spikformer_2_32_imagenet": {"projection": "conv1d", "mlp_projection": "conv2d", "keys_first": True},
     "sdt_2_64_cifar": {"family": "sdt", "dim": 64, "depth": 2, "mlp_ratio": 4.0},
 }
 

@@ -356,6 +356,8 @@ def test_time_steps_change_the_output(name: str) -> None:
 def test_frames_are_taken_in_their_order(name: str) -> None:
     model, x = awake(name, **EVENTS)
     assert not torch.allclose(model(x), model(x.flip(1)))
+    first = weighted_inputs(model, x)["patch_embed.proj_conv"]
+    assert torch.equal(first.unflatten(0, (EVENTS["time_steps"], len(x))), x.transpose(0, 1))
 
 
 @pytest.mark.parametrize("settings", [{}, EVENTS], ids=["image", "events"])

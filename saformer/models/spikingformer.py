@@ -1,0 +1,131 @@
+"""Spikingformer: SSA between membrane shortcuts, a neuron before every convolution after the first."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from saformer.attention import SSA
+from saformer.attention.projection import add_projection, project
+from saformer.errors import InputError
+from saformer.models.config import Model, ModelConfig, check_heads, in_time, initialise
+from saformer.models.patch_embedding import per_step
+from saformer.neurons import LIF
+
+# How the published variants name what belongs to stage i of the patch embedding: layers and neuron, then the pool.
+_STAGES = {
+    "block": (("block0", "block1", "block2", "block3", "block4"), "block{}_mp"),
+    "proj": (("proj", "proj1", "proj2", "proj3", "proj4"), "maxpool{}"),
+}
+
+
+@dataclass(frozen=True)
+class SpikingformerConfig(ModelConfig):
+    """Settings of Spikingformer; the published variants differ in them.
+
+    Args:
+        heads: attention heads.
+        scale: 0.125 in every published variant.
+        keys_first: form K^T V first, as the published ImageNet code does.
+        embedding: what the stages of the patch embedding are called: "block" (CIFAR) or "proj" (ImageNet, event data).
+        tau: time constant of the neurons, 1.5 in the published event-data code.
+    """
+
+    family: ClassVar[str] = "spikingformer"
+
+    heads: int = 12
+    scale: float = 0.125
+    keys_first: bool = False
+    embedding: str = "block"
+    tau: float = 2.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_heads(self.family, self.dim, self.heads)
+        for key, least in (("scale", 0), ("tau", 1)):
+            value = getattr(self, key)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not least < value < float("inf"):
+                raise InputError(f"spikingformer: {key} must be a number > {least}, got {value!r}")
+        if not isinstance(self.embedding, str) or self.embedding not in _STAGES:
+            raise InputError(f"spikingformer: embedding must be one of {', '.join(_STAGES)}, got {self.embedding!r}")
+
+
+class SpikingTokenizer(nn.Module):
+    """Conv3x3-BN, then four times neuron, optional pool and Conv3x3-BN: membranes come out, no shortcut is needed."""
+
+    def __init__(self, config: SpikingformerConfig) -> None:
+        super().__init__()
+        self.stages, pool = _STAGES[config.embedding]
+        self.pools = ["", *(pool.format(i + 1) if digit == "1" else "" for i, digit in enumerate(config.pooling))]
+        dim = config.dim
+        channels = (config.in_channels, dim // 8, dim // 4, dim // 2, dim, dim)
+        for i, stage in enumerate(self.stages):
+            if i:
+                self.add_module(f"{stage}_lif", LIF(tau=config.tau))
+            if self.pools[i]:
+                self.add_module(self.pools[i], nn.MaxPool2d(3, stride=2, padding=1))
+            self.add_module(f"{stage}_conv", nn.Conv2d(channels[i], channels[i + 1], 3, padding=1, bias=False))
+            self.add_module(f"{stage}_bn", nn.BatchNorm2d(channels[i + 1]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """T x B x C x H x W -> membranes, T x B x D x h x w."""
+        for i, stage in enumerate(self.stages):
+            if i:
+                x = self.get_submodule(f"{stage}_lif")(x)
+            if self.pools[i]:
+                x = per_step(self.get_submodule(self.pools[i]), x)
+            x = per_step(self.get_submodule(f"{stage}_conv"), x)
+            x = per_step(self.get_submodule(f"{stage}_bn"), x)
+        return x
+
+
+class MLP(nn.Module):
+    """LIF-Conv1x1(D, 4D)-BN-LIF-Conv1x1(4D, D)-BN on membranes, under the published names."""
+
+    def __init__(self, dim: int, hidden: int, tau: float) -> None:
+        super().__init__()
+        self.mlp1_lif = LIF(tau=tau)
+        add_projection(self, "mlp1", "conv2d", dim, hidden)
+        self.mlp2_lif = LIF(tau=tau)
+        add_projection(self, "mlp2", "conv2d", hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Membranes from membranes."""
+        hidden = project(self, "mlp1", "conv2d", self.mlp1_lif(x))
+        return project(self, "mlp2", "conv2d", self.mlp2_lif(hidden))
+
+
+class Block(nn.Module):
+    """X' = SSA(X) + X; X = MLP(X') + X', sums of membranes."""
+
+    def __init__(self, config: SpikingformerConfig) -> None:
+        super().__init__()
+        self.attn = SSA(
+            config.dim, config.heads, "conv1d", config.scale, config.keys_first, spikes_out=False, tau=config.tau
+        )
+        self.mlp = MLP(config.dim, config.hidden, config.tau)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Membranes from membranes, T x B x D x h x w."""
+        x = x + self.attn(x.flatten(3)).view_as(x)
+        return x + self.mlp(x)
+
+
+class Spikingformer(Model):
+    """B x C x H x W images or B x T x C x H x W event frames -> B x classes."""
+
+    config: SpikingformerConfig
+
+    def __init__(self, config: SpikingformerConfig) -> None:
+        super().__init__(config)
+        self.patch_embed = SpikingTokenizer(config)
+        self.block = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.head = nn.Linear(config.dim, config.num_classes)
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Class scores of the mean membrane over tokens and time steps: the head, as published, gets no spikes."""
+        x = self.patch_embed(in_time(x, self.config))
+        for block in self.block:
+            x = block(x)
+        return self.head(x.mean((3, 4)).mean(0))
