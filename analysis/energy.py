@@ -61,7 +61,8 @@ def _not_covered(layers: Sequence[LayerAccount], hardware: Hardware) -> list[str
     more = f" ({len(left_out) - _NAMED} more)" if len(left_out) > _NAMED else ""
     counts = f"{macs:,.0f} MACs" + (f" and the {acs:,.0f} ACs beside them" if acs else "")
     return [
-        f"{hardware.name} has no multiply-accumulate: the {counts} per image of {names}{more} are not in the energy"
+        f"{hardware.name} has no multiply-accumulate in its table: the {counts} per image of {names}{more} "
+        "are not in the energy"
     ]
 
 

@@ -148,7 +148,8 @@ FREE = _operators(
     "add add_ sub sub_ rsub div div_ neg neg_ addcmul addcmul_ addcdiv addcdiv_ lerp lerp_ mean sum prod cumsum var "
     "std var_mean std_mean batch_norm native_batch_norm _native_batch_norm_legit "
     "_native_batch_norm_legit_no_training cudnn_batch_norm _batch_norm_impl_index layer_norm native_layer_norm "
-    "group_norm native_group_norm instance_norm rms_norm softmax _softmax _safe_softmax log_softmax _log_softmax relu relu_ relu6 "
+    "group_norm native_group_norm instance_norm rms_norm softmax _softmax _safe_softmax log_softmax _log_softmax "
+    "relu relu_ relu6 "
     "gelu gelu_ silu silu_ elu elu_ leaky_relu leaky_relu_ prelu hardtanh hardtanh_ hardswish hardswish_ "
     "hardsigmoid sigmoid sigmoid_ tanh tanh_ mish softplus exp exp_ log log2 log1p expm1 sqrt rsqrt square abs pow "
     "pow_ reciprocal sin cos max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices "
@@ -170,7 +171,8 @@ MOVES = _operators(
     "logical_not bitwise_and bitwise_or bitwise_not any all argmax topk sort is_same_size scalar_tensor item "
     "_local_scalar_dense dropout dropout_ feature_dropout alpha_dropout native_dropout bernoulli bernoulli_ rand "
     "rand_like randn randn_like randint randperm normal_ uniform_ type_as float double half bool int long numel "
-    "sym_size size dim conj_physical resolve_conj resolve_neg view_as_real view_as_complex isnan isfinite isinf broadcast_tensors embedding "
+    "sym_size size dim conj_physical resolve_conj resolve_neg view_as_real view_as_complex "
+    "isnan isfinite isinf broadcast_tensors embedding "
     "pixel_shuffle pixel_unshuffle tril triu diagonal split_copy set_ resize_ is_nonzero equal allclose"
 )
 

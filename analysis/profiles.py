@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from saformer.analysis.hardware import Hardware
 
 _KIND = "saformer-profile"
+SPIKES_OF = "spikes of "  # source of what a layer of neurons puts out
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,14 @@ class Operation:
 
     @property
     def gate(self) -> Operand:
-        """The operand whose spikes decide what is computed: the first binary one, else the first."""
-        return next((operand for operand in self.operands if operand.binary), self.operands[0])
+        """The operand whose spikes decide what is computed.
+
+        The first that comes from neurons; else the first that is binary, else the first. Where it comes from goes
+        before what it holds: a sparse Q K^T may happen to hold zeros and ones only, and V gates its product still.
+        """
+        spikes = [x for x, source in zip(self.operands, self.sources, strict=False) if source.startswith(SPIKES_OF)]
+        binary = [x for x in self.operands if x.binary]
+        return next(iter((*spikes, *binary, self.operands[0])))
 
     @property
     def sops(self) -> float:
@@ -278,14 +285,18 @@ class Profile:
 
     def _check(self) -> None:
         counters = [nonzero for o in self.operations for nonzero in (*(x.nonzero for x in o.operands), o.events)]
+        hits, units = self.hits, self.moments.units
         consistent = (
             self.moments.sums == (self.images, *counters)
             and self.images >= 1
+            and self.unit in ("image", "batch")
+            and (units == self.images if self.unit == "image" else 1 <= units <= self.images)
             and all(len(row) == len(self.moments.sums) for row in self.moments.gram)
             and len(self.moments.gram) == len(self.moments.sums)
             and all(0 <= x.ones <= x.nonzero <= x.elements for o in self.operations for x in o.operands)
             and all(o.dense >= 0 and o.operands for o in self.operations)
-            and all(0 <= n.spikes <= n.elements for n in self.neurons)
+            and all(min(n.per_step, default=0) >= 0 and n.spikes <= n.elements for n in self.neurons)
+            and (hits is None or 0 <= hits.top1 <= (hits.top5 or hits.labelled) <= hits.labelled <= self.images)
         )
         if not consistent:
             raise InputError("the profile's integers contradict each other: it was cut or edited")
@@ -309,7 +320,7 @@ class Profile:
             plain = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(f"cannot read the profile {path}: {error.strerror or error}") from None
-        except ValueError:
+        except (ValueError, RecursionError):
             raise InputError(
                 f"profile {path} is not JSON, or was cut short: write it again with --save-profile"
             ) from None

@@ -211,7 +211,6 @@ def profile(
         "python": platform.python_version(),
         "device": str(device),
         "dtype": str(example.dtype).removeprefix("torch."),
-        "batch_size": max(recorder.batch_sizes),
         **(run or {}),
     }
     result = _collect(recorder, hits, info, DataInfo(data, split, 0, kind or "static"), settings)

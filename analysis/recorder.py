@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from saformer.analysis.counting import Counter
 from saformer.analysis.operations import ATTENTION, FORMULAS, FREE, KEEP_BINARY, MOVES, NORMS, POOLS, RECURRENT, Call
+from saformer.analysis.profiles import SPIKES_OF
 from saformer.analysis.storages import StorageMap
 from saformer.naming import current_name
 from saformer.neurons import lif
@@ -172,7 +173,7 @@ class Recorder(TorchDispatchMode):
             frame.unknown.clear()
             self._book_neuron(frame.path, put)
         frame.neurons = [frame.path]
-        self._sources[put] = f"spikes of {frame.path}"
+        self._sources[put] = f"{SPIKES_OF}{frame.path}"
 
     def _is_binary(self, x: Tensor) -> bool:
         """Only zeros and ones; a glance at a few elements settles most cases."""
@@ -265,7 +266,7 @@ class Recorder(TorchDispatchMode):
             self._book_neuron(self._path(), out)
             if self._stack:
                 self._stack[-1].neurons.append(self._path())
-            source = f"spikes of {self._path()}"
+            source = f"{SPIKES_OF}{self._path()}"
         elif packet in ATTENTION:
             # The same attention, step by step: two products with a softmax between them.
             with self:

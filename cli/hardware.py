@@ -21,6 +21,6 @@ def hardware(
         return
     show(
         hardware_list([load_hardware(name) for name in hardware_names()]),
-        "A chip's number per synaptic operation applies to ACs. MAC -: it has none; MACs are then left out and named.",
-        "Source and what is left out: saformer hardware NAME. Your own: --hardware FILE.toml.",
+        "A chip's number per synaptic operation applies to ACs. MAC -: none; MACs are left out, and named.",
+        "Source, and what it leaves out: saformer hardware NAME. Your own: FILE.toml.",
     )

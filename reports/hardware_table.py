@@ -11,6 +11,8 @@ from saformer.analysis.hardware import Hardware
 from saformer.reports.format import NOT_KNOWN, align_decimal_points, energy_unit, interval, si
 from saformer.reports.tables import catalogue_table
 
+_NO_MAC = "none in this table: MACs are left out of the energy, and a note says how many"
+
 
 def hardware_list(tables: Sequence[Hardware]) -> Table:
     """One line for each hardware: name, title, picojoules of a MAC and of an AC."""
@@ -26,21 +28,14 @@ def hardware_details(hardware: Hardware) -> Table:
         ("name", hardware.name),
         ("hardware", hardware.title),
         ("technology", hardware.technology),
-        ("MAC", "none: MACs are left out of the energy, and a note says how many" if hardware.mac_pj is None else ""),
-        ("MAC", "" if hardware.mac_pj is None else f"{hardware.mac_pj:g} pJ"),
+        ("MAC", _NO_MAC if hardware.mac_pj is None else f"{hardware.mac_pj:g} pJ"),
         ("AC", f"{hardware.ac_pj:g} pJ"),
         ("multiply", "" if hardware.multiply_pj is None else f"{hardware.multiply_pj:g} pJ"),
         ("source", hardware.source or "not stated"),
         ("leaves out", hardware.leaves_out or "not stated"),
         *(("also stated", text) for text in hardware.alternatives),
     ]
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for label, text in lines:
-        if text:
-            grid.add_row(Text(label), Text(text))
-    return grid
+    return _labelled([(label, text) for label, text in lines if text])
 
 
 def hardware_report(accounts: Sequence[Account]) -> Group:
@@ -84,9 +79,18 @@ def hardware_report(accounts: Sequence[Account]) -> Group:
     return Group(
         catalogue_table(title, columns, rows),
         *(Text(line, style="dim") for line in caption),
-        *(Text(f"note: {note}") for note in notes),
+        _labelled([("note:", note) for note in notes], gap=1, style=""),
         Text(counted, style="bold yellow" if first.uncounted else "dim"),
     )
+
+
+def _labelled(lines: Sequence[tuple[str, str]], gap: int = 2, style: str = "dim") -> Table:
+    grid = Table.grid(padding=(0, gap, 0, 0))
+    grid.add_column(style=style, no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, text in lines:
+        grid.add_row(Text(label), Text(text))
+    return grid
 
 
 def _picojoules(value: float | None) -> str:

@@ -334,7 +334,8 @@ def test_the_default_is_the_paper_at_45_nm() -> None:
 def test_shipped_hardware_reads(name: str) -> None:
     hardware = load_hardware(name)
     assert hardware.name == name
-    assert hardware.mac_pj >= hardware.ac_pj > 0
+    assert hardware.ac_pj > 0
+    assert hardware.mac_pj is None or hardware.mac_pj > hardware.ac_pj
     assert hardware.title
     assert hardware.source
     assert hardware.leaves_out
@@ -360,7 +361,7 @@ def test_hardware_of_ones_own(tmp_path: Path) -> None:
     [
         ("", "[energy_pj]"),
         ("energy_pj = 3", "[energy_pj]"),
-        ("[energy_pj]\n", "energy_pj.mac"),
+        ("[energy_pj]\n", "energy_pj.ac"),
         ("[energy_pj]\nmac = 4.6\n", "energy_pj.ac"),
         ("[energy_pj]\nmac = 4.6\nac = -0.1\n", "energy_pj.ac"),
         ("[energy_pj]\nmac = '4.6'\nac = 0.9\n", "energy_pj.mac"),
