@@ -30,6 +30,8 @@ class Call:
         bias: elements of the bias vector, 0 without one.
         inner: k of a matrix product n x k times k x m.
         again: the operation on other operands and weights, to count what zero weights leave out.
+        rows: shape whose first dimensions are those of `events`; default that of the first operand.
+        stacked: images and steps can only be in the first dimension, the second holds channels.
     """
 
     op: str
@@ -40,6 +42,8 @@ class Call:
     bias: int = 0
     inner: int = 0
     again: Callable[[Tensor, Tensor], Tensor] | None = None
+    rows: torch.Size | None = None
+    stacked: bool = False
 
 
 def _uniform(x: Tensor, fan_out: int) -> Callable[[int, Counter], Tensor]:
@@ -60,7 +64,8 @@ def _matrix(x: Tensor, y: Tensor, is_activation: Callable[[Tensor], bool]) -> Ca
     if not is_activation(x):
         fan_out = _uniform(y, dense // max(y.numel(), 1))
         return Call("linear", dense, (y,), x, fan_out, inner=k, again=lambda a, w: torch.matmul(w, a))
-    return Call("matmul", dense, (x2, y2), None, lambda rows, counter: counter.pairs(x2, y2, rows), inner=k)
+    shape = torch.Size((*lead, n, k))
+    return Call("matmul", dense, (x2, y2), None, lambda rows, counter: counter.pairs(x2, y2, rows), inner=k, rows=shape)
 
 
 def linear(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
@@ -106,7 +111,7 @@ def convolution(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Ten
         return aten.convolution(a, w, None, stride, padding, dilation, transposed, output_padding, groups)
 
     name = f"conv{'_transpose' if transposed else ''}{dims}d"
-    return Call(name, dense, (x,), weight, events, bias=0 if bias is None else bias.numel(), again=again)
+    return Call(name, dense, (x,), weight, events, bias=0 if bias is None else bias.numel(), again=again, stacked=True)
 
 
 def elementwise_product(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
@@ -116,8 +121,8 @@ def elementwise_product(args: tuple[Any, ...], out: Tensor, is_activation: Calla
         return None
     if not (is_activation(x) and is_activation(y)):
         return None
-    dense = torch.broadcast_shapes(x.shape, y.shape).numel()
-    return Call("product", dense, (x, y), None, lambda rows, counter: counter.positions(x, y, rows))
+    shape = torch.broadcast_shapes(x.shape, y.shape)
+    return Call("product", shape.numel(), (x, y), None, lambda rows, counter: counter.positions(x, y, rows), rows=shape)
 
 
 Formula = Callable[[tuple[Any, ...], Tensor, Callable[[Tensor], bool]], Call | None]

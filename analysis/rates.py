@@ -105,11 +105,14 @@ class _Table:
         """The rate of an operation or a spiking layer, or None."""
         found = self._exact.get(name)
         if found is None:
-            found = next((
-                (given, rate)
-                for given, present, rate in reversed(self._patterns)
-                if fnmatchcase(name, present) or fnmatchcase(name, given)
-            ), None)
+            found = next(
+                (
+                    (given, rate)
+                    for given, present, rate in reversed(self._patterns)
+                    if fnmatchcase(name, present) or fnmatchcase(name, given)
+                ),
+                None,
+            )
         if found is None:
             return None
         self._used.add(found[0])

@@ -301,13 +301,16 @@ class Recorder(TorchDispatchMode):
 
     # -- booking ---------------------------------------------------------------------------------------------------
 
-    def _layout(self, x: Tensor) -> tuple[int, Callable[[Tensor], Tensor]] | None:
-        """Rows to keep apart in `x`, and what folds them to one number per image; None where images mix."""
-        batch, leading = self._batch, x.shape[0] if x.ndim else 1
+    def _layout(self, shape: torch.Size, stacked: bool = False) -> tuple[int, Callable[[Tensor], Tensor]] | None:
+        """Rows to keep apart, and what folds them to one number per image; None where images mix.
+
+        With `stacked` only the first dimension can hold images and steps.
+        """
+        batch, leading = self._batch, shape[0] if shape else 1
         if self.time_steps is None:
             return (batch, lambda rows: rows) if leading == batch else None
         steps = self.time_steps
-        if leading == steps and x.ndim > 1 and x.shape[1] == batch:
+        if not stacked and leading == steps and len(shape) > 1 and shape[1] == batch:
             return steps * batch, lambda rows: rows.view(steps, batch).sum(0)
         if leading % (steps * batch) == 0 and leading >= steps * batch:
             return steps * batch, lambda rows: rows.view(steps, batch).sum(0)
@@ -335,7 +338,7 @@ class Recorder(TorchDispatchMode):
         counts.dense += call.dense
         counts.outputs += call.dense if out is None else out.numel()
         counters: list[Tensor] = []
-        layouts = [self._layout(x) for x in call.operands]
+        layouts = [self._layout(x.shape, call.stacked) for x in call.operands]
         if any(layout is None for layout in layouts):
             self.by_image = False
         for i, (x, layout) in enumerate(zip(call.operands, layouts, strict=True)):
@@ -344,7 +347,10 @@ class Recorder(TorchDispatchMode):
             counts.elements[i] += x.numel()
             counts.ones[i] = counts.ones[i] + ones
             counters.append(fold(nonzero))
-        rows, fold = (None if None in layouts else layouts[0]) or (1, lambda rows: rows)
+        result = self._layout(call.rows, call.stacked) if call.rows is not None else layouts[0]
+        if result is None:
+            self.by_image = False
+        rows, fold = (None if None in layouts else result) or (1, lambda rows: rows)
         counters.append(fold(call.events(rows, self._counter)))
         if counts.current:
             counters = [_join(a, b) for a, b in zip(counts.current, counters, strict=True)]
@@ -355,9 +361,12 @@ class Recorder(TorchDispatchMode):
     def _book_weights(self, call: Call, counts: OperationCounts) -> None:
         """Events that meet a nonzero weight, where some weights are zero; graded events, if asked for."""
         if call.weight is not None and call.again is not None:
-            any_zero = self._zero_weights.get(call.weight)
+            whole = call.weight.numel() * call.weight.element_size() == call.weight.untyped_storage().nbytes()
+            any_zero = self._zero_weights.get(call.weight) if whole else None  # of a part, the rest says nothing
             if any_zero is None:
-                any_zero = self._zero_weights[call.weight] = bool((call.weight == 0).any())
+                any_zero = bool((call.weight == 0).any())
+                if whole:
+                    self._zero_weights[call.weight] = any_zero
             if any_zero:
                 met = call.again(_ones(call.operands[0]), _ones(call.weight)).sum(dtype=torch.float64).to(torch.int64)
                 counts.without_zero_weights = _plus(counts.without_zero_weights, met)
@@ -382,7 +391,7 @@ class Recorder(TorchDispatchMode):
             steps = self.time_steps
         elif self.time_steps is None and shape[0] != batch:
             steps = shape[0] if spikes.ndim > 1 and shape[1] == batch else max(shape[0] // batch, 1)
-        layout = self._layout(spikes)
+        layout = self._layout(spikes.shape)
         rows = layout[0] if layout and layout[0] % steps == 0 else steps if shape[0] % steps == 0 else 1
         per_step = self._counter.count(spikes, rows)[0].view(steps if rows % steps == 0 else 1, -1).sum(1)
         counts.elements += spikes.numel()

@@ -1,0 +1,52 @@
+"""From the options to a profile: a saved one, one made from given firing rates, or a run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from saformer.cli.sources import DataOptions, ModelOptions, RunOptions, load_for, profile_from
+from saformer.errors import InputError
+
+if TYPE_CHECKING:
+    from saformer.analysis.profiles import Profile
+
+
+def profile_for(
+    model: ModelOptions,
+    data: DataOptions,
+    run: RunOptions,
+    saved: Path | None,
+    rates: Path | None,
+    uniform_rate: float | None,
+) -> "Profile":
+    """The profile that the options ask for; ways of getting one that exclude each other are refused."""
+    from saformer.analysis.profiles import Profile
+
+    given = rates is not None or uniform_rate is not None
+    if saved is not None:
+        if given:
+            raise InputError("--from-profile holds firing rates: leave out --rates and --uniform-rate")
+        if model.checkpoint or model.model or data.named:
+            raise InputError(
+                "--from-profile answers from the file alone: leave out --ckpt, --model, --dataset and --input"
+            )
+        return Profile.load(saved)
+    if not given:
+        return profile_from(model, data, run)
+    return _from_rates(model, data, run, rates, uniform_rate)
+
+
+def _from_rates(
+    options: ModelOptions, data: DataOptions, run: RunOptions, rates: Path | None, uniform_rate: float | None
+) -> "Profile":
+    option = "--rates" if rates is not None else "--uniform-rate"
+    if data.named or run.limit is not None:
+        raise InputError(f"{option} stands for data: leave out --dataset, --input and --limit")
+    if options.model is None or options.weights is not None:
+        raise InputError(f"{option} needs an architecture and no weights: give --model NAME, and no --ckpt or --weights")
+    if uniform_rate is not None and not 0 <= uniform_rate <= 1:
+        raise InputError(f"--uniform-rate is a firing rate from 0 to 1, got {uniform_rate:g}")
+    from saformer.analysis.rates import profile_from_rates, read_rates
+
+    table = None if rates is None else read_rates(rates)  # before the model: a file at fault should not wait
+    network, _ = load_for(options, None)
+    return profile_from_rates(network, table, uniform_rate, name=None if rates is None else rates.name)
