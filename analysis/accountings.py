@@ -1,18 +1,22 @@
-"""Accountings: small pure functions from one recorded operation to the MACs and ACs it is charged.
+"""Accountings: small pure functions from one recorded item to the MACs and ACs it is charged.
 
-An accounting is registered by its name and seen everywhere by it; adding one is one function here.
+An item is a synaptic operation, a layer of neurons, or arithmetic that is not synaptic. An accounting is registered
+by its name and seen everywhere by it; adding one is one function here.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import ceil
 
-from saformer.analysis.profiles import Operation
+from saformer.analysis.profiles import FreeArithmetic, Neurons, Operation
 from saformer.errors import InputError
+
+Item = Operation | Neurons | FreeArithmetic
 
 
 @dataclass(frozen=True)
 class Context:
-    """What an accounting may know beside the operation itself.
+    """What an accounting may know beside the item itself.
 
     Args:
         static: images repeated T times (Eq. 19), not event frames (Eq. 20).
@@ -20,12 +24,18 @@ class Context:
         time_steps: T.
         first_layer_once: charge the first layer of a static image for one step instead of T: its output is the
             same at every step.
+        unroll: an integer input of k is k events (`--graded unroll`).
+        passes: forward passes of the run.
+        operations: all operations by name.
     """
 
     static: bool
     spiking: bool
     time_steps: int
     first_layer_once: bool = False
+    unroll: bool = False
+    passes: int = 1
+    operations: Mapping[str, Operation] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,8 @@ class Charge:
     acs: float = 0.0
 
 
-Accounting = Callable[[Operation, Context], Charge]
+FREE = Charge()
+Accounting = Callable[[Item, Context], Charge]
 ACCOUNTINGS: dict[str, Accounting] = {}
 DEFAULT_ACCOUNTING = "paper"
 
@@ -58,22 +69,127 @@ def get_accounting(name: str) -> Accounting:
         InputError: there is none.
     """
     if name not in ACCOUNTINGS:
-        raise InputError(f"unknown accounting {name!r}: choose one of {', '.join(ACCOUNTINGS)}")
+        raise InputError(f"unknown accounting {name!r}: choose one of {', '.join(ACCOUNTINGS)}, or all")
     return ACCOUNTINGS[name]
 
 
+def summary(name: str) -> str:
+    """What an accounting does, in one line: the first line of its docstring."""
+    return (get_accounting(name).__doc__ or "").strip().splitlines()[0]
+
+
 @accounting("paper")
-def paper(operation: Operation, context: Context) -> Charge:
-    """Eqs. 18-20. MACs for the first layer of a static image, ACs at the nonzero rate for everything else.
+def paper(item: Item, context: Context) -> Charge:
+    """Eqs. 18-20: MACs for the first layer of a static image, ACs at the nonzero rate for everything else.
 
     Padding is ignored (dense FLOPs); BatchNorm is folded and free, as are neurons, shortcuts and pooling. A product
     of two activations neither of which is binary multiplies real values, and is charged MACs at its rate. A network
     without spiking neurons is charged MACs throughout, which is how the paper's Table 5 treats softmax attention.
     """
+    if not isinstance(item, Operation):
+        return FREE
     if not context.spiking:
-        return Charge(macs=operation.dense)
-    if context.static and operation.first:
-        return Charge(macs=operation.dense / (context.time_steps if context.first_layer_once else 1))
-    if len(operation.operands) > 1 and not operation.gate.binary:
-        return Charge(macs=operation.sops)
-    return Charge(acs=operation.sops)
+        return Charge(macs=item.dense)
+    if context.static and item.first:
+        return Charge(macs=item.dense / (context.time_steps if context.first_layer_once else 1))
+    if len(item.operands) > 1 and not item.gate.binary:
+        return Charge(macs=item.sops)
+    return Charge(acs=item.sops)
+
+
+@accounting("spike-driven")
+def spike_driven(item: Item, context: Context) -> Charge:
+    """As paper, but an operation whose gating input is not binary is charged MACs, at its nonzero rate."""
+    charge = paper(item, context)
+    if isinstance(item, Operation) and not item.gate.binary and charge.acs:
+        return Charge(macs=charge.acs)
+    return charge
+
+
+@accounting("exact")
+def exact(item: Item, context: Context) -> Charge:
+    """Counted events with their true fan-out: padding respected; MACs where the gating input is not binary.
+
+    With `unroll` an integer input of k is k accumulates instead of a multiply-accumulate.
+    """
+    if not isinstance(item, Operation):
+        return FREE
+    if item.gate.binary:
+        return Charge(acs=item.events)
+    if context.unroll and item.graded is not None:
+        return Charge(acs=item.graded)
+    return Charge(macs=item.events)
+
+
+@accounting("neurobench")
+def neurobench(item: Item, context: Context) -> Charge:
+    """Effective MACs and ACs: exact events, those that meet a zero weight left out.
+
+    The share that zero weights leave out is taken as the same for every image.
+    """
+    if not isinstance(item, Operation):
+        return FREE
+    share = item.effective / item.events if item.events else 0.0
+    counted = exact(item, context)
+    return Charge(counted.macs * share, counted.acs * share)
+
+
+@accounting("syops")
+def syops(item: Item, context: Context) -> Charge:
+    """syops 0.0.5: modules of known types alone; an input that is not binary is charged dense MACs.
+
+    Biases of convolutions count at every output, those of linear layers once per forward pass, at the rate of the
+    input; BatchNorm is two MACs per element, a neuron one AC per element and step, a pool one operation per element
+    it reads. Functions called inside a module, attention products among them, are not seen.
+    """
+    if isinstance(item, Neurons):
+        return Charge(acs=item.elements)
+    if isinstance(item, FreeArithmetic):
+        if item.op.endswith("batch_norm"):
+            return Charge(macs=2 * item.elements)
+        if item.operand is not None and item.module and "pool" in item.op:
+            return Charge(acs=item.operand.nonzero) if item.operand.binary else Charge(macs=item.operand.elements)
+        return FREE
+    if not item.module or len(item.operands) > 1:
+        return FREE
+    return _dense_or_rate(item, context)
+
+
+def _dense_or_rate(operation: Operation, context: Context) -> Charge:
+    """Dense MACs, or dense operations at the spike rate if the input is binary; biases counted as syops does."""
+    per_output = operation.op.startswith("conv")
+    bias = 0 if not operation.bias else operation.outputs if per_output else operation.bias * context.passes
+    dense = operation.dense + bias
+    gate = operation.gate
+    return Charge(acs=dense * gate.firing_rate) if gate.binary else Charge(macs=dense)
+
+
+@accounting("spikingformer")
+def spikingformer(item: Item, context: Context) -> Charge:
+    """The script published with Spikingformer: modules named conv or head, attention by a formula of its own.
+
+    Convolutions and heads as in syops; linear layers of any other name are dropped. Attention is charged
+    T N (D/h)^2 h (min(fr_K, fr_V) + fr_Q) ACs, whatever the order in which the network multiplies. BatchNorm,
+    neurons and pools are free. Masks (`K * V`, `Q * g`), for which it has no formula, are charged as in `paper`.
+    """
+    if not isinstance(item, Operation):
+        return FREE
+    if len(item.operands) == 1:
+        name = item.name.rpartition(".")[2]
+        return _dense_or_rate(item, context) if "conv" in name or "head" in name else FREE
+    if item.op != "matmul":
+        return paper(item, context)
+    module, _, what = item.name.rpartition(".")
+    rates = [operand.firing_rate for operand in item.operands]
+    if what == "kv":
+        return Charge(acs=item.dense * min(rates))
+    if what == "qk":  # N x d times d x N: the formula's N d^2 has d in the place of the second N
+        return Charge(acs=item.operands[0].elements * item.inner * rates[0])
+    if what == "qkv" and (before := context.operations.get(f"{module}.qk")) is not None:
+        return Charge(acs=item.operands[1].elements * before.inner * min(before.operands[1].firing_rate, rates[1]))
+    return Charge(acs=item.dense * rates[0])
+
+
+def passes_of(images: int, batch_size: object) -> int:
+    """Forward passes of a run over so many images; one, where the batch size is not on record."""
+    return ceil(images / batch_size) if isinstance(batch_size, int) and batch_size > 0 else 1

@@ -10,9 +10,17 @@ from saformer.analysis.account import (
     LayerAccount,
     NeuronAccount,
 )
-from saformer.analysis.accountings import DEFAULT_ACCOUNTING, Accounting, Charge, Context, get_accounting
+from saformer.analysis.accountings import (
+    DEFAULT_ACCOUNTING,
+    Accounting,
+    Charge,
+    Context,
+    get_accounting,
+    passes_of,
+)
 from saformer.analysis.hardware import DEFAULT_HARDWARE, Hardware, load_hardware
-from saformer.analysis.profiles import Operand, Operation, Profile
+from saformer.analysis.profiles import FreeArithmetic, Neurons, Operand, Operation, Profile
+from saformer.errors import InputError
 
 # Operations that a note names before it counts the others.
 _NAMED = 3
@@ -29,7 +37,9 @@ def _picojoules(charge: Charge, hardware: Hardware) -> float | None:
 def _more(operation: Operation, counter: int) -> Operation:
     """The operation with one more in the given counter (nonzeros of an operand, then events), its kind unchanged."""
     if counter == len(operation.operands):
-        return replace(operation, events=operation.events + 1)
+        share = (operation.events + 1) / operation.events if operation.events else 1.0
+        graded = None if operation.graded is None else operation.graded * share
+        return replace(operation, events=operation.events + 1, effective=operation.effective * share, graded=graded)
     operands = list(operation.operands)
     x = operands[counter]
     operands[counter] = Operand(x.elements, x.nonzero + 1, x.ones + 1 if x.binary else x.ones)
@@ -66,11 +76,35 @@ def _not_covered(layers: Sequence[LayerAccount], hardware: Hardware) -> list[str
     ]
 
 
+def _beside(item: FreeArithmetic | Neurons, charged: Charge, images: int, hardware: Hardware) -> LayerAccount:
+    """A row for something that is not a synaptic operation, under an accounting that charges it."""
+    operand = item.operand if isinstance(item, FreeArithmetic) else None
+    elements = item.elements if operand is None else operand.elements
+    nonzero = elements if operand is None else operand.nonzero
+    picojoules = _picojoules(charged, hardware)
+    return LayerAccount(
+        name=item.name,
+        op=item.op if isinstance(item, FreeArithmetic) else "neurons",
+        flops=0.0,
+        input_elements=elements / images,
+        input_nonzero=nonzero / images,
+        firing_rate=nonzero / elements if elements else 0.0,
+        binary=False if operand is None else operand.binary,
+        sops=0.0,
+        sops_exact=0.0,
+        macs=charged.macs / images,
+        acs=charged.acs / images,
+        energy_mj=None if picojoules is None else picojoules / images * MJ_PER_PJ,
+    )
+
+
 def account_for(
     profile: Profile,
     accounting: str = DEFAULT_ACCOUNTING,
     hardware: str | Hardware = DEFAULT_HARDWARE,
     first_layer_once: bool = False,
+    unroll: bool = False,
+    confidence: float | None = None,
 ) -> Account:
     """One profile under one accounting on one hardware; all numbers per image.
 
@@ -79,9 +113,11 @@ def account_for(
         accounting: a registered name.
         hardware: a table, or the name or path of one.
         first_layer_once: charge the first layer of a static image for one step instead of T.
+        unroll: an integer input of k is k events, where the accounting counts events.
+        confidence: of the interval; default 95 %, or more where a run that looked repeatedly asked for it.
 
     Raises:
-        InputError: unknown accounting or hardware.
+        InputError: unknown accounting or hardware; `unroll` of a profile that was recorded without it.
     """
     charge = get_accounting(accounting)
     table = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
@@ -91,7 +127,12 @@ def account_for(
         spiking=bool(profile.neurons),
         time_steps=profile.model.time_steps,
         first_layer_once=first_layer_once,
+        unroll=unroll,
+        passes=passes_of(images, profile.run.get("batch_size")),
+        operations={operation.name: operation for operation in profile.operations},
     )
+    if unroll and not profile.run.get("graded"):
+        raise InputError("the profile was recorded without integer events: record it with --graded unroll")
     layers = []
     for operation in profile.operations:
         charged = charge(operation, context)
@@ -113,6 +154,10 @@ def account_for(
                 energy_mj=None if picojoules is None else picojoules / images * MJ_PER_PJ,
             )
         )
+    for item in (*profile.free, *profile.neurons):
+        charged = charge(item, context)
+        if charged.macs or charged.acs:
+            layers.append(_beside(item, charged, images, table))
     neurons = tuple(
         NeuronAccount(
             n.name,
@@ -125,7 +170,8 @@ def account_for(
     )
     half_width = None
     if not layers or any(layer.energy_mj is not None for layer in layers):
-        half_width = profile.moments.half_width(_gradient(profile, charge, context, table))
+        level = confidence or profile.run.get("confidence", 0.95)
+        half_width = profile.moments.half_width(_gradient(profile, charge, context, table), level)
     accuracy = None
     if profile.hits and profile.hits.labelled:
         top5 = profile.hits.top5

@@ -183,9 +183,9 @@ MOVES = _operators(
 
 # Normalisation whose scale and shift the weights before it can take in.
 NORMS = _operators("batch_norm native_batch_norm _native_batch_norm_legit_no_training cudnn_batch_norm")
-POOLS = _operators(
-    "max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices mkldnn_max_pool2d avg_pool1d "
-    "avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d adaptive_max_pool2d mean"
+# Their cost lies in what they read, so that is counted, too (as for pooling modules).
+AVERAGES = _operators(
+    "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d avg_pool1d avg_pool2d avg_pool3d mean"
 )
 # Zeros and ones go in, zeros and ones come out.
 KEEP_BINARY = _operators("max_pool2d max_pool3d")

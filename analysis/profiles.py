@@ -72,8 +72,8 @@ class Operation:
     bias: int = 0
     inner: int = 0
     module: bool = True
-    effective: int = 0
-    graded: int | None = None
+    effective: float = 0
+    graded: float | None = None
     sources: tuple[str, ...] = ()
 
     @property
@@ -116,6 +116,7 @@ class FreeArithmetic:
         op: what it does.
         elements: of its results.
         operand: of a pool, what it read.
+        module: a pool that is a module of its own (nn.MaxPool2d), not a function called inside one.
         foldable: a BatchNorm right after a convolution or linear layer, whose weights can take it in.
     """
 
@@ -124,6 +125,7 @@ class FreeArithmetic:
     elements: int
     operand: Operand | None = None
     foldable: bool = False
+    module: bool = False
 
 
 @dataclass(frozen=True)
@@ -375,6 +377,7 @@ def _free(f: dict[str, Any]) -> FreeArithmetic:
         elements=_integer(f["elements"]),
         operand=None if f["operand"] is None else _operand(f["operand"]),
         foldable=_typed(f["foldable"], bool),
+        module=_typed(f["module"], bool),
     )
 
 

@@ -4,6 +4,7 @@ import platform
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def _operations(recorder: Recorder, moments: Moments) -> tuple[Operation, ...]:
                 bias=counts.bias,
                 inner=counts.inner,
                 module=counts.module,
-                effective=events if counts.without_zero_weights is None else int(counts.without_zero_weights),
+                effective=events if counts.lost is None else events - int(counts.lost),
                 graded=None if counts.graded is None else int(counts.graded),
                 sources=counts.sources,
             )
@@ -151,7 +152,7 @@ def profile(
     check_flops: bool = True,
     graded: bool = False,
     to_input: Callable[[Tensor], Tensor] | None = None,
-    enough: Callable[[Profile], bool] | None = None,
+    enough: Callable[[int, Callable[[], Profile]], bool] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Profile:
     """Run `model` over `batches` once and write down its integers.
@@ -170,7 +171,8 @@ def profile(
         graded: also count an integer input of k as k events.
         to_input: what makes the model's input from a batch of images, if that is not the batch itself: a
             SpikingJelly model in multi-step mode takes `lambda x: x.expand(T, *x.shape)`.
-        enough: called with the profile so far after each batch; True stops the run.
+        enough: called after each batch with the number of images so far and what makes their profile; True stops
+            the run.
         progress: called with the number of images after each batch.
 
     Raises:
@@ -200,8 +202,11 @@ def profile(
             hits.add(output, labels)
             if progress is not None:
                 progress(len(images))
-            if enough is not None and enough(_collect(recorder, hits, info, DataInfo(data, split, 0, kind), {})):
-                break
+            if enough is not None:
+                so_far = DataInfo(data, split, 0, kind or "static")
+                collect = partial(_collect, recorder, hits, info, so_far, {"graded": graded})
+                if enough(sum(recorder.batch_sizes), collect):
+                    break
         reset_state(model)
     if example is None:
         raise InputError("there is no image to run the model on")
@@ -211,6 +216,7 @@ def profile(
         "python": platform.python_version(),
         "device": str(device),
         "dtype": str(example.dtype).removeprefix("torch."),
+        "graded": graded,
         **(run or {}),
     }
     result = _collect(recorder, hits, info, DataInfo(data, split, 0, kind or "static"), settings)
@@ -234,7 +240,8 @@ def _collect(recorder: Recorder, hits: _HitCounter, model: ModelInfo, data: Data
         operand = None
         if counts.nonzero is not None and counts.ones is not None:
             operand = Operand(counts.inputs, int(counts.nonzero), int(counts.ones))
-        free.append(FreeArithmetic(path, op, counts.elements, operand, op in _NORM_NAMES and counts.foldable))
+        foldable = op in _NORM_NAMES and counts.foldable
+        free.append(FreeArithmetic(path, op, counts.elements, operand, foldable, counts.module))
     return Profile(
         model=model,
         data=replace(data, images=sum(recorder.batch_sizes)),

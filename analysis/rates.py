@@ -88,7 +88,8 @@ class _Table:
 
     def __init__(self, rates: Rates, family: str) -> None:
         self._given = dict(rates)
-        self._exact, self._patterns = {}, []
+        self._exact: dict[str, tuple[str, float]] = {}
+        self._patterns: list[tuple[str, str, float]] = []
         for name, rate in rates:
             present = name
             for former, now in _RENAMED.get(family, ()):
@@ -101,22 +102,18 @@ class _Table:
                 self._exact[name] = (name, rate)
         self._used: set[str] = set()
 
-    def find(self, name: str) -> float | None:
-        """The rate of an operation or a spiking layer, or None."""
-        found = self._exact.get(name)
-        if found is None:
-            found = next(
-                (
-                    (given, rate)
-                    for given, present, rate in reversed(self._patterns)
-                    if fnmatchcase(name, present) or fnmatchcase(name, given)
-                ),
-                None,
-            )
-        if found is None:
+    def find(self, names: Sequence[str]) -> float | None:
+        """The rate of what goes by any of these names, or None."""
+        found = [self._exact[name] for name in names if name in self._exact]
+        found += [
+            (given, rate)
+            for given, present, rate in reversed(self._patterns)
+            if any(fnmatchcase(name, pattern) for name in names for pattern in (present, given))
+        ]
+        if not found:
             return None
-        self._used.add(found[0])
-        return found[1]
+        self._used.add(found[0][0])
+        return found[0][1]
 
     @property
     def unused(self) -> list[str]:
@@ -191,9 +188,9 @@ def _operand_rates(operation: Operation, table: _Table, uniform: float | None, s
     """The rate of each operand; None where nothing says."""
     rates: list[float | None] = []
     for i, operand in enumerate(operation.operands):
-        found = [rate for name in _names(operation, i) if (rate := table.find(name)) is not None]
-        if found:
-            rates.append(found[0])
+        found = table.find(_names(operation, i))
+        if found is not None:
+            rates.append(found)
         elif uniform is None or (operand is not operation.gate and _neuron(operation.sources[i]) is None):
             rates.append(None)
         else:
@@ -283,7 +280,8 @@ def profile_from_rates(
             f"{config.name} has no operation or spiking layer called {_list_of(table.unused)}: "
             "see `saformer flops` for its names"
         )
-    missing, spiking = [], {}
+    missing: list[str] = []
+    spiking: dict[str, float] = {}
     for operation, found in zip(shapes.operations, operand_rates, strict=True):
         for i, (operand, rate) in enumerate(zip(operation.operands, found, strict=True)):
             neuron = _neuron(operation.sources[i])

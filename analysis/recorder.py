@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from saformer.analysis.counting import Counter
-from saformer.analysis.operations import ATTENTION, FORMULAS, FREE, KEEP_BINARY, MOVES, NORMS, POOLS, RECURRENT, Call
+from saformer.analysis.operations import ATTENTION, AVERAGES, FORMULAS, FREE, KEEP_BINARY, MOVES, NORMS, RECURRENT, Call
 from saformer.analysis.profiles import SPIKES_OF
 from saformer.analysis.storages import StorageMap
 from saformer.naming import current_name
@@ -40,7 +40,7 @@ class OperationCounts:
     ones: list[Tensor]
     dense: int = 0
     outputs: int = 0
-    without_zero_weights: Tensor | None = None  # None: no weight is zero
+    lost: Tensor | None = None  # events that meet a zero weight; None: no weight is zero
     graded: Tensor | None = None
     all_integers: bool = True
     current: list[Tensor] = field(default_factory=list)  # this batch: nonzeros of each operand, then events
@@ -66,6 +66,7 @@ class FreeCounts:
     nonzero: Tensor | None = None
     ones: Tensor | None = None
     foldable: bool = True
+    module: bool = False
 
 
 @dataclass
@@ -351,15 +352,16 @@ class Recorder(TorchDispatchMode):
         if result is None:
             self.by_image = False
         rows, fold = (None if None in layouts else result) or (1, lambda rows: rows)
-        counters.append(fold(call.events(rows, self._counter)))
+        events = call.events(rows, self._counter)
+        counters.append(fold(events))
         if counts.current:
             counters = [_join(a, b) for a, b in zip(counts.current, counters, strict=True)]
         counts.current = counters
-        self._book_weights(call, counts)
+        self._book_weights(call, counts, events)
         return name if call.weight is not None else None
 
-    def _book_weights(self, call: Call, counts: OperationCounts) -> None:
-        """Events that meet a nonzero weight, where some weights are zero; graded events, if asked for."""
+    def _book_weights(self, call: Call, counts: OperationCounts, events: Tensor) -> None:
+        """Events that meet a zero weight, where some weights are zero; graded events, if asked for."""
         if call.weight is not None and call.again is not None:
             whole = call.weight.numel() * call.weight.element_size() == call.weight.untyped_storage().nbytes()
             any_zero = self._zero_weights.get(call.weight) if whole else None  # of a part, the rest says nothing
@@ -369,7 +371,7 @@ class Recorder(TorchDispatchMode):
                     self._zero_weights[call.weight] = any_zero
             if any_zero:
                 met = call.again(_ones(call.operands[0]), _ones(call.weight)).sum(dtype=torch.float64).to(torch.int64)
-                counts.without_zero_weights = _plus(counts.without_zero_weights, met)
+                counts.lost = _plus(counts.lost, events.sum() - met)
         if not self.graded or not counts.all_integers:
             return
         sizes = [x.abs().to(torch.float64) for x in call.operands]
@@ -410,7 +412,9 @@ class Recorder(TorchDispatchMode):
         free.elements += result.numel()
         if packet in NORMS:
             free.foldable &= (self._sources.get(args[0]) or "").startswith(_RESULT_OF)
-        if packet in POOLS and isinstance(args[0], Tensor):
+        pools = bool(self._stack) and type(self._stack[-1].module).__module__ == "torch.nn.modules.pooling"
+        if (pools or packet in AVERAGES) and isinstance(args[0], Tensor):
+            free.module |= pools
             nonzero, ones = self._counter.count(args[0], 1)
             free.inputs += args[0].numel()
             free.nonzero, free.ones = _plus(free.nonzero, nonzero.sum()), _plus(free.ones, ones)

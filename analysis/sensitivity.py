@@ -40,16 +40,15 @@ def _with_gate(operation: Operation, by: int) -> Operation:
     gate = operation.gate
     before, after = gate.nonzero, gate.nonzero + by
 
-    def grown(events: int) -> int:
-        # Without a spike there is no fan-out to go by: dense operations per element, then.
-        return events * after // before if before else operation.dense * after // gate.elements
-
+    # Without a spike there is no fan-out to go by: dense operations per element, then.
+    events = operation.events * after // before if before else operation.dense * after // gate.elements
+    share = events / operation.events if operation.events else 1.0
     return replace(
         operation,
         operands=tuple(_moved(x, by) if x is gate else x for x in operation.operands),
-        events=grown(operation.events),
-        effective=grown(operation.effective),
-        graded=None if operation.graded is None else grown(operation.graded),
+        events=events,
+        effective=operation.effective * share if operation.events else events,
+        graded=None if operation.graded is None else operation.graded * share if operation.events else events,
     )
 
 
@@ -78,7 +77,8 @@ def sensitivities(
     bare = replace(profile, moments=Moments(0, (), ()))
     base = account_for(bare, accounting, table, first_layer_once)
     found = []
-    for i, (operation, layer) in enumerate(zip(bare.operations, base.layers, strict=True)):
+    # After the operations an accounting may have rows for what is not synaptic: those have no rate of their own.
+    for i, (operation, layer) in enumerate(zip(bare.operations, base.layers, strict=False)):
         gate = operation.gate
         step = max(round(POINT * gate.elements), 1)
         if gate.nonzero + step > gate.elements:
@@ -87,7 +87,9 @@ def sensitivities(
         if step:
             operations = (*bare.operations[:i], _with_gate(operation, step), *bare.operations[i + 1 :])
             moved = account_for(replace(bare, operations=operations), accounting, table, first_layer_once)
-            slope = (moved.energy_mj - base.energy_mj) / step
+            # Layer by layer: what does not move cancels to nothing, not to the rounding of a sum.
+            pairs = zip(base.layers, moved.layers, strict=True)
+            slope = sum((after.energy_mj or 0.0) - (before.energy_mj or 0.0) for before, after in pairs) / step
         found.append(
             Sensitivity(
                 name=operation.name,

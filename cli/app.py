@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from saformer.cli import catalogue, compare, energy, flops, hardware, train
+from saformer.cli import audit, catalogue, compare, energy, flops, hardware, sensitivity, train
 
 app = typer.Typer(
     name="saformer",
@@ -34,6 +34,8 @@ def _options(
 
 app.command("energy")(energy.energy)
 app.command("compare")(compare.compare)
+app.command("sensitivity")(sensitivity.sensitivity)
+app.command("audit")(audit.audit)
 app.command("flops")(flops.flops)
 app.command("train")(train.train)
 app.command("models")(catalogue.models)

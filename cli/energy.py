@@ -3,7 +3,8 @@
 import sys
 
 from saformer.cli import options as opt
-from saformer.cli.sources import DataOptions, ModelOptions, RunOptions, profile_from
+from saformer.cli.rates import profile_for
+from saformer.cli.sources import DataOptions, ModelOptions, RunOptions
 from saformer.cli.terminal import show, tell
 from saformer.errors import InputError
 
@@ -16,7 +17,10 @@ def energy(
     split: opt.Split = "test",
     input: opt.Input = None,
     from_profile: opt.FromProfile = None,
+    rates: opt.Rates = None,
+    uniform_rate: opt.UniformRate = None,
     limit: opt.Limit = None,
+    precision: opt.PrecisionTarget = None,
     layers: opt.Layers = False,
     neurons: opt.Neurons = False,
     json: opt.Json = None,
@@ -26,7 +30,11 @@ def energy(
     accounting: opt.AccountingName = "paper",
     hardware: opt.HardwareOrAll = "45nm-fp32",
     first_layer: opt.FirstLayerCharge = opt.FirstLayer.repeat,
+    graded: opt.GradedSpikes = opt.Graded.mac,
     weights: opt.Weights = None,
+    model_arg: opt.ModelArguments = None,
+    time_first: opt.TimeFirst = None,
+    input_shape: opt.InputShape = None,
     time_steps: opt.TimeSteps = None,
     heads: opt.Heads = None,
     pooling: opt.Pooling = None,
@@ -43,23 +51,32 @@ def energy(
     --ckpt and --dataset, a small SAFormer trained on digits is shown.
 
       saformer energy --ckpt spikformer.pth.tar --dataset cifar10 --data-dir ./data
+
+    Where somebody published firing rates, no data and no weights are needed:
+
+      saformer energy --model spikingformer-8-512 --rates published.csv
     """
-    from saformer.analysis.accountings import get_accounting
+    from saformer.analysis.accountings import ACCOUNTINGS, get_accounting
     from saformer.analysis.hardware import hardware_names, load_hardware
-    from saformer.analysis.profiles import Profile
     from saformer.files import check_target
+    from saformer.reports.accountings_table import accountings_report
     from saformer.reports.hardware_table import hardware_report
     from saformer.reports.plots import check_format
     from saformer.reports.tables import energy_report, neuron_table
     from saformer.reports.writers import accounts_json_text, json_text, write_accounts_json, write_csv, write_json
 
     # Whatever can be wrong with the question is said before the run, not after.
-    get_accounting(accounting)
-    everywhere = hardware == "all"
+    everywhere, every_way = hardware == "all", accounting == "all"
+    if everywhere and every_way:
+        raise InputError("--accounting all and --hardware all are two tables: ask for one at a time")
+    accountings = list(ACCOUNTINGS) if every_way else [accounting]
+    for name in accountings:
+        get_accounting(name)
     tables = [load_hardware(name) for name in (hardware_names() if everywhere else [hardware])]
-    for option, given in (("--layers", layers), ("--csv", csv), ("--plot", plot)):
-        if everywhere and given:
-            raise InputError(f"{option} shows one hardware: it cannot go with --hardware all")
+    for option, given in (("--layers", layers and everywhere), ("--csv", csv), ("--plot", plot)):
+        if (everywhere or every_way) and given:
+            which = "hardware" if everywhere else "accounting"
+            raise InputError(f"{option} shows one {which}: it cannot go with --{which} all")
     if plot is not None:
         check_format(plot)
     for path in (csv, plot, save_profile, None if json == "-" else json):
@@ -73,20 +90,16 @@ def energy(
         "image_size": image_size,
         "aggregated": aggregated,
     }
-    model_options = ModelOptions(ckpt, model, weights, settings)
+    model_options = ModelOptions(ckpt, model, weights, settings, tuple(model_arg or ()), input_shape)
     data_options = DataOptions(dataset, data_dir, split, input)
-    run_options = RunOptions(batch_size, limit, seed, dtype.value, device)
-    if from_profile is not None:
-        if ckpt or model or data_options.named:
-            raise InputError(
-                "--from-profile answers from the file alone: leave out --ckpt, --model, --dataset and --input"
-            )
-        profile = Profile.load(from_profile)
-    else:
-        profile = profile_from(model_options, data_options, run_options)
+    unroll = graded is opt.Graded.unroll
+    run_options = RunOptions(batch_size, limit, seed, dtype.value, device, precision, unroll, time_first)
+    profile = profile_for(model_options, data_options, run_options, from_profile, rates, uniform_rate)
     once = first_layer is opt.FirstLayer.once
-    accounts = [profile.account(accounting, table, first_layer_once=once) for table in tables]
-    account = accounts[0]
+    accounts = [
+        profile.account(name, table, first_layer_once=once, unroll=unroll) for name in accountings for table in tables
+    ]
+    account, several = accounts[0], everywhere or every_way
 
     if save_profile is not None:
         profile.save(save_profile)
@@ -100,13 +113,18 @@ def energy(
         save_figure(energy_figure(account), plot)
         tell(f"wrote {plot}")
     if json == "-":
-        sys.stdout.write(accounts_json_text(accounts) if everywhere else json_text(account))
+        sys.stdout.write(accounts_json_text(accounts) if several else json_text(account))
         return
-    show(hardware_report(accounts) if everywhere else energy_report(account, layers=layers))
+    if everywhere:
+        show(hardware_report(accounts))
+    elif every_way:
+        show(accountings_report(accounts, layers=layers))
+    else:
+        show(energy_report(account, layers=layers))
     if neurons:
         show("", neuron_table(account))
     if json is not None:
-        if everywhere:
+        if several:
             write_accounts_json(accounts, json)
         else:
             write_json(account, json)

@@ -16,6 +16,13 @@ class DType(StrEnum):
     float64 = "float64"
 
 
+class Graded(StrEnum):
+    """How an integer input of 2, 3, ... is charged where an accounting counts events."""
+
+    mac = "mac"
+    unroll = "unroll"
+
+
 class FirstLayer(StrEnum):
     """How often the first layer of a static image is charged."""
 
@@ -30,8 +37,28 @@ Checkpoint = Annotated[
 Model = Annotated[
     str | None,
     typer.Option(
-        "--model", metavar="NAME", help="Untrained model: a preset or FAMILY-DEPTH-DIM.", rich_help_panel=_MODEL
+        "--model",
+        metavar="NAME",
+        help="Untrained: a preset or FAMILY-DEPTH-DIM. Your own: package.module:factory.",
+        rich_help_panel=_MODEL,
     ),
+]
+ModelArguments = Annotated[
+    list[str] | None,
+    typer.Option("--model-arg", metavar="K=V", help="Argument of your own factory; repeat it.", rich_help_panel=_MODEL),
+]
+TimeFirst = Annotated[
+    int | None,
+    typer.Option(
+        "--time-first",
+        metavar="T",
+        help="Your own model takes T x B x ...: repeat images so.",
+        rich_help_panel=_MODEL,
+    ),
+]
+InputShape = Annotated[
+    str | None,
+    typer.Option("--input-shape", metavar="C,H,W", help="Random inputs for your own model.", rich_help_panel=_DATA),
 ]
 Weights = Annotated[
     str | None,
@@ -81,6 +108,24 @@ Input = Annotated[
         rich_help_panel=_DATA,
     ),
 ]
+Rates = Annotated[
+    Path | None,
+    typer.Option(
+        "--rates",
+        metavar="FILE.csv",
+        help="Instead of data: columns layer (a path or glob) and input_firing_rate.",
+        rich_help_panel=_DATA,
+    ),
+]
+UniformRate = Annotated[
+    float | None,
+    typer.Option(
+        "--uniform-rate",
+        metavar="R",
+        help="Instead of data: this firing rate for all inputs, or all that --rates leaves out.",
+        rich_help_panel=_DATA,
+    ),
+]
 Limit = Annotated[
     int | None,
     typer.Option(
@@ -99,7 +144,10 @@ Device = Annotated[
     str, typer.Option("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps, or auto.", rich_help_panel=_RUN)
 ]
 AccountingName = Annotated[
-    str, typer.Option("--accounting", metavar="NAME", help="How operations are charged.", rich_help_panel=_ENERGY)
+    str,
+    typer.Option(
+        "--accounting", metavar="NAME", help="How operations are charged, or all side by side.", rich_help_panel=_ENERGY
+    ),
 ]
 HardwareName = Annotated[
     str,
@@ -118,6 +166,19 @@ FirstLayerCharge = Annotated[
     FirstLayer,
     typer.Option(
         "--first-layer", help="Charge the first layer of a static image at each step, or once.", rich_help_panel=_ENERGY
+    ),
+]
+GradedSpikes = Annotated[
+    Graded,
+    typer.Option("--graded", help="An integer input of k: one MAC, or k ACs.", rich_help_panel=_ENERGY),
+]
+PrecisionTarget = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        metavar="PERCENT",
+        help="Stop when the 95 % interval of the energy is within this, such as 1%.",
+        rich_help_panel=_DATA,
     ),
 ]
 Json = Annotated[
@@ -151,6 +212,7 @@ FromProfile = Annotated[
         "--from-profile", metavar="FILE", help="Answer from a saved profile instead of a run.", rich_help_panel=_DATA
     ),
 ]
+Top = Annotated[int, typer.Option("--top", metavar="N", help="Rows to show; 0 for all.", rich_help_panel=_OUTPUT)]
 Layers = Annotated[bool, typer.Option("--layers", help="Open every block to its operations.", rich_help_panel=_OUTPUT)]
 Neurons = Annotated[
     bool, typer.Option("--neurons", help="Add a table of spiking layers, step by step.", rich_help_panel=_OUTPUT)

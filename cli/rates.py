@@ -42,7 +42,7 @@ def _from_rates(
     if data.named or run.limit is not None:
         raise InputError(f"{option} stands for data: leave out --dataset, --input and --limit")
     if options.model is None or options.weights is not None:
-        raise InputError(f"{option} needs an architecture and no weights: give --model NAME, and no --ckpt or --weights")
+        raise InputError(f"{option} needs an architecture alone: give --model NAME, and no --ckpt or --weights")
     if uniform_rate is not None and not 0 <= uniform_rate <= 1:
         raise InputError(f"--uniform-rate is a firing rate from 0 to 1, got {uniform_rate:g}")
     from saformer.analysis.rates import profile_from_rates, read_rates

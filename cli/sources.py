@@ -11,6 +11,7 @@ from saformer.errors import InputError
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from saformer.analysis.profiles import Profile
     from saformer.data.dataset import Dataset
@@ -30,12 +31,34 @@ class RunOptions:
     seed: int = 0
     dtype: str = "float32"
     device: str = "auto"
+    precision: str | None = None
+    graded: bool = False
+    time_first: int | None = None
 
     def __post_init__(self) -> None:
+        if self.precision is not None:
+            self.target()  # complains of what is no share
+            if self.limit is not None:
+                raise InputError("--precision decides how many images are enough: leave out --limit")
+        if self.time_first is not None and self.time_first < 1:
+            raise InputError(f"--time-first takes a number of time steps >= 1, got {self.time_first}")
         if self.batch_size < 1:
             raise InputError(f"--batch-size must be at least 1, got {self.batch_size}")
         if self.limit is not None and self.limit < 0:
             raise InputError(f"--limit must be at least 1, or 0 for all images, got {self.limit}")
+
+    def target(self) -> float | None:
+        """The relative half-width at which to stop, from text such as 1% or 0.01."""
+        if self.precision is None:
+            return None
+        text = self.precision.strip()
+        try:
+            value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            value = 0.0
+        if not 0 < value < 1:
+            raise InputError(f"--precision takes a share such as 1% or 0.01, got {self.precision!r}")
+        return value
 
 
 @dataclass(frozen=True)
@@ -78,9 +101,16 @@ class ModelOptions:
     model: str | None = None
     weights: str | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    input_shape: str | None = None
+
+    @property
+    def foreign(self) -> bool:
+        """The model is the user's own, package.module:factory."""
+        return self.model is not None and ":" in self.model
 
     def __post_init__(self) -> None:
-        if self.checkpoint is not None and self.model is not None:
+        if self.checkpoint is not None and self.model is not None and not self.foreign:
             raise InputError("give either --ckpt or --model, not both: a checkpoint shows its own architecture")
 
     @property
@@ -205,42 +235,91 @@ def _enough_memory(batch_size: int) -> Iterator[None]:
         raise InputError(f"out of memory with --batch-size {batch_size}: {advice}") from None
 
 
-def run_profile(model: "Model", data: "Dataset", run: RunOptions, remarks: list[str]) -> "Profile":
+def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: list[str]) -> "Profile":
     """Profile the model on the data, with progress; the remarks become notes of the profile."""
     import torch
 
     from saformer.analysis import profile
+    from saformer.analysis.energy import account_for
+    from saformer.analysis.stopping import PrecisionRule
+    from saformer.models import Model
 
-    check_fit(model, data)
+    if isinstance(model, Model):
+        check_fit(model, data)
+    name = model.config.name if isinstance(model, Model) else type(model).__name__
     device = choose_device(run.device)
     dtype = {"float32": torch.float32, "float64": torch.float64}[run.dtype]
     torch.manual_seed(run.seed)
-    limit = run.limit
-    if limit is None and data.split is not None:
+    limit, rule, target = run.limit, None, run.target()
+    if target is not None:
+
+        def half_width(so_far: "Profile", confidence: float) -> tuple[float | None, float]:
+            account = account_for(so_far, confidence=confidence)
+            return account.energy_mj_ci95, account.energy_mj
+
+        rule = PrecisionRule(target, len(data), half_width)
+    elif limit is None and data.split is not None:
         limit = DEFAULT_LIMIT
     limit = limit or None
     total = len(data) if limit is None else min(limit, len(data))
-    if total < len(data):
-        remarks = [*remarks, f"{total} of {len(data):,} images, drawn with seed {run.seed}; --limit 0 takes all"]
+    settings = {"seed": run.seed, "batch_size": run.batch_size}
+    to_input = None
+    if run.time_first:
+        steps = run.time_first
+        to_input = lambda x: x.expand(steps, *x.shape) if x.ndim == 4 else x.transpose(0, 1)  # noqa: E731
     with _enough_memory(run.batch_size):
         try:
             model = model.to(device=device, dtype=dtype)
         except TypeError as error:
             raise InputError(f"--device {device} does not support {run.dtype}: {str(error).splitlines()[0]}") from None
-        with progress(f"profiling {model.config.name} on {data.name}", total) as advance:
+        with progress(f"profiling {name} on {data.name}", total) as advance, _own_errors(model):
             result = profile(
                 model,
-                data.batches(run.batch_size, limit, run.seed, dtype, device),
+                data.batches(run.batch_size, limit, run.seed, dtype, device, shuffled=rule is not None),
                 data=data.name,
                 split=data.split,
-                run={"seed": run.seed, "batch_size": run.batch_size},
+                name=name,
+                time_steps=run.time_first,
+                run=settings,
+                graded=run.graded,
+                to_input=to_input,
+                enough=rule,
                 progress=advance,
             )
+    images = f"{result.images:,} of {len(data):,} images, drawn with seed {run.seed}"
+    if rule is not None and rule.reached is not None:
+        result = replace(result, run={**result.run, "confidence": rule.confidence})
+        looks = f"the interval is widened for the looks taken on the way ({rule.confidence:.2%} each)"
+        remarks = [*remarks, f"{images}: enough for +-{rule.reached:.2%}; {looks}"]
+    elif result.images < len(data):
+        remarks = [*remarks, f"{images}; --limit 0 takes all"]
     return replace(result, notes=(*remarks, *result.notes))
+
+
+@contextmanager
+def _own_errors(model: "nn.Module") -> Iterator[None]:
+    """A user's model may fail on the data in any way: one line, with its own words. Ours must not fail."""
+    from saformer.models import Model
+
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(model, Model) or "memory" in str(error).lower():
+            raise
+        reason = " ".join(str(error).split())
+        raise InputError(f"{type(model).__name__} failed on the data: {type(error).__name__}: {reason}") from None
 
 
 def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "Profile":
     """What the options ask for; with neither model nor data, the shipped SAFormer on digits."""
+    if options.foreign:
+        return _profile_foreign(options, data, run)
+    if options.arguments or options.input_shape or run.time_first:
+        raise InputError(
+            "--model-arg, --input-shape and --time-first go with a model of your own: --model package.module:factory"
+        )
     shown: list[str] = []
     if options.checkpoint is None and options.model is None:
         if data.named and data.dataset != "digits":
@@ -256,3 +335,23 @@ def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "
     opened = data.open(default)
     model, remarks = load_for(options, opened)
     return run_profile(model, opened, run, [*shown, *remarks])
+
+
+def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) -> "Profile":
+    from saformer.cli.foreign import load_foreign, random_data
+
+    if options.given:
+        option = next(iter(options.given)).replace("_", "-")
+        raise InputError(f"--{option} is for our own models; yours takes --model-arg")
+    model = load_foreign(options.model or "", list(options.arguments), options.checkpoint, options.weights)
+    remarks = [] if options.checkpoint else [_UNTRAINED]
+    if data.named:
+        if options.input_shape:
+            raise InputError("--input-shape makes random inputs: leave it out where there is data")
+        opened = data.open()
+    elif options.input_shape:
+        opened = random_data(options.input_shape, run.seed)
+        remarks.append("the inputs are random: give --dataset or --input for rates that mean something")
+    else:
+        raise InputError("say what to run your model on: --input-shape C,H,W for random inputs, --dataset or --input")
+    return run_profile(model, opened, run, remarks)

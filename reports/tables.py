@@ -53,6 +53,20 @@ class ComparisonRow:
 
 
 @dataclass(frozen=True)
+class SensitivityRow:
+    """One operation: its input rate and energy, and the change of the whole energy when that rate rises.
+
+    Per image, in millijoules; `energy_mj` is None where the hardware has no energy for the operation.
+    """
+
+    name: str
+    firing_rate: float
+    energy_mj: float | None
+    per_point_mj: float
+    per_tenth_mj: float
+
+
+@dataclass(frozen=True)
 class FlopsRow:
     """Multiply-accumulates of one operation as two counters see it; None where a counter does not."""
 
@@ -72,13 +86,13 @@ def energy_report(account: Account, layers: bool = False) -> Group:
         caption.append(f"{NOT_BINARY} not binary: an input holds values other than 0 and 1.")
     counted = f"not counted: {', '.join(account.uncounted)}" if account.uncounted else "every operation was counted"
     return Group(
-        _what_was_run(account),
+        what_was_run(account),
         Text(),
-        _FirstThatFits([_energy_table(account, layers, *layout) for layout in _ENERGY_LAYOUTS]),
+        FirstThatFits([_energy_table(account, layers, *layout) for layout in _ENERGY_LAYOUTS]),
         *(Text(line, style="dim") for line in caption),
         Text(),
         _energy_line(account),
-        *(_hanging("note: ", note) for note in account.notes),
+        *(hanging("note: ", note) for note in account.notes),
         Text(counted, style="bold yellow" if account.uncounted else "dim"),
     )
 
@@ -92,7 +106,7 @@ def comparison_table(rows: Sequence[ComparisonRow], ours: str) -> Group:
     title = f"Energy per image on {data_sets[0]}" if len(data_sets) == 1 else "Energy per image"
     return Group(
         Text(title, style="bold"),
-        _FirstThatFits([_comparison_table(rows, ours, data_sets, gap) for gap in (2, 1)]),
+        FirstThatFits([_comparison_table(rows, ours, data_sets, gap) for gap in (2, 1)]),
         Text(
             f"diff.: (energy - energy of {ours}) / energy (Eq. 21); positive means that {ours} needs less.",
             style="dim",
@@ -105,18 +119,18 @@ def neuron_table(account: Account) -> RenderableType:
     if not account.neurons:
         return Text("no spiking layers were recorded")
     return Group(
-        _FirstThatFits([_neuron_table(account, *layout) for layout in _NEURON_LAYOUTS]),
+        FirstThatFits([_neuron_table(account, *layout) for layout in _NEURON_LAYOUTS]),
         Text("rate: spikes / (neurons x time steps); t = 1, 2, ...: rate at that step in %.", style="dim"),
     )
 
 
 def flops_table(rows: Sequence[FlopsRow]) -> Group:
     """Dense multiply-accumulates of each operation by the recorder and by fvcore, differences marked ≠."""
-    table = _table(gap=2)
-    _text_column(table, "operation")
+    table = plain_table(gap=2)
+    text_column(table, "operation")
     table.add_column("op", no_wrap=True)
-    _number_column(table, "recorder")
-    _number_column(table, "fvcore")
+    number_column(table, "recorder")
+    number_column(table, "fvcore")
     table.add_column("", no_wrap=True)
     both = [row for row in rows if row.recorder is not None and row.fvcore is not None]
     different = sum(row.recorder != row.fvcore for row in both)
@@ -136,19 +150,47 @@ def flops_table(rows: Sequence[FlopsRow]) -> Group:
     return Group(table, Text(verdict, style="dim"))
 
 
+def sensitivity_table(rows: Sequence[SensitivityRow], energy_mj: float, shown: int) -> Group:
+    """The first `shown` operations with the change of the total `energy_mj` when their input rate rises."""
+    unit, factor = energy_unit(max((row.energy_mj or 0.0 for row in rows), default=0.0))
+    columns = [[row.energy_mj or 0.0, row.per_point_mj, row.per_tenth_mj] for row in rows]
+    decimals = [fixed_decimals(max((abs(row[i]) * factor for row in columns), default=0.0)) for i in range(3)]
+    table = plain_table(gap=2)
+    text_column(table, "operation")
+    for header in ("rate", unit, f"+1 point ({unit})", f"+10% ({unit})", "of total"):
+        number_column(table, header)
+    for row in rows[:shown]:
+        energy = float("nan") if row.energy_mj is None else row.energy_mj
+        values = zip((energy, row.per_point_mj, row.per_tenth_mj), decimals, strict=True)
+        share = row.per_tenth_mj / energy_mj if energy_mj else float("nan")
+        table.add_row(
+            Text(row.name),
+            Text(percent(row.firing_rate)),
+            *(Text(fixed(value * factor, places)) for value, places in values),
+            Text(percent(share, decimals=2, sign=True)),
+        )
+    rest = len(rows) - shown
+    lines = [
+        "+1 point, +10%: what the network's energy gains when this operation's input rate alone rises by one",
+        "percentage point, or by a tenth of itself; of total: the latter. A lower rate saves as much.",
+        *([f"{rest} operations that matter less are left out; --top 0 shows all."] if rest > 0 else []),
+    ]
+    return Group(table, *(Text(line, style="dim") for line in lines))
+
+
 def catalogue_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A list of things with one line each; columns that hold nothing but numbers are set to the right."""
     rows = [tuple(row) for row in rows]
-    table = _table(gap=2)
+    table = plain_table(gap=2)
     table.title = Text(title)
     table.title_justify = "left"
     table.title_style = "bold"
     for i, column in enumerate(columns):
         cells = [row[i] for row in rows if row[i] is not None]
         if cells and all(isinstance(cell, int | float) and not isinstance(cell, bool) for cell in cells):
-            _number_column(table, column)
+            number_column(table, column)
         else:
-            _text_column(table, column, first=i == 0)
+            text_column(table, column, first=i == 0)
     for row in rows:
         table.add_row(*(Text(NOT_KNOWN if cell is None else str(cell)) for cell in row))
     return table
@@ -175,7 +217,7 @@ class ShareBar:
 
 
 @dataclass(frozen=True)
-class _FirstThatFits:
+class FirstThatFits:
     """Draws the first of several layouts, widest first, that the console has room for; else the last."""
 
     layouts: Sequence[Table]
@@ -190,7 +232,8 @@ class _FirstThatFits:
         yield self.layouts[-1]
 
 
-def _table(gap: int) -> Table:
+def plain_table(gap: int) -> Table:
+    """A table with rules above and below its rows, in the style of all tables here."""
     # `gap` columns of white between the numbers: one is the column separator, the rest is padding.
     return Table(
         box=box.HORIZONTALS,
@@ -201,12 +244,14 @@ def _table(gap: int) -> Table:
     )
 
 
-def _text_column(table: Table, header: str, first: bool = True) -> None:
+def text_column(table: Table, header: str, first: bool = True) -> None:
+    """Add a column of names."""
     # Folded, not cut: half a layer's name does not say which layer it is.
     table.add_column(Text(header), overflow="fold", min_width=8 if first else None)
 
 
-def _number_column(table: Table, header: str) -> None:
+def number_column(table: Table, header: str) -> None:
+    """Add a column of numbers, set to the right."""
     table.add_column(Text(header), justify="right", no_wrap=True)
 
 
@@ -214,7 +259,8 @@ def _exact(count: int | None) -> str:
     return NOT_KNOWN if count is None else f"{count:,}"
 
 
-def _hanging(label: str, text: str) -> Table:
+def hanging(label: str, text: str) -> Table:
+    """A label with text that wraps beside it, not under it."""
     grid = Table.grid(padding=0)
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
@@ -222,7 +268,8 @@ def _hanging(label: str, text: str) -> Table:
     return grid
 
 
-def _what_was_run(account: Account) -> Table:
+def what_was_run(account: Account, accounting: str | None = None) -> Table:
+    """Model, checkpoint, data, accounting and accuracy, a line each; `accounting` replaces the account's own name."""
     model, data, hardware = account.model, account.data, account.hardware
     lines = [("model", f"{model.name}, {si(model.parameters)} parameters, T = {model.time_steps}")]
     if model.checkpoint is not None:
@@ -233,7 +280,7 @@ def _what_was_run(account: Account) -> Table:
     lines.append(("data", f"{data.name}{split}, {images} ({data.kind})"))
     mac = NOT_KNOWN if hardware.mac_pj is None else f"{hardware.mac_pj:g} pJ"
     costs = f"MAC {mac}, AC {hardware.ac_pj:g} pJ"
-    lines.append(("accounting", f"{account.accounting}, on {hardware.name}: {costs}"))
+    lines.append(("accounting", f"{accounting or account.accounting}, on {hardware.name}: {costs}"))
     if account.accuracy is not None:
         top5 = account.accuracy.top5
         second = "" if top5 is None else f", top-5 {percent(top5, decimals=2)}"
@@ -306,19 +353,19 @@ def _energy_table(account: Account, layers: bool, gap: int, bar_width: int) -> T
     show_macs = any(layer.macs for layer in account.layers)
     show_acs = any(layer.acs for layer in account.layers) or not show_macs
 
-    table = _table(gap)
-    _text_column(table, "operation" if layers else "block")
+    table = plain_table(gap)
+    text_column(table, "operation" if layers else "block")
     if layers:
         table.add_column("op", no_wrap=True)
     else:
-        _number_column(table, "ops")
-    _number_column(table, "FLOPs")
+        number_column(table, "ops")
+    number_column(table, "FLOPs")
     # Padded here: the mark stands outside the column of percentages.
     table.add_column(Text("rate".rjust(6)), no_wrap=True)
     for header in ("SOPs", *(["MACs"] if show_macs else []), *(["ACs"] if show_acs else [])):
-        _number_column(table, header)
-    _number_column(table, unit)
-    _number_column(table, "share")
+        number_column(table, header)
+    number_column(table, unit)
+    number_column(table, "share")
     if bar_width:
         table.add_column("", no_wrap=True)
 
@@ -360,14 +407,14 @@ def _energy_table(account: Account, layers: bool, gap: int, bar_width: int) -> T
 
 
 def _comparison_table(rows: Sequence[ComparisonRow], ours: str, data_sets: Sequence[str], gap: int) -> Table:
-    table = _table(gap)
-    _text_column(table, "model")
+    table = plain_table(gap)
+    text_column(table, "model")
     for header in ("params", "T", "FLOPs", "SOPs"):
-        _number_column(table, header)
+        number_column(table, header)
     # Padded here, so that the decimal points of 0.49 and 22.6 stand above each other.
     table.add_column("energy (mJ)", no_wrap=True)
     for header in ("top-1", "diff."):
-        _number_column(table, header)
+        number_column(table, header)
     rows = [row for data in data_sets for row in rows if row.data == data]
     written = [interval(row.energy_mj, row.energy_ci95, digits=3) for row in rows]
     values = align_decimal_points([value for value, _ in written])
@@ -401,13 +448,13 @@ _NEURON_LAYOUTS = ((2, 8, True), (1, 8, True), (1, 8, False), (1, 4, False))
 def _neuron_table(account: Account, gap: int, per_line: int, counts: bool) -> Table:
     steps = max(len(neuron.per_step) for neuron in account.neurons)
     columns = min(steps, per_line)
-    table = _table(gap)
-    _text_column(table, "spiking layer")
+    table = plain_table(gap)
+    text_column(table, "spiking layer")
     for header in ("neurons", "spikes", "rate") if counts else ("rate",):
-        _number_column(table, header)
+        number_column(table, header)
     # More steps than fit on a line continue on the next, in the headers as in the rows.
     for first in range(columns):
-        _number_column(table, "\n".join(f"t={t + 1}" for t in range(first, steps, per_line)))
+        number_column(table, "\n".join(f"t={t + 1}" for t in range(first, steps, per_line)))
     for neuron in account.neurons:
         # `elements` counts a neuron once for each time step.
         neurons = neuron.elements / len(neuron.per_step) if neuron.per_step else float("nan")

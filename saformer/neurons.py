@@ -12,9 +12,11 @@ _CPU_BLOCK = 1 << 18
 
 def _charge(membrane: Tensor, current: Tensor, scratch: Tensor, tau: float, reset: float) -> None:
     """Eq. 1 in place: membrane += (current - (membrane - reset)) / tau."""
-    torch.sub(current, membrane, out=scratch)
     if reset:
-        scratch.add_(reset)
+        torch.sub(membrane, reset, out=scratch)
+        torch.sub(current, scratch, out=scratch)
+    else:
+        torch.sub(current, membrane, out=scratch)
     if math.frexp(tau)[0] == 0.5:  # a power of two: times 1/tau is the same number as division by tau
         membrane.add_(scratch, alpha=1.0 / tau)
     else:

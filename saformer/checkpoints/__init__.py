@@ -47,7 +47,7 @@ def _native(raw: RawCheckpoint, given: dict[str, Any]) -> tuple[ModelConfig, dic
     try:
         details = json.loads(raw.metadata[_METADATA_KEY])
         settings = dict(details.pop("config"))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError("the configuration inside the checkpoint is damaged") from None
     config = config_from_dict({**settings, **given})
     if unknown := set(given) - {field.name for field in fields(config)}:

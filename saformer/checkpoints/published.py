@@ -49,10 +49,10 @@ def _variant(weights: Mapping[str, Tensor]) -> tuple[type[ModelConfig], dict[str
 
     shown: dict[str, Any]
     if rank("block.0.attn.q_linear.weight") == 2:
-        if "block.0.attn.v_linear.weight" not in weights:
+        if not any(key.startswith("block.0.attn.v_linear.") for key in weights):
             shown = {"depthwise": "block.0.attn.dwc_conv.weight" in weights}
             return SAFormerConfig, shown, {"time_steps": 4, "aggregated": 16, "aggregate": "membrane"}
-        if "block.0.attn.q_bn.weight" not in weights:
+        if not any(key.startswith("block.0.attn.q_bn.") for key in weights):
             return ViTConfig, {}, {"time_steps": 1, "heads": 12}
         shown = {"projection": "linear", "mlp_projection": "linear"}
         return SpikformerConfig, shown, {"time_steps": 4, "heads": 12, "scale": 0.125}
@@ -121,8 +121,10 @@ def recognise(weights: Mapping[str, Tensor], stored: Mapping[str, Any], given: M
         raise InputError(
             f"parameter {error.args[0] if error.args else 'block.0.mlp.fc1'} is missing from the checkpoint"
         ) from None
-    if stem.ndim != 4 or head.ndim != 2:
-        raise InputError(f"patch_embed.{first}_conv.weight or head.weight has a wrong shape")
+    if stem.ndim != 4 or head.ndim != 2 or fc1.ndim < 2:
+        raise InputError(
+            f"patch_embed.{first}_conv.weight, head.weight or the first layer of the MLP has a wrong shape"
+        )
     if stored.get("spike_mode", "lif") != "lif":
         raise InputError(f"neurons of spike_mode {stored['spike_mode']!r} are not supported, only 'lif'")
     dim, depth = head.shape[1], 0
@@ -156,7 +158,10 @@ def recognise(weights: Mapping[str, Tensor], stored: Mapping[str, Any], given: M
         elif value is not None:
             source = "stored"
         elif setting == "pooling" and "pooling" not in defaults:
-            value, source = pooling_for(int(settings["image_size"])), "default"
+            size = settings["image_size"]
+            if not isinstance(size, int):
+                raise InputError(f"image_size must be a whole number, got {size!r}")
+            value, source = pooling_for(size), "default"
         elif setting == "event_pooling":
             value, source = events, "default"
         else:

@@ -75,12 +75,19 @@ class Dataset:
         seed: int = 0,
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
+        shuffled: bool = False,
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Normalised batches and their labels, in the order of `indices(limit, seed)`."""
+        """Normalised batches and their labels, in the order of `indices(limit, seed)`.
+
+        With `shuffled` in random order by `seed`: then the first images are a fair sample of all.
+        """
         # Checked here and not in the generator, so that a bad option fails before anything is set up.
         if batch_size < 1:
             raise InputError(f"--batch-size must be at least 1, got {batch_size}")
-        return self._batches(self.indices(limit, seed), batch_size, dtype, torch.device(device))
+        chosen = self.indices(limit, seed)
+        if shuffled:
+            chosen = chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(seed))]
+        return self._batches(chosen, batch_size, dtype, torch.device(device))
 
     def _batches(
         self, indices: Tensor, batch_size: int, dtype: torch.dtype, device: torch.device

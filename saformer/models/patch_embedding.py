@@ -45,7 +45,8 @@ class PatchEmbedding(nn.Module):
             self.add_module(f"proj_conv{stage}", nn.Conv2d(channels[i], channels[i + 1], 3, padding=1, bias=False))
             self.add_module(f"proj_bn{stage}", nn.BatchNorm2d(channels[i + 1]))
             self.add_module(f"proj_{neuron_name}{stage}", neuron())
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+            if pooling[i] == "1":
+                self.add_module(f"maxpool{stage}", nn.MaxPool2d(3, stride=2, padding=1))
         self.rpe_conv = nn.Conv2d(dim, dim, 3, padding=1, bias=False)
         self.rpe_bn = nn.BatchNorm2d(dim)
         if not membrane_shortcut:
@@ -59,11 +60,11 @@ class PatchEmbedding(nn.Module):
             x = per_step(self.get_submodule(f"proj_conv{stage}"), x)
             x = per_step(self.get_submodule(f"proj_bn{stage}"), x)
             if pools and self.pool_first[i]:
-                x = per_step(self.maxpool, x)
+                x = per_step(self.get_submodule(f"maxpool{stage}"), x)
             membrane = x
             x = self.get_submodule(f"proj_{self.neuron_name}{stage}")(x)
             if pools and not self.pool_first[i]:
-                x = per_step(self.maxpool, x)
+                x = per_step(self.get_submodule(f"maxpool{stage}"), x)
         y = per_step(self.rpe_bn, per_step(self.rpe_conv, x))
         if self.membrane_shortcut:
             return y + membrane

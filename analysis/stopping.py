@@ -1,0 +1,60 @@
+"""Early stopping: run until the interval of the energy is narrow enough, without looking too often."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from saformer.analysis.profiles import Profile
+
+FIRST_LOOK = 32  # images; with fewer, the variance itself is not known
+
+
+def looks(images: int) -> list[int]:
+    """Numbers of images at which the interval is looked at: 32, 64, 128, ... while they are fewer than all."""
+    found, at = [], FIRST_LOOK
+    while at < images:
+        found.append(at)
+        at *= 2
+    return found
+
+
+@dataclass
+class PrecisionRule:
+    """Stop when the interval of the energy per image is within a share of it, either way.
+
+    A rule that stops at the first narrow interval among many stops too often on a lucky one. So it looks at few,
+    fixed numbers of images (each twice the last) and divides the error between the looks (Bonferroni): with k looks
+    every interval has confidence 1 - 0.05 / k, and all of them together hold the mean with at least 95 %.
+
+    Args:
+        precision: half-width over mean at which to stop.
+        images: in the whole data set.
+        half_width: of the energy of a profile, in any unit, at a confidence; and the energy in the same unit.
+    """
+
+    precision: float
+    images: int
+    half_width: Callable[[Profile, float], tuple[float | None, float]]
+    _left: list[int] = field(init=False)
+    _looks: int = field(init=False)
+    reached: float | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._left = looks(self.images)
+        self._looks = max(len(self._left), 1)
+
+    @property
+    def confidence(self) -> float:
+        """Of each look."""
+        return 1 - 0.05 / self._looks
+
+    def __call__(self, images: int, collect: Callable[[], Profile]) -> bool:
+        """Whether the images so far are enough; `collect` makes their profile, when it is time to look."""
+        if not self._left or images < self._left[0]:
+            return False
+        while self._left and images >= self._left[0]:
+            self._left.pop(0)
+        width, energy = self.half_width(collect(), self.confidence)
+        if width is None or not energy or width > self.precision * energy:
+            return False
+        self.reached = width / energy
+        return True
