@@ -152,13 +152,12 @@ def syops(item: Item, context: Context) -> Charge:
         return FREE
     if not item.module or len(item.operands) > 1:
         return FREE
-    return _dense_or_rate(item, context)
+    per_output = item.op.startswith("conv")
+    return _dense_or_rate(item, item.outputs if per_output and item.bias else item.bias * context.passes)
 
 
-def _dense_or_rate(operation: Operation, context: Context) -> Charge:
-    """Dense MACs, or dense operations at the spike rate if the input is binary; biases counted as syops does."""
-    per_output = operation.op.startswith("conv")
-    bias = 0 if not operation.bias else operation.outputs if per_output else operation.bias * context.passes
+def _dense_or_rate(operation: Operation, bias: int) -> Charge:
+    """Dense MACs, or dense operations at the spike rate if the input is binary; additions of the bias included."""
     dense = operation.dense + bias
     gate = operation.gate
     return Charge(acs=dense * gate.firing_rate) if gate.binary else Charge(macs=dense)
@@ -168,7 +167,8 @@ def _dense_or_rate(operation: Operation, context: Context) -> Charge:
 def spikingformer(item: Item, context: Context) -> Charge:
     """The script published with Spikingformer: modules named conv or head, attention by a formula of its own.
 
-    Convolutions and heads as in syops; linear layers of any other name are dropped. Attention is charged
+    Convolutions and heads as in syops, but every bias at every output; linear layers of any other name are dropped.
+    Attention is charged
     T N (D/h)^2 h (min(fr_K, fr_V) + fr_Q) ACs, whatever the order in which the network multiplies. BatchNorm,
     neurons and pools are free. Masks (`K * V`, `Q * g`), for which it has no formula, are charged as in `paper`.
     """
@@ -176,7 +176,8 @@ def spikingformer(item: Item, context: Context) -> Charge:
         return FREE
     if len(item.operands) == 1:
         name = item.name.rpartition(".")[2]
-        return _dense_or_rate(item, context) if "conv" in name or "head" in name else FREE
+        seen = "conv" in name or "head" in name
+        return _dense_or_rate(item, item.outputs if item.bias else 0) if seen else FREE
     if item.op != "matmul":
         return paper(item, context)
     module, _, what = item.name.rpartition(".")
