@@ -114,11 +114,12 @@ def exact(item: Item, context: Context) -> Charge:
     """
     if not isinstance(item, Operation):
         return FREE
+    times = 1 / context.time_steps if context.static and item.first and context.first_layer_once else 1
     if item.gate.binary:
-        return Charge(acs=item.events)
+        return Charge(acs=item.events * times)
     if context.unroll and item.graded is not None:
-        return Charge(acs=item.graded)
-    return Charge(macs=item.events)
+        return Charge(acs=item.graded * times)
+    return Charge(macs=item.events * times)
 
 
 @accounting("neurobench")

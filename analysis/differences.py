@@ -62,8 +62,11 @@ def _reason(layer: LayerAccount, old: LayerAccount) -> str:
     if layer.acs and old.macs:
         return "integers unrolled: charged as many ACs as they count"
     new, was = layer.macs or layer.acs, old.macs or old.acs
-    if new == layer.sops_exact or layer.op in ("matmul", "product"):
-        return "pairs that meet" if layer.op in ("matmul", "product") else "an edge spike reaches fewer outputs"
+    product = layer.op in ("matmul", "product")
+    if new == layer.sops_exact:
+        return "pairs that meet" if product else "an edge spike reaches fewer outputs"
+    if product:
+        return "attention by another formula"
     return "biases are counted" if new > was else "counted otherwise"
 
 

@@ -179,7 +179,8 @@ def account_for(
             profile.hits.top1 / profile.hits.labelled, None if top5 is None else top5 / profile.hits.labelled
         )
     notes = list(profile.notes)
-    if first_layer_once and context.static:
+    first = next((o for o in profile.operations if o.first), None)
+    if first is not None and charge(first, context) != charge(first, replace(context, first_layer_once=False)):
         notes.append("the first layer is charged for one time step, not T: its input is the same at every step")
     notes += _not_covered(layers, table)
     return Account(

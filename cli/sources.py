@@ -290,7 +290,7 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
     if rule is not None and rule.reached is not None:
         result = replace(result, run={**result.run, "confidence": rule.confidence})
         looks = f"the interval is widened for the looks taken on the way ({rule.confidence:.2%} each)"
-        remarks = [*remarks, f"{images}: enough for +-{rule.reached:.2%}; {looks}"]
+        remarks = [*remarks, f"{images}: enough for ±{rule.reached:.2%}; {looks}"]
     elif result.images < len(data):
         remarks = [*remarks, f"{images}; --limit 0 takes all"]
     return replace(result, notes=(*remarks, *result.notes))
