@@ -182,8 +182,8 @@ def _left_out(profile: Profile, hardware: Hardware) -> list[LeftOut]:
         groups["neuron updates"] = (_NEURON, [(neuron.name, neuron.elements) for neuron in profile.neurons])
     result = []
     for what, ((words, picojoules), members) in groups.items():
-        elements = sum(count for _, count in members) / profile.images
+        per_image = sum(count for _, count in members) / profile.images
         each = picojoules(hardware)
-        energy = None if each is None else elements * each * MJ_PER_PJ
-        result.append(LeftOut(what, len({name for name, _ in members}), elements, words, energy))
+        energy = None if each is None else per_image * each * MJ_PER_PJ
+        result.append(LeftOut(what, len({name for name, _ in members}), per_image, words, energy))
     return sorted(result, key=lambda item: -(item.energy_mj or 0.0))

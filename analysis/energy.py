@@ -154,7 +154,8 @@ def account_for(
                 energy_mj=None if picojoules is None else picojoules / images * MJ_PER_PJ,
             )
         )
-    for item in (*profile.free, *profile.neurons):
+    beside: list[FreeArithmetic | Neurons] = [*profile.free, *profile.neurons]
+    for item in beside:
         charged = charge(item, context)
         if charged.macs or charged.acs:
             layers.append(_beside(item, charged, images, table))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from saformer.data.dataset import Dataset
 from saformer.errors import InputError
-from saformer.models import from_config
+from saformer.models import Model, from_config
 from saformer.training.recipe import Recipe
 
 
@@ -73,7 +73,7 @@ class TrainingResult:
         accuracy: on the test set after the last epoch; no epoch is picked by it.
     """
 
-    model: nn.Module
+    model: Model
     recipe: Recipe
     history: tuple[Epoch, ...]
     accuracy: float
