@@ -1,10 +1,14 @@
 """An Account: one profile seen through one accounting on one hardware. All numbers are per image."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from html import escape
 from math import isnan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from saformer.analysis.hardware import Hardware
+
+if TYPE_CHECKING:
+    import pandas
 
 SCHEMA = 1
 MJ_PER_PJ = 1e-9
@@ -60,6 +64,7 @@ class LayerAccount:
     macs: float
     acs: float
     energy_mj: float | None
+    firing_rate_ci95: float | None = None
 
     @property
     def block(self) -> str:
@@ -132,6 +137,27 @@ class Account:
         """MACs per image that are in no energy, because the hardware has none for a MAC."""
         return sum(layer.macs for layer in self.layers if layer.energy_mj is None)
 
+    def to_pandas(self) -> "pandas.DataFrame":
+        """One row per operation, with its block; numbers per image, energies in millijoules."""
+        import pandas
+
+        rows = [{"name": layer.name, "block": layer.block, **asdict(layer)} for layer in self.layers]
+        return pandas.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        """The account in a notebook: what was run, the total, and a table of operations."""
+        error = "" if self.energy_mj_ci95 is None else f" ± {self.energy_mj_ci95:.3g}"
+        lines = [
+            f"<b>{escape(self.model.name)}</b> on {escape(self.data.name)}, {self.data.images:,} images, "
+            f"T = {self.model.time_steps}",
+            f"<b>{self.energy_mj:.4g}{error} mJ</b> per image "
+            f"(accounting {escape(self.accounting)}, on {escape(self.hardware.name)})",
+            *(f"note: {escape(note)}" for note in self.notes),
+            f"not counted: {escape(', '.join(self.uncounted))}" if self.uncounted else "every operation was counted",
+        ]
+        shown = self.to_pandas()[["name", "op", "flops", "firing_rate", "binary", "sops", "macs", "acs", "energy_mj"]]
+        return "<br>".join(lines) + shown.to_html(index=False, float_format=lambda value: f"{value:.4g}")
+
     def to_json(self) -> dict[str, Any]:
         """The account as the documented JSON object, schema 1: it grows but never renames."""
         return {
@@ -174,6 +200,7 @@ class Account:
                     "input_elements": layer.input_elements,
                     "input_nonzero": layer.input_nonzero,
                     "firing_rate": layer.firing_rate,
+                    "firing_rate_ci95": layer.firing_rate_ci95,
                     "binary": layer.binary,
                     "sops": layer.sops,
                     "sops_exact": layer.sops_exact,

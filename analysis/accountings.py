@@ -146,7 +146,7 @@ def syops(item: Item, context: Context) -> Charge:
     if isinstance(item, Neurons):
         return Charge(acs=item.elements)
     if isinstance(item, FreeArithmetic):
-        if item.op.endswith("batch_norm"):
+        if "batch_norm" in item.op:
             return Charge(macs=2 * item.elements)
         if item.operand is not None and item.module and "pool" in item.op:
             return Charge(acs=item.operand.nonzero) if item.operand.binary else Charge(macs=item.operand.elements)

@@ -156,7 +156,7 @@ _NEURON: _Cost = (
 def _kind(entry: FreeArithmetic) -> tuple[str, _Cost] | None:
     """What a piece of free arithmetic is, and its cost; None for what costs nothing on spikes or is folded."""
     op = entry.op.rstrip("_")
-    if op.endswith("batch_norm"):
+    if "batch_norm" in op:
         return None if entry.foldable else ("BatchNorm that cannot be folded", _NORM)
     if "max_pool" in op:
         binary = entry.operand is not None and entry.operand.binary

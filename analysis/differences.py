@@ -55,19 +55,24 @@ def _count(layer: LayerAccount) -> str:
 def _reason(layer: LayerAccount, old: LayerAccount) -> str:
     if not layer.macs and not layer.acs:
         return "not seen, charged nothing"
-    if layer.macs and old.acs:
-        how = "dense " if layer.macs >= layer.flops else "at the nonzero rate "
-        how = "by events " if layer.macs == layer.sops_exact != layer.sops else how
-        return f"the input is not binary: charged MACs, {how.strip()}"
-    if layer.acs and old.macs:
-        return "integers unrolled: charged as many ACs as they count"
-    new, was = layer.macs or layer.acs, old.macs or old.acs
     product = layer.op in ("matmul", "product")
-    if new == layer.sops_exact:
-        return "pairs that meet" if product else "an edge spike reaches fewer outputs"
+    if layer.macs and old.acs:
+        how = (
+            "dense" if layer.macs >= layer.flops else "at the nonzero rate" if layer.macs == layer.sops else "by events"
+        )
+        return f"the input is not binary: charged MACs, {how}"
+    if layer.acs and not layer.binary:
+        return "integers unrolled: charged as many ACs as they count"
+    if layer.acs and old.macs:
+        return "the input is binary: charged ACs"
+    new, was = layer.macs or layer.acs, old.macs or old.acs
     if product:
-        return "attention by another formula"
-    return "biases are counted" if new > was else "counted otherwise"
+        return "pairs that meet" if new == layer.sops_exact else "by a formula of its own"
+    if new == layer.sops_exact:
+        return "an edge spike reaches fewer outputs"
+    if new > was:
+        return "biases are counted"
+    return "events at zero weights are left out" if new < layer.sops_exact else "counted otherwise"
 
 
 def _starred(names: list[str]) -> tuple[str, ...]:

@@ -46,6 +46,10 @@ def _more(operation: Operation, counter: int) -> Operation:
     return replace(operation, operands=tuple(operands))
 
 
+def _siblings(a: Operation, b: Operation) -> bool:
+    return a.name.rpartition(".")[0] == b.name.rpartition(".")[0]
+
+
 def _gradient(profile: Profile, charge: Accounting, context: Context, hardware: Hardware) -> list[float]:
     """Picojoules that one more of each counter costs.
 
@@ -54,10 +58,16 @@ def _gradient(profile: Profile, charge: Accounting, context: Context, hardware: 
     """
     slopes = []
     for operation in profile.operations:
-        base = _picojoules(charge(operation, context), hardware)
+        # An accounting may look from one product of an attention at the other.
+        others = [
+            o for o in profile.operations if len(o.operands) > 1 and o is not operation and _siblings(o, operation)
+        ]
+        before = [_picojoules(charge(o, context), hardware) for o in (operation, *others)]
         for counter in range(len(operation.operands) + 1):
-            more = _picojoules(charge(_more(operation, counter), context), hardware)
-            slopes.append(0.0 if base is None or more is None else more - base)
+            more = _more(operation, counter)
+            changed = replace(context, operations={**context.operations, operation.name: more})
+            after = [_picojoules(charge(o, changed), hardware) for o in (more, *others)]
+            slopes.append(sum(a - b for a, b in zip(after, before, strict=True) if a is not None and b is not None))
     return slopes
 
 
@@ -133,11 +143,15 @@ def account_for(
     )
     if unroll and not profile.run.get("graded"):
         raise InputError("the profile was recorded without integer events: record it with --graded unroll")
+    level = confidence or profile.run.get("confidence", 0.95)
     layers = []
+    counter = 1  # of the moments: the nonzeros of the operation's first operand
     for operation in profile.operations:
         charged = charge(operation, context)
         picojoules = _picojoules(charged, table)
         gate = operation.gate
+        width = profile.moments.counter_half_width(counter + operation.operands.index(gate), level)
+        counter += len(operation.operands) + 1
         layers.append(
             LayerAccount(
                 name=operation.name,
@@ -152,6 +166,7 @@ def account_for(
                 macs=charged.macs / images,
                 acs=charged.acs / images,
                 energy_mj=None if picojoules is None else picojoules / images * MJ_PER_PJ,
+                firing_rate_ci95=width * images / gate.elements if width is not None and gate.elements else None,
             )
         )
     beside: list[FreeArithmetic | Neurons] = [*profile.free, *profile.neurons]
@@ -171,7 +186,6 @@ def account_for(
     )
     half_width = None
     if not layers or any(layer.energy_mj is not None for layer in layers):
-        level = confidence or profile.run.get("confidence", 0.95)
         half_width = profile.moments.half_width(_gradient(profile, charge, context, table), level)
     accuracy = None
     if profile.hits and profile.hits.labelled:

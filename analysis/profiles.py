@@ -12,6 +12,8 @@ from saformer.errors import InputError
 from saformer.files import write_text_atomic
 
 if TYPE_CHECKING:
+    import pandas
+
     from saformer.analysis.account import Account
     from saformer.analysis.hardware import Hardware
 
@@ -177,6 +179,31 @@ class Profile:
         from saformer.analysis.energy import account_for
 
         return account_for(self, accounting, hardware, **options)
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """One row per operation: its integers over all images, and its firing rate."""
+        import pandas
+
+        return pandas.DataFrame(
+            [
+                {
+                    "name": o.name,
+                    "op": o.op,
+                    "dense": o.dense,
+                    "elements": o.gate.elements,
+                    "nonzero": o.gate.nonzero,
+                    "ones": o.gate.ones,
+                    "firing_rate": o.gate.firing_rate,
+                    "binary": o.gate.binary,
+                    "events": o.events,
+                }
+                for o in self.operations
+            ]
+        )
+
+    def _repr_html_(self) -> str:
+        """The profile in a notebook: its account under the default accounting."""
+        return self.account()._repr_html_()
 
     # -- adding ----------------------------------------------------------------------------------------------------
 

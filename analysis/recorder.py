@@ -82,6 +82,15 @@ class _Frame:
     unknown: list[tuple[str, str]] = field(default_factory=list)
 
 
+# Where libraries define what all their spiking neurons descend from.
+_LIBRARY_NEURONS = {("spikingjelly", "BaseNode"), ("spikingjelly", "SimpleBaseNode"), ("snntorch", "SpikingNeuron")}
+
+
+def _of_a_library(module: nn.Module) -> bool:
+    bases = type(module).__mro__
+    return any((base.__module__.partition(".")[0], base.__name__) in _LIBRARY_NEURONS for base in bases)
+
+
 def _storage(x: Tensor) -> int:
     return x.untyped_storage()._cdata
 
@@ -107,6 +116,7 @@ class Recorder(TorchDispatchMode):
         self.neurons: dict[str, NeuronCounts] = {}
         self.free: defaultdict[tuple[str, str], FreeCounts] = defaultdict(FreeCounts)
         self.uncounted: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._certain: set[str] = set()  # neurons that are so by their operator or their class
         self.batch_sizes: list[int] = []
         self.by_image = True
         self._paths = {id(module): path for path, module in model.named_modules()}
@@ -154,16 +164,24 @@ class Recorder(TorchDispatchMode):
     def _recognise_neuron(self, frame: _Frame, args: Any, output: Any) -> None:
         """A module without weights that turns values into zeros and ones is a layer of neurons, whoever wrote it.
 
-        The outermost such module counts, and the arithmetic inside it is the neurons' own.
+        The outermost such module counts, and the arithmetic inside it is the neurons' own. Of neurons that are certain
+        (ours, a library's, one seen before) the input says nothing: it may be silent, or spikes. What goes around
+        certain neurons is no neuron.
         """
         read, put = next(_tensors((args,)), None), next(_tensors((output,)), None)
-        if read is None or put is None or not put.is_floating_point() or not put.numel() or frame.path in frame.neurons:
+        if read is None or put is None or not put.is_floating_point() or not put.numel():
+            return
+        if not self._certain.isdisjoint(frame.neurons):
             return
         if _storage(read) == _storage(put) or self._counter.is_binary(put) or not self._is_activation(put):
             return
         with torch.utils._python_dispatch._disable_current_modes():
-            if self._is_binary(read) or not self._is_binary(put):
+            library = _of_a_library(frame.module)
+            expected = library or frame.path in self.neurons
+            if (not expected and self._is_binary(read)) or not self._is_binary(put):
                 return
+            if library:
+                self._certain.add(frame.path)
             for name in frame.neurons:
                 self.neurons.pop(name, None)
             for name in frame.products:
@@ -265,6 +283,7 @@ class Recorder(TorchDispatchMode):
             out = func(*args, **kwargs)
             self._counter.mark_binary(out)
             self._book_neuron(self._path(), out)
+            self._certain.add(self._path())
             if self._stack:
                 self._stack[-1].neurons.append(self._path())
             source = f"{SPIKES_OF}{self._path()}"

@@ -73,19 +73,38 @@ class Moments:
         Returns:
             None with fewer than two units.
         """
-        from scipy.special import stdtrit
-
         if self.units < 2:
             return None
-        images = self.sums[0]
         gram, sums = np.array(self.gram, dtype=object), np.array(self.sums, dtype=object)
-        # Of residuals r = images * z - sums * m, for a unit of m images with counters z.
-        residual = images**2 * gram - images * (np.outer(gram[0], sums) + np.outer(sums, gram[0]))
-        residual = residual + gram[0, 0] * np.outer(sums, sums)
+        residual = self._residual(
+            gram, gram[0], np.outer(gram[0], sums) + np.outer(sums, gram[0]), np.outer(sums, sums)
+        )
         weights = np.array([0.0, *coefficients])
         # A common scale keeps the integers within what a double holds.
         scale = max(int(np.abs(residual).max()), 1)
         scaled = np.array([[value / scale for value in row] for row in residual], dtype=float)
-        variance = max(float(weights @ scaled @ weights), 0.0) * (scale / images**2) / (self.units - 1)
-        mean_size = images / self.units
-        return float(stdtrit(self.units - 1, 0.5 + confidence / 2)) * sqrt(variance / self.units) / mean_size
+        return self._width(max(float(weights @ scaled @ weights), 0.0) * scale, confidence)
+
+    def counter_half_width(self, counter: int, confidence: float = 0.95) -> float | None:
+        """The same for the mean per image of one counter (the first after the images is counter 1)."""
+        if self.units < 2:
+            return None
+        cross, total = self.gram[counter][0], self.sums[counter]
+        return self._width(
+            self._residual(self.gram[counter][counter], self.gram[0], 2 * cross * total, total**2), confidence
+        )
+
+    def _residual(self, gram: Any, first: Any, cross: Any, squares: Any) -> Any:
+        """Products of residuals r = images * z - sums * m, for a unit of m images with counters z; exact integers."""
+        images = self.sums[0]
+        return images**2 * gram - images * cross + self.gram[0][0] * squares
+
+    def _width(self, squares: float, confidence: float) -> float:
+        """Half-width from the sum of squared residuals, which carry a factor of the number of images."""
+        from scipy.special import stdtrit
+
+        images = self.sums[0]
+        variance = squares / images**2 / (self.units - 1)
+        return (
+            float(stdtrit(self.units - 1, 0.5 + confidence / 2)) * sqrt(variance / self.units) / (images / self.units)
+        )
