@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from dataclasses import dataclass
+from math import isclose
 
 from saformer.analysis.account import Account, LayerAccount
 
@@ -36,7 +37,7 @@ def differences(account: Account, reference: Account) -> list[Difference]:
         if old is None:
             reason = f"{layer.op} charged " + _count(layer)
             groups[reason].append((layer.name, layer.energy_mj))
-        elif (layer.macs, layer.acs) != (old.macs, old.acs):
+        elif not (isclose(layer.macs, old.macs) and isclose(layer.acs, old.acs)):  # products in another order
             change = None if layer.energy_mj is None or old.energy_mj is None else layer.energy_mj - old.energy_mj
             groups[_reason(layer, old)].append((layer.name, change))
     found = []

@@ -62,6 +62,7 @@ class Operation:
         effective: events that meet a nonzero weight.
         graded: events if an integer input of k counts as k events; None if not recorded, or not all integers.
         sources: for each operand, the operation whose result it is: "add in block.0", "spikes of block.0.attn.q_lif".
+        weights: elements of its weight, 0 without one and in profiles of earlier versions.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Operation:
     effective: float = 0
     graded: float | None = None
     sources: tuple[str, ...] = ()
+    weights: int = 0
 
     @property
     def gate(self) -> Operand:
@@ -394,6 +396,7 @@ def _operation(o: dict[str, Any]) -> Operation:
         effective=_integer(o["effective"]),
         graded=None if o["graded"] is None else _integer(o["graded"]),
         sources=_list(o["sources"], lambda source: _typed(source, str)),
+        weights=_integer(o.get("weights", 0)),
     )
 
 

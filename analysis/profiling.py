@@ -134,6 +134,7 @@ def _operations(recorder: Recorder, moments: Moments) -> tuple[Operation, ...]:
                 effective=events if counts.lost is None else events - int(counts.lost),
                 graded=None if counts.graded is None else int(counts.graded),
                 sources=counts.sources,
+                weights=counts.weights,
             )
         )
     return tuple(result)

@@ -40,6 +40,7 @@ class OperationCounts:
     ones: list[Tensor]
     dense: int = 0
     outputs: int = 0
+    weights: int = 0
     lost: Tensor | None = None  # events that meet a zero weight; None: no weight is zero
     graded: Tensor | None = None
     all_integers: bool = True
@@ -355,6 +356,8 @@ class Recorder(TorchDispatchMode):
             counts = self.operations[name] = OperationCounts(
                 name, call.op, call.bias, call.inner, module, sources, [0] * len(call.operands), zeros
             )
+        if call.weight is not None:
+            counts.weights = call.weight.numel()  # the same at every execution, so it is not added up
         counts.dense += call.dense
         counts.outputs += call.dense if out is None else out.numel()
         counters: list[Tensor] = []

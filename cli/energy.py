@@ -31,6 +31,7 @@ def energy(
     hardware: opt.HardwareOrAll = "45nm-fp32",
     first_layer: opt.FirstLayerCharge = opt.FirstLayer.repeat,
     graded: opt.GradedSpikes = opt.Graded.mac,
+    memory: opt.Memory = None,
     weights: opt.Weights = None,
     model_arg: opt.ModelArguments = None,
     time_first: opt.TimeFirst = None,
@@ -58,9 +59,11 @@ def energy(
     """
     from saformer.analysis.accountings import ACCOUNTINGS, get_accounting
     from saformer.analysis.hardware import hardware_names, load_hardware
-    from saformer.files import check_target
+    from saformer.analysis.memory import load_memory_model, memory_energy
+    from saformer.files import check_target, write_text_atomic
     from saformer.reports.accountings_table import accountings_report
     from saformer.reports.hardware_table import hardware_report
+    from saformer.reports.memory_table import json_text_with_memory, memory_report
     from saformer.reports.plots import check_format
     from saformer.reports.tables import energy_report, neuron_table
     from saformer.reports.writers import accounts_json_text, json_text, write_accounts_json, write_csv, write_json
@@ -73,10 +76,11 @@ def energy(
     for name in accountings:
         get_accounting(name)
     tables = [load_hardware(name) for name in (hardware_names() if everywhere else [hardware])]
-    for option, given in (("--layers", layers and everywhere), ("--csv", csv), ("--plot", plot)):
+    for option, given in (("--layers", layers and everywhere), ("--csv", csv), ("--plot", plot), ("--memory", memory)):
         if (everywhere or every_way) and given:
             which = "hardware" if everywhere else "accounting"
             raise InputError(f"{option} shows one {which}: it cannot go with --{which} all")
+    memory_model = None if memory is None else load_memory_model(memory)
     if plot is not None:
         check_format(plot)
     for path in (csv, plot, save_profile, None if json == "-" else json):
@@ -100,6 +104,7 @@ def energy(
         profile.account(name, table, first_layer_once=once, unroll=unroll) for name in accountings for table in tables
     ]
     account, several = accounts[0], everywhere or every_way
+    memory_cost = None if memory_model is None else memory_energy(profile, memory_model, first_layer_once=once)
 
     if save_profile is not None:
         profile.save(save_profile)
@@ -113,7 +118,10 @@ def energy(
         save_figure(energy_figure(account), plot)
         tell(f"wrote {plot}")
     if json == "-":
-        sys.stdout.write(accounts_json_text(accounts) if several else json_text(account))
+        if memory_cost is not None:
+            sys.stdout.write(json_text_with_memory(account, memory_cost))
+        else:
+            sys.stdout.write(accounts_json_text(accounts) if several else json_text(account))
         return
     if everywhere:
         show(hardware_report(accounts))
@@ -121,11 +129,15 @@ def energy(
         show(accountings_report(accounts, layers=layers))
     else:
         show(energy_report(account, layers=layers))
+    if memory_cost is not None:
+        show("", memory_report(memory_cost, account, layers=layers))
     if neurons:
         show("", neuron_table(account))
     if json is not None:
         if several:
             write_accounts_json(accounts, json)
+        elif memory_cost is not None:
+            write_text_atomic(json, json_text_with_memory(account, memory_cost))
         else:
             write_json(account, json)
         tell(f"wrote {json}")

@@ -172,6 +172,15 @@ GradedSpikes = Annotated[
     Graded,
     typer.Option("--graded", help="An integer input of k: one MAC, or k ACs.", rich_help_panel=_ENERGY),
 ]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="lemaire",
+        help="Add what memory costs, after Lemaire et al. 2022, with its assumptions.",
+        rich_help_panel=_ENERGY,
+    ),
+]
 PrecisionTarget = Annotated[
     str | None,
     typer.Option(

@@ -249,7 +249,14 @@ def test_unrolling_needs_a_profile_that_knows() -> None:
 # --- One layer of each kind, by hand ---
 
 STATIC = Context(static=True, spiking=True, time_steps=4, passes=3)
-CONV = dict(outputs=80, bias=5, inner=9, effective=60, graded=200, sources=("add in block",))
+CONV: dict[str, Any] = {
+    "outputs": 80,
+    "bias": 5,
+    "inner": 9,
+    "effective": 60,
+    "graded": 200,
+    "sources": ("add in block",),
+}
 SPIKES = Operation("a.conv", "conv2d", 1000, (Operand(100, 20, 20),), 180, **CONV)
 SUMS = Operation("a.conv", "conv2d", 1000, (Operand(100, 20, 5),), 180, **CONV)
 IMAGE = replace(SUMS, first=True, graded=None)

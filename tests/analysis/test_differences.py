@@ -86,12 +86,12 @@ def test_exact_respects_edges_and_pairs(spikformer: Profile) -> None:
     reasons = found(spikformer, "exact")
     assert "patch_embed.proj_conv1" in named(reasons, "edge spike").names
     assert set(named(reasons, "pairs that meet").names) == {"block.*.attn.qk", "block.*.attn.qkv"}
-    assert BLURRED <= {name for d in reasons if "not binary" in d.reason for name in d.names}
+    assert {name for d in reasons if "not binary" in d.reason for name in d.names} >= BLURRED
 
 
 def test_integers_unrolled_are_not_taken_for_biases(spikformer: Profile) -> None:
     reasons = found(spikformer, "exact", unroll=True)
-    assert BLURRED <= set(named(reasons, "integers unrolled").names)
+    assert set(named(reasons, "integers unrolled").names) >= BLURRED
     assert not [d for d in reasons if "bias" in d.reason]
 
 

@@ -113,7 +113,7 @@ POPULATIONS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "two-point": lambda g: np.where(g.random(IMAGES) < 0.4, 1.0, 2.0),
 }
 # Targets at which runs stop at different looks, where luck matters.
-TARGETS = {"normal": 0.06, "lognormal": 0.07, "two-point": 0.06}
+TARGETS = {"normal": 0.06, "lognormal": 0.07, "two-point": 0.073}
 
 
 def _prefixes(order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -164,10 +164,10 @@ def test_the_final_interval_holds_the_mean_of_the_full_set(kind: str) -> None:
 def test_a_naive_rule_breaks_the_promise() -> None:
     # 95 % at every look, a look after every batch: stopping on a lucky one costs coverage.
     generator = np.random.default_rng(11)
-    population = np.where(generator.random(IMAGES) < 0.05, 10.0, 1.0)
+    population = np.where(generator.random(IMAGES) < 0.2, 10.0, 1.0)
     held, naive, _ = simulate(population, 0.3, generator)
     assert naive < 0.93
-    assert held > naive + 0.02
+    assert held >= 0.95
 
 
 def test_the_interval_of_the_simulation_is_that_of_a_profile() -> None:
