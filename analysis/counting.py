@@ -86,6 +86,32 @@ def spatial_fan_out(
     return fan_out
 
 
+class Held:
+    """A few integers between one use and the next.
+
+    On a CPU they become Python's own: small tensors that live on among large ones that come and go pin the
+    allocator's heap, which raised the resident peak of a run by half. On any other device they stay where they are,
+    because reading them would wait for the device.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, x: Tensor) -> None:
+        self._value = x.tolist() if x.device.type == "cpu" else x
+
+    def tensor(self) -> Tensor:
+        """The integers as a tensor, int64."""
+        value = self._value
+        return value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.int64)
+
+    def plus(self, x: Tensor) -> "Held":
+        """The sum with a tensor of the same shape."""
+        return Held(self.tensor() + x)
+
+    def __int__(self) -> int:
+        return int(self._value)
+
+
 class Counter:
     """Counts per row (a row is a group of leading dimensions, such as one image at one step).
 
@@ -95,7 +121,7 @@ class Counter:
     """
 
     def __init__(self) -> None:
-        self._known: StorageMap[dict[int, tuple[Tensor, Tensor]]] = StorageMap()
+        self._known: StorageMap[dict[int, tuple[Held, Held]]] = StorageMap()
         self._binary: StorageMap[bool] = StorageMap()
 
     def clear(self) -> None:
@@ -125,8 +151,10 @@ class Counter:
             known = {}
             self._known[x] = known
         if rows not in known:
-            known[rows] = self._count(x, rows)
-        return known[rows]
+            nonzero, ones = self._count(x, rows)
+            known[rows] = Held(nonzero), Held(ones)
+            return nonzero, ones
+        return known[rows][0].tensor(), known[rows][1].tensor()
 
     def _count(self, x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
         flat = as_rows(x, rows)

@@ -97,7 +97,7 @@ def _moments(recorder: Recorder) -> tuple[str, Moments]:
         columns = [np.full((rows, 1), size // rows, dtype=np.int64)]
         for operation, width in zip(operations, widths, strict=True):
             units = operation.units[index] if index < len(operation.units) else None
-            counts = np.zeros((1, width), np.int64) if units is None else units.cpu().numpy()
+            counts = np.zeros((1, width), np.int64) if units is None else units.tensor().cpu().numpy()
             columns.append(
                 np.broadcast_to(counts, (rows, width))
                 if units is None

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from saformer.analysis.counting import Counter
+from saformer.analysis.counting import Counter, Held
 from saformer.analysis.operations import ATTENTION, AVERAGES, FORMULAS, FREE, KEEP_BINARY, MOVES, NORMS, RECURRENT, Call
 from saformer.analysis.profiles import SPIKES_OF
 from saformer.analysis.storages import StorageMap
@@ -37,15 +37,15 @@ class OperationCounts:
     module: bool
     sources: tuple[str, ...]
     elements: list[int]
-    ones: list[Tensor]
+    ones: list[Held]
     dense: int = 0
     outputs: int = 0
     weights: int = 0
-    lost: Tensor | None = None  # events that meet a zero weight; None: no weight is zero
-    graded: Tensor | None = None
+    lost: Held | None = None  # events that meet a zero weight; None: no weight is zero
+    graded: Held | None = None
     all_integers: bool = True
-    current: list[Tensor] = field(default_factory=list)  # this batch: nonzeros of each operand, then events
-    units: list[Tensor | None] = field(default_factory=list)
+    current: list[Held] = field(default_factory=list)  # this batch: nonzeros of each operand, then events
+    units: list[Held | None] = field(default_factory=list)
 
 
 @dataclass
@@ -54,7 +54,7 @@ class NeuronCounts:
 
     name: str
     elements: int = 0
-    per_step: list[Tensor] = field(default_factory=list)
+    per_step: list[Held] = field(default_factory=list)
     steps_in_batch: int = 0
 
 
@@ -64,8 +64,8 @@ class FreeCounts:
 
     elements: int = 0
     inputs: int = 0
-    nonzero: Tensor | None = None
-    ones: Tensor | None = None
+    nonzero: Held | None = None
+    ones: Held | None = None
     foldable: bool = True
     module: bool = False
 
@@ -351,7 +351,7 @@ class Recorder(TorchDispatchMode):
                 frame.products.append(name)
         counts = self.operations.get(name)
         if counts is None:
-            zeros = [torch.zeros((), dtype=torch.int64, device=x.device) for x in call.operands]
+            zeros = [Held(torch.zeros((), dtype=torch.int64, device=x.device)) for x in call.operands]
             sources = tuple(self._sources.get(x) or "a constant" for x in call.operands)
             counts = self.operations[name] = OperationCounts(
                 name, call.op, call.bias, call.inner, module, sources, [0] * len(call.operands), zeros
@@ -368,7 +368,7 @@ class Recorder(TorchDispatchMode):
             rows, fold = layout or (1, lambda rows: rows)
             nonzero, ones = self._counter.count(x, rows)
             counts.elements[i] += x.numel()
-            counts.ones[i] = counts.ones[i] + ones
+            counts.ones[i] = counts.ones[i].plus(ones)
             counters.append(fold(nonzero))
         result = self._layout(call.rows, call.stacked) if call.rows is not None else layouts[0]
         if result is None:
@@ -377,8 +377,8 @@ class Recorder(TorchDispatchMode):
         events = call.events(rows, self._counter)
         counters.append(fold(events))
         if counts.current:
-            counters = [_join(a, b) for a, b in zip(counts.current, counters, strict=True)]
-        counts.current = counters
+            counters = [_join(a.tensor(), b) for a, b in zip(counts.current, counters, strict=True)]
+        counts.current = [Held(counter) for counter in counters]
         self._book_weights(call, counts, events)
         return name if call.weight is not None else None
 
@@ -421,9 +421,9 @@ class Recorder(TorchDispatchMode):
         counts.elements += spikes.numel()
         for value in per_step:
             if counts.steps_in_batch < len(counts.per_step):
-                counts.per_step[counts.steps_in_batch] = counts.per_step[counts.steps_in_batch] + value
+                counts.per_step[counts.steps_in_batch] = counts.per_step[counts.steps_in_batch].plus(value)
             else:
-                counts.per_step.append(value)
+                counts.per_step.append(Held(value))
             counts.steps_in_batch += 1
 
     def _book_free(self, packet: Any, args: Any, out: Any) -> None:
@@ -447,10 +447,10 @@ class Recorder(TorchDispatchMode):
             done = len(self.batch_sizes) - 1
             counts.units.extend([None] * (done - len(counts.units)))
             if counts.current:
-                size = max(len(x) for x in counts.current)
-                same = all(len(x) == size for x in counts.current)
-                parts = counts.current if same else [x.sum().view(1) for x in counts.current]
-                counts.units.append(torch.stack(parts, 1))
+                parts = [held.tensor() for held in counts.current]
+                if len({len(x) for x in parts}) > 1:
+                    parts = [x.sum().view(1) for x in parts]
+                counts.units.append(Held(torch.stack(parts, 1)))
                 counts.current = []
             else:
                 counts.units.append(None)
@@ -461,8 +461,8 @@ def _join(a: Tensor, b: Tensor) -> Tensor:
     return a + b if len(a) == len(b) else (a.sum() + b.sum()).view(1)
 
 
-def _plus(total: Tensor | None, value: Tensor) -> Tensor:
-    return value if total is None else total + value
+def _plus(total: Held | None, value: Tensor) -> Held:
+    return Held(value) if total is None else total.plus(value)
 
 
 def _ones(x: Tensor) -> Tensor:
