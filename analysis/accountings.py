@@ -69,7 +69,7 @@ def get_accounting(name: str) -> Accounting:
         InputError: there is none.
     """
     if name not in ACCOUNTINGS:
-        raise InputError(f"unknown accounting {name!r}: choose one of {', '.join(ACCOUNTINGS)}, or all")
+        raise InputError(f"unknown accounting {name!r}: choose one of {', '.join(ACCOUNTINGS)}")
     return ACCOUNTINGS[name]
 
 

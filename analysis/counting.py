@@ -32,6 +32,24 @@ def as_rows(x: Tensor, rows: int) -> Tensor:
     return x.permute(*range(leading), *rest).reshape(rows, -1)
 
 
+def _leading(x: Tensor, rows: int) -> tuple[tuple[int, int], ...]:
+    """What tells the rows of two views of one storage apart: their number, sizes and strides of leading dimensions."""
+    found, size = [(rows, 0)], 1
+    for length, stride in zip(x.shape, x.stride(), strict=True):
+        if size >= rows:
+            break
+        size *= length
+        found.append((length, stride))
+    # T x B and T*B are the same rows where one is the other flattened.
+    merged = [found[0]]
+    for length, stride in found[1:]:
+        if len(merged) > 1 and merged[-1][1] == length * stride:
+            merged[-1] = (merged[-1][0] * length, stride)
+        else:
+            merged.append((length, stride))
+    return tuple(merged)
+
+
 def _passes(rows: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Pieces of rows x elements of bounded size, with the rows that each piece covers."""
     count, width = rows.shape
@@ -121,7 +139,7 @@ class Counter:
     """
 
     def __init__(self) -> None:
-        self._known: StorageMap[dict[int, tuple[Held, Held]]] = StorageMap()
+        self._known: StorageMap[dict[tuple[tuple[int, int], ...], tuple[Held, Held]]] = StorageMap()
         self._binary: StorageMap[bool] = StorageMap()
 
     def clear(self) -> None:
@@ -150,11 +168,12 @@ class Counter:
         if known is None:
             known = {}
             self._known[x] = known
-        if rows not in known:
+        key = _leading(x, rows)
+        if key not in known:
             nonzero, ones = self._count(x, rows)
-            known[rows] = Held(nonzero), Held(ones)
+            known[key] = Held(nonzero), Held(ones)
             return nonzero, ones
-        return known[rows][0].tensor(), known[rows][1].tensor()
+        return known[key][0].tensor(), known[key][1].tensor()
 
     def _count(self, x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
         flat = as_rows(x, rows)

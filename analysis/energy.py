@@ -197,6 +197,14 @@ def account_for(
     first = next((o for o in profile.operations if o.first), None)
     if first is not None and charge(first, context) != charge(first, replace(context, first_layer_once=False)):
         notes.append("the first layer is charged for one time step, not T: its input is the same at every step")
+    if not profile.operations:
+        notes.append(
+            "not one operation was seen: the model computes nothing, or where PyTorch's dispatcher does not look "
+            "(other threads, as DataParallel uses; code outside PyTorch)"
+        )
+    spikes_seen = any(o.gate.binary and o.gate.nonzero for o in profile.operations if not o.first)
+    if not context.spiking and spikes_seen and accounting in ("paper", "spike-driven"):
+        notes.append("no spiking neurons were recognised: charged as a network that does not spike, MACs throughout")
     notes += _not_covered(layers, table)
     return Account(
         model=profile.model,

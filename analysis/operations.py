@@ -191,3 +191,7 @@ AVERAGES = _operators(
 KEEP_BINARY = _operators("max_pool2d max_pool3d")
 ATTENTION = _operators("scaled_dot_product_attention")
 RECURRENT = _operators("lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell")
+# Results that take a shape, a type or a device from an activation, and no value.
+CREATORS = _operators(
+    "empty_like zeros_like ones_like full_like rand_like randn_like randint_like new_empty new_zeros new_ones new_full"
+)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from saformer.analysis.hardware import Hardware
 
 _KIND = "saformer-profile"
+_MOST = 2**100  # far beyond any run, and within what a float holds
 SPIKES_OF = "spikes of "  # source of what a layer of neurons puts out
 
 
@@ -325,7 +326,11 @@ class Profile:
             and all(len(row) == len(self.moments.sums) for row in self.moments.gram)
             and len(self.moments.gram) == len(self.moments.sums)
             and all(0 <= x.ones <= x.nonzero <= x.elements for o in self.operations for x in o.operands)
-            and all(o.dense >= 0 and o.operands for o in self.operations)
+            and all(o.operands and 0 <= o.effective <= o.events <= _MOST for o in self.operations)
+            and all(0 <= o.dense <= _MOST and len(o.sources) in (0, len(o.operands)) for o in self.operations)
+            and self.data.kind in ("static", "events")
+            and self.model.time_steps >= 1
+            and 0 < _share(self.run.get("confidence", 0.95)) < 1
             and all(min(n.per_step, default=0) >= 0 and n.spikes <= n.elements for n in self.neurons)
             and (hits is None or 0 <= hits.top1 <= (hits.top5 or hits.labelled) <= hits.labelled <= self.images)
         )
@@ -359,6 +364,10 @@ class Profile:
             return Profile.from_json(plain)
         except InputError as error:
             raise InputError(f"profile {path}: {error}") from None
+
+
+def _share(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
 
 
 def _integer(value: Any) -> int:

@@ -61,7 +61,8 @@ class _HitCounter:
     """Counts right predictions, on the model's device."""
 
     def __init__(self) -> None:
-        self.labelled, self.top1, self.top5 = 0, torch.zeros(()), torch.zeros(())
+        self.labelled = 0
+        self.top1, self.top5 = torch.zeros((), dtype=torch.int64), torch.zeros((), dtype=torch.int64)
         self.classes = 0
 
     def add(self, output: Any, labels: Tensor | None) -> None:

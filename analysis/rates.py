@@ -126,7 +126,7 @@ def _random_spikes(model: Model, generator: torch.Generator) -> Iterator[None]:
     """Every neuron fires at random, whatever it gets: what follows sees spikes, sums of spikes or means as in use."""
 
     def drive(_: torch.nn.Module, args: tuple[Tensor, ...]) -> Tensor:
-        current = torch.bernoulli(torch.full_like(args[0], 0.5), generator=generator)
+        current = torch.bernoulli(args[0], p=0.5, generator=generator)
         # Far beyond any threshold; the neurons without a current stay at rest.
         return current.masked_fill_(current != 0, 1e6)
 

@@ -16,7 +16,18 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from saformer.analysis.counting import Counter, Held
-from saformer.analysis.operations import ATTENTION, AVERAGES, FORMULAS, FREE, KEEP_BINARY, MOVES, NORMS, RECURRENT, Call
+from saformer.analysis.operations import (
+    ATTENTION,
+    AVERAGES,
+    CREATORS,
+    FORMULAS,
+    FREE,
+    KEEP_BINARY,
+    MOVES,
+    NORMS,
+    RECURRENT,
+    Call,
+)
 from saformer.analysis.profiles import SPIKES_OF
 from saformer.analysis.storages import StorageMap
 from saformer.naming import current_name
@@ -123,6 +134,7 @@ class Recorder(TorchDispatchMode):
         self._paths = {id(module): path for path, module in model.named_modules()}
         self._stack: list[_Frame] = []
         self._sources: StorageMap[str] = StorageMap()  # of activations: the operation whose result they are
+        self._constants: StorageMap[bool] = StorageMap()  # computed, but not from the input
         self._zero_weights: StorageMap[bool] = StorageMap()
         self._counter = Counter()
         self._batch = 0
@@ -136,7 +148,7 @@ class Recorder(TorchDispatchMode):
         hooks = []
         for module in self.model.modules():
             hooks.append(module.register_forward_pre_hook(self._enter_module))
-            hooks.append(module.register_forward_hook(self._leave_module, always_call=True))
+            hooks.append(module.register_forward_hook(self._leave_module, always_call=True, with_kwargs=True))
         fast_path = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)  # one fused operator hides the products of attention
         try:
@@ -151,8 +163,9 @@ class Recorder(TorchDispatchMode):
     def _enter_module(self, module: nn.Module, args: Any) -> None:
         self._stack.append(_Frame(module, self._paths.get(id(module), "")))
 
-    def _leave_module(self, module: nn.Module, args: Any, output: Any) -> None:
-        frame = self._stack.pop()
+    def _leave_module(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        frame, args = self._stack.pop(), (args, kwargs)
+        self._notice_opaque(frame, args, output)
         if not frame.weighted and not type(module).__module__.startswith("torch.nn"):
             self._recognise_neuron(frame, args, output)
         if self._stack:
@@ -161,6 +174,21 @@ class Recorder(TorchDispatchMode):
             parent.products += frame.products
             parent.neurons += frame.neurons
             parent.unknown += frame.unknown
+
+    def _notice_opaque(self, frame: _Frame, args: Any, output: Any) -> None:
+        """A result that no operator was seen to compute came from elsewhere (numpy, a kernel of its own, a thread).
+
+        It depends on the input all the same, so what follows is counted; the module itself is named as not counted.
+        """
+        put = next(_tensors((output,)), None)
+        if put is None or not put.is_floating_point() or put in self._sources or put in self._constants:
+            return
+        own = {_storage(x) for x in (*self.model.parameters(), *self.model.buffers())}
+        if _storage(put) not in own and any(self._is_activation(x) for x in _tensors((args,))):
+            self._sources[put] = f"something unseen in {frame.path}"
+            key = (frame.path, "something outside PyTorch's dispatcher")
+            self.uncounted[key] += 1
+            frame.unknown.append(key)
 
     def _recognise_neuron(self, frame: _Frame, args: Any, output: Any) -> None:
         """A module without weights that turns values into zeros and ones is a layer of neurons, whoever wrote it.
@@ -251,6 +279,8 @@ class Recorder(TorchDispatchMode):
         for x in _tensors((outputs,)):
             if not origins:
                 self._sources.discard(x)
+                if func._overloadpacket is not torch.ops.aten.lift_fresh:  # that is what came from outside
+                    self._constants[x] = True
             elif source is not None or not self._is_activation(x):
                 self._sources[x] = source or origins[0]
 
@@ -261,6 +291,12 @@ class Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         packet = func._overloadpacket
         source: str | None = f"{packet.__name__} in {self._path()}".removesuffix(" in ")
+        if packet in CREATORS:
+            out = func(*args, **kwargs)
+            for x in _tensors((out,)):
+                self._sources.discard(x)  # like an activation in shape alone
+                self._constants[x] = True
+            return out
         if packet in MOVES:
             out, source = func(*args, **kwargs), None
         elif packet in FORMULAS:
@@ -315,7 +351,7 @@ class Recorder(TorchDispatchMode):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about the flag, not about the model
-                with torch.backends.mkldnn.flags(enabled=False), self:
+                with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False), self:
                     return func.decompose(*args, **kwargs)
         finally:
             self._merging -= 1
@@ -392,7 +428,12 @@ class Recorder(TorchDispatchMode):
                 if whole:
                     self._zero_weights[call.weight] = any_zero
             if any_zero:
-                met = call.again(_ones(call.operands[0]), _ones(call.weight)).sum(dtype=torch.float64).to(torch.int64)
+                met = (
+                    call.again(_ones(call.operands[0]), _ones(call.weight))
+                    .round()
+                    .sum(dtype=torch.float64)
+                    .to(torch.int64)
+                )
                 counts.lost = _plus(counts.lost, events.sum() - met)
         if not self.graded or not counts.all_integers:
             return
@@ -435,7 +476,7 @@ class Recorder(TorchDispatchMode):
         if packet in NORMS:
             free.foldable &= (self._sources.get(args[0]) or "").startswith(_RESULT_OF)
         pools = bool(self._stack) and type(self._stack[-1].module).__module__ == "torch.nn.modules.pooling"
-        if (pools or packet in AVERAGES) and isinstance(args[0], Tensor):
+        if (pools or packet in AVERAGES or "max_pool" in packet.__name__) and isinstance(args[0], Tensor):
             free.module |= pools
             nonzero, ones = self._counter.count(args[0], 1)
             free.inputs += args[0].numel()

@@ -40,7 +40,7 @@ class PrecisionRule:
 
     def __post_init__(self) -> None:
         self._left = looks(self.images)
-        self._looks = max(len(self._left), 1)
+        self._looks = len(self._left) + 1  # the last one is at the end of the data
 
     @property
     def confidence(self) -> float:

@@ -1,5 +1,6 @@
 """The command line: parse, call, print. No arithmetic here."""
 
+import os
 import sys
 from typing import NoReturn
 
@@ -18,6 +19,11 @@ def main() -> None:
         app()
     except InputError as error:
         fail(str(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to say, to nobody
+        sys.exit(1)
+    except OSError as error:
+        fail(f"cannot write the output: {error.strerror or error}")
     except MemoryError:
         fail("out of memory: try a smaller --batch-size")
     except KeyboardInterrupt:

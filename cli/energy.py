@@ -1,6 +1,7 @@
 """`saformer energy`: what one inference costs, layer by layer."""
 
 import sys
+from dataclasses import replace
 
 from saformer.cli import options as opt
 from saformer.cli.rates import profile_for
@@ -27,7 +28,7 @@ def energy(
     csv: opt.Csv = None,
     plot: opt.Plot = None,
     save_profile: opt.SaveProfile = None,
-    accounting: opt.AccountingName = "paper",
+    accounting: opt.AccountingOrAll = "paper",
     hardware: opt.HardwareOrAll = "45nm-fp32",
     first_layer: opt.FirstLayerCharge = opt.FirstLayer.repeat,
     graded: opt.GradedSpikes = opt.Graded.mac,
@@ -83,9 +84,11 @@ def energy(
     memory_model = None if memory is None else load_memory_model(memory)
     if plot is not None:
         check_format(plot)
-    for path in (csv, plot, save_profile, None if json == "-" else json):
-        if path is not None:
-            check_target(path)
+    outputs = [path for path in (csv, plot, save_profile, None if json == "-" else json) if path is not None]
+    inputs = [path for path in (ckpt, input, from_profile, rates, hardware) if path is not None]
+    check_distinct(outputs, inputs)
+    for path in outputs:
+        check_target(path)
 
     settings = {
         "time_steps": time_steps,
@@ -98,6 +101,10 @@ def energy(
     data_options = DataOptions(dataset, data_dir, split, input)
     unroll = graded is opt.Graded.unroll
     run_options = RunOptions(batch_size, limit, seed, dtype.value, device, precision, unroll, time_first)
+    if precision is not None:  # what is to be precise is the energy that is shown; of several, the first
+        run_options = replace(
+            run_options, accounting=accountings[0], hardware=tables[0].name if everywhere else hardware
+        )
     profile = profile_for(model_options, data_options, run_options, from_profile, rates, uniform_rate)
     once = first_layer is opt.FirstLayer.once
     accounts = [

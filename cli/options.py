@@ -145,8 +145,15 @@ Device = Annotated[
 ]
 AccountingName = Annotated[
     str,
+    typer.Option("--accounting", metavar="NAME", help="How operations are charged.", rich_help_panel=_ENERGY),
+]
+AccountingOrAll = Annotated[
+    str,
     typer.Option(
-        "--accounting", metavar="NAME", help="How operations are charged, or all side by side.", rich_help_panel=_ENERGY
+        "--accounting",
+        metavar="NAME|all",
+        help="How operations are charged, or all side by side.",
+        rich_help_panel=_ENERGY,
     ),
 ]
 HardwareName = Annotated[

@@ -34,6 +34,8 @@ class RunOptions:
     precision: str | None = None
     graded: bool = False
     time_first: int | None = None
+    accounting: str = "paper"
+    hardware: str = "45nm-fp32"
 
     def __post_init__(self) -> None:
         if self.precision is not None:
@@ -44,6 +46,8 @@ class RunOptions:
             raise InputError(f"--time-first takes a number of time steps >= 1, got {self.time_first}")
         if self.batch_size < 1:
             raise InputError(f"--batch-size must be at least 1, got {self.batch_size}")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"--seed must lie between 0 and 2**63 - 1, got {self.seed}")
         if self.limit is not None and self.limit < 0:
             raise InputError(f"--limit must be at least 1, or 0 for all images, got {self.limit}")
 
@@ -214,7 +218,7 @@ def choose_device(name: str) -> "torch.device":
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--device {name} is not available here: {str(error).splitlines()[0]}") from None
+        raise InputError(f"--device {name} is not available here: {str(error).splitlines()[0][:120]}") from None
     if device.type == "meta":
         raise InputError("--device meta computes nothing: choose cpu or cuda")
     return device
@@ -254,7 +258,7 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
     if target is not None:
 
         def half_width(so_far: "Profile", confidence: float) -> tuple[float | None, float]:
-            account = account_for(so_far, confidence=confidence)
+            account = account_for(so_far, run.accounting, run.hardware, confidence=confidence)
             return account.energy_mj_ci95, account.energy_mj
 
         rule = PrecisionRule(target, len(data), half_width)
@@ -287,8 +291,9 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
                 progress=advance,
             )
     images = f"{result.images:,} of {len(data):,} images, drawn with seed {run.seed}"
-    if rule is not None and rule.reached is not None:
+    if rule is not None:
         result = replace(result, run={**result.run, "confidence": rule.confidence})
+    if rule is not None and rule.reached is not None:
         looks = f"the interval is widened for the looks taken on the way ({rule.confidence:.2%} each)"
         remarks = [*remarks, f"{images}: enough for ±{rule.reached:.2%}; {looks}"]
     elif result.images < len(data):

@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from saformer.errors import InputError
@@ -132,3 +132,13 @@ def check_target(path: str | Path) -> None:
             raise OSError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise InputError(f"cannot write {_shown(path)}: {_reason(error, path)}") from None
+
+
+def check_distinct(outputs: Sequence[str | Path], inputs: Sequence[str | Path]) -> None:
+    """Raises InputError where two outputs are one file, or an output would overwrite what is read."""
+    seen = {os.path.realpath(path) for path in inputs if Path(path).is_file()}
+    for path in outputs:
+        real = os.path.realpath(path)
+        if real in seen and (Path(path).is_file() or not Path(path).exists()):
+            raise InputError(f"cannot write {_shown(Path(path))}: the same command reads it, or writes it twice")
+        seen.add(real)

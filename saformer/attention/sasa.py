@@ -73,11 +73,10 @@ class SASA(nn.Module):
         if self.aggregate == "spikes":
             qa, ka = self._phi(self.q_lif(q)), self._phi(k_spikes)
         else:
-            with named("phi"):
-                qa, ka = (
-                    self.q_lif(self._phi(q)),
-                    self.ka_lif(self._phi(k)) if hasattr(self, "ka_lif") else k_spikes,
-                )
+            qa, ka = (
+                self.q_lif(self._phi(q)),
+                self.ka_lif(self._phi(k)) if hasattr(self, "ka_lif") else k_spikes,
+            )
         with named("qk"):
             product = qa * ka
         attention = self.attn_lif(product.sum(-2, keepdim=True))

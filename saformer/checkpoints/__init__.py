@@ -32,6 +32,12 @@ def _fill(model: nn.Module, weights: dict[str, Tensor]) -> None:
             if name.endswith("num_batches_tracked"):  # counts training batches; evaluation does not read it
                 continue
             raise InputError(f"parameter {name} is missing from the checkpoint")
+        if weights[name].dtype.is_floating_point != tensor.dtype.is_floating_point and tensor.is_floating_point():
+            raise InputError(
+                f"parameter {name} holds {str(weights[name].dtype).removeprefix('torch.')}, not real numbers"
+            )
+        if name.endswith("running_var") and bool((weights[name] < 0).any()):
+            raise InputError(f"parameter {name} holds a negative variance: the file is damaged")
         if weights[name].shape != tensor.shape:
             raise InputError(f"parameter {name} has shape {_shape(weights[name])}, the model needs {_shape(tensor)}")
     extra = [name for name in weights if name not in wanted]
@@ -49,10 +55,10 @@ def _native(raw: RawCheckpoint, given: dict[str, Any]) -> tuple[ModelConfig, dic
         settings = dict(details.pop("config"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError("the configuration inside the checkpoint is damaged") from None
-    config = config_from_dict({**settings, **given})
-    if unknown := set(given) - {field.name for field in fields(config)}:
-        raise InputError(f"{config.family} has no setting {min(unknown)!r}")
-    return config, details
+    known = {field.name for field in fields(config_from_dict(settings))}
+    if unknown := set(given) - known:
+        raise InputError(f"{settings.get('family')} has no setting {min(unknown)!r}")
+    return config_from_dict({**settings, **given}), details
 
 
 def load(path: str | Path, *, weights: str | None = None, **settings: Any) -> Model:

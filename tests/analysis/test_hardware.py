@@ -176,7 +176,7 @@ def test_where_no_operation_has_an_energy_there_is_no_number() -> None:
 
 def test_the_note_names_three_operations_and_counts_the_rest() -> None:
     layers = [replace(FC, name=f"fc{i}") for i in range(5)]
-    (note,) = profile_of(*layers, spiking=False).account(hardware="loihi").notes
+    *_, note = profile_of(*layers, spiking=False).account(hardware="loihi").notes
     assert "the 10,000 MACs per image of fc0, fc1, fc2 (2 more) are not" in note
 
 

@@ -56,7 +56,7 @@ def test_it_collects_only_when_it_looks() -> None:
     answers = {n: rule(n, script.collect) for n in range(8, 129, 8)}
     assert [n for n, stop in answers.items() if stop] == [128]
     assert script.collected == 3
-    assert script.asked == [1 - 0.05 / 5] * 3
+    assert script.asked == [1 - 0.05 / 6] * 3
     assert rule.reached == pytest.approx(0.04)
 
 

@@ -270,3 +270,29 @@ def test_compare_with_something_unknown(saformer):
     assert "nothing-9" in saformer("compare", "digits/saformer", "nothing-9").complaint
     assert "--ours" in saformer("compare", "digits/saformer", "--ours", "else").complaint
     assert "--dataset" in saformer("compare", "spikformer-2-64").complaint
+
+
+def test_an_output_is_no_input_and_no_other_output(saformer, tmp_path):
+    saved = tmp_path / "p.json"
+    assert saformer("energy", "--limit", "16", "--save-profile", saved).code == 0
+    before = saved.read_bytes()
+    assert "p.json" in saformer("energy", "--from-profile", saved, "--json", saved).complaint
+    assert saved.read_bytes() == before
+    twice = tmp_path / "twice.out"
+    assert "twice.out" in saformer("energy", "--limit", "16", "--json", twice, "--csv", twice).complaint
+    assert not twice.exists()
+
+
+def test_seeds_and_settings_out_of_range(saformer):
+    assert "--seed" in saformer("energy", "--seed", 2**70).complaint
+    assert "--seed" in saformer("energy", "--seed", "-1").complaint
+    assert "heads" in saformer("energy", "--heads", "7").complaint
+
+
+def test_weights_that_are_no_real_numbers_or_no_variances(energy, weights, tmp_path):
+    path = tmp_path / "x.pt"
+    torch.save({**weights, "head.weight": weights["head.weight"].to(torch.complex64)}, path)
+    assert "head.weight" in energy(path).complaint
+    name = "patch_embed.proj_bn.running_var"
+    torch.save({**weights, name: -weights[name]}, path)
+    assert name in energy(path).complaint
