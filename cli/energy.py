@@ -61,7 +61,7 @@ def energy(
     from saformer.analysis.accountings import ACCOUNTINGS, get_accounting
     from saformer.analysis.hardware import hardware_names, load_hardware
     from saformer.analysis.memory import load_memory_model, memory_energy
-    from saformer.files import check_target, write_text_atomic
+    from saformer.files import check_distinct, check_target, write_text_atomic
     from saformer.reports.accountings_table import accountings_report
     from saformer.reports.hardware_table import hardware_report
     from saformer.reports.memory_table import json_text_with_memory, memory_report
