@@ -1,6 +1,7 @@
 """Exact integer counts of nonzeros and events, in passes small enough to stay in the cache and out of the way."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -115,7 +116,7 @@ class Held:
     __slots__ = ("_value",)
 
     def __init__(self, x: Tensor) -> None:
-        self._value = x.tolist() if x.device.type == "cpu" else x
+        self._value: Any = x.tolist() if x.device.type == "cpu" else x
 
     def tensor(self) -> Tensor:
         """The integers as a tensor, int64."""
