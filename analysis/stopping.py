@@ -54,7 +54,8 @@ class PrecisionRule:
         while self._left and images >= self._left[0]:
             self._left.pop(0)
         width, energy = self.half_width(collect(), self.confidence)
-        if width is None or not energy or width > self.precision * energy:
+        # A width of nothing says that the images so far were alike, not that all are.
+        if not width or not energy or width > self.precision * energy:
             return False
         self.reached = width / energy
         return True
