@@ -65,23 +65,15 @@ def _argument(text: str) -> tuple[str, Any]:
 
 
 def _fill(model: "nn.Module", checkpoint: str, weights: str | None) -> None:
+    from saformer.checkpoints import fill_weights
     from saformer.checkpoints.origin import Origin
     from saformer.checkpoints.reading import read_checkpoint
 
     raw = read_checkpoint(checkpoint, weights)
-    wanted = model.state_dict()
-    for name, tensor in wanted.items():
-        if name not in raw.weights and not name.endswith("num_batches_tracked"):
-            raise InputError(f"checkpoint {checkpoint}: parameter {name} of the model is missing")
-        if name in raw.weights and raw.weights[name].shape != tensor.shape:
-            found, needed = tuple(raw.weights[name].shape), tuple(tensor.shape)
-            raise InputError(f"checkpoint {checkpoint}: parameter {name} has shape {found}, the model needs {needed}")
-    extra = [name for name in raw.weights if name not in wanted]
-    if extra:
-        raise InputError(
-            f"checkpoint {checkpoint}: parameter {extra[0]} ({len(extra)} in all) has no place in the model"
-        )
-    model.load_state_dict(raw.weights, strict=False)
+    try:
+        fill_weights(model, raw.weights)
+    except InputError as error:
+        raise InputError(f"checkpoint {checkpoint}: {error}") from None
     model.origin = Origin(raw.path, raw.sha256)  # type: ignore[assignment]
 
 

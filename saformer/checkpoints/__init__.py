@@ -24,7 +24,7 @@ def _shape(tensor: Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "scalar"
 
 
-def _fill(model: nn.Module, weights: dict[str, Tensor]) -> None:
+def fill_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
     """Copy the weights into the model, every one of them, or raise InputError naming the first that does not fit."""
     wanted = model.state_dict()
     for name, tensor in wanted.items():
@@ -93,7 +93,7 @@ def load(path: str | Path, *, weights: str | None = None, **settings: Any) -> Mo
             config, assumptions, unused = found.config, found.assumptions, found.unused
         unused_parameters = sum(tensors.pop(name).numel() for name in unused)
         model = from_config(config)
-        _fill(model, tensors)
+        fill_weights(model, tensors)
     except InputError as error:
         raise InputError(f"checkpoint {path}: {error}") from None
     model.origin = Origin(raw.path, raw.sha256, assumptions, unused_parameters, unused, details)
@@ -121,4 +121,4 @@ def save(model: Model, path: str | Path, *, dtype: torch.dtype | None = None, **
     save_safetensors(path, weights, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
 
 
-__all__ = ["Assumption", "Origin", "load", "save"]
+__all__ = ["Assumption", "Origin", "fill_weights", "load", "save"]
