@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from saformer.data.dataset import Dataset
 from saformer.errors import InputError
 from saformer.models import Model, from_config
-from saformer.training.recipe import Recipe
+from saformer.training.recipe import AUTOCAST, Recipe
 
 
 @dataclass(frozen=True)
@@ -206,6 +206,7 @@ def train(
     augment = _Augmentation(recipe.shift, recipe.flip, images.min().item(), generator)
     steps_per_epoch = math.ceil(len(train_set) / recipe.batch_size)
     steps = recipe.epochs * steps_per_epoch
+    narrow = AUTOCAST[recipe.autocast]
     step = 0
     history: list[Epoch] = []
     for epoch in range(1, recipe.epochs + 1):
@@ -217,8 +218,10 @@ def train(
             learning_rate = _learning_rate(recipe, step, steps)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
-            scores = model(train_set.normalise(augment(images[chosen])))
-            loss = F.cross_entropy(scores, labels[chosen], label_smoothing=recipe.label_smoothing)
+            batch = train_set.normalise(augment(images[chosen]))
+            with torch.autocast(torch.device(device).type, narrow, enabled=narrow is not None):
+                scores = model(batch)
+            loss = F.cross_entropy(scores.float(), labels[chosen], label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad()
             loss.backward()
             step += 1
