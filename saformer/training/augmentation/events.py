@@ -39,7 +39,6 @@ class EventTransforms:
     def __call__(self, frames: Tensor, random: np.random.Generator) -> Tensor:
         """B x T x C x H x W of any type; the input is left alone."""
         batch, height, width = len(frames), frames.shape[-2], frames.shape[-1]
-        # Everything is drawn for every sample, and then used or not: the draws of a sample hang on nothing else.
         mirrored = torch.from_numpy(random.integers(2, size=batch).astype(bool))
         chosen = np.array(self.choices)[random.integers(len(self.choices), size=batch)]
         rolled = random.integers(-self.roll, self.roll + 1, (2, batch)) * (chosen == "roll")

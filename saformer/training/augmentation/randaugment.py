@@ -43,7 +43,8 @@ OPERATIONS: dict[str, _Operation] = {
     "Equalize": lambda image, level, sign, fill: ImageOps.equalize(image),
     "Invert": lambda image, level, sign, fill: ImageOps.invert(image),
     "Rotate": _rotate,
-    "PosterizeIncreasing": lambda image, level, sign, fill: ImageOps.posterize(image, 4 - int(4 * level)),
+    # At level 1 timm keeps no bit, which is a black image; Pillow no longer accepts that, and nobody misses it.
+    "PosterizeIncreasing": lambda image, level, sign, fill: ImageOps.posterize(image, max(1, 4 - int(4 * level))),
     "SolarizeIncreasing": lambda image, level, sign, fill: ImageOps.solarize(image, 256 - int(256 * level)),
     "SolarizeAdd": _solarize_add,
     "ColorIncreasing": _enhance(ImageEnhance.Color),

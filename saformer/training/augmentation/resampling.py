@@ -28,13 +28,12 @@ class Resampling:
 
     def shift(self, down: Tensor, right: Tensor) -> None:
         """Move by whole pixels (B, int64 each); what leaves the image is lost."""
-        self._rows = self._rows - down[:, None, None]
-        self._columns = self._columns - right[:, None, None]
+        self._show(self._rows - down[:, None, None], self._columns - right[:, None, None])
 
     def roll(self, down: Tensor, right: Tensor) -> None:
         """Move by whole pixels (B, int64 each); what leaves on one side comes in on the other."""
-        self._rows = (self._rows - down[:, None, None]) % self.size[1]
-        self._columns = (self._columns - right[:, None, None]) % self.size[2]
+        _, height, width = self.size
+        self._show((self._rows - down[:, None, None]) % height, (self._columns - right[:, None, None]) % width)
 
     def affine(self, matrices: Tensor) -> None:
         """Apply B x 2 x 2 matrices (float64, on row and column about the centre); each pixel takes the nearest."""
@@ -43,22 +42,28 @@ class Resampling:
         inverse = torch.linalg.inv(matrices)[:, :, :, None, None]
         rows, columns = self._rows - centre_row, self._columns - centre_column
         # floor(x + 1/2) and not round(x): halves must all go the same way, or a row would be shown twice.
-        self._rows = (inverse[:, 0, 0] * rows + inverse[:, 0, 1] * columns + centre_row + 0.5).floor().long()
-        self._columns = (inverse[:, 1, 0] * rows + inverse[:, 1, 1] * columns + centre_column + 0.5).floor().long()
+        self._show(
+            (inverse[:, 0, 0] * rows + inverse[:, 0, 1] * columns + centre_row + 0.5).floor().long(),
+            (inverse[:, 1, 0] * rows + inverse[:, 1, 1] * columns + centre_column + 0.5).floor().long(),
+        )
 
     def cut(self, covered: Tensor) -> None:
         """Empty the pixels where `covered` (B x H x W, bool), in the coordinates of the result."""
         self._empty = self._empty | covered
 
+    def _show(self, rows: Tensor, columns: Tensor) -> None:
+        # What has left the image is marked at once: a later move must not bring it back.
+        _, height, width = self.size
+        self.cut((rows < 0) | (rows >= height) | (columns < 0) | (columns >= width))
+        self._rows, self._columns = rows.clamp(0, height - 1), columns.clamp(0, width - 1)
+
     def __call__(self, images: Tensor, fill: float) -> Tensor:
         """Apply to B x ... x H x W of any type; `fill` where nothing is shown. The input is left alone."""
         batch, height, width = self.size
-        outside = (self._rows < 0) | (self._rows >= height) | (self._columns < 0) | (self._columns >= width)
-        source = self._rows.clamp(0, height - 1) * width + self._columns.clamp(0, width - 1)
         pixels = images.flatten(-2)
         between = [1] * (images.ndim - 3)
-        index = source.view(batch, *between, -1).to(images.device)
-        empty = (outside | self._empty).view(batch, *between, height, width).to(images.device)
+        index = (self._rows * width + self._columns).view(batch, *between, -1).to(images.device)
+        empty = self._empty.view(batch, *between, height, width).to(images.device)
         return pixels.gather(-1, index.expand_as(pixels)).view(images.shape).masked_fill_(empty, fill)
 
 

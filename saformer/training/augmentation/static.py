@@ -25,9 +25,10 @@ class CropAndFlip:
         """B x C x H x W of any type, each image moved and mirrored on its own."""
         batch, _, height, width = images.shape
         resampling = Resampling(batch, height, width)
-        # Both are always drawn, so that switching one on or off leaves the other as it was.
-        down, right = torch.from_numpy(random.integers(-self.shift, self.shift + 1, (2, batch)))
+        # Both are always drawn, the one that uses the same number of random bits first: so that switching one on
+        # or off leaves the other as it was.
         mirrored = torch.from_numpy(random.integers(2, size=batch).astype(bool))
+        down, right = torch.from_numpy(random.integers(-self.shift, self.shift + 1, (2, batch)))
         if self.flip:
             resampling.flip(mirrored)
         resampling.shift(down, right)
