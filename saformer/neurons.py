@@ -1,6 +1,8 @@
 """The leaky integrate-and-fire neuron (Eqs. 1-3), multi-step, without state between calls."""
 
+import functools
 import math
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -111,14 +113,46 @@ def _lif_backward(gradient: Tensor, x: Tensor, tau: float, threshold: float, res
     return result
 
 
+@functools.cache
+def _kernels() -> ModuleType | None:
+    """The kernels for CUDA devices; None where Triton is missing, or older than 3.3 and unable to compile them."""
+    try:
+        from triton import __version__
+
+        if tuple(map(int, __version__.split(".")[:2])) < (3, 3):
+            return None
+        from saformer import neurons_triton
+    except ImportError:
+        return None
+    return neurons_triton
+
+
+def _lif_cuda(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
+    """`_lif` in one kernel where that can be."""
+    kernels = _kernels()
+    if kernels is None or not kernels.fits(x):
+        return _lif(x, tau, threshold, reset)
+    return kernels.forward(x, tau, threshold, reset)
+
+
+def _lif_backward_cuda(gradient: Tensor, x: Tensor, tau: float, threshold: float, reset: float, alpha: float) -> Tensor:
+    """`_lif_backward` in one kernel where that can be."""
+    kernels = _kernels()
+    if kernels is None or not kernels.fits(x):
+        return _lif_backward(gradient, x, tau, threshold, reset, alpha)
+    return kernels.backward(gradient, x, tau, threshold, reset, alpha)
+
+
 # One operator for the whole neuron: whoever watches the dispatcher or a trace sees a neuron, not its arithmetic.
 _library = torch.library.Library("saformer", "DEF")
 _library.define("lif(Tensor x, float tau, float threshold, float reset) -> Tensor")
 _library.impl("lif", _lif, "CompositeExplicitAutograd")
+_library.impl("lif", _lif_cuda, "CUDA")
 _library.define(
     "lif_backward(Tensor gradient, Tensor x, float tau, float threshold, float reset, float alpha) -> Tensor"
 )
 _library.impl("lif_backward", _lif_backward, "CompositeExplicitAutograd")
+_library.impl("lif_backward", _lif_backward_cuda, "CUDA")
 
 
 def _like(*args: Tensor | float) -> Tensor:
