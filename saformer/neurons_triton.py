@@ -87,7 +87,7 @@ def _backward_kernel(
     for _ in tl.static_range(T):
         current = tl.load(x + neuron, inside, 0.0).to(WIDE)
         membrane = _charge(membrane, current, TAU, RESET, EXACT)
-        charged = charged + (membrane,)  # noqa: RUF005
+        charged = charged + (membrane,)  # type: ignore[assignment]  # noqa: RUF005
         membrane = tl.where(membrane >= THRESHOLD, RESET, membrane)
         x += N
         gradient += N
@@ -96,7 +96,7 @@ def _backward_kernel(
     for step in tl.static_range(T):
         gradient -= N
         result -= N
-        potential = charged[T - 1 - step]
+        potential = charged[T - 1 - step]  # type: ignore[var-annotated]
         slope = tl.sigmoid(ALPHA * (potential - THRESHOLD))
         by_spikes = tl.load(gradient + neuron, inside, 0.0).to(WIDE)
         carried = tl.where(potential < THRESHOLD, (1.0 - 1.0 / TAU) * by_current, 0.0)
