@@ -25,8 +25,12 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         fail(f"cannot write the output: {error.strerror or error}")
-    except MemoryError:
-        fail("out of memory: try a smaller --batch-size")
+    except (MemoryError, RuntimeError) as error:
+        from saformer.cli.sources import out_of_memory
+
+        if not out_of_memory(error):
+            raise
+        fail("out of memory: the model is too large for this machine")
     except KeyboardInterrupt:
         _interrupted()
     except SystemExit as stop:

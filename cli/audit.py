@@ -24,7 +24,7 @@ def audit(
     from saformer.reports.records import Line, Report, note
 
     table = load_hardware(hardware)
-    outputs = plan(format, json, inputs=[model.checkpoint, data.input, instead.from_profile, hardware])
+    outputs = plan(format, json, inputs=[model.checkpoint, data.input, instead.from_profile, opt.file_of(hardware)])
     profile = profile_for(model, data, run, instead)
     heading = Report([Line(f"{profile.model.name} on {profile.data.name}, {profile.images} images"), Line()])
     outputs.emit(heading + audit_report(examine(profile, table)) + Report([note(text) for text in profile.notes]))

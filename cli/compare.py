@@ -73,7 +73,7 @@ def compare(
     table = load_hardware(hardware)
     if plot is not None:
         check_format(plot)
-    outputs = plan(format, files={"--plot": plot}, inputs=[*models, data.input, hardware])
+    outputs = plan(format, files={"--plot": plot}, inputs=[*models, data.input, opt.file_of(hardware)])
     sources = [(what, None if _is_profile(Path(what)) else _options(what)) for what in models]
     names = _names(models)
     if ours is not None and ours not in names and ours not in models:
@@ -108,8 +108,9 @@ def compare(
         for name, account in zip(names, accounts, strict=True)
     ]
     notes = [
-        note(text, about=name)
-        for name, account in zip(names, accounts, strict=True)
+        # What was said at another time, of another command, should not be taken for a remark on this one.
+        note(text, about=name if source is not None else f"{name}, when it was saved")
+        for name, account, (_, source) in zip(names, accounts, sources, strict=True)
         for text in [*account.notes, *(f"not counted: {item}" for item in account.uncounted)]
     ]
     if plot is not None:

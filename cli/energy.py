@@ -68,7 +68,7 @@ def energy(
         json,
         csv,
         files={"--plot": plot, "--save-profile": save_profile},
-        inputs=[model.checkpoint, data.input, instead.from_profile, instead.rates, hardware],
+        inputs=[model.checkpoint, data.input, instead.from_profile, instead.rates, opt.file_of(hardware)],
     )
 
     unroll = graded is opt.Graded.unroll

@@ -1,10 +1,23 @@
 """`saformer flops`: dense operations, by the recorder and by fvcore."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from saformer.cli import options as opt
+from saformer.cli.foreign import random_data
 from saformer.cli.outputs import emit
-from saformer.cli.sources import DEFAULT_CHECKPOINT, load_for
+from saformer.cli.sources import (
+    DEFAULT_CHECKPOINT,
+    check_ours,
+    foreign_model,
+    load_for,
+    own_errors,
+    time_first_input,
+)
+from saformer.errors import InputError
+
+if TYPE_CHECKING:
+    from saformer.analysis.witness import ModuleFlops
 
 
 def flops(model: opt.ModelOptions, format: opt.Format = None) -> None:
@@ -14,17 +27,35 @@ def flops(model: opt.ModelOptions, format: opt.Format = None) -> None:
 
       saformer flops --model saformer-4-384
     """
-    from saformer.analysis.witness import dense_operations
     from saformer.reports.records import Line, Report
     from saformer.reports.tables import FlopsRow, flops_table
 
     if model.checkpoint is None and model.model is None:
         model = replace(model, checkpoint=DEFAULT_CHECKPOINT)
-    network, _ = load_for(model, None)
-    rows = [FlopsRow(row.module, row.op, row.recorder, row.fvcore) for row in dense_operations(network)]
+    heading, found = _foreign(model) if model.foreign else _ours(model)
+    rows = [FlopsRow(row.module, row.op, row.recorder, row.fvcore) for row in found]
+    lines = [] if any(row.fvcore is not None for row in rows) else [Line("fvcore cannot trace this model", "warning")]
+    emit(Report([Line(heading), flops_table(rows), *lines]), format)
+
+
+def _ours(options: opt.ModelOptions) -> "tuple[str, list[ModuleFlops]]":
+    from saformer.analysis.witness import dense_operations, example_input
+
+    check_ours(options)
+    network, _ = load_for(options, None)
     config = network.config
     size = f"{config.in_channels} x {config.image_size} x {config.image_size}"
-    emit(
-        Report([Line(f"{config.name}, one image of {size}, T = {config.time_steps}"), flops_table(rows)]),
-        format,
-    )
+    heading = f"{config.name}, one image of {size}, T = {config.time_steps}"
+    return heading, dense_operations(network, example_input(network))
+
+
+def _foreign(options: opt.ModelOptions) -> "tuple[str, list[ModuleFlops]]":
+    from saformer.analysis.witness import dense_operations
+
+    if options.input_shape is None:
+        raise InputError("say what your model takes: --input-shape C,H,W, or T,C,H,W for event frames")
+    example = random_data(options.input_shape, seed=0).images[:1]
+    network, steps = foreign_model(options), options.time_first
+    with own_errors(network):
+        found = dense_operations(network, example, steps, None if steps is None else time_first_input(steps))
+    return f"{type(network).__name__}, one image of {' x '.join(map(str, example.shape[1:]))}", found

@@ -261,6 +261,11 @@ Neurons = Annotated[
 ]
 
 
+def file_of(hardware: str) -> str | None:
+    """The file that --hardware names, if it names one: a word such as `all` is no file, whatever lies in the folder."""
+    return hardware if hardware.endswith(".toml") else None
+
+
 # --- groups ----------------------------------------------------------------------------------------------
 
 
@@ -368,7 +373,8 @@ class RunOptions(Options):
         except ValueError:
             value = 0.0
         if not 0 < value < 1:
-            raise InputError(f"--precision takes a share such as 1% or 0.01, got {self.precision!r}")
+            meant = f": for {text} per cent write {text}%" if 1 <= value < 100 and not text.endswith("%") else ""
+            raise InputError(f"--precision takes a share such as 1% or 0.01, got {self.precision!r}{meant}")
         return value
 
 

@@ -1,5 +1,7 @@
 """`saformer sensitivity`: which firing rates move the energy most."""
 
+from dataclasses import replace
+
 from saformer.cli import options as opt
 from saformer.cli.outputs import emit
 from saformer.cli.rates import profile_for
@@ -16,6 +18,7 @@ def sensitivity(
     accounting: opt.AccountingName = "paper",
     hardware: opt.HardwareName = "45nm-fp32",
     first_layer: opt.FirstLayerCharge = opt.FirstLayer.repeat,
+    graded: opt.GradedSpikes = opt.Graded.mac,
 ) -> None:
     """Which layers' firing rates move the energy most: where fewer spikes would save most.
 
@@ -31,12 +34,13 @@ def sensitivity(
     table = load_hardware(hardware)
     if top < 0:
         raise InputError(f"--top must be at least 1, or 0 for all operations, got {top}")
-    profile = profile_for(model, data, run, instead)
+    unroll = graded is opt.Graded.unroll
+    profile = profile_for(model, data, replace(run, graded=unroll), instead)
     once = first_layer is opt.FirstLayer.once
-    account = profile.account(accounting, table, first_layer_once=once)
+    account = profile.account(accounting, table, first_layer_once=once, unroll=unroll)
     rows = [
         SensitivityRow(s.name, s.firing_rate, s.energy_mj, s.per_point_mj, s.per_tenth_mj)
-        for s in sensitivities(profile, accounting, table, once)
+        for s in sensitivities(profile, accounting, table, once, unroll)
     ]
     heading = (
         f"{account.model.name} on {account.data.name}: {account.energy_mj:.4g} mJ per image "

@@ -339,6 +339,13 @@ def _check_archive(path: Path) -> None:
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         # The map would show the compressed bytes in place of the weights.
         _refuse(path, "it has been compressed since torch.save wrote it; load it with torch and save it again")
+    # Whoever told torch to leave the checksums out finds zeros in their place, and nothing to check.
+    if any(entry.CRC for entry in entries):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            inner = damaged.partition("/")[2]
+            _refuse(path, f"its checksum says that {_shown(inner)} in it is damaged; copy or download it again")
 
 
 def _refuse_pickle(path: Path, kind: str, error: pickle.UnpicklingError) -> NoReturn:
