@@ -59,7 +59,9 @@ class Batches:
             stored = self.images[images.to(getattr(self.images, "device", "cpu"))].to(self.device)
             labels = self.labels[images.to(self.device)]
             pieces.append(self.augment(stored, labels, derived_seed(self.recipe.seed, "augmentation", step, chunk)))
-        inputs, targets = (torch.cat(parts)[start - first * CHUNK : stop - first * CHUNK] for parts in zip(*pieces, strict=True))
+        inputs, targets = (
+            torch.cat(parts)[start - first * CHUNK : stop - first * CHUNK] for parts in zip(*pieces, strict=True)
+        )
         return inputs, targets
 
 

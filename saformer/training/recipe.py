@@ -142,7 +142,7 @@ class Recipe:
         "Of the first weights, the order of the images and their augmentation.",
         0,
     )
-    settings: dict[str, Any] = _field(
+    settings: dict[str, Any] = _field(  # noqa: RUF009
         dict,
         lambda value: all(isinstance(entry, str | int | float) for entry in value.values()),
         "a table of settings of the model: texts, numbers, true or false",
