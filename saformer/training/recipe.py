@@ -52,6 +52,13 @@ def choice(values: tuple[str, ...], group: str, metavar: str, text: str, default
 
 
 _MODEL, _SCHEDULE, _AUGMENTATION, _COMPUTATION = "Model", "Schedule", "Augmentation", "Computation"
+
+
+def _up_to(most: float, metavar: str, text: str) -> Any:
+    """An augmentation that is off at 0."""
+    return real(lambda value: 0 <= value <= most, f"a number from 0 to {most:g}", _AUGMENTATION, metavar, text, 0.0)
+
+
 # Far beyond use; beyond 1e6 the optimiser's own arithmetic may leave the range of floats.
 _LARGEST = 1e6
 
@@ -103,9 +110,19 @@ class Recipe:
     )
     time_steps: int = whole(1, _MODEL, "T", "Time steps; of event data also the frames.")
     shift: int = whole(
-        0, _AUGMENTATION, "PIXELS", "Move each image by up to so many pixels; 4 is the usual crop of CIFAR."
+        0, _AUGMENTATION, "PIXELS", "Move each image by up to so many pixels; 4 is the usual crop of CIFAR.", 0
     )
-    flip: bool = switch(_AUGMENTATION, "Mirror half of the images, by chance.")
+    flip: bool = switch(_AUGMENTATION, "Mirror half of the images, by chance.", False)
+    randaugment: int = whole(
+        0, _AUGMENTATION, "0..10", "Magnitude of RandAugment, one operation on half of the images; 0: off.", 0
+    )
+    erasing: float = _up_to(1, "SHARE", "Share of images in which a random rectangle is erased.")
+    mixup: float = _up_to(1000, "ALPHA", "Blend images with others, by a weight from Beta(ALPHA, ALPHA); 0: off.")
+    event_flip: bool = switch(_AUGMENTATION, "Mirror half of the event samples.", False)
+    event_roll: int = whole(0, _AUGMENTATION, "PIXELS", "Roll event frames by up to so many pixels.", 0)
+    event_rotation: float = _up_to(180, "DEGREES", "Turn event frames by up to so many degrees.")
+    event_shear: float = _up_to(80, "DEGREES", "Shear event frames by up to so many degrees.")
+    event_cutout: int = whole(0, _AUGMENTATION, "PIXELS", "Empty a square of up to so many pixels in event frames.", 0)
     min_learning_rate: float = real(
         lambda value: 0 <= value <= _LARGEST, "a number from 0 to 1e6", _SCHEDULE, "LR", "Where the cosine ends.", 0.0
     )
