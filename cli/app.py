@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from saformer.cli import audit, catalogue, compare, energy, flops, hardware, sensitivity, train
+from saformer.cli import audit, catalogue, compare, energy, eval, flops, hardware, plot, sensitivity, train
 
 app = typer.Typer(
     name="saformer",
@@ -38,6 +38,8 @@ app.command("sensitivity")(sensitivity.sensitivity)
 app.command("audit")(audit.audit)
 app.command("flops")(flops.flops)
 app.command("train")(train.train)
+app.command("eval")(eval.evaluate)
+app.command("plot")(plot.plot)
 app.command("models")(catalogue.models)
 app.command("datasets")(catalogue.datasets)
 app.command("hardware")(hardware.hardware)

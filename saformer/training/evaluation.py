@@ -1,6 +1,6 @@
 """How good a network is, and how much its neurons fire."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -73,6 +73,7 @@ def evaluate(
     device: str | torch.device = "cpu",
     limit: int | None = None,
     seed: int = 0,
+    on_batch: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Run the model over the data set, in evaluation mode; the model is left as it was.
 
@@ -85,6 +86,7 @@ def evaluate(
         device: where the model is.
         limit: images to draw by `seed`; None for all.
         seed: of the draw.
+        on_batch: called with the number of images, by all processes, of each batch that is done.
 
     Raises:
         InputError: the data set has no labels.
@@ -108,6 +110,8 @@ def evaluate(
                     hits[2] += len(part)
                     hits[3] += (scores.topk(5, dim=1).indices == labels[:, None]).sum()
                 losses.append(F.cross_entropy(scores, labels, reduction="sum"))
+                if on_batch is not None:
+                    on_batch(len(part) * processes())
     finally:
         model.train(training)
     images, right, of_five, right5 = total(hits).tolist()

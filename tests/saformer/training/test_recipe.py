@@ -3,9 +3,10 @@ import pytest
 from saformer.data import DATASETS
 from saformer.errors import InputError
 from saformer.training import Recipe, load_recipe
+from saformer.training.recipe import recipe_names
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", recipe_names())
 def test_every_data_set_has_a_recipe_whose_model_fits_it(dataset: str) -> None:
     config = load_recipe(dataset).model_config()
     info = DATASETS[dataset]
