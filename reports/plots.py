@@ -203,6 +203,7 @@ def save_figure(figure: "Figure", path: str | Path) -> None:
 
 @contextmanager
 def figure_style() -> Iterator[None]:
+    """The style of all figures, for as long as the block runs."""
     from matplotlib import style
 
     # On top of matplotlib's defaults, not of the user's settings: the figure is the same everywhere.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from saformer.data.dataset import Dataset
 from saformer.errors import InputError, Stopped
-from saformer.models import Model, from_config
+from saformer.models import Model
 from saformer.training.batches import Batches, labels_of, share
 from saformer.training.evaluation import evaluate
 from saformer.training.folder import RunFolder
@@ -21,7 +21,7 @@ from saformer.training.metrics import Epoch, Progress, extreme_layers, extremes_
 from saformer.training.optimiser import learning_rate
 from saformer.training.parallel import processes, share_gradients, this_process, total
 from saformer.training.recipe import Recipe
-from saformer.training.state import Position, RunState, data_sha256
+from saformer.training.state import Position, RunState, data_sha256, first_model
 
 _TYPES = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 # A loss scaled by so little, from 65536, and still not finite: the numbers are, not their range.
@@ -226,7 +226,7 @@ def _train(
         if on_warning is not None and (new := {k: v for k, v in epoch.firing_rates.items() if k in extreme - named}):
             on_warning(f"after epoch {epoch.epoch}, {extremes_text(new)}")
         named = extreme
-    model = from_config(recipe.model_config()).to(device)
+    model = first_model(recipe).to(device)
     model.load_state_dict(state.network.state_dict())
     return TrainingResult(model.eval(), recipe, tuple(state.history), state.history[-1].test_accuracy, state.details())
 

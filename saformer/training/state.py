@@ -42,6 +42,13 @@ class Position:
     seconds: float = 0.0
 
 
+def first_model(recipe: Recipe) -> Model:
+    """The recipe's model with its first weights, on the CPU; the random numbers of the caller are left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(recipe.seed)
+        return from_config(recipe.model_config())
+
+
 @dataclass
 class RunState:
     """A run between two steps.
@@ -60,9 +67,7 @@ class RunState:
     best: float | None = None  # test accuracy of the best network that is on the disk
 
     def __post_init__(self) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(self.recipe.seed)
-            model = from_config(self.recipe.model_config())
+        model = first_model(self.recipe)
         if self.recipe.channels_last:
             model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model = join_batch_norms(model.to(self.device), self.device)

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -38,8 +41,6 @@ def test_images_that_are_read_one_batch_at_a_time_come_out_the_same(digits, smal
         def __getitem__(self, chosen: torch.Tensor) -> torch.Tensor:
             return data.images[chosen]
 
-    from dataclasses import replace
-
     lazy = replace(data, images=Lazy())  # type: ignore[arg-type]
     cpu = torch.device("cpu")
     chosen = Batches(small(), data, cpu).order(1)[0]
@@ -52,7 +53,7 @@ def test_shares_follow_each_other_and_differ_by_one_at_most() -> None:
     for count in (0, 1, 7, 64):
         shares = [share(count, part, 5) for part in range(5)]
         assert shares[0][0] == 0 and shares[-1][1] == count
-        assert all(left[1] == right[0] for left, right in zip(shares, shares[1:], strict=False))
+        assert all(left[1] == right[0] for left, right in pairwise(shares))
         sizes = [stop - start for start, stop in shares]
         assert max(sizes) - min(sizes) <= 1
 

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -213,7 +212,7 @@ def test_a_damaged_checkpoint_is_named(run, tmp_path) -> None:
     newest = tmp_path / "run" / "last-00000003.safetensors"
     raw = newest.read_bytes()
     newest.write_bytes(raw[: len(raw) // 2])
-    with pytest.raises(InputError, match="last-00000003.safetensors"):
+    with pytest.raises(InputError, match=r"last-00000003\.safetensors"):
         run()
     newest.write_bytes(raw.replace(b"position", b"quotient"))
     with pytest.raises(InputError, match="is damaged: remove it, and the run goes on from the one before"):

@@ -38,7 +38,7 @@ def test_the_dictionary_of_a_recipe_makes_it_again() -> None:
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        ({"epoch": 3}, "a recipe has no key 'epoch'; it has model, epochs, batch_size"),
+        ({"epoch": 3}, "a recipe has no key 'epoch'; it has model, dataset, epochs, batch_size"),
         ({"epochs": 0}, "epochs must be a whole number >= 1, got 0"),
         ({"epochs": True}, "epochs must be a whole number >= 1, got True"),
         ({"epochs": 1.5}, "epochs must be a whole number >= 1, got 1.5"),
