@@ -65,8 +65,13 @@ class Epoch:
     firing_rates: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every field, ready for JSON."""
-        return asdict(self)
+        """Every field, ready for JSON, with the layers as a list: their order is that of the network."""
+        return {**asdict(self), "firing_rates": list(self.firing_rates.items())}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "Epoch":
+        """Inverse of `to_dict`."""
+        return cls(**{**stored, "firing_rates": dict(stored["firing_rates"])})
 
 
 _COLUMNS = [entry for entry in fields(Epoch) if entry.name != "firing_rates"]

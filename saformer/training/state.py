@@ -143,7 +143,7 @@ class RunState:
             self._restore_optimiser(_under(beside, "optimiser."))
             self.scaler.load_state_dict(run["scaler"])
             self.position = Position(**run["position"])
-            self.history = [Epoch(**epoch) for epoch in run["history"]]
+            self.history = [Epoch.from_dict(epoch) for epoch in run["history"]]
             self.best = run["best"]
         except InputError as error:
             raise InputError(f"checkpoint {path}: {error}") from None
