@@ -65,7 +65,8 @@ def datasets(data_dir: opt.DataDir = None) -> None:
     rows = []
     for info in DATASETS.values():
         image = " x ".join(map(str, info.shape))
-        rows.append([info.name, info.classes, image, f"{info.train:,} / {info.test:,}"])
+        counts = "-" if info.train is None else f"{info.train:,} / {info.test:,}"
+        rows.append([info.name, "-" if info.classes is None else info.classes, image, counts])
     show(catalogue_table("Data sets (--dataset NAME)", ["name", "classes", "image", "train / test"], rows))
     for info in DATASETS.values():
         show("", f"{info.name}: {info.title}", f"  looked for in {data_dir or Path('data')}: {info.expected}")

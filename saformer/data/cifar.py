@@ -79,6 +79,7 @@ LAYOUTS: dict[str, tuple[Layout, ...]] = {
 def open_cifar(name: str, data_dir: Path, split: str) -> Dataset:
     """Read one split of "cifar10" or "cifar100" from whatever form of it lies in `data_dir`."""
     classes = DATASETS[name].classes
+    assert classes is not None
     layout, files = _find(name, data_dir, split)
     images, labels = [], []
     for where, content in files:
