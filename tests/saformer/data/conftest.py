@@ -1,5 +1,6 @@
 """Small event sets, written byte by byte in the formats in which their publishers ship them."""
 
+import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 AEDAT2_HEADER = b"#!AER-DAT2.0\r\n# This is a raw AE data file - do not edit\r\n# Timestamps in us\r\n"
@@ -89,3 +91,21 @@ def cifar10dvs_root(tmp_path) -> Path:
 def gesture_root(tmp_path) -> Path:
     write_gesture(tmp_path / "gesture" / "DvsGesture")
     return tmp_path / "gesture"
+
+
+@pytest.fixture(scope="session")
+def torchvision():
+    """torchvision, whose compiled part does not load beside a torch for CPUs; its Python needs the names from there."""
+    names = torch.library.Library("torchvision", "FRAGMENT")
+    for _ in range(50):
+        try:
+            import torchvision
+        except RuntimeError as error:
+            missing = re.search(r"operator torchvision::(\w+) does not exist", str(error))
+            if missing is None:
+                raise
+            names.define(f"{missing[1]}(Tensor x) -> Tensor")
+        else:
+            torchvision.names = names  # dropped, it would take the names away again
+            return torchvision
+    raise AssertionError("torchvision wants ever more names")
