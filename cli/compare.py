@@ -6,7 +6,15 @@ from typing import Annotated
 import typer
 
 from saformer.cli import options as opt
-from saformer.cli.sources import DataOptions, ModelOptions, RunOptions, data_for, load_for, resolve_checkpoint, run_profile
+from saformer.cli.sources import (
+    DataOptions,
+    ModelOptions,
+    RunOptions,
+    data_for,
+    load_for,
+    resolve_checkpoint,
+    run_profile,
+)
 from saformer.cli.terminal import show, tell
 from saformer.errors import InputError
 

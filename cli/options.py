@@ -71,7 +71,9 @@ Weights = Annotated[
 ]
 TimeSteps = Annotated[
     int | None,
-    typer.Option("--time-steps", "-T", metavar="T", help="Time steps, if not stored; event frames.", rich_help_panel=_MODEL),
+    typer.Option(
+        "--time-steps", "-T", metavar="T", help="Time steps, if not stored; event frames.", rich_help_panel=_MODEL
+    ),
 ]
 Heads = Annotated[
     int | None, typer.Option("--heads", metavar="H", help="Attention heads, if not stored.", rich_help_panel=_MODEL)
@@ -84,7 +86,9 @@ Pooling = Annotated[
 ]
 ImageSize = Annotated[
     int | None,
-    typer.Option("--image-size", metavar="PIXELS", help="Image size, if not stored; of event frames.", rich_help_panel=_MODEL),
+    typer.Option(
+        "--image-size", metavar="PIXELS", help="Image size, if not stored; of event frames.", rich_help_panel=_MODEL
+    ),
 ]
 Aggregated = Annotated[
     int | None,

@@ -50,7 +50,9 @@ def read_aedat2(content: bytes, where: str) -> Events:
     address = records["address"].astype(np.uint32)
     _refuse(address & _NOT_DVS128 != 0, where, "address of a DVS128", [(start, len(records))])
     x, y = SENSOR - 1 - (address >> 8 & 0x7F), SENSOR - 1 - (address >> 1 & 0x7F)
-    return Events(records["t"].astype(np.int64), x.astype(np.uint8), y.astype(np.uint8), (1 - (address & 1)).astype(np.uint8))
+    return Events(
+        records["t"].astype(np.int64), x.astype(np.uint8), y.astype(np.uint8), (1 - (address & 1)).astype(np.uint8)
+    )
 
 
 def read_aedat3(content: bytes, where: str) -> Events:
@@ -96,7 +98,9 @@ def _header(content: bytes, where: str, version: bytes) -> int:
     if not content:
         raise InputError(f"{where} is empty: {_AGAIN}")
     if not content.startswith(b"#!AER-DAT" + version):
-        raise InputError(f"{where} is not an AEDAT {version.decode()} file: at byte 0 there is no #!AER-DAT{version.decode()}")
+        raise InputError(
+            f"{where} is not an AEDAT {version.decode()} file: at byte 0 there is no #!AER-DAT{version.decode()}"
+        )
     at = 0
     while content.startswith(b"#", at):
         end = content.find(b"\n", at)
@@ -117,5 +121,7 @@ def _refuse(wrong: np.ndarray, where: str, what: str, places: list[tuple[int, in
     first = before = int(wrong.argmax())
     for begin, number in places:
         if before < number:
-            raise InputError(f"{where} is damaged: event {first}, at byte {begin + 8 * before}, has no {what}; {_AGAIN}")
+            raise InputError(
+                f"{where} is damaged: event {first}, at byte {begin + 8 * before}, has no {what}; {_AGAIN}"
+            )
         before -= number

@@ -150,7 +150,9 @@ def _by_class(
         if not (folder / name).is_dir():
             raise InputError(f"{folder} has no folder {name}, one of its {len(classes)} classes: is it complete?")
         # By name as text, as SpikingJelly's loader sorts the files that it makes: 1, 10, 100, 101, ...
-        files = sorted((path for path in (folder / name).iterdir() if path.suffix == suffix), key=lambda p: f"{p.stem}.npz")
+        files = sorted(
+            (path for path in (folder / name).iterdir() if path.suffix == suffix), key=lambda p: f"{p.stem}.npz"
+        )
         if not files:
             raise InputError(f"{folder / name} holds no {suffix} file: each class needs at least one")
         for path in part(files):
@@ -170,7 +172,9 @@ def _gesture_trials(folder: Path, split: str) -> Iterator[Recording]:
         if "/" in file or "\\" in file or path.suffix != ".aedat":
             raise InputError(f"{trials}, line {number}: {file[:80]!r} is not the name of an .aedat file")
         if not path.is_file():
-            raise InputError(f"{trials}, line {number} names {file}, which is not in {folder}: unpack the archive again")
+            raise InputError(
+                f"{trials}, line {number} names {file}, which is not in {folder}: unpack the archive again"
+            )
         yield Recording(path, "aedat3", tuple(_gesture_samples(path)))
     if not named:
         raise InputError(f"{trials} names no file: unpack the archive again")
@@ -189,11 +193,13 @@ def _gesture_samples(path: Path) -> Iterator[Sample]:
         try:
             gesture, start, stop = map(int, row)
         except ValueError:
-            raise InputError(f"{labels}, line {number}: expected three whole numbers, got {','.join(row)[:80]!r}") from None
+            raise InputError(
+                f"{labels}, line {number}: expected three whole numbers, got {','.join(row)[:80]!r}"
+            ) from None
         if not 1 <= gesture <= len(CLASSES["dvs128gesture"]) or not 0 <= start < stop:
             raise InputError(
-                f"{labels}, line {number}: expected a class from 1 to {len(CLASSES['dvs128gesture'])} and a start before "
-                f"the end, got {gesture},{start},{stop}"
+                f"{labels}, line {number}: expected a class from 1 to {len(CLASSES['dvs128gesture'])} and a start "
+                f"before the end, got {gesture},{start},{stop}"
             )
         times = seen[gesture] = seen.get(gesture, -1) + 1
         label = CLASSES["dvs128gesture"].index(str(gesture - 1))
@@ -209,4 +215,6 @@ def _lines(path: Path) -> list[str]:
         reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror or error}"
         raise InputError(f"{path} {reason}: unpack the archive of the data set again") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is damaged: at byte {error.start} there is no text; unpack the archive again") from None
+        raise InputError(
+            f"{path} is damaged: at byte {error.start} there is no text; unpack the archive again"
+        ) from None

@@ -25,7 +25,9 @@ def open_events(
     settings = FrameSettings(time_steps, split_by, size)
     recordings = find_recordings(name, data_dir, split, settings)
     if not recordings:
-        raise InputError(f"the {split} split of {DATASETS[name].title} in {data_dir} is empty: are there files missing?")
+        raise InputError(
+            f"the {split} split of {DATASETS[name].title} in {data_dir} is empty: are there files missing?"
+        )
     return Dataset(
         name=name,
         split=split,

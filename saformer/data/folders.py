@@ -60,7 +60,8 @@ def open_folder(data_dir: Path, split: str, size: int) -> Dataset:
         found = list(_images(folder / name))
         if not found:
             raise InputError(
-                f"{folder / name} holds no image ({', '.join(SUFFIXES)}): each folder in {folder} is a class and needs one"
+                f"{folder / name} holds no image ({', '.join(SUFFIXES)}): each folder in {folder} is a class and "
+                "needs one"
             )
         paths += found
         labels += [label] * len(found)
@@ -124,4 +125,6 @@ def _decode(path: Path, size: int) -> np.ndarray:
     except MemoryError:
         raise
     except Exception as error:
-        raise InputError(f"{path} cannot be decoded as an image ({brief(error)}): copy it again, or take it away") from None
+        raise InputError(
+            f"{path} cannot be decoded as an image ({brief(error)}): copy it again, or take it away"
+        ) from None

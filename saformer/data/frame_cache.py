@@ -125,7 +125,9 @@ def _opened(path: Path, recordings: Sequence[Recording], settings: FrameSettings
 def _order(recordings: Sequence[Recording]) -> list[tuple[int, int]]:
     """Which recording, and which sample in it, each row of the file holds."""
     samples = [
-        (sample.label, sample.name, i, j) for i, recording in enumerate(recordings) for j, sample in enumerate(recording.samples)
+        (sample.label, sample.name, i, j)
+        for i, recording in enumerate(recordings)
+        for j, sample in enumerate(recording.samples)
     ]
     return [(i, j) for _, _, i, j in sorted(samples)]
 
@@ -184,7 +186,9 @@ def _locked(path: Path, what: str, show: Progress) -> Iterator[None]:
             with show(f"waiting for the process that makes the frames of {what}", 1):
                 lock.acquire()
     except (OSError, NotImplementedError) as error:
-        raise InputError(f"{path.parent} allows no locks ({brief(error)}): name another folder with --cache-dir") from None
+        raise InputError(
+            f"{path.parent} allows no locks ({brief(error)}): name another folder with --cache-dir"
+        ) from None
     try:
         yield
     finally:

@@ -82,7 +82,9 @@ def _arrays(path: Path, names: tuple[str, ...]) -> list[np.ndarray]:
     except InputError:
         raise
     except zipfile.BadZipFile as error:
-        raise InputError(f"{path} is a truncated or damaged .npz file ({brief(error)}): make or copy it again") from error
+        raise InputError(
+            f"{path} is a truncated or damaged .npz file ({brief(error)}): make or copy it again"
+        ) from error
     # A member may be cut short, encrypted, too large, or made of Python objects, and fail in almost any way.
     except Exception as error:
         raise InputError(f"{path} cannot be read as an .npz file ({brief(error)}): make or copy it again") from error

@@ -2,9 +2,8 @@
 
 import re
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -35,20 +34,12 @@ def random_events(rng, count, start=0, stop=1_000_000):
     return t, rng.integers(0, 128, count), rng.integers(0, 128, count), rng.integers(0, 2, count)
 
 
-@dataclass(frozen=True)
-class Formats:
-    """The writers, for tests to use."""
-
-    aedat2: Callable[..., bytes] = staticmethod(aedat2)
-    packet: Callable[..., bytes] = staticmethod(aedat3_packet)
-    events: Callable[..., tuple] = staticmethod(random_events)
-    header2: bytes = AEDAT2_HEADER
-    header3: bytes = AEDAT3_HEADER
-
-
 @pytest.fixture(scope="session")
-def formats() -> Formats:
-    return Formats()
+def formats() -> SimpleNamespace:
+    """The writers, for tests to use."""
+    return SimpleNamespace(
+        aedat2=aedat2, packet=aedat3_packet, events=random_events, header2=AEDAT2_HEADER, header3=AEDAT3_HEADER
+    )
 
 
 def write_cifar10dvs(root: Path, per_class: int, count: int = 300) -> None:

@@ -5,7 +5,7 @@ from saformer.errors import InputError
 from saformer.training import Recipe, load_recipe
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", [name for name, info in DATASETS.items() if info.classes is not None])
 def test_every_data_set_has_a_recipe_whose_model_fits_it(dataset: str) -> None:
     config = load_recipe(dataset).model_config()
     info = DATASETS[dataset]
