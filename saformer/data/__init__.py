@@ -96,7 +96,7 @@ DATASETS: dict[str, DatasetInfo] = {
             "DvsGesture/ (user*.aedat with *_labels.csv, trials_to_train.txt, trials_to_test.txt), or SpikingJelly's "
             "events_np/ or frames_number_T_split_by_number/, each with train/ and test/"
         ),
-        download="https://research.ibm.com/interactive/dvsgesture/ (DvsGesture.tar.gz, to be unpacked)",
+        download="https://ibm.ent.box.com/s/3hiq58ww1pbbjrinh367ykfdf60xsfm8 (DvsGesture.tar.gz, to be unpacked)",
     ),
     "cifar10dvs": DatasetInfo(
         name="cifar10dvs",

@@ -155,7 +155,7 @@ def test_a_wrong_level_gets_a_hint(gesture_root, cifar10dvs_root, tmp_path) -> N
     (tmp_path / "file").write_text("")
     deep = tmp_path / "far" / "from" / "all"
     deep.mkdir(parents=True)
-    assert "get it from https://research.ibm.com" in complaint("dvs128gesture", tmp_path / "far" / "from" / "all")
+    assert "get it from https://ibm.ent.box.com" in complaint("dvs128gesture", tmp_path / "far" / "from" / "all")
     assert "does not exist: make it" in complaint("dvs128gesture", tmp_path / "absent")
     assert "is not a directory: make it" in complaint("dvs128gesture", tmp_path / "file")
 
