@@ -2,7 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -41,6 +43,16 @@ class LazyImages(ABC):
     @abstractmethod
     def read(self, indices: list[int]) -> Tensor:
         """The images of these indices, in this order, in memory of the CPU."""
+
+
+@contextmanager
+def readable(folder: Path) -> Iterator[None]:
+    """Say in one line what the system forbids while a data set is looked for in `folder`."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or folder
+        raise InputError(f"{where} cannot be read ({error.strerror or error}): is it yours to read?") from None
 
 
 # Compared by identity: `==` between the tensors of two data sets has no single answer.

@@ -4,6 +4,7 @@ Both sets are looked for as their publishers ship them and as SpikingJelly (and 
 the Spike-driven Transformer) leaves them on the disk. Labels, split and order are those of SpikingJelly in every case.
 """
 
+import contextlib
 import csv
 import math
 import re
@@ -118,8 +119,11 @@ def _is_publishers(name: str, folder: Path) -> bool:
 def _other_level(name: str, data_dir: Path) -> Path | None:
     """A folder above or below that holds the set."""
     below = sorted(path for path in data_dir.iterdir() if path.is_dir())
-    above = list(data_dir.resolve().parents)[:3]
-    return next((folder for folder in [*below, *above] if _places(name, folder)), None)
+    for folder in [*below, *list(data_dir.resolve().parents)[:3]]:
+        with contextlib.suppress(OSError):  # a folder that is not ours to read
+            if _places(name, folder):
+                return folder
+    return None
 
 
 def _recordings(name: str, place: _Place, split: str, form: str) -> list[Recording]:

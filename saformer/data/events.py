@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from saformer.data import DATASETS, Progress
-from saformer.data.dataset import Dataset
+from saformer.data.dataset import Dataset, readable
 from saformer.data.event_folders import find_recordings
 from saformer.data.frame_cache import cached_frames, labels
 from saformer.data.frames import FrameSettings
@@ -23,7 +23,8 @@ def open_events(
 ) -> Dataset:
     """Read one split of "dvs128gesture" or "cifar10dvs" as frames; the arguments are those of `open_dataset`."""
     settings = FrameSettings(time_steps, split_by, size)
-    recordings = find_recordings(name, data_dir, split, settings)
+    with readable(data_dir):
+        recordings = find_recordings(name, data_dir, split, settings)
     if not recordings:
         raise InputError(
             f"the {split} split of {DATASETS[name].title} in {data_dir} is empty: are there files missing?"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from saformer.data import DATASETS
-from saformer.data.dataset import Dataset, LazyImages
+from saformer.data.dataset import Dataset, LazyImages, readable
 from saformer.errors import InputError, brief
 
 #: Of ImageNet's training images, as published configurations have them.
@@ -20,6 +20,8 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CROP = 224 / 256
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+
+_LAYOUT = "give --data-dir a folder with train/, val/ or test/, a folder of images per class in each"
 
 
 class ImageFiles(LazyImages):
@@ -48,7 +50,25 @@ def open_folder(data_dir: Path, split: str, size: int) -> Dataset:
     """
     if size < 1:
         raise InputError(f"--image-size must be at least 1, got {size}")
-    folder, split = _split_folder(data_dir, split)
+    with readable(data_dir):
+        folder, split = _split_folder(data_dir, split)
+        paths, labels, classes = _find(folder)
+    if not paths:
+        raise InputError(f"{folder} holds no images: {_LAYOUT}")
+    return Dataset(
+        name="imagefolder",
+        split=split,
+        kind="static",
+        images=ImageFiles(paths, size),
+        labels=torch.tensor(labels, dtype=torch.int64) if classes else None,
+        classes=classes or None,
+        mean=MEAN,
+        std=STD,
+    )
+
+
+def _find(folder: Path) -> tuple[list[Path], list[int], int]:
+    """Images, their labels (none where there are no classes) and the number of classes."""
     classes = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     loose = sorted(path for path in folder.iterdir() if _is_image(path))
     if classes and loose:
@@ -65,21 +85,7 @@ def open_folder(data_dir: Path, split: str, size: int) -> Dataset:
             )
         paths += found
         labels += [label] * len(found)
-    if not paths:
-        raise InputError(f"{folder} holds no images: {_LAYOUT}")
-    return Dataset(
-        name="imagefolder",
-        split=split,
-        kind="static",
-        images=ImageFiles(paths, size),
-        labels=torch.tensor(labels, dtype=torch.int64) if classes else None,
-        classes=len(classes) or None,
-        mean=MEAN,
-        std=STD,
-    )
-
-
-_LAYOUT = "give --data-dir a folder with train/, val/ or test/, a folder of images per class in each"
+    return paths, labels, len(classes)
 
 
 def _split_folder(data_dir: Path, split: str) -> tuple[Path, str]:

@@ -46,7 +46,8 @@ class CachedFrames(LazyImages):
         self._sound = np.zeros(len(self._sums), bool)
         self._frames = np.load(path, mmap_mode="r", allow_pickle=False)
         shape = _shape(recordings, settings)
-        if index["version"] != VERSION or self._frames.shape != shape or len(self._sums) != shape[0]:
+        whole = isinstance(self._sums, list) and len(self._sums) == shape[0]
+        if index["version"] != VERSION or self._frames.shape != shape or not whole:
             raise ValueError(f"{path} does not hold what its index says")
         super().__init__(shape, _WIDTHS[self._frames.dtype.str])
 

@@ -2,6 +2,7 @@
 
 import shutil
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -221,3 +222,12 @@ def test_frames_that_are_not_counts_of_the_right_shape(events_np) -> None:
         f"{events_np} holds frames_number_2_split_by_number, but neither frames_number_16_split_by_number nor "
         "events to make it of: give --time-steps 2 --split-by number, or add events_np or the publisher's files"
     )
+
+
+@pytest.mark.parametrize("name", ["cifar10dvs", "dvs128gesture", "imagefolder"])
+def test_a_folder_that_may_not_be_read_is_named(name, tmp_path, monkeypatch) -> None:
+    def forbidden(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    assert complaint(name, tmp_path) == f"{tmp_path} cannot be read (Permission denied): is it yours to read?"
