@@ -16,6 +16,8 @@ def audit(
     data_dir: opt.DataDir = None,
     split: opt.Split = "test",
     input: opt.Input = None,
+    split_by: opt.SplitBy = None,
+    cache_dir: opt.CacheDir = None,
     input_shape: opt.InputShape = None,
     from_profile: opt.FromProfile = None,
     limit: opt.Limit = None,
@@ -56,7 +58,7 @@ def audit(
         "aggregated": aggregated,
     }
     model_options = ModelOptions(ckpt, model, weights, settings, tuple(model_arg or ()), input_shape)
-    data_options = DataOptions(dataset, data_dir, split, input)
+    data_options = DataOptions(dataset, data_dir, split, input, split_by, cache_dir)
     if from_profile is not None:
         if ckpt or model or data_options.named:
             raise InputError(

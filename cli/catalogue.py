@@ -59,16 +59,27 @@ def datasets(data_dir: opt.DataDir = None) -> None:
     """List data sets: size, where they are looked for, and where to get them."""
     from pathlib import Path
 
-    from saformer.data import DATASETS
+    from rich.padding import Padding
+    from rich.table import Table
+
+    from saformer.data import DATASETS, EVENT_TIME_STEPS
     from saformer.reports.tables import catalogue_table
 
     rows = []
     for info in DATASETS.values():
         image = " x ".join(map(str, info.shape))
-        rows.append([info.name, info.classes, image, f"{info.train:,} / {info.test:,}"])
+        if info.kind == "events":
+            image = f"T x {image}"
+        counts = None if info.train is None else f"{info.train:,} / {info.test:,}"
+        rows.append([info.name, info.classes, image, counts])
     show(catalogue_table("Data sets (--dataset NAME)", ["name", "classes", "image", "train / test"], rows))
+    show(f"T x ...: event frames; T from --time-steps or the checkpoint, else {EVENT_TIME_STEPS}.")
     for info in DATASETS.values():
-        show("", f"{info.name}: {info.title}", f"  looked for in {data_dir or Path('data')}: {info.expected}")
+        about = Table.grid(padding=(0, 2))
+        about.add_column(no_wrap=True)
+        about.add_column()
+        about.add_row(f"looked for in {data_dir or Path('data')}", info.expected)
         if info.download:
-            show(f"  get it from {info.download}")
+            about.add_row("get it from", info.download)
+        show("", f"{info.name}: {info.title}", Padding(about, (0, 0, 0, 2)))
     show("", "Anything else: --input FILE.npz with an array x, already normalised, and optional labels y.")

@@ -1,17 +1,22 @@
 """`saformer compare`: several models side by side."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from saformer.cli import options as opt
-from saformer.cli.sources import DataOptions, ModelOptions, RunOptions, load_for, resolve_checkpoint, run_profile
+from saformer.cli.sources import (
+    DataOptions,
+    ModelOptions,
+    RunOptions,
+    data_for,
+    load_for,
+    resolve_checkpoint,
+    run_profile,
+)
 from saformer.cli.terminal import show, tell
 from saformer.errors import InputError
-
-if TYPE_CHECKING:
-    from saformer.data.dataset import Dataset
 
 
 def _is_profile(path: Path) -> bool:
@@ -47,6 +52,8 @@ def compare(
     data_dir: opt.DataDir = None,
     split: opt.Split = "test",
     input: opt.Input = None,
+    split_by: opt.SplitBy = None,
+    cache_dir: opt.CacheDir = None,
     limit: opt.Limit = None,
     ours: Annotated[
         str | None,
@@ -79,21 +86,19 @@ def compare(
         check_format(plot)
         check_target(plot)
     run = RunOptions(batch_size, limit, seed, dtype.value, device)
-    data_options = DataOptions(dataset, data_dir, split, input)
+    data_options = DataOptions(dataset, data_dir, split, input, split_by, cache_dir)
     sources = [(what, None if _is_profile(Path(what)) else _options(what)) for what in models]
     names = _names(models)
     if ours is not None and ours not in names and ours not in models:
         raise InputError(f"--ours {ours!r} is none of the models compared: {', '.join(names)}")
 
-    data: Dataset | None = None
+    default = "digits" if any(s is not None and s.checkpoint in SHIPPED for _, s in sources) else None
     profiles: list[Profile] = []
     for what, source in sources:
         if source is None:
             profiles.append(Profile.load(what))
             continue
-        if data is None:
-            default = "digits" if any(s is not None and s.checkpoint in SHIPPED for _, s in sources) else None
-            data = data_options.open(default)
+        data = data_for(source, data_options, default)
         model, remarks = load_for(source, data)
         profiles.append(run_profile(model, data, run, remarks))
     accounts = [profile.account(accounting, table) for profile in profiles]

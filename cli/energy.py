@@ -17,6 +17,8 @@ def energy(
     data_dir: opt.DataDir = None,
     split: opt.Split = "test",
     input: opt.Input = None,
+    split_by: opt.SplitBy = None,
+    cache_dir: opt.CacheDir = None,
     from_profile: opt.FromProfile = None,
     rates: opt.Rates = None,
     uniform_rate: opt.UniformRate = None,
@@ -98,7 +100,7 @@ def energy(
         "aggregated": aggregated,
     }
     model_options = ModelOptions(ckpt, model, weights, settings, tuple(model_arg or ()), input_shape)
-    data_options = DataOptions(dataset, data_dir, split, input)
+    data_options = DataOptions(dataset, data_dir, split, input, split_by, cache_dir)
     unroll = graded is opt.Graded.unroll
     run_options = RunOptions(batch_size, limit, seed, dtype.value, device, precision, unroll, time_first)
     if precision is not None:  # what is to be precise is the energy that is shown; of several, the first

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from saformer.cli import options as opt
-from saformer.cli.sources import DataOptions, ModelOptions, check_fit, choose_device, load_for
+from saformer.cli.sources import DataOptions, ModelOptions, check_fit, choose_device, data_for, load_for
 from saformer.cli.terminal import progress, show, tell
 from saformer.errors import InputError
 
@@ -16,6 +16,8 @@ def evaluate(
     data_dir: opt.DataDir = None,
     split: opt.Split = "test",
     input: opt.Input = None,
+    split_by: opt.SplitBy = None,
+    cache_dir: opt.CacheDir = None,
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", help="Images to draw at random; 0 for all.", rich_help_panel="Data")
     ] = 0,
@@ -39,6 +41,7 @@ def evaluate(
     """
     import sys
 
+    from saformer.checkpoints.shipped import SHIPPED
     from saformer.distributed import is_main, own_device, process_group
     from saformer.files import check_distinct, check_target, write_text_atomic
     from saformer.reports.evaluation import evaluation_json, evaluation_report
@@ -59,10 +62,9 @@ def evaluate(
         "aggregated": aggregated,
     }
     options = ModelOptions(ckpt, None, weights, settings)
-    data_options = DataOptions(dataset, data_dir, split, input)
+    data_options = DataOptions(dataset, data_dir, split, input, split_by, cache_dir)
     with process_group():
-        load_for(options, None)  # a checkpoint at fault should not wait for a data set to be read
-        data = data_options.open("digits" if ckpt.startswith("digits/") else None)
+        data = data_for(options, data_options, "digits" if ckpt in SHIPPED else None)
         model, remarks = load_for(options, data)
         check_fit(model, data)
         chosen = own_device(choose_device(device))

@@ -14,6 +14,8 @@ def sensitivity(
     data_dir: opt.DataDir = None,
     split: opt.Split = "test",
     input: opt.Input = None,
+    split_by: opt.SplitBy = None,
+    cache_dir: opt.CacheDir = None,
     from_profile: opt.FromProfile = None,
     rates: opt.Rates = None,
     uniform_rate: opt.UniformRate = None,
@@ -55,7 +57,7 @@ def sensitivity(
     }
     profile = profile_for(
         ModelOptions(ckpt, model, weights, settings),
-        DataOptions(dataset, data_dir, split, input),
+        DataOptions(dataset, data_dir, split, input, split_by, cache_dir),
         RunOptions(batch_size, limit, seed, dtype.value, device),
         from_profile,
         rates,

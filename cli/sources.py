@@ -73,6 +73,9 @@ class DataOptions:
     data_dir: Path | None = None
     split: str = "test"
     input: Path | None = None
+    split_by: str | None = None
+    cache_dir: Path | None = None
+    _opened: "dict[tuple[Any, ...], Dataset]" = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.input is not None and self.dataset is not None:
@@ -83,18 +86,40 @@ class DataOptions:
         """The user said what to run on."""
         return self.dataset is not None or self.input is not None
 
-    def open(self, default: str | None = None) -> "Dataset":
-        """Read the data; `default` is the data set to take when none was named."""
+    def open(
+        self, default: str | None = None, time_steps: int | None = None, image_size: int | None = None
+    ) -> "Dataset":
+        """Read the data, once however often it is asked for.
+
+        Args:
+            default: the data set to take when none was named.
+            time_steps: T of event frames, where the data set leaves it open.
+            image_size: of event frames and of the images of a folder.
+        """
         from saformer.data import open_arrays, open_dataset
 
         if self.input is not None:
+            if self.split_by is not None:
+                raise InputError("--split-by makes frames of events: the frames of --input are made already")
             return open_arrays(self.input)
         name = self.dataset or default
         if name is None:
             raise InputError(
                 "there is no data to run on: give --dataset NAME (see `saformer datasets`) or --input FILE.npz"
             )
-        return open_dataset(name, self.data_dir, self.split)
+        key = (name, time_steps, image_size)
+        if key not in self._opened:
+            self._opened[key] = open_dataset(
+                name,
+                self.data_dir,
+                self.split,
+                time_steps=time_steps,
+                split_by=self.split_by,
+                image_size=image_size,
+                cache_dir=self.cache_dir,
+                progress=progress,
+            )
+        return self._opened[key]
 
 
 @dataclass(frozen=True)
@@ -177,6 +202,24 @@ def load_for(options: ModelOptions, data: "Dataset | None") -> "tuple[Model, lis
     if data is not None and trained_on in DATASETS and data.name in DATASETS and trained_on != data.name:
         remarks.append(f"the model was trained on {trained_on}, not on {data.name}")
     return model, remarks
+
+
+def data_for(options: ModelOptions, data: DataOptions, default: str | None = None) -> "Dataset":
+    """The data as the model takes it: event frames of its T and size, images of a folder of its size.
+
+    Args:
+        options: the model; a checkpoint is loaded first, as one at fault should not wait for data to be read.
+        data: what to open.
+        default: the data set to take when none was named.
+    """
+    settings = {key: options.given.get(key) for key in ("time_steps", "image_size")}
+    if options.checkpoint is not None:
+        model, _ = load_for(options, None)
+        assert model.origin is not None  # set by load
+        open_settings = {a.setting for a in model.origin.assumptions if a.source == "default"}
+        for key in settings.keys() - open_settings:
+            settings[key] = getattr(model.config, key)
+    return data.open(default, **settings)
 
 
 def _kinds(names: tuple[str, ...]) -> str:
@@ -333,11 +376,7 @@ def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "
         shown = [f"no --ckpt given: this is {DEFAULT_CHECKPOINT}, a small SAFormer that comes with the program"]
     from saformer.checkpoints.shipped import SHIPPED
 
-    default = "digits" if options.checkpoint in SHIPPED else None
-    # The model first: a checkpoint at fault should not wait for a data set to be read.
-    if options.checkpoint is not None:
-        load_for(options, None)
-    opened = data.open(default)
+    opened = data_for(options, data, "digits" if options.checkpoint in SHIPPED else None)
     model, remarks = load_for(options, opened)
     return run_profile(model, opened, run, [*shown, *remarks])
 
@@ -353,7 +392,7 @@ def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) 
     if data.named:
         if options.input_shape:
             raise InputError("--input-shape makes random inputs: leave it out where there is data")
-        opened = data.open()
+        opened = data.open(time_steps=run.time_first)
     elif options.input_shape:
         opened = random_data(options.input_shape, run.seed)
         remarks.append("the inputs are random: give --dataset or --input for rates that mean something")

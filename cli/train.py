@@ -10,7 +10,7 @@ from saformer.cli.foreign import parse_argument
 from saformer.cli.recipe_flags import recipe_flags
 from saformer.cli.sources import choose_device
 from saformer.cli.stopping import stop_requests
-from saformer.cli.terminal import show, tell, training_progress
+from saformer.cli.terminal import progress, show, tell, training_progress
 from saformer.errors import InputError
 
 _RUN = "Run"
@@ -28,6 +28,7 @@ def train(
         ),
     ] = None,
     data_dir: opt.DataDir = None,
+    cache_dir: opt.CacheDir = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", help="Folder of the run. Default: MODEL-DATASET", rich_help_panel=_RUN),
@@ -92,7 +93,18 @@ def train(
         )
         folder.check(resolved)
         chosen = own_device(choose_device(device))
-        training, test = (open_dataset(resolved.dataset, data_dir, split) for split in ("train", "test"))
+        training, test = (
+            open_dataset(
+                resolved.dataset,
+                data_dir,
+                split,
+                time_steps=resolved.time_steps,
+                split_by=None if resolved.split_by == "number" else resolved.split_by,
+                cache_dir=cache_dir,
+                progress=progress,
+            )
+            for split in ("train", "test")
+        )
         going_on = f", going on from {kept[-1].name}" if (kept := folder.checkpoints()) else ""
         say(
             f"{config.name} on {resolved.dataset}: {len(training):,} training images, {resolved.epochs} epochs, "

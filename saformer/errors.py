@@ -11,3 +11,9 @@ class InputError(ValueError):
 
 class Stopped(Exception):
     """A run was asked to stop (Ctrl-C, or the end of a job) and did; the message says how to go on with it."""
+
+
+def brief(reason: object) -> str:
+    """Fit a reason that a hostile file may have worded into one line."""
+    text = " ".join(str(reason).split()) or type(reason).__name__
+    return text if len(text) <= 120 else text[:117] + "..."

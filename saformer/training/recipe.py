@@ -109,6 +109,9 @@ class Recipe:
         "Share of the target spread over all classes.",
     )
     time_steps: int = whole(1, _MODEL, "T", "Time steps; of event data also the frames.")
+    split_by: str = choice(
+        ("number", "time"), "Data", "WAY", "Event frames hold equally many events, or span equal times.", "number"
+    )
     shift: int = whole(
         0, _AUGMENTATION, "PIXELS", "Move each image by up to so many pixels; 4 is the usual crop of CIFAR.", 0
     )

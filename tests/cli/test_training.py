@@ -68,6 +68,7 @@ def test_every_field_of_a_recipe_is_an_option_that_reaches_it(saformer, tmp_path
     given = {
         "model": ("sdt-1-16", "sdt-1-16"),
         "dataset": ("digits", "digits"),
+        "split_by": ("time", "time"),
         "epochs": ("1", 1),
         "batch_size": ("33", 33),
         "learning_rate": ("0.01", 0.01),
@@ -100,8 +101,8 @@ def test_every_field_of_a_recipe_is_an_option_that_reaches_it(saformer, tmp_path
     for name, (text, _) in given.items():
         flag = "--setting" if name == "settings" else f"--{name.replace('_', '-')}"
         options += [flag] if text is None else [flag, text]
-    # Digits are no events: the recipe is written, and then the augmentation that does not fit is refused.
-    assert "event_flip does not apply to digits" in saformer("train", *options, "--out", tmp_path / "run").err
+    # Digits are no events: the recipe is written, and then what does not fit is refused.
+    assert "digits holds images, not events" in saformer("train", *options, "--out", tmp_path / "run").err
     recipe = load_recipe(file=tmp_path / "run" / "recipe.toml")
     assert recipe.to_dict() == {name: value for name, (_, value) in given.items()}
 
