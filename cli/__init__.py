@@ -10,7 +10,7 @@ _INTERRUPTED = 130
 def main() -> None:
     """Run the command line: exit status 0 done, 1 input at fault (one line on standard error), 2 usage."""
     from saformer.cli.app import app
-    from saformer.errors import InputError
+    from saformer.errors import InputError, Stopped
     from saformer.text import PLAIN_ERRORS
 
     for stream in (sys.stdout, sys.stderr):
@@ -20,6 +20,8 @@ def main() -> None:
         app()
     except InputError as error:
         fail(str(error))
+    except Stopped as stop:
+        _interrupted(str(stop))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to say, to nobody
         sys.exit(1)
@@ -39,8 +41,8 @@ def main() -> None:
         raise
 
 
-def _interrupted() -> NoReturn:
-    print("\rsaformer: interrupted, nothing was written", file=sys.stderr)
+def _interrupted(message: str = "interrupted, nothing was written") -> NoReturn:
+    print(f"\rsaformer: {message}", file=sys.stderr)
     sys.exit(_INTERRUPTED)
 
 

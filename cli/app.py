@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from saformer.cli import audit, catalogue, compare, energy, flops, hardware, sensitivity, train
+from saformer.cli import audit, catalogue, compare, energy, eval, flops, hardware, plot, sensitivity, train
 from saformer.cli.options import opened
 
 app = typer.Typer(
@@ -39,6 +39,8 @@ app.command("sensitivity")(opened(sensitivity.sensitivity))
 app.command("audit")(opened(audit.audit))
 app.command("flops")(opened(flops.flops))
 app.command("train")(opened(train.train))
+app.command("eval")(opened(eval.evaluate))
+app.command("plot")(opened(plot.plot))
 app.command("models")(opened(catalogue.models))
 app.command("datasets")(opened(catalogue.datasets))
 app.command("hardware")(opened(hardware.hardware))

@@ -1,14 +1,14 @@
 """`saformer compare`: several models side by side."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from saformer.cli import options as opt
 from saformer.cli.options import ModelOptions
 from saformer.cli.outputs import plan
-from saformer.cli.sources import load_for, open_data, resolve_checkpoint, run_profile
+from saformer.cli.sources import data_for, load_for, read_for, resolve_checkpoint, run_profile
 from saformer.cli.terminal import tell
 from saformer.errors import InputError
 
@@ -79,17 +79,17 @@ def compare(
     if ours is not None and ours not in names and ours not in models:
         raise InputError(f"--ours {ours!r} is none of the models compared: {', '.join(names)}")
 
-    opened: Dataset | None = None
+    default = "digits" if any(s is not None and s.checkpoint in SHIPPED for _, s in sources) else None
+    opened: dict[tuple[Any, ...], Dataset] = {}
     profiles: list[Profile] = []
     for what, source in sources:
         if source is None:
             profiles.append(Profile.load(what))
             continue
-        if opened is None:
-            default = "digits" if any(s is not None and s.checkpoint in SHIPPED for _, s in sources) else None
-            opened = open_data(data, default)
-        model, remarks = load_for(source, opened)
-        profiles.append(run_profile(model, opened, run, remarks))
+        raw = read_for(source)
+        found = data_for(source, data, default, raw, opened)
+        model, remarks = load_for(source, found, raw)
+        profiles.append(run_profile(model, found, run, remarks))
     accounts = [profile.account(accounting, table) for profile in profiles]
     reference = 0 if ours is None else names.index(ours) if ours in names else models.index(ours)
     rows = [

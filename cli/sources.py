@@ -26,18 +26,38 @@ DEFAULT_CHECKPOINT = "digits/saformer"
 _UNTRAINED = "the weights are untrained: firing rates, and the energy with them, are those of random weights"
 
 
-def open_data(data: DataOptions, default: str | None = None) -> "Dataset":
-    """Read the data; `default` is the data set to take when none was named."""
+def open_data(
+    data: DataOptions, default: str | None = None, time_steps: int | None = None, image_size: int | None = None
+) -> "Dataset":
+    """Read the data.
+
+    Args:
+        data: what to open.
+        default: the data set to take when none was named.
+        time_steps: T of event frames, where the data set leaves it open.
+        image_size: of event frames and of the images of a folder.
+    """
     from saformer.data import open_arrays, open_dataset
 
     if data.input is not None:
+        if data.split_by is not None:
+            raise InputError("--split-by makes frames of events: the frames of --input are made already")
         return open_arrays(data.input)
     name = data.dataset or default
     if name is None:
         raise InputError(
             "there is no data to run on: give --dataset NAME (see `saformer datasets`) or --input FILE.npz"
         )
-    return open_dataset(name, data.data_dir, data.split)
+    return open_dataset(
+        name,
+        data.data_dir,
+        data.split,
+        time_steps=time_steps,
+        split_by=data.split_by,
+        image_size=image_size,
+        cache_dir=data.cache_dir,
+        progress=progress,
+    )
 
 
 def resolve_checkpoint(name: str) -> Path:
@@ -150,6 +170,36 @@ def load_for(
     if data is not None and trained_on in DATASETS and data.name in DATASETS and trained_on != data.name:
         remarks.append(f"the model was trained on {trained_on}, not on {data.name}")
     return model, remarks
+
+
+def data_for(
+    options: ModelOptions,
+    data: DataOptions,
+    default: str | None = None,
+    raw: "RawCheckpoint | None" = None,
+    opened: "dict[tuple[Any, ...], Dataset] | None" = None,
+) -> "Dataset":
+    """The data as the model takes it: event frames of its T and size, images of a folder of its size.
+
+    Args:
+        options: the model; a checkpoint is loaded first, as one at fault should not wait for data to be read.
+        data: what to open.
+        default: the data set to take when none was named.
+        raw: the checkpoint, if it has been read.
+        opened: what has been opened for other models of the same command, and is taken again.
+    """
+    settings = {key: options.given.get(key) for key in ("time_steps", "image_size")}
+    if options.checkpoint is not None:
+        model, _ = load_for(options, None, raw)
+        assert model.origin is not None  # set by load
+        open_settings = {a.setting for a in model.origin.assumptions if a.source == "default"}
+        for key in settings.keys() - open_settings:
+            settings[key] = getattr(model.config, key)
+    opened = {} if opened is None else opened
+    key = tuple(settings.values())
+    if key not in opened:
+        opened[key] = open_data(data, default, **settings)
+    return opened[key]
 
 
 def _kinds(names: tuple[str, ...]) -> str:
@@ -338,11 +388,8 @@ def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "
     from saformer.checkpoints.shipped import SHIPPED
 
     default = "digits" if options.checkpoint in SHIPPED else None
-    # The model first: a checkpoint at fault should not wait for a data set to be read.
     raw = read_for(options)
-    if raw is not None:
-        load_for(options, None, raw)
-    opened = open_data(data, default)
+    opened = data_for(options, data, default, raw)
     model, remarks = load_for(options, opened, raw)
     del raw  # a second copy of the weights
     return run_profile(model, opened, run, [*shown, *remarks])
@@ -372,7 +419,7 @@ def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) 
     if data.named:
         if options.input_shape:
             raise InputError("--input-shape makes random inputs: leave it out where there is data")
-        opened = open_data(data)
+        opened = open_data(data, time_steps=run.time_first)
     elif options.input_shape:
         opened = random_data(options.input_shape, run.seed)
         remarks.append("the inputs are random: give --dataset or --input for rates that mean something")

@@ -28,7 +28,7 @@ _COLOURS = ("#0072B2", "#E69F00", "#56B4E9", "#D55E00", "#F0E442", "#009E73", "#
 _HATCHES = ("", "////", "xxxx", "....", "\\\\\\\\", "----", "++++", "||||")
 _EDGE = "#222222"
 _BAND = "#f2f2f2"
-_WIDTH_INCHES = 7.2
+WIDTH_INCHES = 7.2
 _LONGEST_NAME = 44
 
 
@@ -43,7 +43,7 @@ def energy_figure(account: Account) -> "Figure":
     """
     if not account.layers:
         raise InputError(f"nothing to draw: no operation of {account.model.name} is counted")
-    with _style():
+    with figure_style():
         from matplotlib.figure import Figure
         from matplotlib.lines import Line2D
         from matplotlib.patches import Patch
@@ -54,7 +54,7 @@ def energy_figure(account: Account) -> "Figure":
         # Many operations get lower rows and smaller names; the figure grows instead of crowding.
         row_inches, name_size = (0.2, 7.0) if len(layers) <= 40 else (0.15, 6.0)
         height = row_inches * max(len(layers), 3)
-        figure = Figure(figsize=(_WIDTH_INCHES, height + 0.95), layout="constrained")
+        figure = Figure(figsize=(WIDTH_INCHES, height + 0.95), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.5, 1.0))
 
         unit, factor = energy_unit(max((layer.energy_mj or 0.0 for layer in layers), default=0.0))
@@ -120,10 +120,10 @@ def comparison_figure(rows: Sequence[ComparisonRow], ours: str | None = None) ->
     """
     if not rows:
         raise InputError("nothing to draw: no models to compare")
-    with _style():
+    with figure_style():
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(_WIDTH_INCHES, 0.32 * len(rows) + 0.85), layout="constrained")
+        figure = Figure(figsize=(WIDTH_INCHES, 0.32 * len(rows) + 0.85), layout="constrained")
         known = {i: 100 * row.top1 for i, row in enumerate(rows) if row.top1 is not None}
         ratios = (1.5, 1.0) if known else (1.0,)
         panels = figure.subplots(1, len(ratios), sharey=True, squeeze=False, width_ratios=ratios)[0]
@@ -195,14 +195,15 @@ def save_figure(figure: "Figure", path: str | Path) -> None:
     }[suffix]
 
     def write(temporary: Path) -> None:
-        with _style():
+        with figure_style():
             figure.savefig(temporary, format=suffix, metadata=metadata)
 
     write_atomic(path, write)
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def figure_style() -> Iterator[None]:
+    """The style of all figures, for as long as the block runs."""
     from matplotlib import style
 
     # On top of matplotlib's defaults, not of the user's settings: the figure is the same everywhere.
