@@ -8,7 +8,7 @@ from rich.text import Text
 
 from saformer.analysis.account import Account
 from saformer.analysis.hardware import Hardware
-from saformer.reports.format import NOT_KNOWN, align_decimal_points, energy_unit, interval, si
+from saformer.reports.format import NOT_KNOWN, align_decimal_points, energy_unit, interval, level, si
 from saformer.reports.tables import catalogue_table
 
 _NO_MAC = "none in this table: MACs are left out of the energy, and a note says how many"
@@ -68,8 +68,9 @@ def hardware_report(accounts: Sequence[Account]) -> Group:
         for account, energy, macs in zip(accounts, written, left_out, strict=True)
     ]
     caption = []
-    if any(account.energy_mj_ci95 for account in accounts):
-        caption.append("±: 95 % interval.")
+    with_interval = next((account for account in accounts if account.energy_mj_ci95), None)
+    if with_interval is not None:
+        caption.append(f"±: {level(with_interval.ci_level)} interval.")
     if any(account.macs_not_covered for account in accounts):
         caption.append("MACs left out: per image, in no energy, because the hardware has none for a MAC.")
     caption.append("Technologies, precisions and workloads differ: see `saformer hardware NAME`.")

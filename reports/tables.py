@@ -25,6 +25,7 @@ from saformer.reports.format import (
     fixed,
     fixed_decimals,
     interval,
+    level,
     percent,
     si,
 )
@@ -79,7 +80,7 @@ class FlopsRow:
 def energy_report(account: Account, layers: bool = False) -> Group:
     """What was run, the energy of each block (with `layers`, of each operation too), and the totals."""
     caption = [
-        f"Per image, over all T = {account.model.time_steps} time steps. FLOPs: dense multiply-accumulates.",
+        f"Per image, over {_steps(account)}. FLOPs: dense multiply-accumulates.",
         "rate: nonzero share of the input; of a block and of the total: SOPs / FLOPs.",
     ]
     if any(not layer.binary for layer in account.layers):
@@ -271,7 +272,7 @@ def hanging(label: str, text: str) -> Table:
 def what_was_run(account: Account, accounting: str | None = None) -> Table:
     """Model, checkpoint, data, accounting and accuracy, a line each; `accounting` replaces the account's own name."""
     model, data, hardware = account.model, account.data, account.hardware
-    lines = [("model", f"{model.name}, {si(model.parameters)} parameters, T = {model.time_steps}")]
+    lines = [("model", f"{model.name}, {si(model.parameters)} parameters, T = {model.time_steps or NOT_KNOWN}")]
     if model.checkpoint is not None:
         digest = f", SHA-256 {model.sha256[:12]}..." if model.sha256 else ""
         lines.append(("checkpoint", Path(model.checkpoint).name + digest))
@@ -293,13 +294,19 @@ def what_was_run(account: Account, accounting: str | None = None) -> Table:
     return grid
 
 
+def _steps(account: Account) -> str:
+    steps = account.model.time_steps
+    return "all time steps" if steps is None else f"all T = {steps} time steps"
+
+
 def _energy_line(account: Account) -> Text:
     value, half_width = interval(account.energy_mj, account.energy_mj_ci95)
     left_out = f" without {si(account.macs_not_covered)} MACs" if account.macs_not_covered else ""
     if not half_width:
         return Text(f"energy {value} mJ per image{left_out}", style="bold")
     source = CI_SOURCES.get(account.ci_unit or "")
-    comment = "95 % interval" if source is None else f"95 % interval, {source}"
+    width = level(account.ci_level)
+    comment = f"{width} interval" if source is None else f"{width} interval, {source}"
     return Text.assemble((f"energy {value} ± {half_width} mJ per image{left_out}", "bold"), f" ({comment})")
 
 
