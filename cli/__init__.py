@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import NoReturn
 
 _INTERRUPTED = 130
@@ -10,13 +12,15 @@ _INTERRUPTED = 130
 def main() -> None:
     """Run the command line: exit status 0 done, 1 input at fault (one line on standard error), 2 usage."""
     from saformer.cli.app import app
+    from saformer.distributed import process_group
     from saformer.errors import InputError
 
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that knows no µ or ± gets a question mark
     try:
-        app()
+        with process_group(), quiet_unless_first():
+            app()
     except InputError as error:
         fail(str(error))
     except BrokenPipeError:
@@ -32,6 +36,18 @@ def main() -> None:
         if stop.code == _INTERRUPTED:  # how typer ends on Ctrl-C, without a word
             _interrupted()
         raise
+
+
+@contextmanager
+def quiet_unless_first() -> Iterator[None]:
+    """Of the processes that torchrun started, the first alone prints."""
+    from saformer.distributed import is_main
+
+    if is_main():
+        yield
+        return
+    with open(os.devnull, "w") as nothing, redirect_stdout(nothing), redirect_stderr(nothing):
+        yield
 
 
 def _interrupted() -> NoReturn:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
 
+from saformer.distributed import is_main
+
 if TYPE_CHECKING:
     from saformer.training import Epoch, Progress
 
@@ -37,7 +39,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
         TimeRemainingColumn(elapsed_when_finished=True),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not console.is_terminal or not is_main(),
     )
     with bar:
         task = bar.add_task(what, total=total)
