@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isfinite
 
 from saformer.analysis.account import (
     MJ_PER_PJ,
@@ -190,6 +191,11 @@ def account_for(
         )
         for n in profile.neurons
     )
+    if not all(isfinite(layer.energy_mj) for layer in layers if layer.energy_mj is not None):
+        raise InputError(
+            f"the energy is beyond what a number can hold: {table.name} has {table.ac_pj:g} pJ for an accumulate and "
+            f"{'nothing' if table.mac_pj is None else f'{table.mac_pj:g} pJ'} for a multiply-accumulate"
+        )
     half_width = None
     if not layers or any(layer.energy_mj is not None for layer in layers):
         half_width = profile.moments.half_width(_gradient(profile, charge, context, table), level)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saformer.cli.sources import DataOptions, ModelOptions, RunOptions, load_for, profile_from
+from saformer.distributed import is_main
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,9 +30,12 @@ def profile_for(
             raise InputError(
                 "--from-profile answers from the file alone: leave out --ckpt, --model, --dataset and --input"
             )
-        return Profile.load(saved)
-    if not given:
+    elif not given:
         return profile_from(model, data, run)
+    if not is_main():
+        raise SystemExit(0)  # there is nothing to share
+    if saved is not None:
+        return Profile.load(saved)
     return _from_rates(model, data, run, rates, uniform_rate)
 
 
