@@ -48,7 +48,7 @@ def check_same_model(model: "nn.Module") -> None:
     for name, value in model.state_dict().items():
         if isinstance(value, torch.Tensor):
             digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+            digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     found = [""] * world_size()
     dist.all_gather_object(found, digest.hexdigest())
     if len(set(found)) > 1:

@@ -290,26 +290,28 @@ class Profile:
     def _check_belongs(self, other: "Profile") -> None:
         """Raise InputError unless the two are of the same model, data and kind of run; it names what differs."""
         pairs: list[tuple[str, Any, Any]] = []
-        for of, mine, its in (("model", self.model, other.model), ("data", self.data, other.data)):
-            theirs = asdict(its)
-            pairs += [(f"{of}.{key}", v, theirs[key]) for key, v in asdict(mine).items() if (of, key) != _IMAGES]
+        for of, mine, its in (
+            ("model", asdict(self.model), asdict(other.model)),
+            ("data", asdict(self.data), asdict(other.data)),
+        ):
+            pairs += [(f"{of}.{key}", mine[key], its[key]) for key in mine if (of, key) != _IMAGES]
         pairs += [(f"run.{key}", self.run.get(key), other.run.get(key)) for key in _SAME_RUN]
         pairs.append(("the unit of the variance", self.unit, other.unit))
-        for kind, mine, its in (
+        for kind, our_names, their_names in (
             ("operation", self._shape(), other._shape()),
             ("spiking layer", [n.name for n in self.neurons], [n.name for n in other.neurons]),
             ("pool", [f"{f.name}, {f.op}" for f in self.pools], [f"{f.name}, {f.op}" for f in other.pools]),
         ):
-            pairs += [(f"{kind} {i}", a, b) for i, (a, b) in enumerate(zip_longest(mine, its), 1)]
+            pairs += [(f"{kind} {i}", a, b) for i, (a, b) in enumerate(zip_longest(our_names, their_names), 1)]
         pairs += [
             (f"the number of time steps of {a.name}", len(a.per_step), len(b.per_step))
             for a, b in zip(self.neurons, other.neurons, strict=False)
         ]
         pairs.append(("the number of counters", len(self.moments.sums), len(other.moments.sums)))
-        for what, ours, its in pairs:
-            if ours != its:
+        for what, ours, theirs in pairs:
+            if ours != theirs:
                 raise InputError(
-                    f"the two profiles cannot be added: {what} is {_brief(ours)} in one, {_brief(its)} in the other"
+                    f"the two profiles cannot be added: {what} is {_brief(ours)} in one, {_brief(theirs)} in the other"
                 )
 
     def _shape(self) -> list[str]:

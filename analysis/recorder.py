@@ -495,7 +495,8 @@ class Recorder(TorchDispatchMode):
 
     def end_batch(self) -> None:
         """Close the batch: its counters become rows of `units`, one per image (or one for the batch)."""
-        for counts in (*self.operations.values(), *self.pools()):
+        counted: list[OperationCounts | FreeCounts] = [*self.operations.values(), *self.pools()]
+        for counts in counted:
             done = len(self.batch_sizes) - 1
             counts.units.extend([None] * (done - len(counts.units)))
             if counts.current:

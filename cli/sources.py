@@ -283,7 +283,15 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
         with progress(f"profiling {name} on {data.name}", total) as advance, _own_errors(model):
             result = profile(
                 model,
-                data.batches(run.batch_size, limit, run.seed, dtype, device, shuffled=rule is not None, part=(rank(), world_size())),
+                data.batches(
+                    run.batch_size,
+                    limit,
+                    run.seed,
+                    dtype,
+                    device,
+                    shuffled=rule is not None,
+                    part=(rank(), world_size()),
+                ),
                 data=data.name,
                 split=data.split,
                 name=name,
