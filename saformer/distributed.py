@@ -130,6 +130,10 @@ def _join() -> Any:
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if both else "gloo", store=store, rank=this, world_size=size, timeout=_WAIT
         )
+        # Nobody goes on, and fails perhaps, while another still connects.
+        if store.add("saformer/joined", 1) == size:
+            store.set("saformer/all_joined", "")
+        store.wait(["saformer/all_joined"], _JOIN)
     except (RuntimeError, ValueError, OSError) as error:
         reason = str(error).splitlines()[0][:160]
         raise InputError(f"process {rank()} of {world_size()} cannot join the others: {reason}") from None
