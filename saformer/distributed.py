@@ -75,10 +75,21 @@ def process_group() -> Iterator[None]:
         return
     import torch.distributed as dist
 
-    store = _join()
+    store, done = _join(), False
     try:
-        yield from _until_done()
+        try:
+            yield
+        except SystemExit as stop:  # how a command line ends, failed or not
+            if stop.code:
+                raise
+            _wait_for_all()
+            done = True
+            raise
+        _wait_for_all()
+        done = True
     except BaseException as error:
+        if done:
+            raise
         if not _first_to_fail(store):
             time.sleep(_GRACE)
             raise SystemExit(error.code if isinstance(error, SystemExit) else 1) from None
@@ -88,22 +99,16 @@ def process_group() -> Iterator[None]:
             ) from None
         raise
     finally:
-        if dist.get_backend() == "gloo":  # NCCL would wait for what the others will never send
+        if done or dist.get_backend() == "gloo":  # NCCL would wait for what the others will never send
             dist.destroy_process_group()
 
 
-def _until_done() -> Iterator[None]:
+def _wait_for_all() -> None:
+    """A barrier, by gloo whatever the device: it raises where another process has failed."""
     import torch
     import torch.distributed as dist
 
-    try:
-        yield
-    except SystemExit as stop:  # how a command line ends, failed or not
-        if stop.code:
-            raise
-        dist.all_reduce(torch.zeros(1))
-        raise
-    dist.all_reduce(torch.zeros(1))  # on the CPU: a barrier that fails where another process did
+    dist.all_reduce(torch.zeros(1))
 
 
 def _variable(name: str, otherwise: int) -> int:
