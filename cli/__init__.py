@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import NoReturn
 
 _INTERRUPTED = 130
@@ -10,6 +12,7 @@ _INTERRUPTED = 130
 def main() -> None:
     """Run the command line: exit status 0 done, 1 input at fault (one line on standard error), 2 usage."""
     from saformer.cli.app import app
+    from saformer.distributed import process_group
     from saformer.errors import InputError, Stopped
     from saformer.text import PLAIN_ERRORS
 
@@ -17,7 +20,8 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=PLAIN_ERRORS)  # a terminal that knows no ± gets +/-
     try:
-        app()
+        with process_group(), quiet_unless_first():
+            app()
     except InputError as error:
         fail(str(error))
     except Stopped as stop:
@@ -39,6 +43,18 @@ def main() -> None:
         if stop.code == _INTERRUPTED:  # how typer ends on Ctrl-C, without a word
             _interrupted()
         raise
+
+
+@contextmanager
+def quiet_unless_first() -> Iterator[None]:
+    """Of the processes that torchrun started, the first alone prints."""
+    from saformer.distributed import is_main
+
+    if is_main():
+        yield
+        return
+    with open(os.devnull, "w") as nothing, redirect_stdout(nothing), redirect_stderr(nothing):
+        yield
 
 
 def _interrupted(message: str = "interrupted, nothing was written") -> NoReturn:

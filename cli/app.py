@@ -6,6 +6,8 @@ import typer
 
 from saformer.cli import audit, catalogue, compare, energy, eval, flops, hardware, plot, sensitivity, train
 from saformer.cli.options import opened
+from saformer.distributed import world_size
+from saformer.errors import InputError
 
 app = typer.Typer(
     name="saformer",
@@ -14,6 +16,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+_SEVERAL_PROCESSES = ("energy", "eval", "train")  # commands that share their work under torchrun
 
 
 def _version(value: bool) -> None:
@@ -26,11 +31,13 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    if world_size() > 1 and context.invoked_subcommand not in _SEVERAL_PROCESSES:
+        raise InputError(f"`saformer {context.invoked_subcommand}` runs in one process: start it without torchrun")
 
 
 app.command("energy")(opened(energy.energy))

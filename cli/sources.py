@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from saformer.cli.options import DataOptions, ModelOptions, RunOptions
 from saformer.cli.terminal import progress
+from saformer.distributed import own_device, rank, world_size
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -294,13 +295,14 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
 
     from saformer.analysis import profile
     from saformer.analysis.energy import account_for
+    from saformer.analysis.gathering import check_same_model, gather
     from saformer.analysis.stopping import PrecisionRule
     from saformer.models import Model
 
     if isinstance(model, Model):
         check_fit(model, data)
     name = model.config.name if isinstance(model, Model) else type(model).__name__
-    device = choose_device(run.device)
+    device = own_device(choose_device(run.device))
     dtype = {"float32": torch.float32, "float64": torch.float64}[run.dtype.value]
     torch.manual_seed(run.seed)
     limit, rule, target = run.limit, None, run.target()
@@ -315,6 +317,7 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
         limit = DEFAULT_LIMIT
     limit = limit or None
     total = len(data) if limit is None else min(limit, len(data))
+    _check_processes(run, total)
     settings = {"seed": run.seed, "batch_size": run.batch_size}
     to_input = time_first_input(run.time_first) if run.time_first else None
     steps = run.time_first or (model.config.time_steps if isinstance(model, Model) else None)
@@ -325,10 +328,19 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
             raise InputError(
                 f"--device {device} does not support {run.dtype.value}: {str(error).splitlines()[0]}"
             ) from None
+        check_same_model(model)
         with progress(f"profiling {name} on {data.name}", total) as advance, own_errors(model):
             result = profile(
                 model,
-                data.batches(run.batch_size, limit, run.seed, dtype, device, shuffled=rule is not None),
+                data.batches(
+                    run.batch_size,
+                    limit,
+                    run.seed,
+                    dtype,
+                    device,
+                    shuffled=rule is not None,
+                    part=(rank(), world_size()),
+                ),
                 data=data.name,
                 split=data.split,
                 name=name,
@@ -337,8 +349,12 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
                 graded=run.graded,
                 to_input=to_input,
                 enough=rule,
-                progress=advance,
+                progress=lambda images: advance(images * world_size()),
             )
+    whole = gather(result)
+    if whole is None:
+        raise SystemExit(0)  # this process has done its part: the first goes on with the sum
+    result = whole
     images = f"{result.images:,} of {len(data):,} images, drawn with seed {run.seed}"
     if rule is not None:
         result = replace(result, run={**result.run, "confidence": rule.confidence})
@@ -348,6 +364,19 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
     elif result.images < len(data):
         remarks = [*remarks, f"{images}; --limit 0 takes all"]
     return replace(result, notes=(*remarks, *result.notes))
+
+
+def _check_processes(run: RunOptions, images: int) -> None:
+    """Complain of what several processes cannot do."""
+    if world_size() == 1:
+        return
+    if run.precision is not None:
+        raise InputError("--precision runs in one process: leave out torchrun, or give --limit")
+    batches = -(-images // run.batch_size)
+    if batches < world_size():
+        raise InputError(
+            f"{world_size()} processes for {batches} batches of {images:,} images: start fewer, or lower --batch-size"
+        )
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from saformer.distributed import is_main
 from saformer.text import printable
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
         TimeRemainingColumn(elapsed_when_finished=True),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not console.is_terminal or not is_main(),
     )
     with bar:
         task = bar.add_task(what, total=total)

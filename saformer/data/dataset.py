@@ -1,7 +1,7 @@
 """A data set: its images in memory or read when asked for, its labels, how pixels are normalised, and batches."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,10 +123,12 @@ class Dataset:
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
         shuffled: bool = False,
+        part: tuple[int, int] = (0, 1),
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Normalised batches and their labels, in the order of `indices(limit, seed)`.
 
-        With `shuffled` in random order by `seed`: then the first images are a fair sample of all.
+        With `shuffled` in random order by `seed`: then the first images are a fair sample of all. `part` is the number
+        of a process and of all processes: each of them gets whole batches of the same sequence, in turn.
         """
         # Checked here and not in the generator, so that a bad option fails before anything is set up.
         if batch_size < 1:
@@ -134,12 +136,12 @@ class Dataset:
         chosen = self.indices(limit, seed)
         if shuffled:
             chosen = chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(seed))]
-        return self._batches(chosen, batch_size, dtype, torch.device(device))
+        return self._batches(chosen.split(batch_size)[part[0] :: part[1]], dtype, torch.device(device))
 
     def _batches(
-        self, indices: Tensor, batch_size: int, dtype: torch.dtype, device: torch.device
+        self, batches: Sequence[Tensor], dtype: torch.dtype, device: torch.device
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
-        for chosen in indices.split(batch_size):
+        for chosen in batches:
             # Moved before they are normalised: bytes are a quarter of the traffic of floats.
             images = self.normalise(self.images[chosen].to(device), dtype)
             yield images, None if self.labels is None else self.labels[chosen].to(device)
