@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from saformer.analysis.provenance import UNTRAINED_NOTE
 from saformer.cli.terminal import progress
 from saformer.errors import InputError
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT = 512
 DEFAULT_CHECKPOINT = "digits/saformer"
-_UNTRAINED = "the weights are untrained: firing rates, and the energy with them, are those of random weights"
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def load_for(options: ModelOptions, data: "Dataset | None") -> "tuple[Model, lis
             raise InputError("give a checkpoint (--ckpt FILE) or a model (--model NAME)")
         if data is not None and data.classes is not None:
             shape["num_classes"] = data.classes
-        return saformer.build(options.model, **{**shape, **options.given}), [_UNTRAINED]
+        return saformer.build(options.model, **{**shape, **options.given}), [UNTRAINED_NOTE]
 
     path = resolve_checkpoint(options.checkpoint)
     model = saformer.load(path, weights=options.weights, **options.given)
@@ -349,7 +349,7 @@ def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) 
         option = next(iter(options.given)).replace("_", "-")
         raise InputError(f"--{option} is for our own models; yours takes --model-arg")
     model = load_foreign(options.model or "", list(options.arguments), options.checkpoint, options.weights)
-    remarks = [] if options.checkpoint else [_UNTRAINED]
+    remarks = [] if options.checkpoint else [UNTRAINED_NOTE]
     if data.named:
         if options.input_shape:
             raise InputError("--input-shape makes random inputs: leave it out where there is data")

@@ -20,7 +20,6 @@ from rich.text import Text
 from saformer.analysis.account import Account, LayerAccount
 from saformer.reports.format import (
     NOT_KNOWN,
-    align_decimal_points,
     energy_unit,
     fixed,
     fixed_decimals,
@@ -31,25 +30,6 @@ from saformer.reports.format import (
 
 NOT_BINARY = "†"
 CI_SOURCES = {"image": "variance over images", "batch": "from batch means"}
-
-
-@dataclass(frozen=True)
-class ComparisonRow:
-    """One model of a comparison. Per image; energies in millijoules, `top1` a share from 0 to 1.
-
-    `relative_difference` is Eq. 21 for the energy. What a published row does not state is None.
-    """
-
-    name: str
-    parameters: int | None
-    time_steps: int | None
-    flops: float | None
-    sops: float | None
-    energy_mj: float
-    energy_ci95: float | None
-    top1: float | None
-    data: str
-    relative_difference: float
 
 
 @dataclass(frozen=True)
@@ -94,23 +74,6 @@ def energy_report(account: Account, layers: bool = False) -> Group:
         _energy_line(account),
         *(hanging("note: ", note) for note in account.notes),
         Text(counted, style="bold yellow" if account.uncounted else "dim"),
-    )
-
-
-def comparison_table(rows: Sequence[ComparisonRow], ours: str) -> Group:
-    """One row for each model; the last column is Eq. 21 against the model called `ours`.
-
-    Rows on several data sets are grouped by data set, in the order in which these first appear.
-    """
-    data_sets = list(dict.fromkeys(row.data for row in rows))
-    title = f"Energy per image on {data_sets[0]}" if len(data_sets) == 1 else "Energy per image"
-    return Group(
-        Text(title, style="bold"),
-        FirstThatFits([_comparison_table(rows, ours, data_sets, gap) for gap in (2, 1)]),
-        Text(
-            f"diff.: (energy - energy of {ours}) / energy (Eq. 21); positive means that {ours} needs less.",
-            style="dim",
-        ),
     )
 
 
@@ -403,41 +366,6 @@ def _energy_table(account: Account, layers: bool, gap: int, bar_width: int) -> T
     if account.layers:
         total = _sum(account.layers)
         add("total", "" if layers else str(len(account.layers)), total, "bold", bar=False)
-    return table
-
-
-def _comparison_table(rows: Sequence[ComparisonRow], ours: str, data_sets: Sequence[str], gap: int) -> Table:
-    table = plain_table(gap)
-    text_column(table, "model")
-    for header in ("params", "T", "FLOPs", "SOPs"):
-        number_column(table, header)
-    # Padded here, so that the decimal points of 0.49 and 22.6 stand above each other.
-    table.add_column("energy (mJ)", no_wrap=True)
-    for header in ("top-1", "diff."):
-        number_column(table, header)
-    rows = [row for data in data_sets for row in rows if row.data == data]
-    written = [interval(row.energy_mj, row.energy_ci95, digits=3) for row in rows]
-    values = align_decimal_points([value for value, _ in written])
-    several = len(data_sets) > 1
-    before = None
-    for row, value, (_, half_width) in zip(rows, values, written, strict=True):
-        if several and row.data != before:
-            if before is not None:
-                table.add_section()
-            table.add_row(Text(row.data, style="italic"))
-            before = row.data
-        is_ours = row.name == ours
-        cells = [
-            f"  {row.name}" if several else row.name,
-            si(row.parameters),
-            NOT_KNOWN if row.time_steps is None else str(row.time_steps),
-            si(row.flops),
-            si(row.sops),
-            f"{value} ± {half_width}" if half_width else value,
-            percent(row.top1, decimals=2),
-            NOT_KNOWN if is_ours else percent(row.relative_difference, sign=True),
-        ]
-        table.add_row(*map(Text, cells), style="bold" if is_ours else None)
     return table
 
 
