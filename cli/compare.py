@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from saformer.cli import options as opt
-from saformer.cli.sources import DataOptions, ModelOptions, RunOptions, load_for, resolve_checkpoint, run_profile
-from saformer.cli.terminal import show, tell
+from saformer.cli.options import DataOptions, ModelOptions, RunOptions
+from saformer.cli.outputs import plan
+from saformer.cli.sources import load_for, open_data, resolve_checkpoint, run_profile
+from saformer.cli.terminal import tell
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,14 +56,11 @@ def _options(what: str) -> ModelOptions:
 
 
 def compare(
+    data: opt.DataOptions,
+    run: opt.RunOptions,
     models: Annotated[
         list[str] | None, typer.Argument(metavar="A B ...", help="Checkpoints, models by name, or saved profiles.")
     ] = None,
-    dataset: opt.DatasetName = None,
-    data_dir: opt.DataDir = None,
-    split: opt.Split = "test",
-    input: opt.Input = None,
-    limit: opt.Limit = None,
     ours: Annotated[
         list[str] | None,
         typer.Option("--ours", metavar="NAME", help="Whom Eq. 21 compares with, one per data set. Default: the first."),
@@ -72,6 +71,7 @@ def compare(
     ] = False,
     accounting: opt.AccountingOrAll = "paper",
     hardware: opt.HardwareName = "45nm-fp32",
+    format: opt.Format = None,
     plot: opt.Plot = None,
     figure: Annotated[
         Figure,
@@ -80,10 +80,6 @@ def compare(
             help="What --plot draws: values; Eq. 21 of energy and accuracy (relative), or of one of them.",
         ),
     ] = Figure.values,
-    batch_size: opt.BatchSize = 16,
-    dtype: opt.Precision = opt.DType.float32,
-    device: opt.Device = "auto",
-    seed: opt.Seed = 0,
 ) -> None:
     """Compare models: parameters, operations, energy, accuracy and relative difference (Eq. 21).
 
@@ -91,10 +87,10 @@ def compare(
     """
     from saformer.analysis.accountings import ACCOUNTINGS, get_accounting
     from saformer.analysis.hardware import load_hardware
-    from saformer.files import check_target
     from saformer.reports.comparison import comparison_rows, published_rows
     from saformer.reports.comparison_table import accountings_comparison_table, comparison_table
     from saformer.reports.plots import check_format, save_figure
+    from saformer.reports.records import Report, note
 
     accountings = list(ACCOUNTINGS) if accounting == "all" else [accounting]
     for name in accountings:
@@ -107,17 +103,20 @@ def compare(
         raise InputError(f"--figure {figure} draws one accounting: leave out --accounting all")
     if plot is not None:
         check_format(plot)
-        check_target(plot)
+    outputs = plan(format, files={"--plot": plot}, inputs=[*models, data.input, hardware])
     names = _names(models)
     wanted = [names[models.index(name)] if name in models else name for name in ours or []]
     if missing := [name for name in wanted if name not in names]:
         raise InputError(f"--ours {missing[0]!r} is none of the models compared: {', '.join(names)}")
-    run = RunOptions(batch_size, limit, seed, dtype.value, device)
-    profiles = _profiles(models, DataOptions(dataset, data_dir, split, input), run)
-    data_sets = list(dict.fromkeys(profile.data.name for profile in profiles)) or ([dataset] if dataset else None)
-    beside = published_rows(data_sets) if published else []
+    profiles = _profiles(models, data, run)
+    data_sets = list(dict.fromkeys(profile.data.name for profile in profiles)) or (
+        [data.dataset] if data.dataset else None
+    )
+    beside = published_rows(data_sets or None) if published else []
     if not profiles and not beside:
-        raise InputError(f"the paper published nothing for {dataset}: leave out --dataset, or give models to compare")
+        raise InputError(
+            f"the paper published nothing for {data.dataset}: leave out --dataset, or give models to compare"
+        )
     by_accounting = {
         name: comparison_rows(
             [(what, profile.account(name, table)) for what, profile in zip(names, profiles, strict=True)], wanted
@@ -126,17 +125,20 @@ def compare(
         for name in accountings
     }
     rows = by_accounting[accountings[0]]
-    show(comparison_table(rows) if len(accountings) == 1 else accountings_comparison_table(by_accounting))
-    for what, profile in zip(names, profiles, strict=True):
-        account = profile.account(accountings[0], table)
-        for note in [*account.notes, *(f"not counted: {item}" for item in account.uncounted)]:
-            show(f"{what}: {note}")
+    notes = [
+        note(text, about=what)
+        for what, profile in zip(names, profiles, strict=True)
+        for account in [profile.account(accountings[0], table)]
+        for text in [*account.notes, *(f"not counted: {item}" for item in account.uncounted)]
+    ]
     if published:
-        for name in set(data_sets or []) - {row.data for row in beside}:
-            show(f"the SAFormer paper published nothing for {name}")
+        missing = [name for name in data_sets if name not in {row.data for row in beside}]
+        notes += [note(f"the SAFormer paper published nothing for {name}") for name in missing]
     if plot is not None:
         save_figure(_figure(figure, by_accounting), plot)
         tell(f"wrote {plot}")
+    shown = comparison_table(rows) if len(accountings) == 1 else accountings_comparison_table(by_accounting)
+    outputs.emit(Report([shown, *notes]))
 
 
 def _figure(figure: Figure, by_accounting: "dict[str, list[ComparisonRow]]") -> "MatplotlibFigure":
@@ -150,23 +152,23 @@ def _figure(figure: Figure, by_accounting: "dict[str, list[ComparisonRow]]") -> 
     return relative_figure(rows, tuple(QUANTITIES) if figure is Figure.relative else (figure.value,))
 
 
-def _profiles(models: list[str], data_options: DataOptions, run: RunOptions) -> "list[Profile]":
+def _profiles(models: list[str], data: DataOptions, run: RunOptions) -> "list[Profile]":
     """A profile of each: read where it is one, else recorded; the data set is opened once."""
     from saformer.analysis.profiles import Profile
     from saformer.checkpoints.shipped import SHIPPED
 
     sources = [(what, None if _is_profile(Path(what)) else _options(what)) for what in models]
-    data: Dataset | None = None
+    opened: Dataset | None = None
     profiles: list[Profile] = []
     for what, source in sources:
         if source is None:
             profiles.append(Profile.load(what))
             continue
-        if data is None:
+        if opened is None:
             default = "digits" if any(s is not None and s.checkpoint in SHIPPED for _, s in sources) else None
-            data = data_options.open(default)
-        model, remarks = load_for(source, data)
-        profiles.append(run_profile(model, data, run, remarks))
+            opened = open_data(data, default)
+        model, remarks = load_for(source, opened)
+        profiles.append(run_profile(model, opened, run, remarks))
     return profiles
 
 

@@ -1,97 +1,128 @@
 """Models beside each other as tables: under one accounting, or under several."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
-
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from saformer.analysis.provenance import MEASURED
 from saformer.reports.comparison import ORIGINS, ComparisonRow, by_data
-from saformer.reports.format import (
-    NOT_KNOWN,
-    align_decimal_points,
-    energy_unit,
-    fixed,
-    fixed_decimals,
-    interval,
-    percent,
-    si,
-)
-from saformer.reports.tables import FirstThatFits, number_column, plain_table, text_column
+from saformer.reports.format import NOT_KNOWN, energy_unit, fixed, fixed_decimals, interval, percent
+from saformer.reports.records import Align, Cell, Column, Layout, Row, Table, hidden, number
 
-# Gap between columns, and whether there is room for parameters and FLOPs.
-_LAYOUTS = ((2, True), (1, True), (1, False))
+# Narrow terminals do without parameters and FLOPs, then without the difference in accuracy.
+_LAYOUTS = (Layout(2), Layout(1), Layout(1, rank=1), Layout(1, rank=0))
 
 
-def comparison_table(rows: Sequence[ComparisonRow]) -> Group:
+def time_steps_text(value: int | None) -> str:
+    """T in full."""
+    return NOT_KNOWN if value is None else str(value)
+
+
+def comparison_table(rows: Sequence[ComparisonRow]) -> Table:
     """A row for each model, grouped by data set; the RD columns are Eq. 21 against the reference of the group."""
     groups = by_data(rows)
-    title = f"Energy per image on {rows[0].data}" if len(groups) == 1 else "Energy per image"
-    return Group(
-        Text(title, style="bold"),
-        FirstThatFits([_comparison_table(groups, *layout) for layout in _LAYOUTS]),
-        *_explanations(groups),
-    )
+    several = len(groups) > 1
+    unit, factor = energy_unit(max((row.energy_mj for row in rows if row.energy_mj == row.energy_mj), default=0.0))
+    columns = [
+        Column("model"),
+        number("params", key="parameters", rank=2),
+        number("T", key="time_steps", write=time_steps_text),
+        number("FLOPs", key="flops_per_image", rank=2),
+        number("SOPs", key="sops_per_image"),
+        number("energy", unit, key="energy_mj_per_image", align=Align.decimal),
+        hidden("energy_mj_ci95"),
+        number("RD energy", key="relative_difference_energy", write=_signed),
+        number("top-1", key="top1_accuracy", write=lambda value: percent(value, decimals=2)),
+        number("RD top-1", key="relative_difference_top1", write=_signed, rank=1),
+        Column("from", key="from", shown=any(row.origin != MEASURED for row in rows)),
+        hidden("data"),
+    ]
+    made: list[Row] = []
+    for data, group in groups.items():
+        if several:
+            made.append(Row([data], "heading"))
+        for row in group:
+            half_width = None if row.energy_ci95 is None else row.energy_ci95 * factor
+            value, error = interval(row.energy_mj * factor, half_width, digits=3)
+            cells = [
+                _name(row, several),
+                row.parameters,
+                row.time_steps,
+                row.flops,
+                row.sops,
+                Cell(row.energy_mj, value, f" ± {error}" if error else ""),
+                row.energy_ci95,
+                _relative_energy(row),
+                row.top1,
+                Cell(row.relative_accuracy, NOT_KNOWN) if row.reference else row.relative_accuracy,
+                row.origin,
+                row.data,
+            ]
+            last = several and row is group[-1] and data != list(groups)[-1]
+            made.append(Row(cells, rule=last, strong=row.reference))
+    title = "Energy per image" if several else f"Energy per image on {rows[0].data}"
+    return Table(title, columns, made, _explanations(rows), _LAYOUTS)
 
 
-def accountings_comparison_table(by_accounting: Mapping[str, Sequence[ComparisonRow]]) -> Group:
-    """Energies of the same models under several accountings, and Eq. 21 under each; a column for each accounting.
+def accountings_comparison_table(by_accounting: Mapping[str, Sequence[ComparisonRow]]) -> Table:
+    """Energies of the same models under several accountings, then Eq. 21 under each; a column for each accounting.
 
     Published energies have a column of their own: what they were charged by is the paper's affair.
 
     Args:
         by_accounting: rows of the same models, in the same order, under each accounting.
     """
-    groups = by_data(next(iter(by_accounting.values())))
-    return Group(
-        Text("Energy per image under several accountings", style="bold"),
-        FirstThatFits([_accountings_table(by_accounting, gap) for gap in (2, 1)]),
-        *_explanations(groups),
-    )
-
-
-def _accountings_table(by_accounting: Mapping[str, Sequence[ComparisonRow]], gap: int) -> Table:
-    rows = list(zip(*by_accounting.values(), strict=True))
-    energies = [row.energy_mj for same in rows for row in same if row.energy_mj == row.energy_mj]
+    first = next(iter(by_accounting.values()))
+    energies = [row.energy_mj for rows in by_accounting.values() for row in rows if row.energy_mj == row.energy_mj]
     unit, factor = energy_unit(max(energies, default=0.0))
     decimals = fixed_decimals(max(energies, default=0.0) * factor)
-    published = any(same[0].published for same in rows)
-    several = len({same[0].data for same in rows}) > 1
-    table = plain_table(gap)
-    text_column(table, f"energy ({unit})")
-    for header in (*by_accounting, *(["published"] if published else []), "from"):
-        number_column(table, header)
+    published = any(row.published for row in first)
+    groups = by_data(first)
+    several = len(groups) > 1
+    place = {id(row): i for i, row in enumerate(first)}
+    columns = [
+        Column("model"),
+        hidden("quantity"),
+        *(number(name, key=name) for name in by_accounting),
+        number("published", key="published", shown=published),
+        Column("from", key="from"),
+        hidden("data"),
+    ]
 
-    def add(write: Callable[[ComparisonRow], str]) -> None:
-        for data, group in groupby(sorted(rows, key=lambda same: order[same[0].data]), key=lambda same: same[0].data):
-            if several:
-                table.add_row(Text(data, style="italic"))
-            for same in group:
-                row = same[0]
-                cells = [""] * len(same) if row.published else [write(one) for one in same]
-                if published:
-                    cells.append(write(row) if row.published else "")
-                name = f"  {row.name}" if several else row.name
-                table.add_row(*map(Text, (name, *cells, row.origin)), style="bold" if row.reference else None)
+    def cells(row: ComparisonRow, quantity: str, cell: Callable[[ComparisonRow], Cell]) -> list[object]:
+        same = [rows[place[id(row)]] for rows in by_accounting.values()]
+        blank = Cell(None, "")
+        there = [blank if row.published else cell(one) for one in same]
+        return [_name(row, True), quantity, *there, cell(row) if row.published else blank, row.origin, row.data]
 
-    order = {data: i for i, data in enumerate(dict.fromkeys(same[0].data for same in rows))}
-    add(lambda row: fixed(row.energy_mj * factor, decimals))
-    table.add_section()
-    table.add_row(Text("RD (Eq. 21)", style="bold"))
-    add(_relative_energy)
-    return table
+    def energy(row: ComparisonRow) -> Cell:
+        return Cell(row.energy_mj, fixed(row.energy_mj * factor, decimals))
 
-
-def _relative_energy(row: ComparisonRow) -> str:
-    return NOT_KNOWN if row.reference else percent(row.relative_difference, sign=True)
+    made: list[Row] = []
+    quantities = (
+        ("energy_mj_per_image", f"energy ({unit})", energy),
+        ("relative_difference_energy", "RD (Eq. 21)", _relative_energy),
+    )
+    for quantity, title, cell in quantities:
+        for data, group in groups.items():
+            made.append(Row([f"{title} on {data}" if several else title], "heading"))
+            made += [Row(cells(row, quantity, cell), strong=row.reference) for row in group]
+        made[-1] = Row(made[-1].cells, rule=quantity != quantities[-1][0], strong=made[-1].strong)
+    return Table("Energy per image under several accountings", columns, made, _explanations(first))
 
 
-def _explanations(groups: Mapping[str, Sequence[ComparisonRow]]) -> list[RenderableType]:
+def _signed(value: float) -> str:
+    return percent(value, sign=True)
+
+
+def _name(row: ComparisonRow, indented: bool) -> Cell:
+    return Cell(row.name, f"  {row.name}" if indented else row.name)
+
+
+def _relative_energy(row: ComparisonRow) -> Cell:
+    return Cell(row.relative_difference, NOT_KNOWN if row.reference else _signed(row.relative_difference))
+
+
+def _explanations(rows: Sequence[ComparisonRow]) -> list[str]:
     """Below the table: what RD is taken against, and where the rows come from."""
-    rows = [row for group in groups.values() for row in group]
     references = [row for row in rows if row.reference]
     several = len({row.name for row in references if not row.published}) > 1
     ours = dict.fromkeys(
@@ -100,47 +131,10 @@ def _explanations(groups: Mapping[str, Sequence[ComparisonRow]]) -> list[Rendera
     lines = [f"RD: (M_current - M_ours) / M_current (Eq. 21), positive where ours is lower; ours: {', '.join(ours)}."]
     if len({row.published for row in references}) > 1:
         lines.append("Measured rows are compared with a measured network, published rows with the published one.")
-    used = dict.fromkeys(row.origin for row in rows)
-    if list(used) != [MEASURED]:
-        lines += [f"{origin}: {ORIGINS[origin]}." for origin in ORIGINS if origin in used]
-    return [Text(line, style="dim") for line in lines]
+    return lines + origin_notes(row.origin for row in rows)
 
 
-def _comparison_table(groups: Mapping[str, Sequence[ComparisonRow]], gap: int, wide: bool) -> Table:
-    rows = [row for group in groups.values() for row in group]
-    several = len(groups) > 1
-    table = plain_table(gap)
-    text_column(table, "model")
-    for header in ("params", "T", "FLOPs", "SOPs") if wide else ("T", "SOPs"):
-        number_column(table, header)
-    # Padded here, so that the decimal points of 0.49 and 22.6 stand above each other.
-    unit, factor = energy_unit(max((row.energy_mj for row in rows if row.energy_mj == row.energy_mj), default=0.0))
-    table.add_column(f"energy ({unit})", no_wrap=True)
-    for header in ("RD energy", "top-1", "RD top-1"):
-        number_column(table, header)
-    if show_origin := any(row.origin != MEASURED for row in rows):
-        text_column(table, "from", first=False)
-    written = [interval(row.energy_mj * factor, (row.energy_ci95 or math.nan) * factor, digits=3) for row in rows]
-    values = dict(zip(map(id, rows), align_decimal_points([value for value, _ in written]), strict=True))
-    widths = dict(zip(map(id, rows), (half_width for _, half_width in written), strict=True))
-    for i, (data, group) in enumerate(groups.items()):
-        if several:
-            if i:
-                table.add_section()
-            table.add_row(Text(data, style="italic"))
-        for row in group:
-            value, half_width = values[id(row)], widths[id(row)]
-            cells = [
-                f"  {row.name}" if several else row.name,
-                *([si(row.parameters)] if wide else []),
-                NOT_KNOWN if row.time_steps is None else str(row.time_steps),
-                *([si(row.flops)] if wide else []),
-                si(row.sops),
-                f"{value} ± {half_width}" if half_width else value,
-                _relative_energy(row),
-                percent(row.top1, decimals=2),
-                NOT_KNOWN if row.reference else percent(row.relative_accuracy, sign=True),
-                *([row.origin] if show_origin else []),
-            ]
-            table.add_row(*map(Text, cells), style="bold" if row.reference else None)
-    return table
+def origin_notes(origins: Iterable[str]) -> list[str]:
+    """What the words in the column "from" mean; nothing where everything was measured."""
+    used = set(origins)
+    return [] if used <= {MEASURED} else [f"{origin}: {text}." for origin, text in ORIGINS.items() if origin in used]

@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console, RenderableType
 
 from saformer.analysis.account import Account
+from saformer.reports.drawing import ShareBar
 from saformer.reports.tables import (
     FlopsRow,
-    ShareBar,
     catalogue_table,
     energy_report,
     flops_table,
