@@ -4,7 +4,20 @@ from typing import Annotated
 
 import typer
 
-from saformer.cli import audit, catalogue, compare, energy, eval, flops, hardware, plot, sensitivity, train
+from saformer.cli import (
+    attention,
+    audit,
+    catalogue,
+    compare,
+    energy,
+    eval,
+    flops,
+    hardware,
+    plot,
+    sensitivity,
+    sweep,
+    train,
+)
 from saformer.cli.options import opened
 from saformer.distributed import world_size
 from saformer.errors import InputError
@@ -42,6 +55,8 @@ def _options(
 
 app.command("energy")(opened(energy.energy))
 app.command("compare")(opened(compare.compare))
+app.command("sweep")(opened(sweep.sweep))
+app.command("attention")(opened(attention.attention))
 app.command("sensitivity")(opened(sensitivity.sensitivity))
 app.command("audit")(opened(audit.audit))
 app.command("flops")(opened(flops.flops))
