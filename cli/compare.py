@@ -109,8 +109,8 @@ def compare(
     ]
     notes = [
         # What was said at another time, of another command, should not be taken for a remark on this one.
-        note(text, about=name if source is not None else f"{name}, when it was saved")
-        for name, account, (_, source) in zip(names, accounts, sources, strict=True)
+        note(text, about=f"{name}, when it was saved" if source is None and text in profile.notes else name)
+        for name, account, profile, (_, source) in zip(names, accounts, profiles, sources, strict=True)
         for text in [*account.notes, *(f"not counted: {item}" for item in account.uncounted)]
     ]
     if plot is not None:
