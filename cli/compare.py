@@ -127,7 +127,7 @@ def compare(
     rows = by_accounting[accountings[0]]
     notes = [
         # What was said at another time, of another command, should not be taken for a remark on this one.
-        note(text, about=f"{name}, when it was saved" if is_profile(Path(what)) else name)
+        note(text, about=f"{name}, when it was saved" if is_profile(Path(what)) and text in profile.notes else name)
         for name, what, profile in zip(names, models, profiles, strict=True)
         for account in [profile.account(accountings[0], table)]
         for text in [*account.notes, *(f"not counted: {item}" for item in account.uncounted)]
