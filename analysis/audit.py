@@ -71,8 +71,8 @@ class Audit:
 def audit(profile: Profile, hardware: str | Hardware = DEFAULT_HARDWARE) -> Audit:
     """Audit a profile.
 
-    A static image is real-valued, and Eq. 19 charges its first layer MACs; so the first operation of a network on
-    static images does not count against it.
+    A static image is real-valued, and Eq. 19 charges its first layer MACs; so operations that read a static image
+    itself do not count against a network.
 
     Args:
         profile: the recorded integers.
@@ -93,13 +93,16 @@ def audit(profile: Profile, hardware: str | Hardware = DEFAULT_HARDWARE) -> Audi
         }
         cause = _cause(source, profile.data.kind)
         found.append(NotBinary(operation.name, operation.op, source, cause, operation.gate.firing_rate, shares))
-    first = profile.operations[0].name if profile.operations else None
-    offending = [item for item in found if not (static and item.name == first)]
+    image = {o.name for o in profile.operations if static and o.first}
+    offending = [item for item in found if item.name not in image]
+    readers = sum(item.name in image for item in found)
     total = len(profile.operations)
     if not profile.neurons:
         verdict = "not spike-driven: the network has no spiking neurons"
     elif not offending:
-        exception = ", except the first, which reads the image" if static else ""
+        exception = {0: "", 1: ", except the first, which reads the image"}.get(
+            readers, f", except the {readers} that read the image"
+        )
         verdict = f"spike-driven: every operation has a binary input{exception}"
     else:
         dense = sum(o.dense for o in profile.operations)
@@ -167,6 +170,10 @@ def _kind(entry: FreeArithmetic) -> tuple[str, _Cost] | None:
         return "shortcuts and sums", _ADD
     if op in ("mul", "div"):
         return "scaling", _SCALE
+    if op in ("where", "masked_fill"):
+        return None  # one value or the other: nothing is computed
+    if op.startswith(("logical_", "bitwise_")):
+        return "logic on spikes", _ADD
     return f"{op}", _NORM
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 _KIND = "saformer-profile"
 _MOST = 2**100  # far beyond any run, and within what a float holds
 SPIKES_OF = "spikes of "  # source of what a layer of neurons puts out
+
+
+def inside(name: str, path: str) -> bool:
+    """Whether something of that name happens in the module at that path ("" is the whole model)."""
+    return not path or name == path or name.startswith(f"{path}.")
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,8 @@ class Operation:
         dense: multiply-accumulates if nothing were skipped.
         operands: one activation for a layer with weights, two for a product of activations.
         events: nonzeros with their true fan-out; for products of activations the pairs that meet.
-        first: the first operation of the network, which reads the input itself.
+        first: it reads the network's input itself: as given, or after arithmetic that is not synaptic (normalised,
+            pooled), but not after a threshold. A network may have none, or several.
         outputs: elements of its results.
         bias: elements of its bias vector, 0 without one.
         inner: k of a matrix product n x k times k x m, 0 for anything else.
@@ -64,6 +71,7 @@ class Operation:
         graded: events if an integer input of k counts as k events; None if not recorded, or not all integers.
         sources: for each operand, the operation whose result it is: "add in block.0", "spikes of block.0.attn.q_lif".
         weights: elements of its weight, 0 without one and in profiles of earlier versions.
+        executions: images times steps for which it was executed, 0 in profiles of earlier versions.
     """
 
     name: str
@@ -80,6 +88,7 @@ class Operation:
     graded: float | None = None
     sources: tuple[str, ...] = ()
     weights: int = 0
+    executions: int = 0
 
     @property
     def gate(self) -> Operand:
@@ -97,6 +106,10 @@ class Operation:
         """fr(l) T FLOPs(l), Eq. 18, with the rate of the gating operand."""
         return self.gate.nonzero * self.dense / self.gate.elements if self.gate.elements else 0.0
 
+    def one_step(self, images: int, time_steps: int) -> float:
+        """Share of its executions that one per image is: 1/T, or 1 where it stands before time begins."""
+        return min(images / self.executions, 1.0) if self.executions else 1 / max(time_steps, 1)
+
 
 @dataclass(frozen=True)
 class Neurons:
@@ -110,6 +123,18 @@ class Neurons:
     def spikes(self) -> int:
         """Spikes over all steps."""
         return sum(self.per_step)
+
+
+def _together(ours: tuple[Neurons, ...], theirs: tuple[Neurons, ...]) -> tuple[Neurons, ...]:
+    """Layers that are in both, with the counts of both."""
+    others = {neuron.name: neuron for neuron in theirs}
+    return tuple(
+        Neurons(
+            a.name, a.elements + b.elements, tuple(x + y for x, y in zip_longest(a.per_step, b.per_step, fillvalue=0))
+        )
+        for a in ours
+        if (b := others.get(a.name)) is not None
+    )
 
 
 @dataclass(frozen=True)
@@ -158,6 +183,8 @@ class Profile:
         moments: of the number of images, then for each operation the nonzeros of each operand and the events.
         run: settings and versions, for the record.
         notes: sentences that belong to these numbers.
+        undecided: modules that put out zeros and ones alone, where it does not show whether they are spiking layers:
+            they never fired, or never read anything but zeros and ones. More images may decide.
     """
 
     model: ModelInfo
@@ -171,6 +198,7 @@ class Profile:
     moments: Moments
     run: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    undecided: tuple[Neurons, ...] = ()
 
     @property
     def images(self) -> int:
@@ -213,18 +241,66 @@ class Profile:
     def __add__(self, other: "Profile") -> "Profile":
         """The profile of both sets of images together.
 
+        What one of them left undecided, the other may decide.
+
         Raises:
             InputError: they are not of the same model, data and kind of run.
         """
-        for what, ours, theirs in (
-            ("model", self.model, other.model),
+        decided = {neuron.name for neuron in (*self.neurons, *other.neurons)}
+        ours, theirs = self._decided(decided), other._decided(decided)
+        if ours is not self:
+            ours = ours._in_order_of(theirs)
+        elif theirs is not other:
+            theirs = theirs._in_order_of(ours)
+        if not (self.neurons and other.neurons):  # T shows in the neurons, where nobody said
+            steps = max(self.model.time_steps, other.model.time_steps)
+            ours, theirs = (replace(p, model=replace(p.model, time_steps=steps)) for p in (ours, theirs))
+        for what, a, b in (
+            ("model", ours.model, theirs.model),
             ("data", replace(self.data, images=0), replace(other.data, images=0)),
             ("variance unit", self.unit, other.unit),
-            ("operations", self._shape(), other._shape()),
-            ("neurons", [n.name for n in self.neurons], [n.name for n in other.neurons]),
+            ("operations", ours._shape(), theirs._shape()),
+            ("neurons", [n.name for n in ours.neurons], [n.name for n in theirs.neurons]),
         ):
-            if ours != theirs:
+            if a != b:
                 raise InputError(f"the two profiles cannot be added: they differ in {what}")
+        return ours._plus(theirs)
+
+    def _decided(self, names: set[str]) -> "Profile":
+        """This profile with those of its undecided modules as layers of neurons that are known to be."""
+        turned = [neuron for neuron in self.undecided if neuron.name in names]
+        if not turned:
+            return self
+
+        def own(name: str) -> bool:
+            return any(inside(name, neuron.name) for neuron in turned)
+
+        kept, operations, position = [0], [], 1
+        for operation in self.operations:
+            width = len(operation.operands) + 1
+            if not own(operation.name):
+                operations.append(operation)
+                kept += range(position, position + width)
+            position += width
+        sums, gram = self.moments.sums, self.moments.gram
+        return replace(
+            self,
+            operations=tuple(operations),
+            neurons=(*self.neurons, *turned),
+            undecided=tuple(neuron for neuron in self.undecided if neuron not in turned),
+            free=tuple(entry for entry in self.free if not own(entry.name)),
+            uncounted=tuple(entry for entry in self.uncounted if not own(entry.rpartition(" in ")[2])),
+            moments=Moments(
+                self.moments.units, tuple(sums[i] for i in kept), tuple(tuple(gram[i][j] for j in kept) for i in kept)
+            ),
+        )
+
+    def _in_order_of(self, other: "Profile") -> "Profile":
+        """This profile with its layers of neurons in the order of another's: a newly decided one has its place there."""
+        order = {neuron.name: i for i, neuron in enumerate(other.neurons)}
+        return replace(self, neurons=tuple(sorted(self.neurons, key=lambda n: order.get(n.name, len(order)))))
+
+    def _plus(self, other: "Profile") -> "Profile":
         operations = tuple(
             replace(
                 a,
@@ -234,17 +310,15 @@ class Profile:
                 effective=a.effective + b.effective,
                 graded=None if a.graded is None or b.graded is None else a.graded + b.graded,
                 operands=tuple(x + y for x, y in zip(a.operands, b.operands, strict=True)),
+                executions=a.executions + b.executions,
+                first=a.first and b.first,
+                sources=tuple(
+                    y if y.startswith(SPIKES_OF) else x for x, y in zip(a.sources, b.sources, strict=True)
+                ),
             )
             for a, b in zip(self.operations, other.operations, strict=True)
         )
-        neurons = tuple(
-            Neurons(
-                a.name,
-                a.elements + b.elements,
-                tuple(x + y for x, y in zip(a.per_step, b.per_step, strict=True)),
-            )
-            for a, b in zip(self.neurons, other.neurons, strict=True)
-        )
+        neurons = _together(self.neurons, other.neurons)
         free: dict[tuple[str, str], FreeArithmetic] = {}
         for entry in (*self.free, *other.free):
             known = free.get((entry.name, entry.op))
@@ -274,10 +348,12 @@ class Profile:
             hits=hits,
             moments=self.moments + other.moments,
             notes=tuple(dict.fromkeys((*self.notes, *other.notes))),
+            # What the other half refuted, or did not run, is undecided no more.
+            undecided=_together(self.undecided, other.undecided),
         )
 
-    def _shape(self) -> list[tuple[str, str, int, bool]]:
-        return [(o.name, o.op, len(o.operands), o.first) for o in self.operations]
+    def _shape(self) -> list[tuple[str, str, int]]:
+        return [(o.name, o.op, len(o.operands)) for o in self.operations]
 
     # -- files -----------------------------------------------------------------------------------------------------
 
@@ -406,7 +482,12 @@ def _operation(o: dict[str, Any]) -> Operation:
         graded=None if o["graded"] is None else _integer(o["graded"]),
         sources=_list(o["sources"], lambda source: _typed(source, str)),
         weights=_integer(o.get("weights", 0)),
+        executions=_integer(o.get("executions", 0)),
     )
+
+
+def _neurons(n: dict[str, Any]) -> Neurons:
+    return Neurons(_typed(n["name"], str), _integer(n["elements"]), _list(n["per_step"], _integer))
 
 
 def _free(f: dict[str, Any]) -> FreeArithmetic:
@@ -440,10 +521,7 @@ def _parse(plain: dict[str, Any]) -> Profile:
             _typed(data["kind"], str),
         ),
         operations=_list(plain["operations"], _operation),
-        neurons=_list(
-            plain["neurons"],
-            lambda n: Neurons(_typed(n["name"], str), _integer(n["elements"]), _list(n["per_step"], _integer)),
-        ),
+        neurons=_list(plain["neurons"], _neurons),
         free=_list(plain["free"], _free),
         uncounted=_list(plain["uncounted"], lambda s: _typed(s, str)),
         hits=None
@@ -457,4 +535,5 @@ def _parse(plain: dict[str, Any]) -> Profile:
         moments=Moments(_integer(moments["units"]), _list(moments["sums"], _integer), gram),
         run=_typed(plain["run"], dict),
         notes=_list(plain["notes"], lambda s: _typed(s, str)),
+        undecided=_list(plain.get("undecided", []), _neurons),
     )

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from saformer.analysis.profiles import Operation
-from saformer.models.config import Model
 
 # What fvcore counts as a matrix product or convolution; its BatchNorm and pooling counts are outside Eq. 18.
 _OPERATORS = {"conv", "linear", "matmul", "bmm", "baddbmm", "addmm", "mm", "mv", "einsum"}
@@ -101,18 +100,3 @@ def compare(operations: tuple[Operation, ...], images: int, fvcore: dict[str, in
         if count and module not in rows:
             rows[module] = ModuleFlops(module, "", 0, count)
     return [*rows.values(), *masks.values()]
-
-
-def dense_operations(model: Model) -> list[ModuleFlops]:
-    """Both counts for one of our own models, from an image of zeros: dense operations need no data.
-
-    Args:
-        model: built or loaded here; its settings give the shape of the input.
-    """
-    from saformer.analysis.profiling import profile
-
-    config = model.config
-    shape = [config.in_channels, config.image_size, config.image_size]
-    example = torch.zeros(1, *([config.time_steps] if config.input_kind == "events" else []), *shape)
-    operations = profile(model, [example], check_flops=False).operations
-    return compare(operations, 1, fvcore_flops(model, example))

@@ -21,7 +21,7 @@ def flops(
 
       saformer flops --model saformer-4-384
     """
-    from saformer.analysis.witness import dense_operations
+    from saformer.analysis.profiling import dense_operations
     from saformer.reports.tables import FlopsRow, flops_table
 
     settings = {

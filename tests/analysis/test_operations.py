@@ -318,7 +318,7 @@ def test_a_convolution_with_standardised_weights() -> None:
 
     x = values("real", 3, 2, 5, 5)
     o = only(run(Net(standardised, w=weight(3, 2, 3, 3), inner=nn.Identity()), x))
-    assert (o.name, o.op) == ("conv2d", "conv2d")
+    assert (o.name, o.op) == ("w", "conv2d")  # the weight keeps the name of the parameter it was computed from
     assert_counts(o, 3 * 25 * 3 * 2 * 9, [x], layer_of_ones(conv, x).sum())
 
 
