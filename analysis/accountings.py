@@ -81,12 +81,8 @@ def summary(name: str) -> str:
 
 
 def reads_image(operation: Operation, context: Context) -> bool:
-    """Whether Eq. 19 charges an operation as the first layer of a static image: it reads real values of the image.
-
-    An image that comes as zeros and ones, such as spikes drawn at the rate of its pixels, leaves nothing to multiply.
-    """
-    gate = operation.gate
-    return context.static and operation.first and not (gate.binary and gate.nonzero)
+    """Whether Eq. 19 charges an operation as the first layer of a static image: it reads the image itself."""
+    return context.static and operation.first
 
 
 def _once(operation: Operation, context: Context) -> float:

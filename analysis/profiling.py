@@ -218,7 +218,7 @@ def profile(
                     shapes, notes = _rehearse(model, images, known_steps, to_input, state)
                 recorder = Recorder(model, known_steps, graded, shapes)
             inputs = images if to_input is None else to_input(images)
-            recorder.start_batch([inputs], len(images))
+            recorder.start_batch([inputs], images)
             with recorder.recording():
                 output = model(inputs)
             recorder.end_batch(output)
@@ -273,7 +273,7 @@ def _rehearse(
         with torch.random.fork_rng(devices):
             inputs = few.clone() if to_input is None else to_input(few.clone())
             recorder = Recorder(model, time_steps)
-            recorder.start_batch([inputs], len(few))
+            recorder.start_batch([inputs], few)
             try:
                 with recorder.recording():
                     output = model(inputs)

@@ -90,9 +90,9 @@ class Provenance:
 
     # -- activations ---------------------------------------------------------------------------------------------
 
-    def enter(self, x: Tensor) -> None:
-        """Take `x` as the network's input."""
-        self._sources[x] = Source(THE_INPUT, raw=True)
+    def enter(self, x: Tensor, raw: bool = True) -> None:
+        """Take `x` as the network's input; not `raw` if it was turned into spikes before."""
+        self._sources[x] = Source(THE_INPUT, raw)
 
     def is_activation(self, x: Tensor) -> bool:
         """Whether `x` depends on the input."""

@@ -160,7 +160,8 @@ class Recorder(TorchDispatchMode):
             module, frame.path, read, put
         ):
             assert read is not None and put is not None
-            self._finite.watch(read, f"the input of the neurons in {frame.path or 'the model'} holds")
+            with torch.utils._python_dispatch._disable_current_modes():
+                self._finite.watch(read, f"the input of the neurons in {frame.path or 'the model'} holds")
             source = self._provenance.source(put) or Source("")
             self._provenance.set_source(put, replace(source, passed=(frame.path, *source.passed)))
         if self._stack:
@@ -201,19 +202,21 @@ class Recorder(TorchDispatchMode):
 
     # -- batches --------------------------------------------------------------------------------------------------
 
-    def start_batch(self, inputs: Iterable[Tensor], batch: int) -> None:
-        """Announce a forward pass over `batch` images with these input tensors.
+    def start_batch(self, inputs: Iterable[Tensor], images: Tensor) -> None:
+        """Announce a forward pass over a batch of images, from which these input tensors were made.
 
         Raises:
             InputError: the input holds infinities or NaN.
         """
-        self.batch_sizes.append(batch)
+        self.batch_sizes.append(len(images))
         self._counter.clear()
-        self.layouts.start_batch(batch)
+        self.layouts.start_batch(len(images))
         self.recognition.start_batch()
         for x in inputs:
             self._finite.watch(x, "the input holds")
-            self._provenance.enter(x)
+            # Spikes that were drawn from an image are the image no more.
+            drawn = x is not images and self._counter.holds_binary(x) and not self._counter.holds_binary(images)
+            self._provenance.enter(x, raw=not drawn)
 
     def end_batch(self, output: Any) -> None:
         """Close the batch: its counters become rows of `units`, one per image (or one for the batch).
