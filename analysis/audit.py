@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from saformer.analysis.account import MJ_PER_PJ
+from saformer.analysis.account import MJ_PER_PJ, coverage
 from saformer.analysis.accountings import ACCOUNTINGS
 from saformer.analysis.hardware import DEFAULT_HARDWARE, Hardware, load_hardware
 from saformer.analysis.profiles import FreeArithmetic, Operation, Profile
@@ -62,6 +62,11 @@ class Audit:
     left_out: tuple[LeftOut, ...]
     energy_mj: float
     uncounted: tuple[str, ...]
+
+    @property
+    def coverage(self) -> str:
+        """What was not counted, in one line."""
+        return coverage(self.operations, self.uncounted)
 
     def to_json(self) -> dict[str, Any]:
         """The audit as plain data."""

@@ -32,10 +32,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Owner:
-    """A parameter or buffer, by the module that holds it; `parametrized` ones count as their module's own."""
+    """A parameter or buffer of so many elements, by the module that holds it.
+
+    What a parametrization keeps in a module of its own counts as the parametrized module's.
+    """
 
     path: str
     name: str
+    size: int
 
 
 def _own(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -81,7 +85,7 @@ class Provenance:
                 around, parametrized, name = "", "parametrizations.", path.removeprefix("parametrizations.")
             for own, value in (*module._parameters.items(), *module._buffers.items()):
                 if value is not None:
-                    owner = Owner(around, name) if parametrized else Owner(path, own)
+                    owner = Owner(*((around, name) if parametrized else (path, own)), value.numel())
                     self._held.setdefault(storage_id(value), []).append((value, owner))
 
     def stop(self) -> None:
@@ -144,12 +148,13 @@ class Provenance:
             for x in tensors_in((outputs,)):
                 self._sources.discard(x)
             return
-        given = [(x.numel(), owners) for x in tensors_in(inputs) if (owners := self.owners(x))]
+        given = [owners for x in tensors_in(inputs) if (owners := self.owners(x))]
         for x in tensors_in((outputs,)):
             self._sources.discard(x)
             if storage_id(x) not in self._held:  # a view of a parameter is found by where it lies
+                # Of several the one of the same size: the weight, not its scale, its mask or a factor of its change.
                 size = x.numel()
-                self._constants[x] = min(given, key=lambda one: one[0] != size)[1] if given else ()
+                self._constants[x] = min(given, key=lambda owners: owners[0].size != size) if given else ()
 
     def owners(self, x: Tensor) -> tuple[Owner, ...]:
         """The parameters that a constant is, is a part of, or was computed from."""

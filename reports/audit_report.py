@@ -41,8 +41,7 @@ def audit_report(audit: Audit) -> Group:
             table,
             Text(f"energy under the accounting paper, for comparison: {energy(audit.energy_mj)}", style="dim"),
         ]
-    counted = f"not counted: {', '.join(audit.uncounted)}" if audit.uncounted else "every operation was counted"
-    parts += [Text(counted, style="bold yellow" if audit.uncounted else "dim"), Text()]
+    parts += [Text(audit.coverage, style="bold yellow" if audit.uncounted else "dim"), Text()]
     return Group(*parts, Text(audit.verdict, style="bold"))
 
 

@@ -75,12 +75,11 @@ def hardware_report(accounts: Sequence[Account]) -> Group:
     caption.append("Technologies, precisions and workloads differ: see `saformer hardware NAME`.")
     # What holds on every hardware; what one lacks stands in its row.
     notes = [note for note in first.notes if all(note in account.notes for account in accounts)]
-    counted = f"not counted: {', '.join(first.uncounted)}" if first.uncounted else "every operation was counted"
     return Group(
         catalogue_table(title, columns, rows),
         *(Text(line, style="dim") for line in caption),
         _labelled([("note:", note) for note in notes], gap=1, style=""),
-        Text(counted, style="bold yellow" if first.uncounted else "dim"),
+        Text(first.coverage, style="bold yellow" if first.uncounted else "dim"),
     )
 
 

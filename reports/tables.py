@@ -84,7 +84,6 @@ def energy_report(account: Account, layers: bool = False) -> Group:
     ]
     if any(not layer.binary for layer in account.layers):
         caption.append(f"{NOT_BINARY} not binary: an input holds values other than 0 and 1.")
-    counted = f"not counted: {', '.join(account.uncounted)}" if account.uncounted else "every operation was counted"
     return Group(
         what_was_run(account),
         Text(),
@@ -93,7 +92,7 @@ def energy_report(account: Account, layers: bool = False) -> Group:
         Text(),
         _energy_line(account),
         *(hanging("note: ", note) for note in account.notes),
-        Text(counted, style="bold yellow" if account.uncounted else "dim"),
+        Text(account.coverage, style="bold yellow" if account.uncounted else "dim"),
     )
 
 
