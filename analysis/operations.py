@@ -308,6 +308,8 @@ ENCODERS = _operators(
     "eq ne lt le gt ge eq_ ne_ lt_ le_ gt_ ge_ bernoulli heaviside logical_and logical_or logical_xor logical_not "
     "bitwise_and bitwise_or bitwise_xor bitwise_not"
 )
+# The second argument gives a shape or a type.
+LIKE = _operators("to type_as view_as expand_as")
 ATTENTION = _operators("scaled_dot_product_attention")
 RECURRENT = _operators("lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell")
 # Results that take a shape, a type or a device from an activation, and no value.

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from saformer.analysis.operations import ENCODERS
+from saformer.analysis.operations import LIKE
 from saformer.analysis.storages import StorageMap, storage_id, tensors_in
 
 RESULT_OF = "result of "  # source of what a layer with weights puts out
@@ -22,11 +22,13 @@ class Source:
         name: the operation whose result it is.
         raw: it is the network's input still: as given, moved about, or after arithmetic that is not synaptic
             (normalised, pooled), with neither a weight nor a threshold between.
+        threshold: it is the answer to a comparison, zeros and ones whatever was compared.
         passed: modules that may turn out to be neurons, and put it out; the outermost first.
     """
 
     name: str
     raw: bool = False
+    threshold: bool = False
     passed: tuple[str, ...] = ()
 
 
@@ -120,7 +122,9 @@ class Provenance:
             self._sources.discard(x)
             self._constants[x] = ()
 
-    def mark(self, func: Any, inputs: Any, outputs: Any, source: str | None, weighted: bool = False) -> None:
+    def mark(
+        self, func: Any, inputs: Any, outputs: Any, source: str | None, weighted: bool = False, threshold: bool = False
+    ) -> None:
         """Follow one operator from its inputs to its outputs.
 
         Args:
@@ -129,17 +133,26 @@ class Provenance:
             outputs: its results.
             source: name of what it computes; None for a move, which keeps the source of what was moved.
             weighted: a synaptic operation, which no raw input survives.
+            threshold: it compares, or chooses between two constants.
         """
-        origins = [found for x in tensors_in(inputs) if (found := self._sources.get(x)) is not None]
+        packet = func._overloadpacket
+        read = list(tensors_in(inputs))
+        # The second tensor of `x.type_as(y)` gives a type or a shape, and no value.
+        origins = [o for x in (read[:1] if packet in LIKE else read) if (o := self._sources.get(x)) is not None]
         if not origins:
             self._mark_constant(func, inputs, outputs)
             return
-        raw = not weighted and func._overloadpacket not in ENCODERS and all(origin.raw for origin in origins)
-        moved = replace(origins[0], raw=raw) if source is None else Source(source, raw)
+        raw = not (weighted or threshold) and all(origin.raw for origin in origins)
+        if source is not None:
+            result = Source(source, raw, threshold)
+        else:
+            result = replace(origins[0], raw=raw, threshold=all(origin.threshold for origin in origins))
         for x in tensors_in((outputs,)):
             known = self._sources.get(x) if source is None else None
-            if known is None or known.raw != raw:
-                self._sources[x] = moved if known is None else replace(known, raw=raw)
+            if known is None:
+                self._sources[x] = result
+            elif (known.raw, known.threshold) != (result.raw, result.threshold):  # something else was written into it
+                self._sources[x] = replace(known, raw=result.raw, threshold=result.threshold)
 
     # -- weights -------------------------------------------------------------------------------------------------
 

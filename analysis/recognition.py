@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from saformer.analysis.counting import Counter, Held
 from saformer.analysis.layouts import Layouts
-from saformer.analysis.profiles import Neurons, inside
+from saformer.analysis.profiles import SPIKES_OF, Neurons, inside
 from saformer.analysis.provenance import Provenance
 from saformer.analysis.storages import storage_id, tensors_in
 
@@ -32,6 +32,7 @@ class _Candidate:
         certain: our own neurons, or those of a library: what they read says nothing, it may be silent, or spikes.
         operator: one operator, called in this module; whatever else the module does is its own.
         refuted: it put out something else than zeros and ones, holds weights, or goes around certain neurons.
+        compares: what it puts out is the answer to a comparison that it makes: a neuron, even one that never fires.
         fires: it put out a one.
         converts: it made zeros and ones of other values. (What reads spikes and puts out spikes may be a pool.)
         places: for each entry of `spikes`, what it read there; a module may be used in several places.
@@ -41,6 +42,7 @@ class _Candidate:
     certain: bool = False
     operator: bool = False
     refuted: bool = False
+    compares: bool = False
     fires: bool = False
     converts: bool = False
     elements: int = 0
@@ -51,7 +53,7 @@ class _Candidate:
 
     @property
     def is_neuron(self) -> bool:
-        return not self.refuted and (self.certain or (self.fires and self.converts))
+        return not self.refuted and (self.certain or self.compares or (self.fires and self.converts))
 
     def add(self, per_step: Tensor, elements: int, place: str) -> None:
         """One call: spikes at each of its steps."""
@@ -118,9 +120,9 @@ class Decision:
 class Recognition:
     """Watches what modules put out, and decides at the end of a run what a layer of neurons is.
 
-    A module without weights that turned values into zeros and ones, and never into anything else, is one, whoever
-    wrote it. The outermost such module counts. One that only put out zeros, or only read zeros and ones, is undecided:
-    it may be silent, or dead, or a pool.
+    A module without weights that puts out zeros and ones, and never anything else, is one, whoever wrote it, if it
+    compares with a threshold, or was seen to make ones of other values. The outermost such module counts. Any other that
+    only put out zeros, or only read zeros and ones, is undecided: it may be silent, or dead, or a pool.
     """
 
     def __init__(self, provenance: Provenance, counter: Counter, layouts: Layouts) -> None:
@@ -157,6 +159,9 @@ class Recognition:
                 candidate.refuted = True
                 return False
             candidate.converts = candidate.converts or not self._counter.holds_binary(read)
+        before, after = self._provenance.source(read), self._provenance.source(put)
+        spikes = before is None or before.threshold or before.passed or before.name.startswith(SPIKES_OF)
+        candidate.compares |= after is not None and after.threshold and not spikes
         return True
 
     def _add(self, candidate: _Candidate, read: Tensor, spikes: Tensor, steps: int | None = None) -> bool:

@@ -246,7 +246,7 @@ class Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         packet = func._overloadpacket
         source: str | None = f"{packet.__name__} in {self._path()}".removesuffix(" in ")
-        weighted = False
+        weighted, threshold = False, packet in ENCODERS
         if func._schema.is_mutable and packet not in FORMULAS:  # counts of what is written into are void
             for x in tensors_in((args, kwargs)):
                 self._counter.forget(x)
@@ -256,7 +256,7 @@ class Recorder(TorchDispatchMode):
             return out
         if packet in MOVES:
             out = func(*args, **kwargs)
-            if packet not in ENCODERS:
+            if not threshold:
                 source = None
         elif packet in FORMULAS:
             # An operator that writes into its argument is counted on what it read.
@@ -272,6 +272,7 @@ class Recorder(TorchDispatchMode):
                 booked = self._book(call, out)
             if call is None:
                 self._book_free(packet, args, kwargs, out)
+                threshold |= packet is aten.where and not self._depends(args[1:], kwargs)
             elif booked is not None:
                 weighted = True
                 source = f"{RESULT_OF}{booked}" if call.weight is not None else source
@@ -298,7 +299,7 @@ class Recorder(TorchDispatchMode):
             out = func(*args, **kwargs)
             if self._depends(args, kwargs) and any(True for _ in tensors_in((out,))):
                 self.uncounted[self._path(), packet.__name__] += 1
-        self._provenance.mark(func, (args, kwargs), out, source, weighted)
+        self._provenance.mark(func, (args, kwargs), out, source, weighted, threshold)
         return out
 
     def _depends(self, args: Any, kwargs: Any) -> bool:

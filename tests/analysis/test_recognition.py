@@ -16,10 +16,14 @@ STEPS = 3
 
 
 class Fire(nn.Module):
-    """Leaky neurons that keep their membrane between calls, in a plain attribute or a buffer."""
+    """Leaky neurons that keep their membrane between calls, in a plain attribute or a buffer.
 
-    def __init__(self, buffer: bool = False, threshold: float = 1.0) -> None:
+    Without a comparison that can be seen, nothing but the ones that they put out shows that they are neurons.
+    """
+
+    def __init__(self, buffer: bool = False, threshold: float = 1.0, compare: bool = True) -> None:
         super().__init__()
+        self.compare = compare
         self.threshold = threshold
         self.calls = 0
         if buffer:
@@ -30,7 +34,7 @@ class Fire(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         self.calls += 1
         mem = self.mem * 0.5 + x
-        spikes = (mem >= self.threshold).to(x)
+        spikes = (mem >= self.threshold).to(x) if self.compare else (mem / self.threshold).floor().clamp(0, 1)
         self.mem = mem * (1 - spikes)
         return spikes
 
@@ -136,30 +140,44 @@ def test_random_numbers_drawn_through_torch_are_no_state() -> None:
     assert torch.equal(torch.rand(1), before)
 
 
+@pytest.mark.parametrize("compare", [False, True])
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-def test_the_order_of_the_batches_makes_no_difference(order: tuple[int, ...]) -> None:
+def test_the_order_of_the_batches_makes_no_difference(order: tuple[int, ...], compare: bool) -> None:
     batches = [SILENT, X[:3], X[3:]]
-    reference = run(Net(Fire()), batches)
+    reference = run(Net(Fire(compare=compare)), batches)
     (neurons,) = reference.neurons
     assert neurons.elements == 8 * 6 * STEPS
-    assert facts(run(Net(Fire()), [batches[i] for i in order])) == facts(reference)
+    assert facts(run(Net(Fire(compare=compare)), [batches[i] for i in order])) == facts(reference)
 
 
+@pytest.mark.parametrize("compare", [False, True])
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-def test_profiles_of_parts_add_up_though_one_is_silent(order: tuple[int, ...]) -> None:
+def test_profiles_of_parts_add_up_though_one_is_silent(order: tuple[int, ...], compare: bool) -> None:
     batches = [[SILENT, X[:3], X[3:]][i] for i in order]
-    whole = run(Net(Fire()), batches)
-    first, second, third = (run(Net(Fire()), [batch]) for batch in batches)
+    whole = run(Net(Fire(compare=compare)), batches)
+    first, second, third = (run(Net(Fire(compare=compare)), [batch]) for batch in batches)
     assert facts(first + second + third) == facts(whole)
     assert (first + second + third).moments == whole.moments
     assert facts(first + (second + third)) == facts(whole)
 
 
 def test_a_silent_part_says_that_it_may_have_neurons() -> None:
-    p = run(Net(Fire()), [SILENT])
+    p = run(Net(Fire(compare=False)), [SILENT])
     assert p.neurons == ()
     assert [(n.name, n.elements, n.spikes) for n in p.undecided] == [("fire", 2 * 6 * STEPS, 0)]
     assert Profile.from_json(p.to_json()) == p
+
+
+@pytest.mark.parametrize("where", [False, True])
+def test_silent_neurons_that_compare_are_neurons(where: bool) -> None:
+    class Choose(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.where(x > 100, 1.0, 0.0) if where else x.gt(100).type_as(x)
+
+    p = run(Net(Choose()), [SILENT, X])
+    (neurons,) = p.neurons
+    assert (neurons.name, neurons.elements, neurons.spikes) == ("fire", 8 * 6 * STEPS, 0)
+    assert p.operations[1].sources == ("spikes of fire",)
 
 
 class Ramp(nn.Module):
