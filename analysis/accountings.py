@@ -96,7 +96,7 @@ def _once(operation: Operation, context: Context) -> float:
 def paper(item: Item, context: Context) -> Charge:
     """Eqs. 18-20: MACs for the first layer of a static image, ACs at the nonzero rate for everything else.
 
-    The first layer is whatever reads the image itself: two convolutions may, and none does where spikes are drawn first.
+    The first layer is whatever reads the image itself: two convolutions may; none does where spikes are drawn first.
     Padding is ignored (dense FLOPs); BatchNorm is folded and free, as are neurons, shortcuts and pooling. A product
     of two activations neither of which is binary multiplies real values, and is charged MACs at its rate. A network
     without spiking neurons is charged MACs throughout, which is how the paper's Table 5 treats softmax attention.

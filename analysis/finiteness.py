@@ -32,13 +32,13 @@ class FiniteCheck:
             return
         if x.device.type != "cpu":
             self._answers.append((what, torch.isfinite(x).all()))
-        elif not isfinite(float(x.sum(dtype=None if x.itemsize > 2 else torch.float32))):
-            # A sum of finite numbers may overflow, too.
-            if not bool(torch.isfinite(x).all()):
-                _complain(what)
+            return
+        total = float(x.sum(dtype=None if x.itemsize > 2 else torch.float32))
+        if not isfinite(total) and not bool(torch.isfinite(x).all()):  # a sum of finite numbers may overflow, too
+            _complain(what)
 
     def watch_result(self, x: Tensor, what: str) -> None:
-        """Look at what the model puts out, where minus infinity may be meant: the logarithm of zero, a class ruled out."""
+        """Look at what the model puts out; minus infinity may be meant there: log of zero, a class ruled out."""
         self.watch(x.masked_fill(x == -torch.inf, 0), what)
 
     def settle(self) -> None:

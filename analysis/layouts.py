@@ -96,7 +96,7 @@ class Layouts:
         first, second = (len(shape) > d and shape[d] == self.log.batch for d in (0, 1))
         if first:
             return 0 if not second and all(axis == 0 for axis in self._axes.values()) else None
-        return 1 if second else 0
+        return 1 if second and self._other is None else 0
 
     def _by_axis(self, axis: int | None, shape: torch.Size, stacked: bool) -> Layout:
         batch, leading = self.log.batch, shape[0] if shape else 1

@@ -169,8 +169,10 @@ def _labels(equation: str, operands: list[Tensor]) -> tuple[list[str], str] | No
     given, arrow, result = equation.replace(" ", "").partition("->")
     terms = given.split(",")
     free = [label for label in string.ascii_letters if label not in equation]
-    hidden = [x.ndim - len(term.replace("...", "")) if "..." in term else 0 for x, term in zip(operands, terms)]
-    if len(terms) != len(operands) or min(hidden) < 0 or max(hidden) > len(free):
+    if len(terms) != len(operands):
+        return None
+    hidden = [x.ndim - len(t.replace("...", "")) if "..." in t else 0 for x, t in zip(operands, terms, strict=True)]
+    if min(hidden) < 0 or max(hidden) > len(free):
         return None
     names = "".join(free[: max(hidden)])
     terms = [term.replace("...", names[len(names) - n :]) for term, n in zip(terms, hidden, strict=True)]

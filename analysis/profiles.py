@@ -296,7 +296,7 @@ class Profile:
         )
 
     def _in_order_of(self, other: "Profile") -> "Profile":
-        """This profile with its layers of neurons in the order of another's: a newly decided one has its place there."""
+        """This profile with its layers of neurons in the order of another's, where newly decided ones have a place."""
         order = {neuron.name: i for i, neuron in enumerate(other.neurons)}
         return replace(self, neurons=tuple(sorted(self.neurons, key=lambda n: order.get(n.name, len(order)))))
 
@@ -312,9 +312,7 @@ class Profile:
                 operands=tuple(x + y for x, y in zip(a.operands, b.operands, strict=True)),
                 executions=a.executions + b.executions,
                 first=a.first and b.first,
-                sources=tuple(
-                    y if y.startswith(SPIKES_OF) else x for x, y in zip(a.sources, b.sources, strict=True)
-                ),
+                sources=tuple(y if y.startswith(SPIKES_OF) else x for x, y in zip(a.sources, b.sources, strict=True)),
             )
             for a, b in zip(self.operations, other.operations, strict=True)
         )

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 import saformer
 from saformer.analysis import witness
 from saformer.analysis.account import DataInfo, ModelInfo
-from saformer.analysis.operations import NORMS
 from saformer.analysis.layouts import ShapeLog
+from saformer.analysis.operations import NORMS
 from saformer.analysis.profiles import SPIKES_OF, FreeArithmetic, Hits, Operand, Operation, Profile
 from saformer.analysis.provenance import Source, raw_sources
 from saformer.analysis.recognition import Decision
@@ -194,6 +194,7 @@ def profile(
     Raises:
         InputError: there is no image, or input or labels do not fit the model.
     """
+    model = getattr(model, "_orig_mod", model)  # what torch.compile was given: its paths are the names
     info = describe_model(model, name, time_steps)
     known_steps = time_steps or getattr(getattr(model, "config", None), "time_steps", None)
     parameter = next(model.parameters(), None)
@@ -287,8 +288,8 @@ def _rehearse(
         return shapes, []
     return shapes, [
         "run on the same images again, the model gives another output: it draws random numbers of its own, or keeps a "
-        "state that cannot be seen from outside; reset that at the start of forward, or the numbers depend on the order "
-        "of the images"
+        "state that cannot be seen from outside; reset that at the start of forward, or the numbers depend on the "
+        "order of the images"
     ]
 
 

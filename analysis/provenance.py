@@ -54,8 +54,9 @@ def _own(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 def _span(x: Tensor) -> tuple[int, int]:
     """First element of `x` in its storage, and the one after its last."""
+    start = int(x.storage_offset())
     reach = sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True)) + 1
-    return x.storage_offset(), x.storage_offset() + (reach if x.numel() else 0)
+    return start, start + (reach if x.numel() else 0)
 
 
 def _within(x: Tensor, whole: Tensor) -> bool:

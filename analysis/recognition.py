@@ -121,8 +121,8 @@ class Recognition:
     """Watches what modules put out, and decides at the end of a run what a layer of neurons is.
 
     A module without weights that puts out zeros and ones, and never anything else, is one, whoever wrote it, if it
-    compares with a threshold, or was seen to make ones of other values. The outermost such module counts. Any other that
-    only put out zeros, or only read zeros and ones, is undecided: it may be silent, or dead, or a pool.
+    compares with a threshold, or was seen to make ones of other values. The outermost such module counts. Any other
+    that only put out zeros, or only read zeros and ones, is undecided: it may be silent, or dead, or a pool.
     """
 
     def __init__(self, provenance: Provenance, counter: Counter, layouts: Layouts) -> None:

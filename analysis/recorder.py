@@ -4,10 +4,11 @@ A dispatch mode sees every operator that a forward pass executes, in a module of
 which module it runs in. Counts stay on the model's device until they are read, once, at the end.
 """
 
+import sys
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -135,9 +136,11 @@ class Recorder(TorchDispatchMode):
             hooks.append(module.register_forward_hook(self._leave_module, always_call=True, with_kwargs=True))
         fast_path = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)  # one fused operator hides the products of attention
+        # Compiled parts run operator by operator, as they were written. (Without its compiler loaded, nothing is compiled.)
+        eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
         self._provenance.start()
         try:
-            with self:
+            with eager, self:
                 yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fast_path)

@@ -113,7 +113,7 @@ def test_finite_numbers_whose_sum_is_not(dtype: torch.dtype) -> None:
     check.watch(torch.ones(0), "nothing holds")
     check.settle()
     x[5, 5] = math.nan
-    with pytest.raises(InputError, match="^x holds values that are not finite"):
+    with pytest.raises(InputError, match=r"^x holds values that are not finite"):
         check.watch(x, "x holds")
 
 

@@ -139,7 +139,9 @@ def test_weights_in_one_storage_are_kept_apart(kind: Any, bidirectional: bool) -
 
 
 def test_a_part_of_a_packed_weight_has_the_name_of_the_whole() -> None:
-    p = run(Net(lambda m, y: F.linear(y, m.packed[:4]) + F.linear(y, m.packed[4:]), packed=nn.Parameter(torch.randn(8, 6))))
+    p = run(
+        Net(lambda m, y: F.linear(y, m.packed[:4]) + F.linear(y, m.packed[4:]), packed=nn.Parameter(torch.randn(8, 6)))
+    )
     assert [(o.name, o.dense) for o in p.operations] == [("packed", 4 * 48)]
 
 
