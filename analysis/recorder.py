@@ -136,7 +136,7 @@ class Recorder(TorchDispatchMode):
             hooks.append(module.register_forward_hook(self._leave_module, always_call=True, with_kwargs=True))
         fast_path = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)  # one fused operator hides the products of attention
-        # Compiled parts run operator by operator, as they were written. (Without its compiler loaded, nothing is compiled.)
+        # Compiled parts run operator by operator, as they were written; without the compiler loaded there are none.
         eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
         self._provenance.start()
         try:
