@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from saformer.analysis.account import Account, relative_difference
-from saformer.analysis.provenance import MEASURED, RATES, UNTRAINED, provenance
+from saformer.analysis.evidence import MEASURED, RATES, UNTRAINED, provenance
 from saformer.errors import InputError
 
 PUBLISHED, IMPLIED = "paper", "implied"

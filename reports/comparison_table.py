@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from saformer.analysis.provenance import MEASURED
+from saformer.analysis.evidence import MEASURED
 from saformer.reports.comparison import ORIGINS, ComparisonRow, by_data
 from saformer.reports.format import NOT_KNOWN, energy_unit, fixed, fixed_decimals, interval, percent
 from saformer.reports.records import Align, Cell, Column, Layout, Row, Table, hidden, number

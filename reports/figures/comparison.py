@@ -5,7 +5,7 @@ from dataclasses import replace
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
-from saformer.analysis.provenance import MEASURED, RATES, UNTRAINED
+from saformer.analysis.evidence import MEASURED, RATES, UNTRAINED
 from saformer.errors import InputError
 from saformer.reports.comparison import IMPLIED, ORIGINS, PUBLISHED, ComparisonRow, by_data
 from saformer.reports.format import energy_unit, interval, percent
