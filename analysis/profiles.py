@@ -268,7 +268,7 @@ class Profile:
             ours = ours._in_order_of(theirs)
         elif theirs is not other:
             theirs = theirs._in_order_of(ours)
-        if not (self.neurons and other.neurons):  # T shows in the neurons, where nobody said
+        if bool(self.neurons) != bool(other.neurons):  # T shows in the neurons, where nobody said
             steps = self.model.time_steps or other.model.time_steps
             ours, theirs = (p._with_steps(steps) for p in (ours, theirs))
         ours._check_belongs(theirs)
