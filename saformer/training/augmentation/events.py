@@ -48,8 +48,8 @@ class EventTransforms:
         middle = random.integers(0, [[height], [width]], (2, batch))
 
         resampling = Resampling(batch, height, width)
-        corners, cut = torch.from_numpy(middle - sides // 2), torch.from_numpy(sides)
-        resampling.cut(boxes(*corners, cut, cut, height, width))
+        squares = np.stack([*(middle - sides // 2), sides, sides])
+        resampling.cut(boxes(torch.from_numpy(squares), height, width))
         if self.rotation or self.shear:
             matrices = [
                 _rotation(angle) if angle else _shear(slant) if slant else _IDENTITY

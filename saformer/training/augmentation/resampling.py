@@ -67,9 +67,15 @@ class Resampling:
         return pixels.gather(-1, index.expand_as(pixels)).view(images.shape).masked_fill_(empty, fill)
 
 
-def boxes(top: Tensor, left: Tensor, heights: Tensor, widths: Tensor, height: int, width: int) -> Tensor:
-    """B x height x width, true inside each sample's rectangle (B, int64 each); parts outside the image are cut off."""
+def boxes(rectangles: Tensor, height: int, width: int) -> Tensor:
+    """B x height x width, true inside each sample's rectangle; parts outside the image are cut off.
+
+    Args:
+        rectangles: 4 x B, int64: top, left, and the sides down and right.
+        height: of the image, pixels.
+        width: of the image, pixels.
+    """
+    top, left, down, right = rectangles[:, :, None]
     rows, columns = torch.arange(height), torch.arange(width)
-    inside_rows = (rows >= top[:, None]) & (rows < (top + heights)[:, None])
-    inside_columns = (columns >= left[:, None]) & (columns < (left + widths)[:, None])
+    inside_rows, inside_columns = (rows >= top) & (rows < top + down), (columns >= left) & (columns < left + right)
     return inside_rows[:, :, None] & inside_columns[:, None, :]

@@ -58,7 +58,7 @@ class RandomErasing:
         batch, _, height, width = images.shape
         chosen = random.random(batch) < self.probability
         area = random.uniform(*self.AREA, (self.ATTEMPTS, batch)) * height * width
-        aspect = np.exp(random.uniform(*map(math.log, self.ASPECT), (self.ATTEMPTS, batch)))
+        aspect = np.exp(random.uniform(math.log(self.ASPECT[0]), math.log(self.ASPECT[1]), (self.ATTEMPTS, batch)))
         heights = np.rint(np.sqrt(area * aspect)).astype(np.int64)
         widths = np.rint(np.sqrt(area / aspect)).astype(np.int64)
         fits = (heights < height) & (widths < width)
@@ -66,5 +66,5 @@ class RandomErasing:
         # An image on which no attempt fits stays whole: a rectangle of no height.
         heights, widths = heights[first] * (chosen & fits.any(0)), widths[first]
         top, left = random.integers(0, height - heights + 1), random.integers(0, np.maximum(width - widths, 0) + 1)
-        covered = boxes(*map(torch.from_numpy, (top, left, heights, widths)), height, width)
+        covered = boxes(torch.from_numpy(np.stack([top, left, heights, widths])), height, width)
         return images.masked_fill(covered[:, None].to(images.device), 0.0)
