@@ -36,7 +36,8 @@ def training_figure(history: Sequence[Epoch]) -> "Figure":
         upper: Any = figure
         lower: Any = None
         if layers:
-            upper, lower = figure.subfigures(2, 1, height_ratios=(2.1, below))
+            halves: Any = figure.subfigures(2, 1, height_ratios=(2.1, below))
+            upper, lower = halves
         loss, accuracy, rate = upper.subplots(1, 3)
         epochs = [epoch.epoch for epoch in history]
         _curve(loss, epochs, [epoch.loss for epoch in history], 0, "training")
