@@ -4,7 +4,19 @@ from typing import Annotated
 
 import typer
 
-from saformer.cli import attention, audit, catalogue, compare, energy, flops, hardware, sensitivity, sweep, train
+from saformer.cli import (
+    ablate,
+    attention,
+    audit,
+    catalogue,
+    compare,
+    energy,
+    flops,
+    hardware,
+    sensitivity,
+    sweep,
+    train,
+)
 from saformer.cli.options import opened
 
 app = typer.Typer(
@@ -36,6 +48,7 @@ def _options(
 app.command("energy")(opened(energy.energy))
 app.command("compare")(opened(compare.compare))
 app.command("sweep")(opened(sweep.sweep))
+app.command("ablate")(opened(ablate.ablate))
 app.command("attention")(opened(attention.attention))
 app.command("sensitivity")(opened(sensitivity.sensitivity))
 app.command("audit")(opened(audit.audit))
