@@ -69,7 +69,8 @@ def ablation_table(rows: Sequence[ComparisonRow], published: bool = False) -> Ta
 def _published() -> Mapping[tuple[str, str], float]:
     from saformer.reports.literature import published_ablation
 
-    return {(row.dataset, row.model): row.top1_percent / 100 for row in published_ablation().itertuples()}
+    rows = published_ablation().to_dict("records")
+    return {(row["dataset"], row["model"]): row["top1_percent"] / 100 for row in rows}
 
 
 def _paper(share: float | None) -> Cell:
