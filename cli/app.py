@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from saformer.cli import audit, catalogue, compare, energy, flops, hardware, sensitivity, train
+from saformer.cli import audit, catalogue, compare, complexity, energy, flops, hardware, sensitivity, train
 
 app = typer.Typer(
     name="saformer",
@@ -36,6 +36,7 @@ app.command("energy")(energy.energy)
 app.command("compare")(compare.compare)
 app.command("sensitivity")(sensitivity.sensitivity)
 app.command("audit")(audit.audit)
+app.command("complexity")(complexity.complexity)
 app.command("flops")(flops.flops)
 app.command("train")(train.train)
 app.command("models")(catalogue.models)

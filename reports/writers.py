@@ -18,7 +18,7 @@ _LARGEST_EXACT = 2**53
 def json_text(account: Account) -> str:
     """The account as JSON, schema 1. Counts that are whole read as integers; NaN and infinity as null."""
     # ASCII only (the default of `json`): the text survives any terminal and any file name in it.
-    return json.dumps(_plain(account.to_json()), indent=2, allow_nan=False) + "\n"
+    return json.dumps(plain(account.to_json()), indent=2, allow_nan=False) + "\n"
 
 
 def write_json(account: Account, path: str | Path) -> None:
@@ -31,7 +31,7 @@ def accounts_json_text(accounts: Sequence[Account]) -> str:
     documents = [account.to_json() for account in accounts]
     shared = {key: documents[0][key] for key in ("schema", "model", "data", "accuracy")}
     each = [{key: document[key] for key in ("accounting", "hardware", "totals", "notes")} for document in documents]
-    return json.dumps(_plain({**shared, "accounts": each}), indent=2, allow_nan=False) + "\n"
+    return json.dumps(plain({**shared, "accounts": each}), indent=2, allow_nan=False) + "\n"
 
 
 def write_accounts_json(accounts: Sequence[Account], path: str | Path) -> None:
@@ -81,7 +81,7 @@ def csv_text(account: Account) -> str:
             layer.energy_mj,
         ]
         row = [layer.name, layer.block, layer.op, *numbers, account.accounting, account.hardware.name]
-        writer.writerow(_plain(row))
+        writer.writerow(plain(row))
     return output.getvalue()
 
 
@@ -90,11 +90,12 @@ def write_csv(account: Account, path: str | Path) -> None:
     write_text_atomic(Path(path), csv_text(account))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """The value as JSON and CSV take it: whole floats as integers, NaN and infinity as None."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float):
         if not math.isfinite(value):
             return None

@@ -1,1 +1,1 @@
-"""Complexity of the attentions: one formula each, the same counts recorded on the real modules, and measured scaling."""
+"""Complexity of the attentions: one formula each, the recorder's counts on the real modules, and measured scaling."""

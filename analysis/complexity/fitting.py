@@ -12,7 +12,7 @@ from saformer.analysis.complexity.orders import degree, leading_share
 # A size takes part in a fit where its leading term makes up this share of the formula, and where it takes this many
 # times as long as the same module at its smallest, which is the cost of calling it.
 LEADING_SHARE = 0.8
-TIMES_OVERHEAD = 10
+TIMES_OVERHEAD = 5
 FEWEST = 3
 
 
@@ -77,9 +77,7 @@ class Fit:
     asymptotic: bool
 
 
-def fit_scaling(
-    formula: Expr, axis: Symbol, points: Sequence[tuple[int, Sizes, float]], least: float = 0.0
-) -> Fit:
+def fit_scaling(formula: Expr, axis: Symbol, points: Sequence[tuple[int, Sizes, float]], least: float = 0.0) -> Fit:
     """Fit measured values over one size, beside the formula.
 
     Args:

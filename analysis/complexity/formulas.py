@@ -15,6 +15,7 @@ from functools import cache
 import sympy
 from sympy import Expr, Integer, Rational, Symbol
 
+from saformer.analysis.hardware import Hardware
 from saformer.errors import InputError
 
 N, D, n, H, T = sympy.symbols("N D n H T", positive=True, integer=True)
@@ -29,7 +30,7 @@ INPUTS, ATTENTION, SCALE, SOFTMAX, OUTPUT = (
     "output projection",
 )
 # What Eqs. 18-20 and Table 5 leave out, and the module does all the same.
-LEFT_OUT = "aggregation (left out)"
+LEFT_OUT = "aggregation"
 PARTS = (INPUTS, ATTENTION, SCALE, SOFTMAX, OUTPUT, LEFT_OUT)
 SYNAPTIC = (INPUTS, ATTENTION, OUTPUT)
 
@@ -63,7 +64,9 @@ class Sizes:
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InputError(f"{key.replace('_', ' ')} must be a whole number >= 1, got {value!r}")
         if self.tokens % self.aggregated:
-            raise InputError(f"aggregated n = {self.aggregated} does not divide N = {self.tokens} tokens: choose a divisor")
+            raise InputError(
+                f"aggregated n = {self.aggregated} does not divide N = {self.tokens} tokens: choose a divisor"
+            )
         if self.dim % self.heads:
             raise InputError(f"heads H = {self.heads} do not divide dim D = {self.dim}: choose a divisor")
         if not 0 <= self.rate <= 1:
@@ -94,7 +97,7 @@ class Term:
     name: str
     count: Expr
     unit: Symbol
-    rate: Expr = Integer(1)
+    rate: Expr = sympy.S.One
     each: int = 1
     when: sympy.Basic = sympy.true
 
@@ -183,6 +186,25 @@ class Attention:
     def elements(self, sizes: Sizes) -> int:
         """Elements held per image over all time steps at these sizes."""
         return whole((self.steps * self.space).subs(sizes.values()))
+
+
+def picojoules(attention: Attention, sizes: Sizes, hardware: Hardware, *parts: str) -> float | None:
+    """Energy per image over all time steps; None where the hardware has no energy for something that is charged.
+
+    Args:
+        attention: which.
+        sizes: sizes and rates.
+        hardware: the energy of one operation.
+        *parts: of Table 5; default all that it charges.
+    """
+    chosen = parts or tuple(part for part in PARTS if part != LEFT_OUT)
+    total = 0.0
+    for unit, price in ((E_MAC, hardware.mac_pj), (E_AC, hardware.ac_pj), (E_M, hardware.multiply_pj)):
+        charged = attention.charged(sizes, unit, *chosen)
+        if charged and price is None:
+            return None
+        total += float(charged) * (price or 0.0)
+    return total
 
 
 def whole(value: Expr) -> int:

@@ -1,12 +1,11 @@
 """Time and peak memory of the real modules over N and over D, on this machine, in one run.
 
-First every size runs once, smallest first: for its peak memory, and to warm up. Then all sizes of all attentions are timed
-in rounds, each round in another random order, so that a slow moment of the machine hits them all alike.
+First every size runs once, smallest first: for its peak memory, and to warm up. Then all sizes of all attentions are
+timed in rounds, each round in another random order, so that a slow moment of the machine hits them all alike.
 """
 
 import math
 import random
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ BYTES = 4  # of a float32
 # What is held at the peak over what the formula counts, before any size of an attention has shown it; and the share of
 # the free memory that a size may need.
 _FIRST_RATIO, _MARGIN, _USABLE = 8.0, 1.25, 0.8
-_FEWEST, _MOST = 3, 50  # repeats
+_FEWEST, _MOST = 5, 50  # repeats
 _SHORT = 0.05  # seconds; below this a pass runs once untimed, so that the one before it has not emptied the caches
 _NOMINAL = 1e10  # operations per second, for the first guess of the time left
 
@@ -59,8 +58,8 @@ class Point:
 
     @property
     def time(self) -> float | None:
-        """Median seconds of one pass."""
-        return statistics.median(self.seconds) if self.seconds else None
+        """Seconds of the fastest pass: whatever else the machine does only ever adds to it."""
+        return min(self.seconds, default=None)
 
     @property
     def held(self) -> int:
@@ -116,7 +115,7 @@ def measure(
         attentions: which.
         over_tokens: sizes of the series over N.
         over_dim: sizes of the series over D.
-        seconds: time for repeats of each size; it is repeated at least three times, at most fifty.
+        seconds: time for repeats of each size; it is repeated at least five times, at most fifty.
         device: where; default the CPU.
         seed: of weights, inputs and the order of the passes.
         progress: called now and then with the share of the work that is done, from 0 to 1.
@@ -160,7 +159,7 @@ def _overhead(attention: Attention, sizes: Sizes, device: torch.device) -> float
     smallest = replace(sizes, tokens=1, aggregated=1, dim=sizes.heads)
     module, x = _prepare(Point(attention, "tokens", smallest), device, 0)
     _run(module, x)
-    return statistics.median(_run(module, x) for _ in range(_MOST))
+    return min(_run(module, x) for _ in range(_MOST))
 
 
 @contextmanager
@@ -175,9 +174,7 @@ def _in_memory(point: Point) -> Iterator[None]:
         point.seconds.clear()
 
 
-def _first_pass(
-    point: Point, prepared: _Prepared, ratios: dict[str, float], device: torch.device, seed: int
-) -> None:
+def _first_pass(point: Point, prepared: _Prepared, ratios: dict[str, float], device: torch.device, seed: int) -> None:
     """Peak memory, unless the size will not fit: by the formula, times what smaller sizes held over it."""
     key = point.attention.key
     needed = point.held * _MARGIN * ratios.get(key, _FIRST_RATIO)
@@ -191,7 +188,9 @@ def _first_pass(
         ratios[key] = max(ratios.get(key, 0.0), point.peak / point.held)
 
 
-def _rounds(points: Sequence[Point], prepared: _Prepared, seconds: float, seed: int, report: Callable[[], None]) -> None:
+def _rounds(
+    points: Sequence[Point], prepared: _Prepared, seconds: float, seed: int, report: Callable[[], None]
+) -> None:
     """Time every point until its repeats have used up their time."""
     shuffle = random.Random(seed)
     open_points = list(points)

@@ -1,4 +1,4 @@
-"""The real modules of `saformer.attention` at chosen sizes, and what the recorder counts on them beside the formulas."""
+"""The real modules of `saformer.attention` at chosen sizes, and what the recorder counts on them."""
 
 import math
 from collections.abc import Callable
