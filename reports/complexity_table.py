@@ -101,14 +101,14 @@ def verification(found: "Iterable[tuple[Attention, Sequence[Difference]]]") -> G
     return Group(*map(Text, lines))
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], texts: int) -> FirstThatFits:
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], texts: int) -> Group:
     """A titled table whose first columns hold text, and whose others hold numbers."""
-    return FirstThatFits([_layout(title, columns, rows, texts, gap) for gap in (2, 1)])
+    layouts = [_layout(columns, rows, texts, gap) for gap in (2, 1)]
+    return Group(Text(title, style="bold"), FirstThatFits(layouts))
 
 
-def _layout(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], texts: int, gap: int) -> Table:
+def _layout(columns: Sequence[str], rows: Sequence[Sequence[str]], texts: int, gap: int) -> Table:
     table = plain_table(gap)
-    table.title, table.title_justify, table.title_style = Text(title), "left", "bold"
     for i, column in enumerate(columns):
         if i < texts:
             text_column(table, column, first=i == 0)
@@ -123,7 +123,7 @@ def _notes(lines: Iterable[str]) -> list[RenderableType]:
     return [Text(line, style="dim") for line in lines]
 
 
-def _orders(attentions: Sequence[Attention]) -> FirstThatFits:
+def _orders(attentions: Sequence[Attention]) -> Group:
     theirs = published()
     rows = []
     for a in attentions:
@@ -147,7 +147,7 @@ def _map_alone(attentions: Sequence[Attention]) -> str:
     return f"The attention map of SASA alone takes {big_o(term.count)}."
 
 
-def _energies(attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware) -> FirstThatFits:
+def _energies(attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware) -> Group:
     import sympy
 
     theirs = published()
@@ -187,7 +187,7 @@ def _energy_notes(attentions: Sequence[Attention]) -> list[str]:
     return lines
 
 
-def _numbers(attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware) -> FirstThatFits:
+def _numbers(attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware) -> Group:
     charged = tuple(part for part in PARTS if part != LEFT_OUT)
     energies = [(picojoules(a, sizes, hardware, *SYNAPTIC), picojoules(a, sizes, hardware)) for a in attentions]
     unit, factor, decimals = _scale(value for pair in energies for value in pair)
@@ -278,7 +278,7 @@ def _fits(attention: Attention, axis: str, measurement: "Measurement") -> dict[s
     return {"time": measurement.time_fit(attention, axis), "memory": measurement.memory_fit(attention, axis)}
 
 
-def _exponents(attentions: Sequence[Attention], measurement: "Measurement") -> FirstThatFits:
+def _exponents(attentions: Sequence[Attention], measurement: "Measurement") -> Group:
     rows = []
     for axis, symbol in AXES.items():
         for quantity, (what, _, _) in QUANTITIES.items():
@@ -298,9 +298,7 @@ def _exponents(attentions: Sequence[Attention], measurement: "Measurement") -> F
     return _table(f"Scaling of the real modules, batch 1, float32, on {where}", columns, rows, len(columns))
 
 
-def _points(
-    attentions: Sequence[Attention], axis: str, quantity: str, measurement: "Measurement"
-) -> FirstThatFits | None:
+def _points(attentions: Sequence[Attention], axis: str, quantity: str, measurement: "Measurement") -> Group | None:
     what, unit, factor = QUANTITIES[quantity]
     series = {a.key: {p.size: p for p in measurement.series(a, axis)} for a in attentions}
     sizes = sorted({size for points in series.values() for size in points})

@@ -186,6 +186,8 @@ def _first_pass(point: Point, prepared: _Prepared, ratios: dict[str, float], dev
         module, x = prepared[id(point)] = _prepare(point, device, seed)
         point.peak = peak_bytes(lambda: module(x), device)
         ratios[key] = max(ratios.get(key, 0.0), point.peak / point.held)
+    if point.skipped is not None:
+        prepared.pop(id(point), None)
 
 
 def _rounds(
@@ -225,7 +227,7 @@ class _Done:
 
     def _repeats(self, point: Point) -> float:
         """Seconds that the repeats of a point take in all."""
-        one = point.time or self._guess(point)
+        one = point.time or self._first[id(point)]
         return max(_FEWEST * one, min(self._budget, _MOST * one))
 
     def report(self) -> None:

@@ -24,7 +24,7 @@ def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
         result = work()
     del result
-    kineto = profiler.profiler.kineto_results  # type: ignore[union-attr]
+    kineto = profiler.profiler.kineto_results
     changes = sorted((event.start_ns(), event.nbytes()) for event in kineto.events() if event.name() == "[memory]")
     live = peak = 0
     for _, change in changes:

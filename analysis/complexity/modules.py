@@ -92,7 +92,7 @@ def record(attention: Attention, sizes: Sizes, batch: int = 1, seed: int = 0) ->
     if norms and x.numel() > x.shape[0] * sizes.dim:
         for norm in norms:
             norm.momentum = None
-            nn.init.constant_(norm.bias, 0.5)
+            nn.init.constant_(norm.bias, 1.0)
         with torch.no_grad():
             module.train()(x)
         module.eval()
