@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sympy
 
-from saformer.analysis.complexity.formulas import Attention, D, H, N, R_K, R_Qa, Sizes, T, attentions, choose, n
+from saformer.analysis.complexity.formulas import R_K, Attention, D, H, N, R_Qa, Sizes, T, attentions, choose, n
 from saformer.analysis.complexity.measuring import Measurement, Point
 from saformer.analysis.complexity.modules import Difference
 from saformer.analysis.hardware import load_hardware

@@ -69,7 +69,7 @@ def test_a_small_run_measures_every_size_of_every_attention() -> None:
         assert result.overhead[attention.key] > 0
         assert result.memory_fit(attention, "tokens").measured.exponent > 0.5
         assert result.time_fit(attention, "dim").symbolic == 2
-    assert 0 < shares[0] and shares[-1] == pytest.approx(1) and max(shares) <= 1 + 1e-9
+    assert shares[0] > 0 and shares[-1] == pytest.approx(1) and max(shares) <= 1 + 1e-9
 
 
 def test_what_will_not_fit_is_skipped_before_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
