@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from saformer.analysis.complexity.formulas import SYNAPTIC, Attention, Sizes, picojoules
+from saformer.analysis.complexity.formulas import SYNAPTIC, Attention, Sizes, attentions, picojoules
 from saformer.analysis.hardware import Hardware
 from saformer.errors import InputError
 from saformer.reports.complexity_table import AXES, QUANTITIES
@@ -40,14 +40,14 @@ class Panel:
     powers: Mapping[str, int]
 
 
-def measured_panels(attentions: Sequence[Attention], measurement: "Measurement") -> list[Panel]:
+def measured_panels(chosen: Sequence[Attention], measurement: "Measurement") -> list[Panel]:
     """Time and peak memory over each size that was measured."""
     panels = []
     for quantity, (what, unit, factor) in QUANTITIES.items():
         for axis, symbol in AXES.items():
             series = {}
             held = None
-            for a in attentions:
+            for a in chosen:
                 points = measurement.series(a, axis)
                 values = [(p.size, p.time if quantity == "time" else p.peak) for p in points]
                 known = [(float(size), value * factor) for size, value in values if value is not None]
@@ -62,15 +62,15 @@ def measured_panels(attentions: Sequence[Attention], measurement: "Measurement")
     return panels
 
 
-def formula_panels(attentions: Sequence[Attention], over_tokens: Sequence[Sizes], hardware: Hardware) -> list[Panel]:
+def formula_panels(chosen: Sequence[Attention], over_tokens: Sequence[Sizes], hardware: Hardware) -> list[Panel]:
     """Dense operations and energy of the formulas over N; no energy where the hardware lacks one that is charged."""
     energies = {
         a.title: [
             (float(s.tokens), value * 1e-6) for s in over_tokens if (value := picojoules(a, s, hardware)) is not None
         ]
-        for a in attentions
+        for a in chosen
     }
-    counts = {a.title: [(float(s.tokens), float(a.count(s, *SYNAPTIC))) for s in over_tokens] for a in attentions}
+    counts = {a.title: [(float(s.tokens), float(a.count(s, *SYNAPTIC))) for s in over_tokens] for a in chosen}
     first = over_tokens[0]
     title = f"D = {first.dim}, n = {first.aggregated}, H = {first.heads}, T = {first.time_steps}"
     labels = ((counts, "FLOPs per image", title), (energies, "Energy per image (µJ)", f"{title}, R = {first.rate:g}"))
@@ -103,18 +103,20 @@ def scaling_figure(panels: Sequence[Panel]) -> "Figure":
         looks = model_looks({title: title for title in titles})
         columns = min(len(panels), 2)
         rows = -(-len(panels) // columns)
+        # By its place among all attentions: the same in every figure.
+        lines = dict(zip((a.title for a in attentions().values()), _LINES, strict=False))
         figure = Figure(figsize=(WIDTH_INCHES, 2.55 * rows + 0.35), layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False)
         styles: dict[str, dict[str, Any]] = {
             title: {
                 "color": looks[title].colour,
                 "marker": looks[title].marker,
-                "linestyle": _LINES[i % len(_LINES)],
+                "linestyle": lines.get(title, "-"),
                 "markeredgecolor": EDGE,
                 "markeredgewidth": 0.5,
                 "linewidth": 1.1,
             }
-            for i, title in enumerate(titles)
+            for title in titles
         }
         for axes, panel in zip(grid.flat, panels, strict=False):
             axes.set_xscale("log", base=2)
