@@ -56,6 +56,8 @@ def read_rates(path: str | Path) -> list[tuple[str, float]]:
             for row in reader:
                 layer, text = ((row[column] or "").strip() for column in _COLUMNS)
                 where = f"rates {path}, line {reader.line_num}"
+                if extra := row.get(None):
+                    raise InputError(f"{where}: {len(extra)} more fields than the first line names: quote the commas")
                 if not layer:
                     raise InputError(f"{where}: the layer has no name")
                 if layer in rates:

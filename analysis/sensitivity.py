@@ -57,6 +57,7 @@ def sensitivities(
     accounting: str = DEFAULT_ACCOUNTING,
     hardware: str | Hardware = DEFAULT_HARDWARE,
     first_layer_once: bool = False,
+    unroll: bool = False,
 ) -> list[Sensitivity]:
     """Every operation, the one whose rate matters most first.
 
@@ -68,6 +69,7 @@ def sensitivities(
         accounting: a registered name.
         hardware: a table, or the name or path of one.
         first_layer_once: charge the first layer of a static image for one step instead of T.
+        unroll: an integer input of k is k events, where the accounting counts events.
 
     Raises:
         InputError: unknown accounting or hardware.
@@ -75,7 +77,7 @@ def sensitivities(
     table = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
     # Without the moments, which would be evaluated for an interval that nobody asks for.
     bare = replace(profile, moments=Moments(0, (), ()))
-    base = account_for(bare, accounting, table, first_layer_once)
+    base = account_for(bare, accounting, table, first_layer_once, unroll)
     found = []
     # After the operations an accounting may have rows for what is not synaptic: those have no rate of their own.
     for i, (operation, layer) in enumerate(zip(bare.operations, base.layers, strict=False)):
@@ -86,7 +88,7 @@ def sensitivities(
         slope = 0.0
         if step:
             operations = (*bare.operations[:i], _with_gate(operation, step), *bare.operations[i + 1 :])
-            moved = account_for(replace(bare, operations=operations), accounting, table, first_layer_once)
+            moved = account_for(replace(bare, operations=operations), accounting, table, first_layer_once, unroll)
             # Layer by layer: what does not move cancels to nothing, not to the rounding of a sum.
             pairs = zip(base.layers, moved.layers, strict=True)
             slope = sum((after.energy_mj or 0.0) - (before.energy_mj or 0.0) for before, after in pairs) / step

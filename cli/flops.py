@@ -1,40 +1,61 @@
 """`saformer flops`: dense operations, by the recorder and by fvcore."""
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from saformer.cli import options as opt
-from saformer.cli.sources import DEFAULT_CHECKPOINT, ModelOptions, load_for
-from saformer.cli.terminal import show
+from saformer.cli.foreign import random_data
+from saformer.cli.outputs import emit
+from saformer.cli.sources import (
+    DEFAULT_CHECKPOINT,
+    check_ours,
+    foreign_model,
+    load_for,
+    own_errors,
+    time_first_input,
+)
+from saformer.errors import InputError
+
+if TYPE_CHECKING:
+    from saformer.analysis.witness import ModuleFlops
 
 
-def flops(
-    ckpt: opt.Checkpoint = None,
-    model: opt.Model = None,
-    weights: opt.Weights = None,
-    time_steps: opt.TimeSteps = None,
-    heads: opt.Heads = None,
-    pooling: opt.Pooling = None,
-    image_size: opt.ImageSize = None,
-    aggregated: opt.Aggregated = None,
-) -> None:
+def flops(model: opt.ModelOptions, format: opt.Format = None) -> None:
     """Dense multiply-accumulates of one image over all time steps, module by module, beside fvcore's count.
 
     Needs no data.
 
       saformer flops --model saformer-4-384
     """
-    from saformer.analysis.witness import dense_operations
+    from saformer.reports.records import Line, Report
     from saformer.reports.tables import FlopsRow, flops_table
 
-    settings = {
-        "time_steps": time_steps,
-        "heads": heads,
-        "pooling": pooling,
-        "image_size": image_size,
-        "aggregated": aggregated,
-    }
-    if ckpt is None and model is None:
-        ckpt = DEFAULT_CHECKPOINT
-    network, _ = load_for(ModelOptions(ckpt, model, weights, settings), None)
-    rows = [FlopsRow(row.module, row.op, row.recorder, row.fvcore) for row in dense_operations(network)]
+    if model.checkpoint is None and model.model is None:
+        model = replace(model, checkpoint=DEFAULT_CHECKPOINT)
+    heading, found = _foreign(model) if model.foreign else _ours(model)
+    rows = [FlopsRow(row.module, row.op, row.recorder, row.fvcore) for row in found]
+    lines = [] if any(row.fvcore is not None for row in rows) else [Line("fvcore cannot trace this model", "warning")]
+    emit(Report([Line(heading), flops_table(rows), *lines]), format)
+
+
+def _ours(options: opt.ModelOptions) -> "tuple[str, list[ModuleFlops]]":
+    from saformer.analysis.witness import dense_operations, example_input
+
+    check_ours(options)
+    network, _ = load_for(options, None)
     config = network.config
     size = f"{config.in_channels} x {config.image_size} x {config.image_size}"
-    show(f"{config.name}, one image of {size}, T = {config.time_steps}", flops_table(rows))
+    heading = f"{config.name}, one image of {size}, T = {config.time_steps}"
+    return heading, dense_operations(network, example_input(network))
+
+
+def _foreign(options: opt.ModelOptions) -> "tuple[str, list[ModuleFlops]]":
+    from saformer.analysis.witness import dense_operations
+
+    if options.input_shape is None:
+        raise InputError("say what your model takes: --input-shape C,H,W, or T,C,H,W for event frames")
+    example = random_data(options.input_shape, seed=0).images[:1]
+    network, steps = foreign_model(options), options.time_first
+    with own_errors(network):
+        found = dense_operations(network, example, steps, None if steps is None else time_first_input(steps))
+    return f"{type(network).__name__}, one image of {' x '.join(map(str, example.shape[1:]))}", found

@@ -1,11 +1,13 @@
 """From the options to a model, a data set and a profile, the same way in every command."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from saformer.cli.options import DataOptions, ModelOptions, RunOptions
 from saformer.cli.terminal import progress
 from saformer.errors import InputError
 
@@ -14,113 +16,28 @@ if TYPE_CHECKING:
     from torch import nn
 
     from saformer.analysis.profiles import Profile
+    from saformer.checkpoints import RawCheckpoint
     from saformer.data.dataset import Dataset
     from saformer.models import Model
 
 DEFAULT_LIMIT = 512
+_MANY_STEPS = 64  # more than any published network takes
 DEFAULT_CHECKPOINT = "digits/saformer"
 _UNTRAINED = "the weights are untrained: firing rates, and the energy with them, are those of random weights"
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """How to run: where, in what precision, on how many images."""
+def open_data(data: DataOptions, default: str | None = None) -> "Dataset":
+    """Read the data; `default` is the data set to take when none was named."""
+    from saformer.data import open_arrays, open_dataset
 
-    batch_size: int = 16
-    limit: int | None = None
-    seed: int = 0
-    dtype: str = "float32"
-    device: str = "auto"
-    precision: str | None = None
-    graded: bool = False
-    time_first: int | None = None
-    accounting: str = "paper"
-    hardware: str = "45nm-fp32"
-
-    def __post_init__(self) -> None:
-        if self.precision is not None:
-            self.target()  # complains of what is no share
-            if self.limit is not None:
-                raise InputError("--precision decides how many images are enough: leave out --limit")
-        if self.time_first is not None and self.time_first < 1:
-            raise InputError(f"--time-first takes a number of time steps >= 1, got {self.time_first}")
-        if self.batch_size < 1:
-            raise InputError(f"--batch-size must be at least 1, got {self.batch_size}")
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"--seed must lie between 0 and 2**63 - 1, got {self.seed}")
-        if self.limit is not None and self.limit < 0:
-            raise InputError(f"--limit must be at least 1, or 0 for all images, got {self.limit}")
-
-    def target(self) -> float | None:
-        """The relative half-width at which to stop, from text such as 1% or 0.01."""
-        if self.precision is None:
-            return None
-        text = self.precision.strip()
-        try:
-            value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        except ValueError:
-            value = 0.0
-        if not 0 < value < 1:
-            raise InputError(f"--precision takes a share such as 1% or 0.01, got {self.precision!r}")
-        return value
-
-
-@dataclass(frozen=True)
-class DataOptions:
-    """Which data to run on."""
-
-    dataset: str | None = None
-    data_dir: Path | None = None
-    split: str = "test"
-    input: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.input is not None and self.dataset is not None:
-            raise InputError("give either --dataset or --input, not both")
-
-    @property
-    def named(self) -> bool:
-        """The user said what to run on."""
-        return self.dataset is not None or self.input is not None
-
-    def open(self, default: str | None = None) -> "Dataset":
-        """Read the data; `default` is the data set to take when none was named."""
-        from saformer.data import open_arrays, open_dataset
-
-        if self.input is not None:
-            return open_arrays(self.input)
-        name = self.dataset or default
-        if name is None:
-            raise InputError(
-                "there is no data to run on: give --dataset NAME (see `saformer datasets`) or --input FILE.npz"
-            )
-        return open_dataset(name, self.data_dir, self.split)
-
-
-@dataclass(frozen=True)
-class ModelOptions:
-    """Which model, and settings that its file does not hold."""
-
-    checkpoint: str | None = None
-    model: str | None = None
-    weights: str | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-    arguments: tuple[str, ...] = ()
-    input_shape: str | None = None
-
-    @property
-    def foreign(self) -> bool:
-        """The model is the user's own, package.module:factory."""
-        return self.model is not None and ":" in self.model
-
-    def __post_init__(self) -> None:
-        if self.checkpoint is not None and self.model is not None and not self.foreign:
-            raise InputError("give either --ckpt or --model, not both: a checkpoint shows its own architecture")
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """Settings that the user gave."""
-        return {key: value for key, value in self.settings.items() if value is not None}
+    if data.input is not None:
+        return open_arrays(data.input)
+    name = data.dataset or default
+    if name is None:
+        raise InputError(
+            "there is no data to run on: give --dataset NAME (see `saformer datasets`) or --input FILE.npz"
+        )
+    return open_dataset(name, data.data_dir, data.split)
 
 
 def resolve_checkpoint(name: str) -> Path:
@@ -131,8 +48,55 @@ def resolve_checkpoint(name: str) -> Path:
     return path if path.exists() else shipped_path(name) or path
 
 
-def load_for(options: ModelOptions, data: "Dataset | None") -> "tuple[Model, list[str]]":
-    """The model of the options, fitted to the data where its file leaves a setting open, with remarks on it."""
+def read_for(options: ModelOptions) -> "RawCheckpoint | None":
+    """The checkpoint file of the options, read once; None where they name a model."""
+    from saformer.checkpoints import read_checkpoint
+
+    return (
+        None if options.checkpoint is None else read_checkpoint(resolve_checkpoint(options.checkpoint), options.weights)
+    )
+
+
+@contextmanager
+def _flags_named(given: dict[str, Any], path: Path | None = None) -> Iterator[None]:
+    """What is wrong with a setting that the user gave is said of the flag, not of the checkpoint."""
+    try:
+        yield
+    except InputError as error:
+        reason = str(error).removeprefix(f"checkpoint {path}: ")
+        words = re.findall(r"\w+", reason)
+        about = {key: value for key, value in given.items() if key in words} or given
+        flags = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in about.items())
+        raise InputError(f"{flags}: {reason}" + ("" if path is None else f" (checkpoint {path.name})")) from None
+
+
+def _fitted(raw: "RawCheckpoint", options: ModelOptions, fitting: dict[str, Any] | None = None) -> "Model":
+    """The model of a checkpoint with the settings of the user, and with those that the data show."""
+    from saformer.checkpoints import model_from
+
+    try:
+        return model_from(raw, **{**options.given, **(fitting or {})})
+    except InputError as error:
+        if not options.given:
+            raise
+        try:
+            model_from(raw)
+        except InputError:
+            raise error from None  # the checkpoint is at fault without the flags, too
+        with _flags_named(options.given, raw.path):
+            raise
+
+
+def load_for(
+    options: ModelOptions, data: "Dataset | None", raw: "RawCheckpoint | None" = None
+) -> "tuple[Model, list[str]]":
+    """The model of the options, fitted to the data where its file leaves a setting open, with remarks on it.
+
+    Args:
+        options: a checkpoint or the name of a model.
+        data: what it is to run on, if that is known.
+        raw: the checkpoint, if it has been read.
+    """
     import saformer
     from saformer.data import DATASETS
 
@@ -146,10 +110,15 @@ def load_for(options: ModelOptions, data: "Dataset | None") -> "tuple[Model, lis
             raise InputError("give a checkpoint (--ckpt FILE) or a model (--model NAME)")
         if data is not None and data.classes is not None:
             shape["num_classes"] = data.classes
-        return saformer.build(options.model, **{**shape, **options.given}), [_UNTRAINED]
+        settings = {**shape, **options.given}
+        if options.given:
+            with _flags_named(options.given):
+                return saformer.build(options.model, **settings), [_UNTRAINED]
+        return saformer.build(options.model, **settings), [_UNTRAINED]
 
-    path = resolve_checkpoint(options.checkpoint)
-    model = saformer.load(path, weights=options.weights, **options.given)
+    raw = raw or read_for(options)
+    assert raw is not None
+    model = _fitted(raw, options)
     assert model.origin is not None  # set by load
     open_settings = {a.setting for a in model.origin.assumptions if a.source == "default"}
     fitting = {
@@ -158,13 +127,17 @@ def load_for(options: ModelOptions, data: "Dataset | None") -> "tuple[Model, lis
         if key in open_settings and value != getattr(model.config, key) and key not in options.given
     }
     if fitting:
-        model = saformer.load(path, weights=options.weights, **{**options.given, **fitting})
+        model = _fitted(raw, options, fitting)
     remarks = []
     assert model.origin is not None
     assumed = [a for a in model.origin.assumptions if a.source == "default" and a.setting not in fitting]
     if assumed:
         values = ", ".join(f"{a.setting} = {a.value}" for a in assumed)
         remarks.append(f"not stored in the checkpoint, taken by default: {values}")
+    for a in model.origin.assumptions:
+        if a.source == "given" and a.stored is not None and a.stored != a.value and a.setting in options.given:
+            flag = "--" + a.setting.replace("_", "-")
+            remarks.append(f"{flag} {a.value} was given; the checkpoint stores {a.setting} = {a.stored}")
     if fitting:
         values = ", ".join(f"{key} = {value}" for key, value in fitting.items())
         remarks.append(f"not stored in the checkpoint, taken from the data: {values}")
@@ -188,6 +161,11 @@ def check_fit(model: "Model", data: "Dataset") -> None:
     """Raise InputError where the data has other images or classes than the model takes."""
     config = model.config
     wanted, found = (config.in_channels, config.image_size, config.image_size), tuple(data.shape[-3:])
+    if found[-1] != found[-2]:
+        raise InputError(
+            f"{data.name} has images of {_by(found)}, and the models here take square ones only: crop or pad them to "
+            f"{_by(wanted)}, or bring a model of your own (--model package.module:factory)"
+        )
     if wanted != found:
         raise InputError(
             f"{config.name} takes images of {_by(wanted)}, {data.name} has {_by(found)}: "
@@ -217,26 +195,47 @@ def choose_device(name: str) -> "torch.device":
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"--device {name} is not available here: {str(error).splitlines()[0][:120]}") from None
+    except (RuntimeError, AssertionError, ImportError, NotImplementedError):
+        available = ["auto", "cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        if torch.backends.mps.is_available():
+            available.append("mps")
+        raise InputError(
+            f"--device {name}: there is no such device here, choose one of {', '.join(available)}"
+        ) from None
     if device.type == "meta":
         raise InputError("--device meta computes nothing: choose cpu or cuda")
     return device
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """The error says that there is not enough memory, in the words of Python, torch or a GPU."""
+    text = str(error).lower()
+    signs = (
+        "out of memory",
+        "can't allocate memory",
+        "not enough memory",
+        "cannot allocate",
+        "storage size calculation overflowed",
+        "invalid shape dimension",
+    )
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(sign in text for sign in signs))
+
+
 @contextmanager
-def _enough_memory(batch_size: int) -> Iterator[None]:
-    """Turn running out of memory into advice."""
+def _enough_memory(images: int, time_steps: int | None) -> Iterator[None]:
+    """Turn running out of memory into advice: fewer images at a time, or fewer steps where their number is unusual."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        text = str(error).lower()
-        if not isinstance(error, MemoryError) and not any(
-            sign in text for sign in ("out of memory", "can't allocate memory", "not enough memory", "cannot allocate")
-        ):
+        if not out_of_memory(error):
             raise
-        advice = f"try --batch-size {batch_size // 2}" if batch_size > 1 else "the model does not fit even one image"
-        raise InputError(f"out of memory with --batch-size {batch_size}: {advice}") from None
+        if time_steps is not None and time_steps > _MANY_STEPS:
+            what, advice = f"T = {time_steps:,} time steps", "try fewer (--time-steps; published networks have 4 to 16)"
+        elif images > 1:
+            what, advice = f"{images:,} images at a time", f"try --batch-size {images // 2}"
+        else:
+            what, advice = "one image at a time", "the model does not fit even one image"
+        raise InputError(f"out of memory with {what}: {advice}") from None
 
 
 def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: list[str]) -> "Profile":
@@ -252,7 +251,7 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
         check_fit(model, data)
     name = model.config.name if isinstance(model, Model) else type(model).__name__
     device = choose_device(run.device)
-    dtype = {"float32": torch.float32, "float64": torch.float64}[run.dtype]
+    dtype = {"float32": torch.float32, "float64": torch.float64}[run.dtype.value]
     torch.manual_seed(run.seed)
     limit, rule, target = run.limit, None, run.target()
     if target is not None:
@@ -267,16 +266,16 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
     limit = limit or None
     total = len(data) if limit is None else min(limit, len(data))
     settings = {"seed": run.seed, "batch_size": run.batch_size}
-    to_input = None
-    if run.time_first:
-        steps = run.time_first
-        to_input = lambda x: x.expand(steps, *x.shape) if x.ndim == 4 else x.transpose(0, 1)  # noqa: E731
-    with _enough_memory(run.batch_size):
+    to_input = time_first_input(run.time_first) if run.time_first else None
+    steps = run.time_first or (model.config.time_steps if isinstance(model, Model) else None)
+    with _enough_memory(min(run.batch_size, total), steps):
         try:
             model = model.to(device=device, dtype=dtype)
         except TypeError as error:
-            raise InputError(f"--device {device} does not support {run.dtype}: {str(error).splitlines()[0]}") from None
-        with progress(f"profiling {name} on {data.name}", total) as advance, _own_errors(model):
+            raise InputError(
+                f"--device {device} does not support {run.dtype.value}: {str(error).splitlines()[0]}"
+            ) from None
+        with progress(f"profiling {name} on {data.name}", total) as advance, own_errors(model):
             result = profile(
                 model,
                 data.batches(run.batch_size, limit, run.seed, dtype, device, shuffled=rule is not None),
@@ -302,7 +301,7 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
 
 
 @contextmanager
-def _own_errors(model: "nn.Module") -> Iterator[None]:
+def own_errors(model: "nn.Module") -> Iterator[None]:
     """A user's model may fail on the data in any way: one line, with its own words. Ours must not fail."""
     from saformer.models import Model
 
@@ -311,20 +310,25 @@ def _own_errors(model: "nn.Module") -> Iterator[None]:
     except (InputError, MemoryError):
         raise
     except Exception as error:
-        if isinstance(model, Model) or "memory" in str(error).lower():
+        if isinstance(model, Model) or out_of_memory(error):
             raise
         reason = " ".join(str(error).split())
         raise InputError(f"{type(model).__name__} failed on the data: {type(error).__name__}: {reason}") from None
+
+
+def check_ours(options: ModelOptions) -> None:
+    """Raise InputError for what only a model of the user's own takes."""
+    if options.arguments or options.input_shape or options.time_first:
+        raise InputError(
+            "--model-arg, --input-shape and --time-first go with a model of your own: --model package.module:factory"
+        )
 
 
 def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "Profile":
     """What the options ask for; with neither model nor data, the shipped SAFormer on digits."""
     if options.foreign:
         return _profile_foreign(options, data, run)
-    if options.arguments or options.input_shape or run.time_first:
-        raise InputError(
-            "--model-arg, --input-shape and --time-first go with a model of your own: --model package.module:factory"
-        )
+    check_ours(options)
     shown: list[str] = []
     if options.checkpoint is None and options.model is None:
         if data.named and data.dataset != "digits":
@@ -335,25 +339,40 @@ def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "
 
     default = "digits" if options.checkpoint in SHIPPED else None
     # The model first: a checkpoint at fault should not wait for a data set to be read.
-    if options.checkpoint is not None:
-        load_for(options, None)
-    opened = data.open(default)
-    model, remarks = load_for(options, opened)
+    raw = read_for(options)
+    if raw is not None:
+        load_for(options, None, raw)
+    opened = open_data(data, default)
+    model, remarks = load_for(options, opened, raw)
+    del raw  # a second copy of the weights
     return run_profile(model, opened, run, [*shown, *remarks])
 
 
-def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) -> "Profile":
-    from saformer.cli.foreign import load_foreign, random_data
+def time_first_input(steps: int) -> "Callable[[torch.Tensor], torch.Tensor]":
+    """What makes T x B x ... of images, by repeating them, or of event frames."""
+    return lambda x: x.expand(steps, *x.shape) if x.ndim == 4 else x.transpose(0, 1)
+
+
+def foreign_model(options: ModelOptions) -> "nn.Module":
+    """The user's own model; settings that only our own models have are refused."""
+    from saformer.cli.foreign import load_foreign
 
     if options.given:
         option = next(iter(options.given)).replace("_", "-")
         raise InputError(f"--{option} is for our own models; yours takes --model-arg")
-    model = load_foreign(options.model or "", list(options.arguments), options.checkpoint, options.weights)
+    return load_foreign(options.model or "", options.arguments or [], options.checkpoint, options.weights)
+
+
+def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) -> "Profile":
+    from saformer.cli.foreign import random_data
+
+    run = replace(run, time_first=options.time_first)
+    model = foreign_model(options)
     remarks = [] if options.checkpoint else [_UNTRAINED]
     if data.named:
         if options.input_shape:
             raise InputError("--input-shape makes random inputs: leave it out where there is data")
-        opened = data.open()
+        opened = open_data(data)
     elif options.input_shape:
         opened = random_data(options.input_shape, run.seed)
         remarks.append("the inputs are random: give --dataset or --input for rates that mean something")

@@ -39,15 +39,19 @@ def fill_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
         if name.endswith("running_var") and bool((weights[name] < 0).any()):
             raise InputError(f"parameter {name} holds a negative variance: the file is damaged")
         if weights[name].shape != tensor.shape:
-            raise InputError(f"parameter {name} has shape {_shape(weights[name])}, the model needs {_shape(tensor)}")
+            found, needed = weights[name].shape, tensor.shape
+            reason = f"parameter {name} has shape {_shape(weights[name])}, the model needs {_shape(tensor)}"
+            if name.split(".")[-2:-1] in (["head"], ["fc"], ["classifier"]) and found[1:] == needed[1:]:
+                reason += f": the checkpoint is for {found[0]} classes, the model for {needed[0]}"
+            raise InputError(reason)
     extra = [name for name in weights if name not in wanted]
     if extra:
         raise InputError(f"parameter {extra[0]} ({len(extra)} in all) has no place in the model")
     model.load_state_dict(weights, strict=False)
 
 
-def _native(raw: RawCheckpoint, given: dict[str, Any]) -> tuple[ModelConfig, dict[str, Any]] | None:
-    """Configuration and details of one of our own checkpoints; None for anybody else's."""
+def _native(raw: RawCheckpoint, given: dict[str, Any]) -> tuple[ModelConfig, dict[str, Any], dict[str, Any]] | None:
+    """Configuration, details and stored settings of one of our own checkpoints; None for anybody else's."""
     if _METADATA_KEY not in raw.metadata:
         return None
     try:
@@ -58,7 +62,7 @@ def _native(raw: RawCheckpoint, given: dict[str, Any]) -> tuple[ModelConfig, dic
     known = {field.name for field in fields(config_from_dict(settings))}
     if unknown := set(given) - known:
         raise InputError(f"{settings.get('family')} has no setting {min(unknown)!r}")
-    return config_from_dict({**settings, **given}), details
+    return config_from_dict({**settings, **given}), details, settings
 
 
 def load(path: str | Path, *, weights: str | None = None, **settings: Any) -> Model:
@@ -77,7 +81,15 @@ def load(path: str | Path, *, weights: str | None = None, **settings: Any) -> Mo
     Raises:
         InputError: the file cannot be read, or holds no architecture known here, or does not fit.
     """
-    raw = read_checkpoint(path, weights)
+    return model_from(read_checkpoint(path, weights), **settings)
+
+
+def model_from(raw: RawCheckpoint, **settings: Any) -> Model:
+    """`load` for a file that has been read: a model may be made from it with several settings.
+
+    Raises:
+        InputError: the weights are of no architecture known here, or the settings do not fit them.
+    """
     given = {key: value for key, value in settings.items() if value is not None}
     tensors = dict(raw.weights)
     assumptions: tuple[Assumption, ...] = ()
@@ -86,8 +98,8 @@ def load(path: str | Path, *, weights: str | None = None, **settings: Any) -> Mo
     try:
         native = _native(raw, given)
         if native:
-            config, details = native
-            assumptions = tuple(Assumption(key, value, "given") for key, value in given.items())
+            config, details, stored = native
+            assumptions = tuple(Assumption(key, value, "given", stored.get(key)) for key, value in given.items())
         else:
             found = recognise(tensors, raw.settings, given)
             config, assumptions, unused = found.config, found.assumptions, found.unused
@@ -95,7 +107,7 @@ def load(path: str | Path, *, weights: str | None = None, **settings: Any) -> Mo
         model = from_config(config)
         fill_weights(model, tensors)
     except InputError as error:
-        raise InputError(f"checkpoint {path}: {error}") from None
+        raise InputError(f"checkpoint {raw.path}: {error}") from None
     model.origin = Origin(raw.path, raw.sha256, assumptions, unused_parameters, unused, details)
     return model.eval()
 
@@ -121,4 +133,4 @@ def save(model: Model, path: str | Path, *, dtype: torch.dtype | None = None, **
     save_safetensors(path, weights, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
 
 
-__all__ = ["Assumption", "Origin", "fill_weights", "load", "save"]
+__all__ = ["Assumption", "Origin", "RawCheckpoint", "fill_weights", "load", "model_from", "read_checkpoint", "save"]

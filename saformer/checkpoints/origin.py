@@ -7,11 +7,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Assumption:
-    """A setting that the weights do not show, and where its value came from: "stored", "given" or "default"."""
+    """A setting that the weights do not show, and where its value came from: "stored", "given" or "default".
+
+    `stored` is the value in the file where another was given.
+    """
 
     setting: str
     value: Any
     source: str
+    stored: Any = None
 
 
 @dataclass(frozen=True)

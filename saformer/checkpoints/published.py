@@ -152,7 +152,7 @@ def recognise(weights: Mapping[str, Tensor], stored: Mapping[str, Any], given: M
     for setting in [*defaults, "pooling", "event_pooling"]:
         if setting not in known or setting in settings:
             continue
-        value = _stored(stored, setting)
+        value = in_file = _stored(stored, setting)
         if setting in given:
             value, source = given[setting], "given"
         elif value is not None:
@@ -167,7 +167,7 @@ def recognise(weights: Mapping[str, Tensor], stored: Mapping[str, Any], given: M
         else:
             value, source = defaults[setting], "default"
         settings[setting] = value
-        assumptions.append(Assumption(setting, value, source))
+        assumptions.append(Assumption(setting, value, source, in_file if source == "given" else None))
     for setting, value in given.items():
         if setting not in known:
             raise InputError(f"{config_class.family} has no setting {setting!r}")

@@ -25,6 +25,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from saformer.errors import InputError
+from saformer.text import printable
 
 _WEIGHTS_KEYS = ("state_dict", "model", "model_ema", "state_dict_ema")
 _SETTINGS_KEYS = ("args", "config", "hyper_parameters")
@@ -338,6 +339,13 @@ def _check_archive(path: Path) -> None:
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         # The map would show the compressed bytes in place of the weights.
         _refuse(path, "it has been compressed since torch.save wrote it; load it with torch and save it again")
+    # Whoever told torch to leave the checksums out finds zeros in their place, and nothing to check.
+    if any(entry.CRC for entry in entries):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            inner = damaged.partition("/")[2]
+            _refuse(path, f"its checksum says that {_shown(inner)} in it is damaged; copy or download it again")
 
 
 def _refuse_pickle(path: Path, kind: str, error: pickle.UnpicklingError) -> NoReturn:
@@ -611,5 +619,5 @@ def _listed(names: list[Any]) -> str:
 
 def _shown(text: object, longest: int = 100) -> str:
     """Text from a stranger, fit to stand in one line on a terminal."""
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text)[: longest + 1])
+    line = printable(str(text)[: longest + 1])
     return line if len(line) <= longest else f"{line[:longest]}..."

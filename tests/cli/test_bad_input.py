@@ -1,11 +1,17 @@
 """Whatever is wrong with the input: exit status 1, one line that says what and where, nothing written."""
 
+import json
+import os
 import pickle
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
 import pytest
 import torch
+
+from saformer.checkpoints import read_checkpoint
 
 NAME = "spikformer_2_64_cifar"
 
@@ -20,7 +26,7 @@ class _Evil:
 
 @pytest.fixture
 def weights(oracle):
-    return torch.load(oracle(f"{NAME}.pth.tar"), weights_only=False)["state_dict"]
+    return read_checkpoint(oracle(f"{NAME}.pth.tar")).weights
 
 
 @pytest.fixture
@@ -296,3 +302,151 @@ def test_weights_that_are_no_real_numbers_or_no_variances(energy, weights, tmp_p
     name = "patch_embed.proj_bn.running_var"
     torch.save({**weights, name: -weights[name]}, path)
     assert name in energy(path).complaint
+
+
+# -- advice that names the flag, the class or the file -----------------------------------------------------------------
+
+
+def test_a_flipped_byte_in_a_tensor_is_noticed(energy, oracle, tmp_path):
+    content = bytearray(oracle(f"{NAME}.pth.tar").read_bytes())
+    with zipfile.ZipFile(oracle(f"{NAME}.pth.tar")) as archive:
+        entry = max(archive.infolist(), key=lambda info: info.file_size)
+    content[entry.header_offset + entry.file_size // 2] ^= 0x01
+    path = tmp_path / "flipped.pth.tar"
+    path.write_bytes(content)
+    complaint = energy(path).complaint
+    assert "flipped.pth.tar" in complaint and "checksum" in complaint and entry.filename.partition("/")[2] in complaint
+
+
+def test_a_checkpoint_without_checksums_is_read(saformer, oracle, weights, tmp_path):
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"state_dict": weights}, tmp_path / "x.pt")
+    finally:
+        torch.serialization.set_crc32_options(before)
+    assert saformer("energy", "--ckpt", tmp_path / "x.pt", "--input", oracle(f"{NAME}.input.npz")).code == 0
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--limit", "4"),
+        ("--precision", "5%"),
+        ("--time-steps", "2"),
+        ("--seed", "0"),
+        ("--batch-size", "16"),
+        ("--dtype", "float32"),
+        ("--device", "cpu"),
+        ("--split", "test"),
+        ("--data-dir", "."),
+        ("--weights", "model"),
+        ("-T", "2"),
+    ],
+)
+def test_a_saved_profile_takes_no_option_of_a_run(saformer, tmp_path, option):
+    complaint = saformer("energy", "--from-profile", tmp_path / "p.json", *option).complaint
+    flag = {"-T": "--time-steps"}.get(option[0], option[0])
+    assert complaint.endswith(f"leave out {flag}")
+    if option[0] != "--precision":
+        for command in ("audit", "sensitivity"):
+            assert flag in saformer(command, "--from-profile", tmp_path / "p.json", *option).complaint
+
+
+@pytest.mark.parametrize("name", ["mps", "banana", "cuda:99", "privateuseone", "xla", ""])
+def test_a_device_that_is_not_here_names_those_that_are(saformer, name):
+    complaint = saformer("energy", "--device", name).complaint
+    if not torch.backends.mps.is_available() or name != "mps":
+        assert complaint.startswith(f"saformer: --device {name}: there is no such device here, choose one of auto, cpu")
+        assert len(complaint) < 120 + 10 * torch.cuda.device_count()
+
+
+def test_a_precision_that_could_be_one_per_cent_or_all(saformer):
+    assert saformer("energy", "--precision", "1").complaint.endswith("got '1': for 1 per cent write 1%")
+
+
+@pytest.mark.parametrize(("option", "value"), [("--ckpt", ""), ("--model", " ")])
+def test_an_empty_name(saformer, option, value):
+    assert f"{option} is empty" in saformer("energy", option, value).complaint
+
+
+def test_a_file_called_all_is_not_taken_for_hardware(saformer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "all").write_text("not hardware")
+    assert saformer("energy", "--limit", "8", "--hardware", "all", "--json", "all").code == 0
+    assert (tmp_path / "all").read_text().startswith("{")
+    assert "./all" in saformer("energy", "--hardware", "./all").complaint
+
+
+def test_a_flag_at_fault_is_named_and_the_checkpoint_is_not_blamed(saformer, oracle):
+    complaint = saformer("energy", "--time-steps", "0").complaint
+    assert complaint.startswith("saformer: --time-steps 0: ") and "checkpoint saformer.safetensors" in complaint
+    path = oracle(f"{NAME}.pth.tar")
+    complaint = saformer("energy", "--ckpt", path, "--time-steps", "2", "--heads", "5").complaint
+    assert complaint.startswith("saformer: --heads 5: ")
+    built = saformer("energy", "--model", "spikformer-2-64", "--dataset", "digits", "--heads", "5").complaint
+    assert built.startswith("saformer: --heads 5: ")
+
+
+def test_a_checkpoint_at_fault_is_blamed_whatever_the_flags(saformer, weights, tmp_path):
+    path = tmp_path / "x.pt"
+    torch.save({key: value for key, value in weights.items() if key != "head.weight"}, path)
+    assert saformer("energy", "--ckpt", path, "--time-steps", "2").complaint.startswith("saformer: checkpoint ")
+
+
+def test_images_that_are_not_square(energy, oracle, tmp_path):
+    path = _npz(tmp_path / "wide.npz", x=np.zeros((2, 3, 32, 48), np.float32))
+    complaint = energy(oracle(f"{NAME}.pth.tar"), input=path).complaint
+    assert "3 x 32 x 48" in complaint and "square" in complaint and "crop or pad them to 3 x 32 x 32" in complaint
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--time-steps", "1000000000000"), "try fewer (--time-steps"),
+        (("--time-steps", "1000000000000", "--limit", "1"), "try fewer (--time-steps"),
+    ],
+)
+def test_too_many_steps_are_not_the_fault_of_the_batch(saformer, options, words):
+    assert words in saformer("energy", *options).complaint
+
+
+def test_a_setting_that_the_file_stores_and_a_flag_replaces_is_noted(saformer, oracle):
+    found = json.loads(saformer("energy", "--limit", "4", "--time-steps", "2", "--json", "-").out)
+    assert "--time-steps 2 was given; the checkpoint stores time_steps = 4" in found["notes"]
+    source = ("--ckpt", oracle(f"{NAME}.pth.tar"), "--input", oracle(f"{NAME}.input.npz"))
+    for options, noted in (((), False), (("--time-steps", "4"), False), (("--time-steps", "3"), True)):
+        notes = json.loads(saformer("energy", *source, *options, "--json", "-").out)["notes"]
+        assert any("the checkpoint stores time_steps = 4" in note for note in notes) is noted
+
+
+def test_a_checkpoint_is_read_once(saformer, oracle, monkeypatch):
+    from saformer.checkpoints import reading
+
+    read = []
+    monkeypatch.setattr(reading, "sha256_of", lambda path: read.append(path) or "0" * 64)
+    source = (oracle("spikformer_2_32_cifar10dvs.pth.tar"), "--input", oracle("spikformer_2_32_cifar10dvs.input.npz"))
+    assert saformer("energy", "--ckpt", *source).code == 0
+    assert len(read) == 1
+
+
+def test_text_of_a_file_cannot_steer_the_terminal(saformer, tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text('title = "\\u001b]0;owned\\u0007"\nsource = "\\u001b[2J\\u202e"\n[energy_pj]\nac = 0.5\n')
+    for command in (("hardware", path), ("hardware", path, "--format", "markdown"), ("energy", "--hardware", path)):
+        result = saformer(*command)
+        assert result.code == 0
+        assert not [c for c in result.out + result.err if not c.isprintable() and c != "\n"]
+    path.write_text('[energy_pj]\nac = 0.5\n"a\\u001b[2J" = 1\n')
+    assert saformer("hardware", path).complaint.isprintable()
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_an_output_that_lacks_a_character_gets_a_plain_one(encoding):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "90"}
+    command = [sys.executable, "-m", "saformer.cli", "energy", "--limit", "8"]
+    done = subprocess.run(command, env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    text = done.stdout.decode(encoding)
+    assert "?" not in text and ("†" in text) is (encoding == "utf-8")
+    assert ("±" if encoding != "ascii" else "+/-") in text

@@ -104,3 +104,27 @@ def test_help_does_not_import_torch():
 def test_it_runs_as_a_module():
     done = subprocess.run([sys.executable, "-m", "saformer.cli", "--version"], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.startswith("saformer ")
+
+
+def test_flops_of_a_model_of_ones_own(saformer, tmp_path, monkeypatch):
+    (tmp_path / "flopsnet.py").write_text(
+        "import torch\nfrom torch import nn\n\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self, width=5):\n        super().__init__()\n        self.fc = nn.Linear(12, width)\n"
+        "    def forward(self, x):\n        return self.fc(x.flatten(-3)).mean(0)\n\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    command = ("flops", "--model", "flopsnet:Net", "--input-shape", "3,2,2", "--time-first", "2", "--format", "csv")
+    assert saformer(*command).out.splitlines()[1] == "fc,linear,120,120,False"
+    assert saformer(*command, "--model-arg", "width=7").out.splitlines()[1] == "fc,linear,168,168,False"
+    assert "--input-shape" in saformer("flops", "--model", "flopsnet:Net").complaint
+    assert "failed on the data" in saformer("flops", "--model", "flopsnet:Net", "--input-shape", "3,9,9").complaint
+    assert "--input-shape" in saformer("flops", "--input-shape", "3,9,9").complaint
+
+
+def test_notes_of_a_saved_profile_are_not_taken_for_remarks_on_the_comparison(saformer, tmp_path):
+    saved = tmp_path / "p.json"
+    saformer("energy", "--limit", "16", "--save-profile", saved)
+    result = saformer("compare", saved, "digits/sdt", "--limit", "16")
+    text = " ".join(result.out.split())
+    assert "p.json, when it was saved: no --ckpt given" in text and "digits/sdt: 16 of 360 images" in text

@@ -110,3 +110,21 @@ def test_sensitivity_refuses_bad_options(saformer):
     assert "--top" in saformer("sensitivity", *SMALL, "--uniform-rate", "0.1", "--top", "-1").complaint
     assert "nobody" in saformer("sensitivity", "--accounting", "nobody").complaint
     assert "nowhere" in saformer("sensitivity", "--hardware", "nowhere").complaint
+
+
+def test_a_row_with_more_fields_than_columns_is_named(saformer, tmp_path):
+    path = tmp_path / "r.csv"
+    path.write_text("layer,input_firing_rate\n*,0.2\nhead,0,5\n")
+    complaint = saformer("energy", *SMALL, "--rates", path).complaint
+    assert "line 3" in complaint and "1 more fields" in complaint
+
+
+@pytest.mark.parametrize("option", [("--seed", "1"), ("--batch-size", "4"), ("--device", "cpu")])
+def test_rates_take_no_option_of_a_run(saformer, rates, option):
+    assert option[0] in saformer("energy", *SMALL, "--rates", rates, *option).complaint
+
+
+def test_sensitivity_charges_integers_as_energy_does(saformer):
+    question = ("--ckpt", "digits/spikformer", "--limit", "8", "--accounting", "exact", "--graded", "unroll")
+    total = json.loads(saformer("energy", *question, "--json", "-").out)["totals"]["energy_mj"]
+    assert f"{total:.4g} mJ per image" in saformer("sensitivity", *question).out

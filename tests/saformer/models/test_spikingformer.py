@@ -9,7 +9,7 @@ import torch
 
 import saformer
 from saformer.analysis import profile
-from saformer.checkpoints import load
+from saformer.checkpoints import load, read_checkpoint
 from saformer.errors import InputError
 from saformer.models import configure
 
@@ -40,7 +40,7 @@ def x() -> torch.Tensor:
 
 
 def published() -> dict[str, torch.Tensor]:
-    return torch.load(oracle("pth.tar"), weights_only=False)["state_dict"]
+    return read_checkpoint(oracle("pth.tar")).weights
 
 
 # --- What the published implementation computes ---
