@@ -4,7 +4,19 @@ from typing import Annotated
 
 import typer
 
-from saformer.cli import audit, catalogue, compare, complexity, energy, flops, hardware, sensitivity, train
+from saformer.cli import (
+    attention,
+    audit,
+    catalogue,
+    compare,
+    complexity,
+    energy,
+    flops,
+    hardware,
+    sensitivity,
+    sweep,
+    train,
+)
 from saformer.cli.options import opened
 
 app = typer.Typer(
@@ -35,6 +47,8 @@ def _options(
 
 app.command("energy")(opened(energy.energy))
 app.command("compare")(opened(compare.compare))
+app.command("sweep")(opened(sweep.sweep))
+app.command("attention")(opened(attention.attention))
 app.command("sensitivity")(opened(sensitivity.sensitivity))
 app.command("audit")(opened(audit.audit))
 app.command("complexity")(opened(complexity.complexity))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from saformer.analysis.provenance import UNTRAINED_NOTE
 from saformer.cli.options import DataOptions, ModelOptions, RunOptions
 from saformer.cli.terminal import progress
 from saformer.errors import InputError
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 DEFAULT_LIMIT = 512
 _MANY_STEPS = 64  # more than any published network takes
 DEFAULT_CHECKPOINT = "digits/saformer"
-_UNTRAINED = "the weights are untrained: firing rates, and the energy with them, are those of random weights"
 
 
 def open_data(data: DataOptions, default: str | None = None) -> "Dataset":
@@ -113,8 +113,8 @@ def load_for(
         settings = {**shape, **options.given}
         if options.given:
             with _flags_named(options.given):
-                return saformer.build(options.model, **settings), [_UNTRAINED]
-        return saformer.build(options.model, **settings), [_UNTRAINED]
+                return saformer.build(options.model, **settings), [UNTRAINED_NOTE]
+        return saformer.build(options.model, **settings), [UNTRAINED_NOTE]
 
     raw = raw or read_for(options)
     assert raw is not None
@@ -368,7 +368,7 @@ def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) 
 
     run = replace(run, time_first=options.time_first)
     model = foreign_model(options)
-    remarks = [] if options.checkpoint else [_UNTRAINED]
+    remarks = [] if options.checkpoint else [UNTRAINED_NOTE]
     if data.named:
         if options.input_shape:
             raise InputError("--input-shape makes random inputs: leave it out where there is data")

@@ -1,4 +1,4 @@
-"""Accounts as figures: where the energy goes and how much fires, and models beside each other.
+"""What figures share (style, colours, files), and the figure of one account: where the energy goes, how much fires.
 
 Figures are made without pyplot: no window, no state that a notebook or another figure would share.
 """
@@ -9,15 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
-from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saformer.analysis.account import Account, LayerAccount
 from saformer.errors import InputError
 from saformer.files import write_atomic
-from saformer.reports.format import NOT_KNOWN, energy_unit, fixed, interval, percent, significant
-from saformer.reports.tables import ComparisonRow
+from saformer.reports.format import NOT_KNOWN, energy_unit, fixed, significant
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +31,6 @@ EDGE = "#222222"
 _BAND = "#f2f2f2"
 WIDTH_INCHES = 7.2
 _LONGEST_NAME = 44
-
 
 # A model family has one colour in every figure. Their lightnesses lie apart, so that a print in grey, and an eye that
 # confuses hues, still tells them apart.
@@ -134,7 +131,7 @@ def energy_figure(account: Account) -> "Figure":
             bar.set_hatch(looks[layer.op][1])
         labels = [_energy_label(layer, factor) for layer in layers]
         left.bar_label(bars, labels, padding=2, fontsize=name_size - 0.5)
-        left.set_xlim(0, _room_for(energies, labels))
+        left.set_xlim(0, room_for(energies, labels))
         left.set_xlabel(f"Energy per image ({unit})")
         left.set_yticks(rows, [_short(layer.name) for layer in layers], fontsize=name_size)
         left.set_ylim(len(layers) - 0.4, -0.6)
@@ -168,66 +165,6 @@ def energy_figure(account: Account) -> "Figure":
             if any(layer.binary is (face == "black") for layer in layers):
                 handles.append(Line2D([], [], linestyle="none", marker="o", mfc=face, mec="black", label=label))
         figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 6))
-        return figure
-
-
-def comparison_figure(rows: Sequence[ComparisonRow], ours: str | None = None) -> "Figure":
-    """Energy per image (bars, with the 95 % interval where known) and top-1 accuracy (markers) by model.
-
-    Two panels share the rows instead of one panel with two scales, where the place at which a marker
-    meets a bar would mean nothing. The model called `ours` has the other colour and hatch. Without any
-    accuracy there is one panel.
-
-    Raises:
-        InputError: there are no rows.
-    """
-    if not rows:
-        raise InputError("nothing to draw: no models to compare")
-    with figure_style():
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(WIDTH_INCHES, 0.32 * len(rows) + 0.85), layout="constrained")
-        known = {i: 100 * row.top1 for i, row in enumerate(rows) if row.top1 is not None}
-        ratios = (1.5, 1.0) if known else (1.0,)
-        panels = figure.subplots(1, len(ratios), sharey=True, squeeze=False, width_ratios=ratios)[0]
-        left = panels[0]
-        several = len({row.data for row in rows}) > 1
-        places = range(len(rows))
-        # NaN where the hardware has no energy for any operation of the model: no bar, and a dash.
-        energies = [0.0 if isnan(row.energy_mj) else row.energy_mj for row in rows]
-        looks = [_look(1 if row.name == ours else 0) for row in rows]
-        bars = left.barh(places, energies, height=0.62, color=[colour for colour, _ in looks], edgecolor=EDGE)
-        for bar, (_, hatch) in zip(bars, looks, strict=True):
-            bar.set_hatch(hatch)
-        ends, labels = [], []
-        for place, row, energy in zip(places, rows, energies, strict=True):
-            half_width = row.energy_ci95 or 0.0
-            ends.append(energy + half_width)
-            if half_width:
-                left.errorbar(
-                    energy,
-                    place,
-                    xerr=half_width,
-                    color="black",
-                    capsize=2,
-                    capthick=0.8,
-                    linewidth=0.8,
-                )
-            value, error = interval(row.energy_mj, row.energy_ci95, digits=3)
-            labels.append(f"{value} ± {error}" if error else value)
-            _annotate(left, labels[-1], ends[-1], place)
-        left.set_xlim(0, _room_for(ends, labels))
-        left.set_xlabel("Energy per image (mJ)")
-        left.set_yticks(places, [f"{row.name}\n{row.data}" if several else row.name for row in rows])
-        left.set_ylim(len(rows) - 0.4, -0.6)
-        left.grid(axis="x")
-
-        if known:
-            _accuracy_panel(panels[1], known, looks, ["D" if row.name == ours else "o" for row in rows])
-        if several:
-            _shade_groups(panels, [row.data for row in rows])
-        else:
-            figure.suptitle(rows[0].data)
         return figure
 
 
@@ -291,34 +228,7 @@ def _energy_label(layer: LayerAccount, factor: float) -> str:
     return f"{text} (MAC)" if not layer.acs else f"{text} (MAC and AC)"
 
 
-def _accuracy_panel(
-    axes: "Axes", known: dict[int, float], looks: Sequence[tuple[str, str]], markers: Sequence[str]
-) -> None:
-    for place, accuracy in known.items():
-        axes.plot(
-            accuracy,
-            place,
-            linestyle="none",
-            marker=markers[place],
-            markersize=5.5,
-            markerfacecolor=looks[place][0],
-            markeredgecolor=EDGE,
-        )
-        _annotate(axes, percent(accuracy / 100, decimals=2), accuracy, place)
-    # Accuracies lie close together: the axis covers them alone, which markers allow and bars would not.
-    lowest, highest = min(known.values()), max(known.values())
-    span = max(highest - lowest, 1.0)
-    limits = (lowest - 0.15 * span, highest + 0.45 * span)
-    axes.set_xlim(limits)
-    # The axis runs on for the label of the best model, but no accuracy is above 100 %.
-    axes.set_xticks([tick for tick in axes.get_xticks() if tick <= 100])
-    axes.set_xlim(limits)
-    axes.set_xlabel("Top-1 accuracy (%)")
-    axes.grid(axis="x")
-    axes.tick_params(labelleft=False)
-
-
-def _room_for(ends: Sequence[float], labels: Sequence[str]) -> float:
+def room_for(ends: Sequence[float], labels: Sequence[str]) -> float:
     """The end of an axis on which every bar has room for the label behind it."""
     # A character takes about a fiftieth of the panel's width, the space before the label as much.
     return (
@@ -334,7 +244,8 @@ def _short(name: str) -> str:
     return f"{name[:start]}…{name[start + 1 - _LONGEST_NAME :]}"
 
 
-def _annotate(axes: "Axes", text: str, x: float, y: float) -> None:
+def annotate(axes: "Axes", text: str, x: float, y: float) -> None:
+    """A small label to the right of a point."""
     axes.annotate(text, (x, y), xytext=(5, 0), textcoords="offset points", va="center", fontsize=6.5)
 
 

@@ -1,5 +1,7 @@
 """Spike aggregated self-attention (SASA) of SAFormer, Eqs. 11-17."""
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -20,6 +22,8 @@ class SASA(nn.Module):
             section 3.4 reads); "spikes" pools spikes, which leaves fractions in the product of Eq. 14.
         depthwise: add F, the depthwise 3x3 convolution of the key spikes (Eqs. 15-16); False is "w/o D".
     """
+
+    map_inputs: ClassVar[tuple[str, ...]] = ("k_lif", "attn_lif")
 
     def __init__(
         self,
@@ -64,6 +68,15 @@ class SASA(nn.Module):
         """F of Eq. 16: depthwise convolution of the key spikes laid out as an image, T x B x N x D."""
         image = k_spikes.flatten(0, 1).transpose(1, 2).unflatten(2, self.grid)
         return self.dwc_bn(self.dwc_conv(image)).flatten(2).transpose(1, 2).view_as(k_spikes)
+
+    def attention_map(self, keys: Tensor, attention: Tensor) -> Tensor:
+        """Attention by token, T x B x 1 x N: the share of channels in which A * S(k) of Eq. 17 is 1.
+
+        Args:
+            keys: S(k), T x B x N x D, the output of `k_lif`.
+            attention: A, T x B x 1 x D, the output of `attn_lif`.
+        """
+        return (keys * attention).mean(-1).unsqueeze(2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Membranes from membranes, T x B x N x D."""

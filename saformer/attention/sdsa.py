@@ -1,5 +1,7 @@
 """Spike-driven self-attention (SDSA) of the Spike-driven Transformer: masks and sums, no multiplication."""
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -24,6 +26,8 @@ class SDSA(nn.Module):
             (in the plane of tokens and channels of a head), as published for event data.
     """
 
+    map_inputs: ClassVar[tuple[str, ...]] = ("q_lif", "talking_heads_lif")
+
     def __init__(self, dim: int, heads: int, kind: str = "conv2d", event_pooling: bool = False) -> None:
         super().__init__()
         self.heads, self.kind, self.event_pooling = heads, kind, event_pooling
@@ -33,6 +37,16 @@ class SDSA(nn.Module):
         self.q_lif, self.k_lif, self.v_lif = LIF(), LIF(), LIF()
         self.talking_heads_lif = LIF(threshold=0.5)
         add_projection(self, "proj", kind, dim, dim)
+
+    def attention_map(self, queries: Tensor, gate: Tensor) -> Tensor:
+        """Attention by token, T x B x heads x N: the share of channels in which Q * g is 1.
+
+        Args:
+            queries: Q in the layout of `kind`, the output of `q_lif`.
+            gate: g, T x B x heads x 1 x D/heads, the output of `talking_heads_lif`.
+        """
+        gated = split_heads(queries, self.heads, self.kind) * gate
+        return (_dilate(gated) if self.event_pooling else gated).mean(-1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Membranes from membranes, T x B x D x h x w."""

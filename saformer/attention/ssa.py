@@ -1,5 +1,7 @@
 """Spiking self-attention (SSA) of Spikformer and Spikingformer, Eqs. 8-10."""
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from saformer.attention.projection import add_projection, merge_heads, project, split_heads
@@ -21,6 +23,8 @@ class SSA(nn.Module):
         tau: time constant of the neurons.
     """
 
+    map_inputs: ClassVar[tuple[str, ...]] = ("q_lif", "k_lif")
+
     def __init__(
         self,
         dim: int,
@@ -40,6 +44,16 @@ class SSA(nn.Module):
         self.attn_lif = LIF(threshold=0.5, tau=tau)
         add_projection(self, "proj", kind, dim, dim)
         self.proj_lif = LIF(tau=tau)
+
+    def attention_map(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Attention by token, T x B x heads x N: the column of Q K^T s that belongs to it, averaged over the queries.
+
+        Args:
+            queries: Q in the layout of `kind`, the output of `q_lif`.
+            keys: K, the output of `k_lif`.
+        """
+        queries, keys = (split_heads(x, self.heads, self.kind) for x in (queries, keys))
+        return (keys * queries.mean(-2, keepdim=True)).sum(-1) * self.scale
 
     def forward(self, x: Tensor) -> Tensor:
         """Spikes from sums of spikes, or membranes from membranes, both in the layout of `kind`."""

@@ -1,5 +1,7 @@
 """Vanilla softmax self-attention (VSA), the non-spiking reference."""
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from saformer.attention.projection import merge_heads, split_heads
@@ -14,11 +16,23 @@ class VSA(nn.Module):
         heads: attention heads.
     """
 
+    map_inputs: ClassVar[tuple[str, ...]] = ("q_linear", "k_linear")
+
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads, self.scale = heads, (dim // heads) ** -0.5
         self.q_linear, self.k_linear, self.v_linear = (nn.Linear(dim, dim) for _ in range(3))
         self.proj_linear = nn.Linear(dim, dim)
+
+    def attention_map(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Attention by token of one image, T x 1 x heads x N: the softmax weight it gets, averaged over the queries.
+
+        Args:
+            queries: Q, T x N x D, the output of `q_linear`.
+            keys: K, the output of `k_linear`.
+        """
+        queries, keys = (split_heads(x.unsqueeze(1), self.heads, "linear") for x in (queries, keys))
+        return (queries @ keys.transpose(-1, -2) * self.scale).softmax(-1).mean(-2)
 
     def forward(self, x: Tensor) -> Tensor:
         """T x B x N x D -> T x B x N x D."""

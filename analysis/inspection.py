@@ -1,0 +1,129 @@
+"""What one image does inside a network: where its attentions look, and which neurons fire when.
+
+Forward hooks on the modules themselves write down what they put out; a forward pass without them is as it was.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from saformer.attention import SASA, SDSA, SSA, VSA
+from saformer.errors import InputError
+from saformer.models import Model
+from saformer.neurons import LIF
+
+_ATTENTIONS = (SASA, SDSA, SSA, VSA)
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionMap:
+    """Where one attention looks.
+
+    Args:
+        name: path of the module.
+        kind: SASA, SDSA, SSA or VSA.
+        values: T x heads x h x w, what each token gets; what that is says the `attention_map` of the class.
+    """
+
+    name: str
+    kind: str
+    values: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """Over time steps and heads, h x w."""
+        return self.values.mean((0, 1))
+
+    @property
+    def per_step(self) -> Tensor:
+        """Over heads, T x h x w."""
+        return self.values.mean(1)
+
+    @property
+    def silent(self) -> float:
+        """Share of the tokens that get nothing at any step, 0 to 1."""
+        return float((self.mean == 0).double().mean())
+
+    @property
+    def spread(self) -> float:
+        """How evenly the tokens share the attention: exp(entropy) / N, 1 if all get the same, 1/N if one gets all.
+
+        NaN if no token gets any.
+        """
+        weights = self.mean.double().flatten()
+        if not weights.sum():
+            return float("nan")
+        weights = weights / weights.sum()
+        entropy = -torch.special.xlogy(weights, weights).sum()
+        return float(entropy.exp() / weights.numel())
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeTrain:
+    """The spikes of one layer of neurons: its path, and T x neurons of zeros and ones."""
+
+    name: str
+    spikes: Tensor
+
+    @property
+    def firing_rate(self) -> float:
+        """Spikes over neurons and steps."""
+        return float(self.spikes.double().mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """One image through one network: attention maps, spike trains in the order of execution, and class scores."""
+
+    maps: tuple[AttentionMap, ...]
+    trains: tuple[SpikeTrain, ...]
+    scores: Tensor
+
+
+@contextmanager
+def _outputs(modules: dict[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
+    """What each of the modules puts out, by name, in the order in which they ran."""
+    found: dict[str, Tensor] = {}
+
+    def hook(name: str) -> torch.utils.hooks.RemovableHandle:
+        def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+            found[name] = output.detach().cpu()
+
+        return modules[name].register_forward_hook(keep)
+
+    handles = [hook(name) for name in modules]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def inspect_image(model: Model, image: Tensor) -> Inspection:
+    """Run one image and write down its attention maps and spikes.
+
+    Args:
+        model: one of the networks here, in evaluation mode.
+        image: normalised, 1 x C x H x W, or 1 x T x C x H x W event frames.
+
+    Raises:
+        InputError: it is not one image, or does not fit the model.
+    """
+    if len(image) != 1:
+        raise InputError(f"one image is inspected at a time, got {len(image)}")
+    attentions = {name: module for name, module in model.named_modules() if isinstance(module, _ATTENTIONS)}
+    neurons = {name: module for name, module in model.named_modules() if isinstance(module, LIF)}
+    parts = {f"{name}.{part}" for name, attention in attentions.items() for part in attention.map_inputs}
+    watched = {**neurons, **{part: model.get_submodule(part) for part in parts}}
+    with _outputs(watched) as found, torch.inference_mode():
+        scores = model(image)[0].cpu()
+    maps = []
+    grid = (model.config.grid, model.config.grid)
+    for name, attention in attentions.items():
+        by_token = attention.attention_map(*(found[f"{name}.{part}"] for part in attention.map_inputs))
+        maps.append(AttentionMap(name, type(attention).__name__, by_token[:, 0].unflatten(-1, grid)))
+    trains = tuple(SpikeTrain(name, output.flatten(1)) for name, output in found.items() if name in neurons)
+    return Inspection(tuple(maps), trains, scores)

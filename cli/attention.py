@@ -1,0 +1,104 @@
+"""`saformer attention`: where the attentions look in one image, and which neurons fire when."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from saformer.cli import options as opt
+from saformer.cli.options import ModelOptions
+from saformer.cli.outputs import plan
+from saformer.cli.sources import DEFAULT_CHECKPOINT, check_fit, choose_device, load_for, open_data
+from saformer.cli.terminal import tell
+from saformer.errors import InputError
+
+if TYPE_CHECKING:
+    from saformer.data.dataset import Dataset
+    from saformer.models import Model
+
+
+def attention(
+    data: opt.DataOptions,
+    image: Annotated[
+        str, typer.Option("--image", metavar="FILE|INDEX", help="PNG or JPEG file, or a sample of the data set.")
+    ],
+    ckpt: Annotated[
+        list[str] | None,
+        typer.Option("--ckpt", metavar="FILE", help="Checkpoint; repeat it to compare.", rich_help_panel="Model"),
+    ] = None,
+    weights: opt.Weights = None,
+    device: opt.Device = "auto",
+    format: opt.Format = None,
+    json: opt.Json = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE.{png,pdf,svg}", help="Draw the attention maps.", rich_help_panel="Output"),
+    ] = None,
+    raster: Annotated[
+        Path | None,
+        typer.Option(
+            "--raster",
+            metavar="FILE.{png,pdf,svg}",
+            help="Draw the spikes of every layer (of one checkpoint).",
+            rich_help_panel="Output",
+        ),
+    ] = None,
+) -> None:
+    """Attention maps of SASA, SDSA and SSA over an image (Figure 4), and spike rasters of all layers.
+
+    saformer attention --ckpt digits/saformer --ckpt digits/sdt --image 3 --plot maps.png
+    """
+    from saformer.analysis.inspection import inspect_image
+    from saformer.checkpoints.shipped import SHIPPED
+    from saformer.reports.attention_table import attention_report
+    from saformer.reports.figures.attention import attention_figure, raster_figure
+    from saformer.reports.plots import check_format, save_figure
+
+    names = ckpt or [DEFAULT_CHECKPOINT]
+    if len(set(names)) < len(names):
+        raise InputError("--ckpt: each checkpoint once")
+    if raster is not None and len(names) > 1:
+        raise InputError("--raster draws one network: give one --ckpt")
+    for path in (plot, raster):
+        if path is not None:
+            check_format(path)
+    outputs = plan(format, json, files={"--plot": plot, "--raster": raster}, inputs=[*names, data.input, image])
+    where = choose_device(device)
+    options = [ModelOptions(checkpoint=name, weights=weights) for name in names]
+    opened = None
+    if image.isdecimal():
+        opened = open_data(data, "digits" if all(name in SHIPPED for name in names) else None)
+        if int(image) >= len(opened):
+            raise InputError(f"{opened.name} has {len(opened):,} samples: --image takes 0 to {len(opened) - 1}")
+    elif not Path(image).exists():
+        raise InputError(f"--image {image}: no such file; give a PNG or JPEG file, or an index of the data set")
+    inspections, taken = {}, None
+    for name, one in zip(names, options, strict=True):
+        model, _ = load_for(one, opened)
+        sample = opened or _picture(image, model, data.dataset)
+        check_fit(model, sample)
+        i = int(image) if opened is not None else 0
+        taken = sample.normalise(sample.images[i : i + 1])
+        inspections[name] = inspect_image(model.to(where), taken.to(where))
+    assert taken is not None
+    label = None if opened is None or opened.labels is None else int(opened.labels[int(image)])
+    split = f" ({opened.split})" if opened is not None and opened.split else ""
+    title = Path(image).name if opened is None else f"{opened.name}{split}, sample {image}"
+    if plot is not None:
+        save_figure(attention_figure(inspections, taken[0], title), plot)
+        tell(f"wrote {plot}")
+    if raster is not None:
+        save_figure(raster_figure(inspections[names[0]].trains, f"{names[0]}: {title}"), raster)
+        tell(f"wrote {raster}")
+    outputs.emit(attention_report(inspections, title, label))
+
+
+def _picture(path: str, model: "Model", dataset: str | None) -> "Dataset":
+    """The picture as the model takes it, normalised as the data set it was trained on."""
+    from saformer.data.pictures import open_picture
+
+    details = (model.origin.details if model.origin else None) or {}
+    like = dataset or (details.get("training") or {}).get("dataset")
+    if like is None:
+        raise InputError("the checkpoint does not say how its pixels were normalised: give --dataset, such as cifar10")
+    return open_picture(path, like, model.config.in_channels, model.config.image_size)

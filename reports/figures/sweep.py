@@ -1,0 +1,103 @@
+"""A sweep as a figure: accuracy and energy over T (Figure 5); accuracy, memory and time over n (Figure 6)."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from saformer.errors import InputError
+from saformer.reports.format import energy_unit
+from saformer.reports.plots import EDGE, WIDTH_INCHES, figure_style, model_looks
+from saformer.reports.sweep import MEBIBYTE, PARAMETERS, Sweep, SweepPoint, untrained
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_Quantity = tuple[str, Callable[[SweepPoint], float | None], Callable[[SweepPoint], float | None]]
+
+
+def sweep_figure(sweep: Sweep) -> "Figure":
+    """A panel for each quantity over the value of the setting; energy with its 95 % interval.
+
+    A filled marker is the value that the checkpoint was trained with, an open one any other. The axis of n is
+    logarithmic.
+
+    Raises:
+        InputError: there are no points.
+    """
+    if not sweep.points:
+        raise InputError("nothing to draw: a sweep without a value")
+    with figure_style():
+        from matplotlib.figure import Figure
+        from matplotlib.lines import Line2D
+
+        quantities = _quantities(sweep)
+        figure = Figure(figsize=(WIDTH_INCHES, 2.5), layout="constrained")
+        panels = figure.subplots(1, len(quantities), squeeze=False)[0]
+        points = sorted(sweep.points, key=lambda point: point.value)
+        name = points[0].account.model.name
+        look = model_looks({name: name})[name]
+        symbol, words = PARAMETERS[sweep.parameter]
+        for axes, (label, value_of, error_of) in zip(panels, quantities, strict=True):
+            drawn = [(point, value) for point in points if (value := value_of(point)) is not None]
+            xs, ys = [point.value for point, _ in drawn], [value for _, value in drawn]
+            axes.plot(xs, ys, color=look.colour, zorder=2, gid="line")
+            for point, value in drawn:
+                filled = point.trained_at is None or point.value == point.trained_at
+                axes.plot(
+                    point.value,
+                    value,
+                    linestyle="none",
+                    marker=look.marker,
+                    markersize=5.5,
+                    markerfacecolor=look.colour if filled else "white",
+                    markeredgecolor=EDGE if filled else look.colour,
+                    zorder=3,
+                )
+                if error := error_of(point):
+                    axes.errorbar(point.value, value, yerr=error, color=look.colour, capsize=2, linewidth=0.8, zorder=1)
+            if sweep.parameter == "aggregated":
+                axes.set_xscale("log", base=2)
+            axes.set_xticks(xs, [str(x) for x in xs])
+            axes.minorticks_off()
+            axes.set_xlabel(f"{words.capitalize()} {symbol}")
+            axes.set_ylabel(label)
+            axes.margins(x=0.08, y=0.12)
+            axes.grid(axis="y")
+        panels[0].set_ylim(top=min(panels[0].get_ylim()[1], 101.0))
+        mark = " (untrained: random weights)" if untrained(sweep) else ""
+        figure.suptitle(f"{name} on {points[0].account.data.name}{mark}", fontsize=8)
+        if any(point.trained_at not in (None, point.value) for point in points):
+            style = {"linestyle": "none", "marker": look.marker, "markersize": 5.5}
+            handles = [
+                Line2D([], [], **style, mfc="white", mec=look.colour, label=f"trained at another {symbol}"),
+            ]
+            if any(point.trained_at == point.value for point in points):
+                here = Line2D([], [], **style, mfc=look.colour, mec=EDGE, label=f"{symbol} of the training")
+                handles.insert(0, here)
+            figure.legend(handles=handles, loc="outside lower center", ncols=2)
+        return figure
+
+
+def _quantities(sweep: Sweep) -> list[_Quantity]:
+    known = [point.account.energy_mj for point in sweep.points if point.account.energy_mj == point.account.energy_mj]
+    unit, factor = energy_unit(max(known, default=0.0))
+
+    def nothing(_: SweepPoint) -> None:
+        return None
+
+    accuracy: _Quantity = (
+        "Top-1 accuracy (%)",
+        lambda point: None if point.top1 is None else 100 * point.top1,
+        nothing,
+    )
+    if sweep.parameter == "time_steps":
+        energy: _Quantity = (
+            f"Energy per image ({unit})",
+            lambda point: point.account.energy_mj * factor if point.account.energy_mj >= 0 else None,
+            lambda point: (point.account.energy_mj_ci95 or 0.0) * factor,
+        )
+        return [accuracy, energy] if any(point.top1 is not None for point in sweep.points) else [energy]
+    costs: list[_Quantity] = [
+        ("Peak memory (MiB)", lambda point: point.peak_bytes / MEBIBYTE, nothing),
+        (f"Time per batch of {sweep.batch} (ms)", lambda point: 1000 * point.seconds, nothing),
+    ]
+    return [accuracy, *costs] if any(point.top1 is not None for point in sweep.points) else costs
