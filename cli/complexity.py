@@ -1,6 +1,5 @@
 """`saformer complexity`: time, space and energy of attentions, as formulas, as numbers, and measured."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from saformer.cli import options as opt
+from saformer.cli.outputs import plan
 from saformer.cli.sources import choose_device
-from saformer.cli.terminal import progress, show, tell
+from saformer.cli.terminal import progress, tell
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,6 +84,16 @@ def complexity(
     ] = 1.0,
     device: opt.Device = "cpu",
     seed: opt.Seed = 0,
+    measured: Annotated[
+        Path | None,
+        typer.Option(
+            "--measured",
+            metavar="FILE",
+            help="Instead of --measure: what it wrote with --json.",
+            rich_help_panel=_MEASURED,
+        ),
+    ] = None,
+    format: opt.Format = None,
     json: opt.Json = None,
     plot: Annotated[
         Path | None,
@@ -103,14 +113,13 @@ def complexity(
 
     Exponents of time and peak memory, measured here, in some minutes:
 
-      saformer complexity --measure --plot scaling.pdf
+      saformer complexity --measure --json scaling.json --plot scaling.pdf
     """
     from saformer.analysis.complexity.formulas import Sizes, choose
     from saformer.analysis.hardware import load_hardware
-    from saformer.files import check_distinct, check_target, write_text_atomic
-    from saformer.reports.complexity_json import complexity_json_text
-    from saformer.reports.complexity_table import complexity_report, scaling_report, verification
+    from saformer.reports.complexity_table import complexity_report, verification
     from saformer.reports.plots import check_format
+    from saformer.reports.records import Line, Report
 
     # Whatever can be wrong with the question is said before the run, not after.
     chosen, table = choose(attention), load_hardware(hardware)
@@ -118,6 +127,8 @@ def complexity(
     for flag, value in (("--over-tokens", over_tokens), ("--over-dim", over_dim)):
         if value is not None and not measure and not (plot is not None and flag == "--over-tokens"):
             raise InputError(f"{flag} belongs to --measure: add it")
+    if measure and measured is not None:
+        raise InputError("give either --measure or --measured, not both: a saved measurement is not made anew")
     if not 0 < seconds <= 3600:
         raise InputError(f"--seconds must lie above 0 and up to 3600, got {seconds:g}")
     swept = replace(sizes, dim=_given(dim, _SWEPT_AT_DIM), tokens=_given(tokens, _SWEPT_AT_TOKENS))
@@ -125,16 +136,27 @@ def complexity(
     by_dim = [replace(swept, dim=value) for value in _range("--over-dim", over_dim or "64..2048")]
     if measure and not by_tokens and not by_dim:
         raise InputError("--over-tokens - and --over-dim - leave nothing to measure")
-    outputs = [path for path in (plot, None if json == "-" else json) if path is not None]
     if plot is not None:
         check_format(plot)
-    for path in outputs:
-        check_target(path)
-    check_distinct(outputs, [hardware])
+    outputs = plan(format, json, files={"--plot": plot}, inputs=[opt.file_of(hardware), measured])
 
     measurement = _measure(chosen, by_tokens, by_dim, seconds, device, seed) if measure else None
+    if measured is not None:
+        from saformer.analysis.complexity.saved import read_measurement
+
+        measurement = read_measurement(measured)
+        known = measurement.attentions
+        if missing := [a.key for a in chosen if a not in known]:
+            if attention != "default":
+                raise InputError(f"{measured} has not measured {missing[0]}: it has {', '.join(a.key for a in known)}")
+            chosen = known
+    report = complexity_report(chosen, sizes, table, measurement)
+    if verify:
+        from saformer.analysis.complexity.modules import differences, record
+
+        report += Report([Line()]) + verification((a, differences(a, sizes, record(a, sizes))) for a in chosen)
     if plot is not None:
-        from saformer.reports.complexity_figure import formula_panels, measured_panels, scaling_figure
+        from saformer.reports.figures.complexity import formula_panels, measured_panels, scaling_figure
         from saformer.reports.plots import save_figure
 
         drawn = by_tokens if dim is not None else [replace(s, dim=sizes.dim) for s in by_tokens]
@@ -145,20 +167,7 @@ def complexity(
         )
         save_figure(scaling_figure(panels), plot)
         tell(f"wrote {plot}")
-    if json is not None:
-        text = complexity_json_text(chosen, sizes, table, measurement)
-        if json == "-":
-            sys.stdout.write(text)
-            return
-        write_text_atomic(json, text)
-        tell(f"wrote {json}")
-    show(complexity_report(chosen, sizes, table))
-    if verify:
-        from saformer.analysis.complexity.modules import differences, record
-
-        show("", verification((a, differences(a, sizes, record(a, sizes))) for a in chosen))
-    if measurement is not None:
-        show("", scaling_report(chosen, measurement))
+    outputs.emit(report)
 
 
 def _given(value: int | None, default: int) -> int:

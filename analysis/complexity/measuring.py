@@ -16,7 +16,7 @@ from sympy import Symbol
 from torch import Tensor, nn
 
 from saformer.analysis.complexity.fitting import TIMES_OVERHEAD, Fit, fit_scaling
-from saformer.analysis.complexity.formulas import Attention, D, N, Sizes
+from saformer.analysis.complexity.formulas import Attention, D, N, Sizes, attentions
 from saformer.analysis.complexity.memory import available_bytes, peak_bytes
 from saformer.analysis.complexity.modules import build_module, random_input
 
@@ -82,6 +82,12 @@ class Measurement:
     overhead: dict[str, float]
     device: str
     threads: int
+
+    @property
+    def attentions(self) -> list[Attention]:
+        """Those that have points, in the order of the tables."""
+        found = {point.attention.key for point in self.points}
+        return [attention for key, attention in attentions().items() if key in found]
 
     def series(self, attention: Attention, axis: str) -> list[Point]:
         """The points of one attention over one size, smallest first."""

@@ -34,6 +34,19 @@ def test_a_small_measurement(saformer, tmp_path):
     assert {p["tokens"] for p in points if p["over"] == "N"} == {16, 32, 64}
     assert {p["dim"] for p in points if p["over"] == "D"} == {16, 32, 48}
 
+    again = saformer("complexity", "--measured", numbers, "-n", "4", "-T", "2", "--plot", tmp_path / "again.png")
+    assert again.code == 0, again.err
+    assert again.out == result.out
+    assert (tmp_path / "again.png").read_bytes() == figure.read_bytes()
+    copied = saformer("complexity", "--measured", numbers, "-n", "4", "-T", "2", "--json", "-").out
+    assert json.loads(copied) == json.loads(numbers.read_text())
+    one = saformer("complexity", "--measured", numbers, "--attention", "sasa", "--format", "csv").out
+    assert "tokens,sasa_seconds\n" in one and "vsa" not in one
+    assert "has not measured sdsa: it has vsa, sasa" in (
+        saformer("complexity", "--measured", numbers, "--attention", "sasa,sdsa").complaint
+    )
+    assert "reads it" in saformer("complexity", "--measured", numbers, "--json", numbers).complaint
+
 
 def test_one_size_alone_can_be_swept(saformer):
     result = saformer(
@@ -69,6 +82,10 @@ def test_the_formulas_can_be_drawn(saformer, tmp_path):
         (("--plot", "figure.jpg"), ".png, .pdf or .svg"),
         (("--plot", "no/such/figure.png"), "no/such"),
         (("--hardware", "none"), "unknown hardware"),
+        (("--measure", "--measured", "scaling.json"), "either --measure or --measured"),
+        (("--measured", "no/such.json"), "cannot read the measurement no/such.json: No such file"),
+        (("--json", "-", "--format", "csv"), "both want standard output"),
+        (("--json", "same.png", "--plot", "same.png"), "same.png"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(saformer, arguments, words):

@@ -1,8 +1,10 @@
 """Complexity as tables, JSON and figures, from formulas and from a measurement with made-up numbers."""
 
+import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,19 @@ from saformer.analysis.complexity.modules import Difference
 from saformer.analysis.hardware import load_hardware
 from saformer.errors import InputError
 from saformer.reports.algebra import big_o, formula_text
-from saformer.reports.complexity_figure import formula_panels, measured_panels, scaling_figure
-from saformer.reports.complexity_json import complexity_json_text
-from saformer.reports.complexity_table import complexity_report, differs, published, scaling_report, verification
+from saformer.reports.complexity_data import complexity_data, published
+from saformer.reports.complexity_table import (
+    complexity_parts,
+    complexity_report,
+    differs,
+    scaling_report,
+    verification,
+)
+from saformer.reports.figures.complexity import formula_panels, measured_panels, scaling_figure
 from saformer.reports.literature import published_complexity
 from saformer.reports.plots import save_figure
+from saformer.reports.records import Report
+from saformer.reports.writers import csv_text, json_text, notes_of
 
 HARDWARE = load_hardware("45nm-fp32")
 
@@ -58,9 +68,42 @@ def test_measured_exponents_beside_the_symbolic_ones(
 
 def test_what_the_recorder_counts_otherwise_is_named(render: Callable) -> None:
     ssa = attentions()["ssa"]
-    text = render(verification([(ssa, [Difference("attention: qk", 1234, None)])]), 100)
-    assert text == "SSA, attention: qk: the formula says 1,234, the recorder -\n"
-    assert "counts the same" in render(verification([(ssa, [])]), 100)
+    found = verification([(ssa, [Difference("attention: qk", 1234, None)])])
+    assert render(found, 100) == "SSA, attention: qk: the formula says 1,234, the recorder -\n"
+    assert notes_of(found) == ["SSA, attention: qk: the formula says 1,234, the recorder -"]
+    assert found.data["verified"]["differences"] == [
+        {"attention": "ssa", "what": "attention: qk", "formula": 1234, "recorder": None}
+    ]
+    same = verification([(ssa, [])])
+    assert "counts the same" in render(same, 100) and same.data["verified"]["differences"] == []
+
+
+def test_tables_for_programs_hold_values_in_every_row(chosen: list[Attention], measurement: Measurement) -> None:
+    parts = complexity_parts(chosen, Sizes(), HARDWARE, measurement)
+    tables = [list(csv.DictReader(StringIO(text))) for text in csv_text(Report(parts)).split("\n\n")]
+    orders, energies, numbers, exponents, *points = tables
+    assert {row["attention"] for row in energies} == {a.key for a in chosen} == {row["attention"] for row in orders}
+    assert orders[-1]["space_order"] == "D*N"
+    total = {a.key: 0.0 for a in chosen}
+    for row in energies:
+        if row["part"] != "aggregation":
+            total[row["attention"]] += float(row["energy_mj_per_image"])
+    for row in numbers:
+        assert float(row["energy_mj_table_5_per_image"]) == pytest.approx(total[row["attention"]])
+    assert len(exponents) == 4 * len(chosen) and all(row["quantity"] for row in exponents)
+    fit = measurement.time_fit(chosen[0], "tokens").measured
+    assert float(exponents[0]["exponent_measured"]) == fit.exponent
+    assert float(exponents[0]["exponent_measured_low"]) == fit.low
+    assert list(points[0][-1]) == ["tokens", "vsa_seconds", "ssa_seconds", "ssa_keys_first_seconds", "sasa_seconds"]
+    assert points[0][-1]["tokens"] == "16384" and points[0][-1]["ssa_seconds"] == ""
+    assert notes_of(Report(parts)) == ["skipped: SSA at N = 16384, D = 64: needs about 5.02 GiB, 3.1 GiB are free"]
+
+
+def test_attentions_that_were_not_measured_are_in_the_formulas_alone(
+    measurement: Measurement, render: Callable
+) -> None:
+    text = render(scaling_report(choose("sdsa,sasa"), measurement), 100)
+    assert "SASA" in text and "SDSA" not in text
 
 
 def test_formulas_are_written_as_in_papers() -> None:
@@ -87,7 +130,7 @@ def test_published_formulas_say_where_they_come_from() -> None:
 
 def test_json_holds_formulas_that_sympy_reads_and_the_fits(chosen: list[Attention], measurement: Measurement) -> None:
     sizes = Sizes(rate=0.15, heads=12)
-    found = json.loads(complexity_json_text(chosen, sizes, HARDWARE, measurement))
+    found = json.loads(json_text(complexity_data(chosen, sizes, HARDWARE, measurement)))
     assert found["schema"] == 1 and found["sizes"]["heads"] == 12
     values = {"N": 64, "D": 384, "n": 16, "H": 12}
     for entry, attention in zip(found["attentions"], chosen, strict=True):
@@ -100,8 +143,8 @@ def test_json_holds_formulas_that_sympy_reads_and_the_fits(chosen: list[Attentio
     assert len(fits) == 4 * 4
     assert fits[0]["attention"] == "vsa" and fits[0]["over"] == "N" and len(fits[0]["exponent_ci95"]) == 2
     skipped = [p for p in found["measured"]["points"] if p["skipped"]]
-    assert [(p["attention"], p["tokens"], p["seconds"]) for p in skipped] == [("ssa", 16384, None)]
-    assert "measured" not in json.loads(complexity_json_text(chosen, sizes, HARDWARE))
+    assert [(p["attention"], p["tokens"], p["fastest_seconds"]) for p in skipped] == [("ssa", 16384, None)]
+    assert "measured" not in complexity_data(chosen, sizes, HARDWARE)
 
 
 def test_panels_draw_what_was_measured(chosen: list[Attention], measurement: Measurement) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from saformer.analysis.complexity.formulas import SYNAPTIC, Attention, Sizes, attentions, picojoules
 from saformer.analysis.hardware import Hardware
 from saformer.errors import InputError
-from saformer.reports.complexity_table import AXES, QUANTITIES
+from saformer.reports.complexity_data import AXES
+from saformer.reports.complexity_table import QUANTITIES
 from saformer.reports.plots import EDGE, WIDTH_INCHES, figure_style, model_looks
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Panel:
 def measured_panels(chosen: Sequence[Attention], measurement: "Measurement") -> list[Panel]:
     """Time and peak memory over each size that was measured."""
     panels = []
-    for quantity, (what, unit, factor) in QUANTITIES.items():
+    for quantity, (what, unit, factor, _) in QUANTITIES.items():
         for axis, symbol in AXES.items():
             series = {}
             held = None
@@ -146,7 +147,8 @@ def _guides(axes: "Axes", panel: Panel) -> None:
         return
     lowest, highest = min(y for _, y in points), max(y for _, y in points)
     end = min(y for x, y in points if x == largest) * 0.35
-    start = max(smallest, largest / 8)
+    # Their labels stand to the left of them, inside the axes.
+    start = max(smallest * (largest / smallest) ** 0.3, largest / 8)
     for label, power in panel.powers.items():
         beginning = end * (start / largest) ** power
         axes.plot([start, largest], [beginning, end], color=_GUIDE, linewidth=0.7, linestyle=(0, (2, 2)), zorder=1)

@@ -1,6 +1,5 @@
-"""Complexity as one JSON object: formulas as text that sympy reads, their numbers, and what was measured."""
+"""Complexity as one object for JSON: formulas as text that sympy reads, their numbers, and what was measured."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -20,66 +19,73 @@ from saformer.analysis.complexity.formulas import (
 )
 from saformer.analysis.complexity.orders import order
 from saformer.analysis.hardware import Hardware
-from saformer.reports.complexity_table import AXES, published
-from saformer.reports.writers import plain
+from saformer.reports.literature import published_complexity
 
 if TYPE_CHECKING:
+    from sympy import Expr
+
     from saformer.analysis.complexity.fitting import Fit
     from saformer.analysis.complexity.measuring import Measurement
 
-_MJ = 1e-9
+AXES = {"tokens": "N", "dim": "D"}
+# What Table 5 charges.
+CHARGED = tuple(part for part in PARTS if part != LEFT_OUT)
 
 
-def complexity_json_text(
+def published() -> "dict[tuple[str, str], Expr]":
+    """The published formulas by attention and quantity: time, space, or a part of the energy."""
+    import sympy
+
+    from saformer.analysis.complexity import formulas
+
+    symbols = {name: value for name, value in vars(formulas).items() if isinstance(value, sympy.Symbol)}
+    rows = published_complexity().itertuples()
+    return {(str(row.attention), str(row.quantity)): sympy.sympify(row.formula, locals=symbols) for row in rows}
+
+
+def millijoules(attention: Attention, sizes: Sizes, hardware: Hardware, *parts: str) -> float | None:
+    """Energy per image in these parts of Table 5, default all that it charges; None where a price is not known."""
+    value = picojoules(attention, sizes, hardware, *parts)
+    return None if value is None else value * 1e-9
+
+
+def fits(attention: Attention, axis: str, measurement: "Measurement") -> "dict[str, Fit]":
+    """The fits of time and memory over one size; none where it was not measured."""
+    if not measurement.series(attention, axis):
+        return {}
+    return {"time": measurement.time_fit(attention, axis), "memory": measurement.memory_fit(attention, axis)}
+
+
+def complexity_data(
     attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware, measurement: "Measurement | None" = None
-) -> str:
-    """Everything that the tables show, schema 1; counts per image over all time steps, energies in millijoules."""
-    document: dict[str, Any] = {
+) -> dict[str, Any]:
+    """Everything that the tables show, schema 1; counts per image over all time steps, energies in millijoules.
+
+    `saformer.analysis.complexity.saved.read_measurement` reads the measurement back.
+    """
+    data: dict[str, Any] = {
         "schema": SCHEMA,
         "sizes": asdict(sizes),
         "hardware": {"name": hardware.name, "mac_pj": hardware.mac_pj, "ac_pj": hardware.ac_pj},
         "attentions": [_formulas(a, sizes, hardware) for a in attentions],
     }
     if measurement is not None:
-        document["measured"] = {
-            "device": measurement.device,
-            "threads": measurement.threads,
+        from saformer.analysis.complexity.saved import measurement_data
+
+        data["measured"] = {
+            **measurement_data(measurement),
             "fits": [
                 {"attention": a.key, "quantity": quantity, "over": symbol, **_fit(fit)}
                 for axis, symbol in AXES.items()
                 for a in attentions
-                if measurement.series(a, axis)
-                for quantity, fit in (
-                    ("time", measurement.time_fit(a, axis)),
-                    ("peak_memory", measurement.memory_fit(a, axis)),
-                )
-            ],
-            "points": [
-                {
-                    "attention": p.attention.key,
-                    "over": AXES[p.axis],
-                    "tokens": p.sizes.tokens,
-                    "dim": p.sizes.dim,
-                    "seconds": p.time,
-                    "repeats": len(p.seconds),
-                    "peak_bytes": p.peak,
-                    "skipped": p.skipped,
-                }
-                for p in measurement.points
+                for quantity, fit in fits(a, axis, measurement).items()
             ],
         }
-    return json.dumps(plain(document), indent=2, allow_nan=False) + "\n"
+    return data
 
 
 def _formulas(attention: Attention, sizes: Sizes, hardware: Hardware) -> dict[str, Any]:
     theirs = {quantity: str(formula) for (key, quantity), formula in published().items() if key == attention.key}
-    parts = [part for part in PARTS if attention.energy(part)]
-
-    def millijoules(*parts: str) -> float | None:
-        value = picojoules(attention, sizes, hardware, *parts)
-        return None if value is None else value * _MJ
-
-    charged = tuple(part for part in PARTS if part != LEFT_OUT)
     return {
         "name": attention.key,
         "title": attention.title,
@@ -91,20 +97,21 @@ def _formulas(attention: Attention, sizes: Sizes, hardware: Hardware) -> dict[st
         "space": str(attention.space),
         "published": {key: theirs.get(key) for key in ("time", "space")},
         "flops": attention.count(sizes, *SYNAPTIC),
-        "macs": float(attention.charged(sizes, E_MAC, *charged)),
-        "acs": float(attention.charged(sizes, E_AC, *charged)),
-        "multiplies": float(attention.charged(sizes, E_M, *charged)),
+        "macs": float(attention.charged(sizes, E_MAC, *CHARGED)),
+        "acs": float(attention.charged(sizes, E_AC, *CHARGED)),
+        "multiplies": float(attention.charged(sizes, E_M, *CHARGED)),
         "elements": attention.elements(sizes),
-        "energy_mj": millijoules(*SYNAPTIC),
-        "energy_mj_table_5": millijoules(),
+        "energy_mj": millijoules(attention, sizes, hardware, *SYNAPTIC),
+        "energy_mj_table_5": millijoules(attention, sizes, hardware),
         "parts": [
             {
                 "part": part,
                 "energy": str(attention.energy(part)),
                 "published": theirs.get(part),
-                "energy_mj": millijoules(part),
+                "energy_mj": millijoules(attention, sizes, hardware, part),
             }
-            for part in parts
+            for part in PARTS
+            if attention.energy(part)
         ],
     }
 
