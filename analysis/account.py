@@ -16,11 +16,11 @@ MJ_PER_PJ = 1e-9
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What was run: name, parameters in use, time steps T, and the checkpoint with its SHA-256."""
+    """What was run: name, parameters in use, time steps T (None: not known), the checkpoint with its SHA-256."""
 
     name: str
     parameters: int
-    time_steps: int
+    time_steps: int | None
     checkpoint: str | None = None
     sha256: str | None = None
 
@@ -89,7 +89,11 @@ class NeuronAccount:
 
 @dataclass(frozen=True)
 class Account:
-    """Operations and energy per image under one accounting, with what was run and what was not counted."""
+    """Operations and energy per image under one accounting, with what was run and what was not counted.
+
+    The intervals (`energy_mj_ci95`, `firing_rate_ci95`) have the confidence `ci_level`: 0.95, unless a run that looked
+    repeatedly had to widen them.
+    """
 
     model: ModelInfo
     data: DataInfo
@@ -102,6 +106,7 @@ class Account:
     ci_unit: str | None
     uncounted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    ci_level: float | None = None
 
     @property
     def flops(self) -> float:
@@ -147,11 +152,12 @@ class Account:
     def _repr_html_(self) -> str:
         """The account in a notebook: what was run, the total, and a table of operations."""
         error = "" if self.energy_mj_ci95 is None else f" ± {self.energy_mj_ci95:.3g}"
+        level = "" if self.ci_level is None else f", {100 * self.ci_level:.4g} % interval"
         lines = [
             f"<b>{escape(self.model.name)}</b> on {escape(self.data.name)}, {self.data.images:,} images, "
-            f"T = {self.model.time_steps}",
+            f"T = {self.model.time_steps or 'unknown'}",
             f"<b>{self.energy_mj:.4g}{error} mJ</b> per image "
-            f"(accounting {escape(self.accounting)}, on {escape(self.hardware.name)})",
+            f"(accounting {escape(self.accounting)}, on {escape(self.hardware.name)}{level})",
             *(f"note: {escape(note)}" for note in self.notes),
             f"not counted: {escape(', '.join(self.uncounted))}" if self.uncounted else "every operation was counted",
         ]
@@ -190,6 +196,7 @@ class Account:
                 "energy_mj": None if isnan(self.energy_mj) else self.energy_mj,
                 "energy_mj_ci95": self.energy_mj_ci95,
                 "ci_unit": self.ci_unit,
+                "ci_level": self.ci_level,
                 "macs_not_covered": self.macs_not_covered,
             },
             "layers": [

@@ -6,7 +6,6 @@ by its name and seen everywhere by it; adding one is one function here.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from math import ceil
 
 from saformer.analysis.profiles import FreeArithmetic, Neurons, Operation
 from saformer.errors import InputError
@@ -190,8 +189,3 @@ def spikingformer(item: Item, context: Context) -> Charge:
     if what == "qkv" and (before := context.operations.get(f"{module}.qk")) is not None:
         return Charge(acs=item.operands[1].elements * before.inner * min(before.operands[1].firing_rate, rates[1]))
     return Charge(acs=item.dense * rates[0])
-
-
-def passes_of(images: int, batch_size: object) -> int:
-    """Forward passes of a run over so many images; one, where the batch size is not on record."""
-    return ceil(images / batch_size) if isinstance(batch_size, int) and batch_size > 0 else 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isfinite
 
 from saformer.analysis.account import (
     MJ_PER_PJ,
@@ -16,7 +17,6 @@ from saformer.analysis.accountings import (
     Charge,
     Context,
     get_accounting,
-    passes_of,
 )
 from saformer.analysis.hardware import DEFAULT_HARDWARE, Hardware, load_hardware
 from saformer.analysis.profiles import FreeArithmetic, Neurons, Operand, Operation, Profile
@@ -68,6 +68,13 @@ def _gradient(profile: Profile, charge: Accounting, context: Context, hardware: 
             changed = replace(context, operations={**context.operations, operation.name: more})
             after = [_picojoules(charge(o, changed), hardware) for o in (more, *others)]
             slopes.append(sum(a - b for a, b in zip(after, before, strict=True) if a is not None and b is not None))
+    if len(slopes) + 1 < len(profile.moments.sums):  # earlier versions kept no moments of pools
+        for pool in profile.pools:
+            x = pool.operand
+            assert x is not None  # what makes it one of `pools`
+            one_more = replace(pool, operand=Operand(x.elements, x.nonzero + 1, x.ones + 1 if x.binary else x.ones))
+            now, then = (_picojoules(charge(item, context), hardware) for item in (one_more, pool))
+            slopes.append(0.0 if now is None or then is None else now - then)
     return slopes
 
 
@@ -135,10 +142,10 @@ def account_for(
     context = Context(
         static=profile.data.kind == "static",
         spiking=bool(profile.neurons),
-        time_steps=profile.model.time_steps,
+        time_steps=profile.model.time_steps or 1,  # only a network without neurons has none that is known
         first_layer_once=first_layer_once,
         unroll=unroll,
-        passes=passes_of(images, profile.run.get("batch_size")),
+        passes=profile.passes,
         operations={operation.name: operation for operation in profile.operations},
     )
     if unroll and not profile.run.get("graded"):
@@ -184,6 +191,11 @@ def account_for(
         )
         for n in profile.neurons
     )
+    if not all(isfinite(layer.energy_mj) for layer in layers if layer.energy_mj is not None):
+        raise InputError(
+            f"the energy is beyond what a number can hold: {table.name} has {table.ac_pj:g} pJ for an accumulate and "
+            f"{'nothing' if table.mac_pj is None else f'{table.mac_pj:g} pJ'} for a multiply-accumulate"
+        )
     half_width = None
     if not layers or any(layer.energy_mj is not None for layer in layers):
         half_width = profile.moments.half_width(_gradient(profile, charge, context, table), level)
@@ -216,6 +228,7 @@ def account_for(
         neurons=neurons,
         energy_mj_ci95=None if half_width is None else half_width * MJ_PER_PJ,
         ci_unit=None if half_width is None else profile.unit,
+        ci_level=None if half_width is None else level,
         uncounted=profile.uncounted,
         notes=tuple(notes),
     )

@@ -1,6 +1,6 @@
 """Hardware: what one operation costs, in picojoules, read from a TOML file."""
 
-import sys
+import reprlib
 import tomllib
 from dataclasses import dataclass
 from importlib import resources
@@ -10,6 +10,7 @@ from saformer.errors import InputError
 
 DEFAULT_HARDWARE = "45nm-fp32"
 _ENERGIES = ("mac", "ac", "multiply")
+_MOST = 1e15  # picojoules: a kilojoule for one operation is a slip of the pen
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,8 @@ def load_hardware(name: str | Path = DEFAULT_HARDWARE) -> Hardware:
         value = energies.get(key)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= sys.float_info.max:
-            problem = f"energy_pj.{key} must be a number of picojoules >= 0, found {value!r}"
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST:
+            problem = f"energy_pj.{key} must be a number of picojoules from 0 to {_MOST:g}, found {reprlib.repr(value)}"
             raise fault(problem, "energy_pj", key)
         return float(value)
 

@@ -180,12 +180,13 @@ def memory_energy(
     costs = model if isinstance(model, MemoryModel) else load_memory_model(model)
     events = profile.data.kind == "events"
     # What one memory holds belongs to one image at one step.
-    held = profile.images * max(profile.model.time_steps, 1)
+    steps = profile.model.time_steps or 1
+    held = profile.images * steps
     rows = []
     for operation in profile.operations:
         # Event frames are messages from the sensor, even where two events of a pixel share a frame.
         spikes = bool(profile.neurons) and (operation.gate.binary or (operation.first and events))
-        times = 1 / max(profile.model.time_steps, 1) if operation.first and first_layer_once and not events else 1.0
+        times = 1 / steps if operation.first and first_layer_once and not events else 1.0
         charge = (_spike_by_spike if spikes else _dense) if len(operation.operands) == 1 else None
         if charge is not None:
             row = charge(operation, costs, held)

@@ -1,8 +1,13 @@
 """A Profile: the integers of one run and what was run. It saves to JSON, loads back, and adds up."""
 
 import json
-from collections.abc import Callable
+import os
+import reprlib
+import stat
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
+from itertools import zip_longest
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +23,11 @@ if TYPE_CHECKING:
     from saformer.analysis.hardware import Hardware
 
 _KIND = "saformer-profile"
-_MOST = 2**100  # far beyond any run, and within what a float holds
+_MOST = 2**100  # far beyond any run; its squares and their products are within what a float holds
+_LARGEST_FILE = 2**28  # bytes; the profile of a network of a thousand operations has 2**25
+_IMAGES = ("data", "images")  # the one thing that parts differ in
+_SAME_RUN = ("dtype", "graded", "confidence")  # settings that decide what the integers mean
+_BRIEF = 80  # characters of a value in a message
 SPIKES_OF = "spikes of "  # source of what a layer of neurons puts out
 
 
@@ -155,7 +164,9 @@ class Profile:
         uncounted: operators that compute and are not understood, each with its module.
         hits: right predictions, where labels were known.
         unit: what `moments` are over: "image", or "batch" where the model mixes images.
-        moments: of the number of images, then for each operation the nonzeros of each operand and the events.
+        moments: of the number of images, then for each operation the nonzeros of each operand and the events, then of
+            what each pool read (not in profiles of earlier versions).
+        passes: forward passes of the run.
         run: settings and versions, for the record.
         notes: sentences that belong to these numbers.
     """
@@ -169,6 +180,7 @@ class Profile:
     hits: Hits | None
     unit: str
     moments: Moments
+    passes: int = 1
     run: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -176,6 +188,11 @@ class Profile:
     def images(self) -> int:
         """Images that were run."""
         return self.data.images
+
+    @property
+    def pools(self) -> tuple[FreeArithmetic, ...]:
+        """Free arithmetic whose input was counted."""
+        return tuple(item for item in self.free if item.operand is not None)
 
     def account(self, accounting: str = "paper", hardware: "str | Hardware" = "45nm-fp32", **options: Any) -> "Account":
         """The energy of this profile, per image; see `saformer.analysis.energy.account_for`."""
@@ -216,15 +233,7 @@ class Profile:
         Raises:
             InputError: they are not of the same model, data and kind of run.
         """
-        for what, ours, theirs in (
-            ("model", self.model, other.model),
-            ("data", replace(self.data, images=0), replace(other.data, images=0)),
-            ("variance unit", self.unit, other.unit),
-            ("operations", self._shape(), other._shape()),
-            ("neurons", [n.name for n in self.neurons], [n.name for n in other.neurons]),
-        ):
-            if ours != theirs:
-                raise InputError(f"the two profiles cannot be added: they differ in {what}")
+        self._check_belongs(other)
         operations = tuple(
             replace(
                 a,
@@ -273,11 +282,43 @@ class Profile:
             uncounted=tuple(dict.fromkeys((*self.uncounted, *other.uncounted))),
             hits=hits,
             moments=self.moments + other.moments,
+            passes=self.passes + other.passes,
+            run=_both_runs(self.run, other.run),
             notes=tuple(dict.fromkeys((*self.notes, *other.notes))),
         )
 
-    def _shape(self) -> list[tuple[str, str, int, bool]]:
-        return [(o.name, o.op, len(o.operands), o.first) for o in self.operations]
+    def _check_belongs(self, other: "Profile") -> None:
+        """Raise InputError unless the two are of the same model, data and kind of run; it names what differs."""
+        pairs: list[tuple[str, Any, Any]] = []
+        for of, mine, its in (
+            ("model", asdict(self.model), asdict(other.model)),
+            ("data", asdict(self.data), asdict(other.data)),
+        ):
+            pairs += [(f"{of}.{key}", mine[key], its[key]) for key in mine if (of, key) != _IMAGES]
+        pairs += [(f"run.{key}", self.run.get(key), other.run.get(key)) for key in _SAME_RUN]
+        pairs.append(("the unit of the variance", self.unit, other.unit))
+        for kind, our_names, their_names in (
+            ("operation", self._shape(), other._shape()),
+            ("spiking layer", [n.name for n in self.neurons], [n.name for n in other.neurons]),
+            ("pool", [f"{f.name}, {f.op}" for f in self.pools], [f"{f.name}, {f.op}" for f in other.pools]),
+        ):
+            pairs += [(f"{kind} {i}", a, b) for i, (a, b) in enumerate(zip_longest(our_names, their_names), 1)]
+        pairs += [
+            (f"the number of time steps of {a.name}", len(a.per_step), len(b.per_step))
+            for a, b in zip(self.neurons, other.neurons, strict=False)
+        ]
+        pairs.append(("the number of counters", len(self.moments.sums), len(other.moments.sums)))
+        for what, ours, theirs in pairs:
+            if ours != theirs:
+                raise InputError(
+                    f"the two profiles cannot be added: {what} is {_brief(ours)} in one, {_brief(theirs)} in the other"
+                )
+
+    def _shape(self) -> list[str]:
+        return [
+            f"{o.name}, {o.op} of {len(o.operands)}{' (the first)' if o.first else ''}, {o.weights} + {o.bias} weights"
+            for o in self.operations
+        ]
 
     # -- files -----------------------------------------------------------------------------------------------------
 
@@ -307,35 +348,49 @@ class Profile:
         if not isinstance(plain, dict) or plain.get("kind") != _KIND:
             raise InputError("this is not a saved profile: it was not written by --save-profile")
         if plain.get("schema") != SCHEMA:
-            raise InputError(f"the profile has schema {plain.get('schema')!r}, this version reads schema {SCHEMA}")
+            raise InputError(
+                f"the profile has schema {_brief(plain.get('schema'))}, this version reads schema {SCHEMA}"
+            )
         try:
             profile = _parse(plain)
-        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            raise InputError(f"the profile is incomplete or damaged ({type(error).__name__}: {error})") from None
+        except KeyError as error:
+            raise InputError(f"the profile is incomplete: {_brief(error.args[0])} is missing") from None
+        except (TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
+            raise InputError(f"the profile is damaged: {_brief(str(error), bare=True)}") from None
         profile._check()
         return profile
 
     def _check(self) -> None:
-        counters = [nonzero for o in self.operations for nonzero in (*(x.nonzero for x in o.operands), o.events)]
-        hits, units = self.hits, self.moments.units
-        consistent = (
-            self.moments.sums == (self.images, *counters)
-            and self.images >= 1
-            and self.unit in ("image", "batch")
-            and (units == self.images if self.unit == "image" else 1 <= units <= self.images)
-            and all(len(row) == len(self.moments.sums) for row in self.moments.gram)
-            and len(self.moments.gram) == len(self.moments.sums)
-            and all(0 <= x.ones <= x.nonzero <= x.elements for o in self.operations for x in o.operands)
-            and all(o.operands and 0 <= o.effective <= o.events <= _MOST for o in self.operations)
-            and all(0 <= o.dense <= _MOST and len(o.sources) in (0, len(o.operands)) for o in self.operations)
-            and self.data.kind in ("static", "events")
-            and self.model.time_steps >= 1
-            and 0 < _share(self.run.get("confidence", 0.95)) < 1
-            and all(min(n.per_step, default=0) >= 0 and n.spikes <= n.elements for n in self.neurons)
-            and (hits is None or 0 <= hits.top1 <= (hits.top5 or hits.labelled) <= hits.labelled <= self.images)
-        )
-        if not consistent:
-            raise InputError("the profile's integers contradict each other: it was cut or edited")
+        """Raise InputError where integers contradict each other; it says which."""
+        hits, moments, operations = self.hits, self.moments, self.operations
+        read = [*(x for o in operations for x in o.operands), *(f.operand for f in self.pools if f.operand)]
+        counters = [nonzero for o in operations for nonzero in (*(x.nonzero for x in o.operands), o.events)]
+        pools = [f.operand.nonzero for f in self.pools if f.operand]
+        whole, size = (self.images, *counters, *pools), len(moments.sums)
+        sums = (whole, whole[: len(counters) + 1])  # earlier versions kept no moments of pools
+        per_image = self.unit == "image"
+        rows = len(moments.gram) == size and all(len(row) == size for row in moments.gram)
+        for what, consistent in (
+            ("the number of images", self.images >= 1),
+            ("the sums of its counters", moments.sums in sums),
+            ("its unit", self.unit in ("image", "batch")),
+            ("the number of units", moments.units == self.images if per_image else 1 <= moments.units <= self.images),
+            ("the size of its products", rows),
+            ("its products", rows and _possible(moments, per_image)),
+            ("elements, nonzeros and ones", all(x.ones <= x.nonzero <= x.elements for x in read)),
+            ("events", all(o.operands and o.effective <= o.events for o in operations)),
+            ("sources", all(len(o.sources) in (0, len(o.operands)) for o in operations)),
+            ("names", _distinct(o.name for o in operations) and _distinct(n.name for n in self.neurons)),
+            ("the kind of data", self.data.kind in ("static", "events")),
+            ("time steps", self.model.time_steps is None or self.model.time_steps >= 1),
+            ("forward passes", 1 <= self.passes <= self.images),
+            ("the confidence", 0 < _share(self.run.get("confidence", 0.95)) < 1),
+            ("spikes", all(n.spikes <= n.elements for n in self.neurons)),
+            ("hits", hits is None or hits.top1 <= (hits.labelled if hits.top5 is None else hits.top5)),
+            ("labels", hits is None or (hits.top5 or 0) <= hits.labelled <= self.images),
+        ):
+            if not consistent:
+                raise InputError(f"the profile's integers contradict each other in {what}: it was cut or edited")
 
     def save(self, path: str | Path) -> None:
         """Write the profile as JSON, whole or not at all.
@@ -353,9 +408,16 @@ class Profile:
             InputError: the file is missing, no JSON, or no sound profile.
         """
         try:
-            plain = json.loads(Path(path).read_text(encoding="utf-8"))
+            found = os.stat(path)
+            if not stat.S_ISREG(found.st_mode):
+                raise InputError(f"cannot read the profile {path}: it is not a file")
+            if found.st_size > _LARGEST_FILE:
+                raise InputError(f"cannot read the profile {path}: it is larger than a profile can be")
+            plain = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
         except OSError as error:
             raise InputError(f"cannot read the profile {path}: {error.strerror or error}") from None
+        except InputError:
+            raise
         except (ValueError, RecursionError):
             raise InputError(
                 f"profile {path} is not JSON, or was cut short: write it again with --save-profile"
@@ -366,19 +428,63 @@ class Profile:
             raise InputError(f"profile {path}: {error}") from None
 
 
+def _both_runs(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    """The record of both runs: what differs, such as the device, becomes a list of both values."""
+    merged = dict(ours)
+    for key, value in theirs.items():
+        if key not in ours or ours[key] == value:
+            merged[key] = value
+            continue
+        mine = ours[key] if isinstance(ours[key], list) else [ours[key]]
+        merged[key] = [*mine, *(v for v in (value if isinstance(value, list) else [value]) if v not in mine)]
+    return merged
+
+
+def _brief(value: Any, bare: bool = False) -> str:
+    """A value for a message: one short line, whatever a file held."""
+    text = value if bare else "not there" if value is None else reprlib.repr(value)
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}..."
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _distinct(names: Iterable[str]) -> bool:
+    listed = list(names)
+    return len(set(listed)) == len(listed)
+
+
+def _possible(moments: Moments, per_image: bool) -> bool:
+    """Whether counters can have these sums and products: no variance is negative, no correlation beyond 1."""
+    gram, sums, units = moments.gram, moments.sums, moments.units
+    diagonal = [gram[i][i] for i in range(len(gram))]
+    return (
+        all(units * square >= total**2 for square, total in zip(diagonal, sums, strict=True))
+        and (not per_image or gram[0] == sums)
+        and all(
+            v**2 <= a * b for a, row in zip(diagonal, gram, strict=True) for b, v in zip(diagonal, row, strict=True)
+        )
+    )
+
+
 def _share(value: Any) -> float:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
 
 
-def _integer(value: Any) -> int:
+def _integer(value: Any, most: int = _MOST) -> int:
+    """A count: everything in a profile is one."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"expected an integer, found {value!r}")
+        raise ValueError(f"expected an integer, found {_brief(value)}")
+    if not 0 <= value <= most:
+        raise ValueError(f"expected a count, found {'a negative number' if value < 0 else 'one beyond any run'}")
     return value
 
 
 def _typed(value: Any, *types: type) -> Any:
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        raise ValueError(f"found {value!r} where {types[0].__name__} belongs")
+        raise ValueError(f"found {_brief(value)} where {types[0].__name__} belongs")
     return value
 
 
@@ -420,16 +526,23 @@ def _free(f: dict[str, Any]) -> FreeArithmetic:
     )
 
 
+def _former_passes(plain: dict[str, Any]) -> int:
+    """Profiles of earlier versions hold no passes: those that the batch size shows, or one."""
+    images, batch_size = _integer(plain["data"]["images"]), plain["run"].get("batch_size")
+    known = isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size > 0
+    return max(ceil(images / batch_size), 1) if known else 1
+
+
 def _parse(plain: dict[str, Any]) -> Profile:
     model, data, hits, moments = plain["model"], plain["data"], plain["hits"], plain["moments"]
-    rows = [[_integer(v) for v in row] for row in moments["gram"]]
+    rows = [[_integer(v, _MOST**2) for v in row] for row in moments["gram"]]
     size = len(rows)
     gram = tuple(tuple(rows[max(i, j)][min(i, j)] for j in range(size)) for i in range(size))
     return Profile(
         model=ModelInfo(
             _typed(model["name"], str),
             _integer(model["parameters"]),
-            _integer(model["time_steps"]),
+            None if model["time_steps"] is None else _integer(model["time_steps"]),
             _typed(model["checkpoint"], str, type(None)),
             _typed(model["sha256"], str, type(None)),
         ),
@@ -455,6 +568,7 @@ def _parse(plain: dict[str, Any]) -> Profile:
         ),
         unit=_typed(plain["unit"], str),
         moments=Moments(_integer(moments["units"]), _list(moments["sums"], _integer), gram),
+        passes=_integer(plain["passes"]) if "passes" in plain else _former_passes(plain),
         run=_typed(plain["run"], dict),
         notes=_list(plain["notes"], lambda s: _typed(s, str)),
     )

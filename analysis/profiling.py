@@ -17,7 +17,7 @@ from saformer.analysis import witness
 from saformer.analysis.account import DataInfo, ModelInfo
 from saformer.analysis.operations import NORMS
 from saformer.analysis.profiles import FreeArithmetic, Hits, Neurons, Operand, Operation, Profile
-from saformer.analysis.recorder import Recorder
+from saformer.analysis.recorder import FreeCounts, OperationCounts, Recorder
 from saformer.analysis.statistics import Moments
 from saformer.errors import InputError
 
@@ -32,7 +32,7 @@ def describe_model(model: nn.Module, name: str | None = None, time_steps: int | 
     return ModelInfo(
         name=name or getattr(config, "name", None) or type(model).__name__,
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        time_steps=time_steps or getattr(config, "time_steps", None) or 1,
+        time_steps=time_steps or getattr(config, "time_steps", None),
         checkpoint=Path(origin.path).name if origin else None,
         sha256=origin.sha256 if origin else None,
     )
@@ -90,14 +90,14 @@ class _HitCounter:
 
 def _moments(recorder: Recorder) -> tuple[str, Moments]:
     """Moments over images, or over batches where some activation mixes the images of a batch."""
-    operations = list(recorder.operations.values())
-    widths = [len(o.elements) + 1 for o in operations]
+    counted: list[OperationCounts | FreeCounts] = [*recorder.operations.values(), *recorder.pools()]
+    widths = [len(c.elements) + 1 if isinstance(c, OperationCounts) else 1 for c in counted]
     blocks = []
     for index, size in enumerate(recorder.batch_sizes):
         rows = size if recorder.by_image else 1
         columns = [np.full((rows, 1), size // rows, dtype=np.int64)]
-        for operation, width in zip(operations, widths, strict=True):
-            units = operation.units[index] if index < len(operation.units) else None
+        for item, width in zip(counted, widths, strict=True):
+            units = item.units[index] if index < len(item.units) else None
             counts = np.zeros((1, width), np.int64) if units is None else units.tensor().cpu().numpy()
             columns.append(
                 np.broadcast_to(counts, (rows, width))
@@ -234,14 +234,13 @@ def profile(
 def _collect(recorder: Recorder, hits: _HitCounter, model: ModelInfo, data: DataInfo, run: dict[str, Any]) -> Profile:
     """Read the recorder's integers."""
     unit, moments = _moments(recorder)
-    steps = max((len(n.per_step) for n in recorder.neurons.values()), default=1)
-    if recorder.time_steps is None and model.time_steps == 1:
+    steps = max((len(n.per_step) for n in recorder.neurons.values()), default=None)
+    if model.time_steps is None:
         model = replace(model, time_steps=steps)  # nobody said; the neurons show it
     free = []
+    read = iter(moments.sums[len(moments.sums) - len(recorder.pools()) :])  # nonzeros, pool by pool
     for (path, op), counts in recorder.free.items():
-        operand = None
-        if counts.nonzero is not None and counts.ones is not None:
-            operand = Operand(counts.inputs, int(counts.nonzero), int(counts.ones))
+        operand = None if counts.ones is None else Operand(counts.inputs, next(read), int(counts.ones))
         foldable = op in _NORM_NAMES and counts.foldable
         free.append(FreeArithmetic(path, op, counts.elements, operand, foldable, counts.module))
     return Profile(
@@ -256,6 +255,7 @@ def _collect(recorder: Recorder, hits: _HitCounter, model: ModelInfo, data: Data
         hits=hits.result(),
         unit=unit,
         moments=moments,
+        passes=len(recorder.batch_sizes),
         run=run,
     )
 

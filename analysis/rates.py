@@ -220,7 +220,7 @@ def _with_rates(operation: Operation, rates: list[float | None]) -> Operation:
 
 def _neurons(profile: Profile, rates: dict[str, float]) -> tuple[Neurons, ...]:
     """The spiking layers whose rate an operation shows, the same at every step."""
-    steps = profile.model.time_steps
+    steps = profile.model.time_steps or 1
     known = []
     for neuron in profile.neurons:
         if neuron.name in rates:
@@ -324,6 +324,6 @@ def profile_from_rates(
         unit="batch",
         # One unit, hence no variance.
         moments=Moments(1, sums, tuple(tuple(a * b for b in sums) for a in sums)),
-        run={**many.run, "batch_size": 1, **(run or {})},
+        run={**many.run, **(run or {})},
         notes=tuple(notes),
     )

@@ -71,14 +71,15 @@ class NeuronCounts:
 
 @dataclass
 class FreeCounts:
-    """Running integers of arithmetic that is not synaptic; what a pool read, too."""
+    """Running integers of arithmetic that is not synaptic; what a pool read, too, in `units` by image."""
 
     elements: int = 0
     inputs: int = 0
-    nonzero: Held | None = None
     ones: Held | None = None
     foldable: bool = True
     module: bool = False
+    current: list[Held] = field(default_factory=list)  # this batch: nonzeros that a pool read
+    units: list[Held | None] = field(default_factory=list)
 
 
 @dataclass
@@ -478,13 +479,24 @@ class Recorder(TorchDispatchMode):
         pools = bool(self._stack) and type(self._stack[-1].module).__module__ == "torch.nn.modules.pooling"
         if (pools or packet in AVERAGES or "max_pool" in packet.__name__) and isinstance(args[0], Tensor):
             free.module |= pools
-            nonzero, ones = self._counter.count(args[0], 1)
+            layout = self._layout(args[0].shape)
+            if layout is None:
+                self.by_image = False
+            rows, fold = layout or (1, lambda rows: rows)
+            nonzero, ones = self._counter.count(args[0], rows)
+            nonzero = fold(nonzero)
             free.inputs += args[0].numel()
-            free.nonzero, free.ones = _plus(free.nonzero, nonzero.sum()), _plus(free.ones, ones)
+            free.current = [Held(_join(free.current[0].tensor(), nonzero) if free.current else nonzero)]
+            free.ones = _plus(free.ones, ones)
+
+    def pools(self) -> list[FreeCounts]:
+        """Free arithmetic whose input was counted."""
+        return [counts for counts in self.free.values() if counts.ones is not None]
 
     def end_batch(self) -> None:
         """Close the batch: its counters become rows of `units`, one per image (or one for the batch)."""
-        for counts in self.operations.values():
+        counted: list[OperationCounts | FreeCounts] = [*self.operations.values(), *self.pools()]
+        for counts in counted:
             done = len(self.batch_sizes) - 1
             counts.units.extend([None] * (done - len(counts.units)))
             if counts.current:

@@ -80,10 +80,12 @@ class Moments:
             gram, gram[0], np.outer(gram[0], sums) + np.outer(sums, gram[0]), np.outer(sums, sums)
         )
         weights = np.array([0.0, *coefficients])
-        # A common scale keeps the integers within what a double holds.
+        # Common scales keep the integers, and squares of large weights, within what a double holds.
+        largest = float(np.abs(weights).max()) or 1.0
+        weights /= largest
         scale = max(int(np.abs(residual).max()), 1)
         scaled = np.array([[value / scale for value in row] for row in residual], dtype=float)
-        return self._width(max(float(weights @ scaled @ weights), 0.0) * scale, confidence)
+        return self._width(max(float(weights @ scaled @ weights), 0.0) * scale, confidence) * largest
 
     def counter_half_width(self, counter: int, confidence: float = 0.95) -> float | None:
         """The same for the mean per image of one counter (the first after the images is counter 1)."""

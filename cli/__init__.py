@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import NoReturn
 
 _INTERRUPTED = 130
@@ -10,16 +12,20 @@ _INTERRUPTED = 130
 def main() -> None:
     """Run the command line: exit status 0 done, 1 input at fault (one line on standard error), 2 usage."""
     from saformer.cli.app import app
-    from saformer.errors import InputError
+    from saformer.distributed import process_group
+    from saformer.errors import InputError, Stopped
     from saformer.text import PLAIN_ERRORS
 
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=PLAIN_ERRORS)  # a terminal that knows no ± gets +/-
     try:
-        app()
+        with process_group(), quiet_unless_first():
+            app()
     except InputError as error:
         fail(str(error))
+    except Stopped as stop:
+        _interrupted(str(stop))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to say, to nobody
         sys.exit(1)
@@ -39,8 +45,20 @@ def main() -> None:
         raise
 
 
-def _interrupted() -> NoReturn:
-    print("\rsaformer: interrupted, nothing was written", file=sys.stderr)
+@contextmanager
+def quiet_unless_first() -> Iterator[None]:
+    """Of the processes that torchrun started, the first alone prints."""
+    from saformer.distributed import is_main
+
+    if is_main():
+        yield
+        return
+    with open(os.devnull, "w") as nothing, redirect_stdout(nothing), redirect_stderr(nothing):
+        yield
+
+
+def _interrupted(message: str = "interrupted, nothing was written") -> NoReturn:
+    print(f"\rsaformer: {message}", file=sys.stderr)
     sys.exit(_INTERRUPTED)
 
 

@@ -11,13 +11,17 @@ from saformer.cli import (
     compare,
     complexity,
     energy,
+    eval,
     flops,
     hardware,
+    plot,
     sensitivity,
     sweep,
     train,
 )
 from saformer.cli.options import opened
+from saformer.distributed import world_size
+from saformer.errors import InputError
 
 app = typer.Typer(
     name="saformer",
@@ -26,6 +30,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+_SEVERAL_PROCESSES = ("energy", "eval", "train")  # commands that share their work under torchrun
 
 
 def _version(value: bool) -> None:
@@ -38,11 +45,13 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    if world_size() > 1 and context.invoked_subcommand not in _SEVERAL_PROCESSES:
+        raise InputError(f"`saformer {context.invoked_subcommand}` runs in one process: start it without torchrun")
 
 
 app.command("energy")(opened(energy.energy))
@@ -54,6 +63,8 @@ app.command("audit")(opened(audit.audit))
 app.command("complexity")(opened(complexity.complexity))
 app.command("flops")(opened(flops.flops))
 app.command("train")(opened(train.train))
+app.command("eval")(opened(eval.evaluate))
+app.command("plot")(opened(plot.plot))
 app.command("models")(opened(catalogue.models))
 app.command("datasets")(opened(catalogue.datasets))
 app.command("hardware")(opened(hardware.hardware))

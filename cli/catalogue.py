@@ -59,7 +59,7 @@ def datasets(data_dir: opt.DataDir = None, format: opt.Format = None) -> None:
     """List data sets: size, where they are looked for, and where to get them."""
     from pathlib import Path
 
-    from saformer.data import DATASETS
+    from saformer.data import DATASETS, EVENT_TIME_STEPS
     from saformer.reports.records import Column, Line, Report, hidden, number
     from saformer.reports.tables import catalogue_table
 
@@ -71,12 +71,15 @@ def datasets(data_dir: opt.DataDir = None, format: opt.Format = None) -> None:
         hidden("train_images"),
         hidden("test_images"),
     ]
-    rows = [
-        [i.name, i.classes, " x ".join(map(str, i.shape)), f"{i.train:,} / {i.test:,}", i.train, i.test]
-        for i in DATASETS.values()
+    rows = []
+    lines = [
+        Line(f"T x ...: event frames; T from --time-steps or the checkpoint, else {EVENT_TIME_STEPS}.", "dim"),
     ]
-    lines = []
     for info in DATASETS.values():
+        image = " x ".join(map(str, info.shape))
+        counts = None if info.train is None else f"{info.train:,} / {info.test:,}"
+        shape = f"T x {image}" if info.kind == "events" else image
+        rows.append([info.name, info.classes, shape, counts, info.train, info.test])
         where = f"looked for in {data_dir or Path('data')}: {info.expected}"
         lines += [Line(), Line(f"{info.name}: {info.title}"), Line(where, label="  ")]
         if info.download:

@@ -2,14 +2,14 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from saformer.cli import options as opt
 from saformer.cli.options import DataOptions, ModelOptions, RunOptions
 from saformer.cli.outputs import plan
-from saformer.cli.sources import load_for, open_data, resolve_checkpoint, run_profile
+from saformer.cli.sources import data_for, load_for, read_for, resolve_checkpoint, run_profile
 from saformer.cli.terminal import tell
 from saformer.errors import InputError
 
@@ -30,7 +30,7 @@ class Figure(StrEnum):
     accuracy = "accuracy"
 
 
-def _is_profile(path: Path) -> bool:
+def is_profile(path: Path) -> bool:
     """A JSON object, whatever it is called; checkpoints are binary."""
     try:
         with path.open("rb") as file:
@@ -104,11 +104,11 @@ def compare(
     if plot is not None:
         check_format(plot)
     outputs = plan(format, files={"--plot": plot}, inputs=[*models, data.input, opt.file_of(hardware)])
-    names = _names(models)
+    names = names_of(models)
     wanted = [names[models.index(name)] if name in models else name for name in ours or []]
     if missing := [name for name in wanted if name not in names]:
         raise InputError(f"--ours {missing[0]!r} is none of the models compared: {', '.join(names)}")
-    profiles = _profiles(models, data, run)
+    profiles = profiles_of(models, data, run)
     data_sets = list(dict.fromkeys(profile.data.name for profile in profiles)) or (
         [data.dataset] if data.dataset else None
     )
@@ -127,13 +127,13 @@ def compare(
     rows = by_accounting[accountings[0]]
     notes = [
         # What was said at another time, of another command, should not be taken for a remark on this one.
-        note(text, about=f"{name}, when it was saved" if _is_profile(Path(what)) else name)
-        for what, name, profile in zip(models, names, profiles, strict=True)
+        note(text, about=f"{name}, when it was saved" if is_profile(Path(what)) and text in profile.notes else name)
+        for name, what, profile in zip(names, models, profiles, strict=True)
         for account in [profile.account(accountings[0], table)]
         for text in [*account.notes, *(f"not counted: {item}" for item in account.uncounted)]
     ]
     if published:
-        missing = [name for name in data_sets or [] if name not in {row.data for row in beside}]
+        missing = [name for name in data_sets if name not in {row.data for row in beside}]
         notes += [note(f"the SAFormer paper published nothing for {name}") for name in missing]
     if plot is not None:
         save_figure(_figure(figure, by_accounting), plot)
@@ -153,27 +153,27 @@ def _figure(figure: Figure, by_accounting: "dict[str, list[ComparisonRow]]") -> 
     return relative_figure(rows, tuple(QUANTITIES) if figure is Figure.relative else (figure.value,))
 
 
-def _profiles(models: list[str], data: DataOptions, run: RunOptions) -> "list[Profile]":
+def profiles_of(models: list[str], data: DataOptions, run: RunOptions) -> "list[Profile]":
     """A profile of each: read where it is one, else recorded; the data set is opened once."""
     from saformer.analysis.profiles import Profile
     from saformer.checkpoints.shipped import SHIPPED
 
-    sources = [(what, None if _is_profile(Path(what)) else _options(what)) for what in models]
-    opened: Dataset | None = None
+    sources = [(what, None if is_profile(Path(what)) else _options(what)) for what in models]
+    default = "digits" if any(s is not None and s.checkpoint in SHIPPED for _, s in sources) else None
+    opened: dict[tuple[Any, ...], Dataset] = {}
     profiles: list[Profile] = []
     for what, source in sources:
         if source is None:
             profiles.append(Profile.load(what))
             continue
-        if opened is None:
-            default = "digits" if any(s is not None and s.checkpoint in SHIPPED for _, s in sources) else None
-            opened = open_data(data, default)
-        model, remarks = load_for(source, opened)
-        profiles.append(run_profile(model, opened, run, remarks))
+        raw = read_for(source)
+        found = data_for(source, data, default, raw, opened)
+        model, remarks = load_for(source, found, raw)
+        profiles.append(run_profile(model, found, run, remarks))
     return profiles
 
 
-def _names(models: list[str]) -> list[str]:
+def names_of(models: list[str]) -> list[str]:
     """Short names that are still told apart: the file's own name, or the whole path where two are alike."""
     short = [Path(what).name if Path(what).exists() else what for what in models]
     return [what if short.count(name) > 1 else name for what, name in zip(models, short, strict=True)]

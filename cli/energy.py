@@ -59,7 +59,8 @@ def energy(
     for option, given in (("--layers", layers and everywhere), ("--csv", csv), ("--plot", plot), ("--memory", memory)):
         if (everywhere or every_way) and given:
             which = "hardware" if everywhere else "accounting"
-            raise InputError(f"{option} shows one {which}: it cannot go with --{which} all")
+            advice = "; --format csv writes that table" if option == "--csv" else ""
+            raise InputError(f"{option} shows one {which}: it cannot go with --{which} all{advice}")
     memory_model = None if memory is None else load_memory_model(memory)
     if plot is not None:
         check_format(plot)

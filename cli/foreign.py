@@ -42,7 +42,7 @@ def load_foreign(name: str, arguments: list[str], checkpoint: str | None, weight
         factory = getattr(factory, part, None)
     if not callable(factory):
         raise InputError(f"--model {name}: {module_name} has no class or function {attribute!r}")
-    options = dict(_argument(text) for text in arguments)
+    options = dict(parse_argument(text, "--model-arg") for text in arguments)
     try:
         model = factory if isinstance(factory, nn.Module) else factory(**options)
     except Exception as error:
@@ -54,10 +54,11 @@ def load_foreign(name: str, arguments: list[str], checkpoint: str | None, weight
     return model.eval()
 
 
-def _argument(text: str) -> tuple[str, Any]:
+def parse_argument(text: str, option: str) -> tuple[str, Any]:
+    """The name and the value in `name=value`, a Python literal or else text; `option` is where it stood."""
     key, equals, value = text.partition("=")
     if not equals or not key.isidentifier():
-        raise InputError(f"--model-arg takes name=value, got {text!r}")
+        raise InputError(f"{option} takes name=value, got {text!r}")
     try:
         return key, ast.literal_eval(value)
     except (ValueError, SyntaxError):

@@ -86,7 +86,9 @@ Weights = Annotated[
 ]
 TimeSteps = Annotated[
     int | None,
-    typer.Option("--time-steps", "-T", metavar="T", help="Time steps, if not stored.", rich_help_panel=_MODEL),
+    typer.Option(
+        "--time-steps", "-T", metavar="T", help="Time steps, if not stored; event frames.", rich_help_panel=_MODEL
+    ),
 ]
 Heads = Annotated[
     int | None, typer.Option("--heads", metavar="H", help="Attention heads, if not stored.", rich_help_panel=_MODEL)
@@ -99,7 +101,9 @@ Pooling = Annotated[
 ]
 ImageSize = Annotated[
     int | None,
-    typer.Option("--image-size", metavar="PIXELS", help="Image size, if not stored.", rich_help_panel=_MODEL),
+    typer.Option(
+        "--image-size", metavar="PIXELS", help="Image size, if not stored; of event frames.", rich_help_panel=_MODEL
+    ),
 ]
 Aggregated = Annotated[
     int | None,
@@ -114,6 +118,24 @@ DataDir = Annotated[
     typer.Option("--data-dir", metavar="DIR", help="Where the data set lies. Default: ./data", rich_help_panel=_DATA),
 ]
 Split = Annotated[str, typer.Option("--split", metavar="NAME", help="Split of the data set.", rich_help_panel=_DATA)]
+SplitBy = Annotated[
+    str | None,
+    typer.Option(
+        "--split-by",
+        metavar="number|time",
+        help="Event frames: equally many events in each (default), or equal times.",
+        rich_help_panel=_DATA,
+    ),
+]
+CacheDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache-dir",
+        metavar="DIR",
+        help="Where event frames are kept. Default: .saformer/ beside the data",
+        rich_help_panel=_DATA,
+    ),
+]
 Input = Annotated[
     Path | None,
     typer.Option(
@@ -325,6 +347,8 @@ class DataOptions(Options):
     data_dir: DataDir = None
     split: Split = "test"
     input: Input = None
+    split_by: SplitBy = None
+    cache_dir: CacheDir = None
 
     def __post_init__(self) -> None:
         if self.input is not None and self.dataset is not None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from saformer.cli.options import DataOptions, ModelOptions, RunOptions, SavedOptions
 from saformer.cli.sources import load_for, profile_from
+from saformer.distributed import is_main
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,9 +24,12 @@ def profile_for(model: ModelOptions, data: DataOptions, run: RunOptions, instead
             raise InputError(
                 f"--from-profile answers from the file alone, nothing is run: leave out {', '.join(flags)}"
             )
-        return Profile.load(instead.from_profile)
-    if not given:
+    elif not given:
         return profile_from(model, data, run)
+    if not is_main():
+        raise SystemExit(0)  # there is nothing to share
+    if instead.from_profile is not None:
+        return Profile.load(instead.from_profile)
     return _from_rates(model, data, run, instead.rates, instead.uniform_rate)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from saformer.analysis.provenance import UNTRAINED_NOTE
 from saformer.cli.options import DataOptions, ModelOptions, RunOptions
 from saformer.cli.terminal import progress
+from saformer.distributed import own_device, rank, world_size
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,18 +27,38 @@ _MANY_STEPS = 64  # more than any published network takes
 DEFAULT_CHECKPOINT = "digits/saformer"
 
 
-def open_data(data: DataOptions, default: str | None = None) -> "Dataset":
-    """Read the data; `default` is the data set to take when none was named."""
+def open_data(
+    data: DataOptions, default: str | None = None, time_steps: int | None = None, image_size: int | None = None
+) -> "Dataset":
+    """Read the data.
+
+    Args:
+        data: what to open.
+        default: the data set to take when none was named.
+        time_steps: T of event frames, where the data set leaves it open.
+        image_size: of event frames and of the images of a folder.
+    """
     from saformer.data import open_arrays, open_dataset
 
     if data.input is not None:
+        if data.split_by is not None:
+            raise InputError("--split-by makes frames of events: the frames of --input are made already")
         return open_arrays(data.input)
     name = data.dataset or default
     if name is None:
         raise InputError(
             "there is no data to run on: give --dataset NAME (see `saformer datasets`) or --input FILE.npz"
         )
-    return open_dataset(name, data.data_dir, data.split)
+    return open_dataset(
+        name,
+        data.data_dir,
+        data.split,
+        time_steps=time_steps,
+        split_by=data.split_by,
+        image_size=image_size,
+        cache_dir=data.cache_dir,
+        progress=progress,
+    )
 
 
 def resolve_checkpoint(name: str) -> Path:
@@ -152,6 +173,36 @@ def load_for(
     return model, remarks
 
 
+def data_for(
+    options: ModelOptions,
+    data: DataOptions,
+    default: str | None = None,
+    raw: "RawCheckpoint | None" = None,
+    opened: "dict[tuple[Any, ...], Dataset] | None" = None,
+) -> "Dataset":
+    """The data as the model takes it: event frames of its T and size, images of a folder of its size.
+
+    Args:
+        options: the model; a checkpoint is loaded first, as one at fault should not wait for data to be read.
+        data: what to open.
+        default: the data set to take when none was named.
+        raw: the checkpoint, if it has been read.
+        opened: what has been opened for other models of the same command, and is taken again.
+    """
+    settings = {key: options.given.get(key) for key in ("time_steps", "image_size")}
+    if options.checkpoint is not None:
+        model, _ = load_for(options, None, raw)
+        assert model.origin is not None  # set by load
+        open_settings = {a.setting for a in model.origin.assumptions if a.source == "default"}
+        for key in settings.keys() - open_settings:
+            settings[key] = getattr(model.config, key)
+    opened = {} if opened is None else opened
+    key = tuple(settings.values())
+    if key not in opened:
+        opened[key] = open_data(data, default, **settings)
+    return opened[key]
+
+
 def _kinds(names: tuple[str, ...]) -> str:
     kinds = {name.removesuffix(".weight").removesuffix(".bias").rpartition(".")[2] for name in names}
     return ", ".join(sorted(kinds))
@@ -244,13 +295,14 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
 
     from saformer.analysis import profile
     from saformer.analysis.energy import account_for
+    from saformer.analysis.gathering import check_same_model, gather
     from saformer.analysis.stopping import PrecisionRule
     from saformer.models import Model
 
     if isinstance(model, Model):
         check_fit(model, data)
     name = model.config.name if isinstance(model, Model) else type(model).__name__
-    device = choose_device(run.device)
+    device = own_device(choose_device(run.device))
     dtype = {"float32": torch.float32, "float64": torch.float64}[run.dtype.value]
     torch.manual_seed(run.seed)
     limit, rule, target = run.limit, None, run.target()
@@ -265,6 +317,7 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
         limit = DEFAULT_LIMIT
     limit = limit or None
     total = len(data) if limit is None else min(limit, len(data))
+    _check_processes(run, total)
     settings = {"seed": run.seed, "batch_size": run.batch_size}
     to_input = time_first_input(run.time_first) if run.time_first else None
     steps = run.time_first or (model.config.time_steps if isinstance(model, Model) else None)
@@ -275,10 +328,19 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
             raise InputError(
                 f"--device {device} does not support {run.dtype.value}: {str(error).splitlines()[0]}"
             ) from None
+        check_same_model(model)
         with progress(f"profiling {name} on {data.name}", total) as advance, own_errors(model):
             result = profile(
                 model,
-                data.batches(run.batch_size, limit, run.seed, dtype, device, shuffled=rule is not None),
+                data.batches(
+                    run.batch_size,
+                    limit,
+                    run.seed,
+                    dtype,
+                    device,
+                    shuffled=rule is not None,
+                    part=(rank(), world_size()),
+                ),
                 data=data.name,
                 split=data.split,
                 name=name,
@@ -287,8 +349,12 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
                 graded=run.graded,
                 to_input=to_input,
                 enough=rule,
-                progress=advance,
+                progress=lambda images: advance(images * world_size()),
             )
+    whole = gather(result)
+    if whole is None:
+        raise SystemExit(0)  # this process has done its part: the first goes on with the sum
+    result = whole
     images = f"{result.images:,} of {len(data):,} images, drawn with seed {run.seed}"
     if rule is not None:
         result = replace(result, run={**result.run, "confidence": rule.confidence})
@@ -298,6 +364,19 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
     elif result.images < len(data):
         remarks = [*remarks, f"{images}; --limit 0 takes all"]
     return replace(result, notes=(*remarks, *result.notes))
+
+
+def _check_processes(run: RunOptions, images: int) -> None:
+    """Complain of what several processes cannot do."""
+    if world_size() == 1:
+        return
+    if run.precision is not None:
+        raise InputError("--precision runs in one process: leave out torchrun, or give --limit")
+    batches = -(-images // run.batch_size)
+    if batches < world_size():
+        raise InputError(
+            f"{world_size()} processes for {batches} batches of {images:,} images: start fewer, or lower --batch-size"
+        )
 
 
 @contextmanager
@@ -338,11 +417,8 @@ def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "
     from saformer.checkpoints.shipped import SHIPPED
 
     default = "digits" if options.checkpoint in SHIPPED else None
-    # The model first: a checkpoint at fault should not wait for a data set to be read.
     raw = read_for(options)
-    if raw is not None:
-        load_for(options, None, raw)
-    opened = open_data(data, default)
+    opened = data_for(options, data, default, raw)
     model, remarks = load_for(options, opened, raw)
     del raw  # a second copy of the weights
     return run_profile(model, opened, run, [*shown, *remarks])
@@ -372,7 +448,7 @@ def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) 
     if data.named:
         if options.input_shape:
             raise InputError("--input-shape makes random inputs: leave it out where there is data")
-        opened = open_data(data)
+        opened = open_data(data, time_steps=run.time_first)
     elif options.input_shape:
         opened = random_data(options.input_shape, run.seed)
         remarks.append("the inputs are random: give --dataset or --input for rates that mean something")

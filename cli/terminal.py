@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from saformer.distributed import is_main
 from saformer.text import printable
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
         TimeRemainingColumn(elapsed_when_finished=True),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not console.is_terminal or not is_main(),
     )
     with bar:
         task = bar.add_task(what, total=total)
@@ -50,9 +51,9 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def training_progress() -> "Iterator[tuple[Callable[[Progress], None], Callable[[Epoch], None]]]":
-    """A bar with the time left on standard error, and a line per epoch on standard output."""
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+def training_progress(shown: bool = True) -> "Iterator[tuple[Callable[[Progress], None], Callable[[Epoch], None]]]":
+    """A bar with the time left on standard error, and a line per epoch on standard output; nothing unless `shown`."""
+    from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
@@ -63,20 +64,27 @@ def training_progress() -> "Iterator[tuple[Callable[[Progress], None], Callable[
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not (shown and console.is_terminal),
     )
     with bar:
-        task = bar.add_task("training", total=None)
+        task: TaskID | None = None
 
         def on_step(p: "Progress") -> None:
-            text = f"epoch {p.epoch}/{p.epochs}  loss {p.loss:.3f}  accuracy {p.accuracy:.1%}"
-            bar.update(task, completed=p.step, total=p.steps, description=text)
+            nonlocal task
+            if task is None:
+                # Steps of an earlier session were not taken in the time since this one began.
+                task = bar.add_task("training", total=p.steps, completed=p.step - 1)
+            text = (
+                f"epoch {p.epoch}/{p.epochs}  step {p.step:,}/{p.steps:,}  loss {p.loss:.3f}  accuracy {p.accuracy:.1%}"
+            )
+            bar.update(task, completed=p.step, description=text)
 
         def on_epoch(e: "Epoch") -> None:
-            print(
-                f"epoch {e.epoch:3d}/{e.epochs}  loss {e.loss:.3f}  training {e.accuracy:.1%}  "
-                f"test {e.test_accuracy:.1%}  learning rate {e.learning_rate:.1e}  {e.seconds:.0f} s",
-                flush=True,
-            )
+            if shown:
+                print(
+                    f"epoch {e.epoch:3d}/{e.epochs}  loss {e.loss:.3f}  training {e.accuracy:.1%}  "
+                    f"test {e.test_accuracy:.1%}  learning rate {e.learning_rate:.1e}  {e.seconds:.0f} s",
+                    flush=True,
+                )
 
         yield on_step, on_epoch

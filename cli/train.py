@@ -1,64 +1,130 @@
 """`saformer train`: train a network by the recipe of its data set."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from saformer.cli import options as opt
+from saformer.cli.foreign import parse_argument
+from saformer.cli.recipe_flags import recipe_flags
 from saformer.cli.sources import choose_device
-from saformer.cli.terminal import show, training_progress
+from saformer.cli.stopping import stop_requests
+from saformer.cli.terminal import progress, show, tell, training_progress
 from saformer.errors import InputError
 
+_RUN = "Run"
 
+
+@recipe_flags
 def train(
-    dataset: opt.DatasetName = None,
-    model: Annotated[
-        str | None, typer.Option("--model", metavar="NAME", help="Preset or FAMILY-DEPTH-DIM. Default: the recipe's.")
-    ] = None,
-    out: Annotated[
+    recipe: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="File to write. Default: MODEL-DATASET.safetensors"),
+        typer.Option(
+            "--recipe",
+            metavar="FILE.toml",
+            help="Recipe to start from, instead of the data set's own; options win over it.",
+            rich_help_panel=_RUN,
+        ),
     ] = None,
     data_dir: opt.DataDir = None,
-    epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over the training set.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(metavar="LR", help="AdamW's, at its peak.")] = None,
-    batch_size: Annotated[int | None, typer.Option(metavar="B", help="Images per step.")] = None,
-    time_steps: opt.TimeSteps = None,
+    cache_dir: opt.CacheDir = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder of the run. Default: MODEL-DATASET", rich_help_panel=_RUN),
+    ] = None,
     device: opt.Device = "auto",
-    seed: opt.Seed = 0,
+    keep: Annotated[int, typer.Option(metavar="K", help="Last checkpoints to keep.", rich_help_panel=_RUN)] = 2,
+    checkpoint_minutes: Annotated[
+        float,
+        typer.Option(metavar="MINUTES", help="Between checkpoints within an epoch; 0: none.", rich_help_panel=_RUN),
+    ] = 5.0,
+    checkpoint_steps: Annotated[
+        int,
+        typer.Option(metavar="STEPS", help="Between checkpoints within an epoch; 0: none.", rich_help_panel=_RUN),
+    ] = 0,
+    **flags: Any,
 ) -> None:
-    """Train a network and write it as a checkpoint that every other command reads.
+    """Train a network by the recipe of its data set, or go on with a run that was interrupted.
 
-    saformer train --dataset digits --model saformer-2-64 --seed 0
+      saformer train --dataset cifar10 --data-dir ./data --model saformer-4-384 --out run
+
+    The folder holds the recipe, a table of epochs (metrics.csv), the last checkpoints and best.safetensors. The same
+    command continues the run, after a crash too, and ends with the same weights. Several processes:
+
+      torchrun --nproc-per-node=2 -m saformer.cli train --dataset cifar10 ...
     """
-    from saformer.checkpoints import save
     from saformer.data import open_dataset
-    from saformer.files import check_target
-    from saformer.training import load_recipe
+    from saformer.distributed import is_main, own_device
+    from saformer.training import RunFolder, load_recipe
     from saformer.training import train as run
+    from saformer.training.folder import RECIPE
 
-    if dataset is None:
-        raise InputError("say what to train on: --dataset digits, or another of `saformer datasets`")
-    recipe = load_recipe(
-        dataset,
-        model=model,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        time_steps=time_steps,
-        seed=seed,
-    )
-    recipe.model_config()  # a wrong name should not wait for the data
-    target = out or Path(f"{recipe.model}-{dataset}.safetensors")
-    check_target(target)
-    chosen = choose_device(device)
-    training, test = open_dataset(dataset, data_dir, "train"), open_dataset(dataset, data_dir, "test")
-    show(
-        f"{recipe.model} on {dataset}: {len(training):,} training images, {recipe.epochs} epochs, seed {seed}, {chosen}"
-    )
-    with training_progress() as (on_step, on_epoch):
-        result = run(recipe, training, test, device=str(chosen), on_step=on_step, on_epoch=on_epoch)
-    save(result.model, target, training=result.details())
-    show(f"{result.accuracy:.2%} of {len(test):,} test images right after {recipe.epochs} epochs")
-    show(f"wrote {target}; next: saformer energy --ckpt {target} --dataset {dataset}")
+    if settings := flags.pop("settings"):
+        flags["settings"] = dict(parse_argument(text, "--setting") for text in settings)
+    if recipe is None and flags["dataset"] is None and out is not None and (out / RECIPE).is_file():
+        recipe = out / RECIPE
+    if recipe is None and flags["dataset"] is None:
+        raise InputError(
+            "say what to train on: --dataset digits, or another of `saformer datasets`; "
+            "or which run to go on with: --out with its folder"
+        )
+    resolved = load_recipe(file=recipe, **flags)
+    config = resolved.model_config()  # a wrong name should not wait for the data
+    target = out or Path(f"{resolved.model}-{resolved.dataset}")
+    if target.suffix == ".safetensors":
+        raise InputError(f"--out is the folder of the run, {target.stem} for instance: it will hold best.safetensors")
+
+    def remark(text: str) -> None:
+        if is_main():
+            tell(text)
+
+    def say(text: str) -> None:
+        if is_main():
+            show(text)
+
+    with stop_requests(tell) as stop:
+        folder = RunFolder(
+            target,
+            keep=keep,
+            minutes=checkpoint_minutes,
+            steps=checkpoint_steps,
+            warn=lambda text: remark(f"warning: {text}"),
+        )
+        folder.check(resolved)
+        chosen = own_device(choose_device(device))
+        training, test = (
+            open_dataset(
+                resolved.dataset,
+                data_dir,
+                split,
+                time_steps=resolved.time_steps,
+                split_by=None if resolved.split_by == "number" else resolved.split_by,
+                cache_dir=cache_dir,
+                progress=progress,
+            )
+            for split in ("train", "test")
+        )
+        going_on = f", going on from {kept[-1].name}" if (kept := folder.checkpoints()) else ""
+        say(
+            f"{config.name} on {resolved.dataset}: {len(training):,} training images, {resolved.epochs} epochs, "
+            f"seed {resolved.seed}, {chosen}{going_on}"
+        )
+        with training_progress(is_main()) as (on_step, on_epoch):
+            result = run(
+                resolved,
+                training,
+                test,
+                device=chosen,
+                folder=folder,
+                on_step=on_step,
+                on_epoch=on_epoch,
+                on_warning=lambda text: remark(f"warning: {text}"),
+                stop=stop,
+            )
+        best = max(epoch.test_accuracy for epoch in result.history)
+        say(
+            f"{result.accuracy:.2%} of {len(test):,} test images right after {resolved.epochs} epochs, "
+            f"at best {best:.2%}"
+        )
+        say(f"wrote {folder.best}; next: saformer energy --ckpt {folder.best} --dataset {resolved.dataset}")

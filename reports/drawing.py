@@ -215,14 +215,16 @@ class _Drawn:
     def _as_list(self, table: Table) -> RenderableType:
         """Every row as lines of header and value: what is left to do where no table has room."""
         shown = [i for i, column in enumerate(table.columns) if column.shown and not column.bar]
-        lines = Text(overflow="fold")
+        width = max((len(table.columns[i].header) for i in shown[1:]), default=0)
+        lines = self.text(table.columns[shown[0]].header + "\n", "dim")
+        lines.overflow = "fold"
         for row in table.every_row:
             cells = [_cell(table, row, i) for i in shown]
             style = "bold" if _bold(row) or row.role == "heading" else ""
             lines.append_text(self.text(cells[0].text.strip() + cells[0].after + "\n", style))
             for i, cell in zip(shown[1:], cells[1:], strict=True):
                 if cell.text:
-                    lines.append_text(self.text(f"  {table.columns[i].header}  {cell.text}{cell.after}\n"))
+                    lines.append_text(self.text(f"  {table.columns[i].header:<{width}}  {cell.text}{cell.after}\n"))
         lines.rstrip()
         return lines
 

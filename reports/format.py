@@ -93,6 +93,11 @@ def fixed(value: float, decimals: int) -> str:
     return f"{value:.{decimals}f}"
 
 
+def level(confidence: float | None) -> str:
+    """The confidence of an interval: "95 %", "99.83 %"; 95 % where none is on record."""
+    return f"{100 * (confidence or 0.95):.4g} %"
+
+
 def interval(value: float, half_width: float | None, digits: int = 4) -> tuple[str, str]:
     """A value and the half width of its interval as text, the value cut where the interval starts.
 

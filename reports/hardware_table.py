@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from saformer.analysis.account import Account
 from saformer.analysis.hardware import Hardware
-from saformer.reports.format import NOT_KNOWN, energy_unit, interval, si
+from saformer.reports.format import NOT_KNOWN, energy_unit, interval, level, si
 from saformer.reports.records import Align, Cell, Column, Facts, Part, Report, Table, hidden, note, number
 from saformer.reports.tables import accounts_data, counted
 
@@ -76,8 +76,9 @@ def hardware_report(accounts: Sequence[Account]) -> Report:
         energy = Cell(account.energy_mj, value, f" ± {half_width}" if half_width else "")
         rows.append([account.hardware.name, _title(account.hardware), energy, half, account.macs_not_covered])
     caption = []
-    if any(account.energy_mj_ci95 for account in accounts):
-        caption.append("±: 95 % interval.")
+    with_interval = next((account for account in accounts if account.energy_mj_ci95), None)
+    if with_interval is not None:
+        caption.append(f"±: {level(with_interval.ci_level)} interval.")
     if any(account.macs_not_covered for account in accounts):
         caption.append("MACs left out: per image, in no energy, because the hardware has none for a MAC.")
     caption.append("Technologies, precisions and workloads differ: see `saformer hardware NAME`.")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from saformer.analysis.account import Account, LayerAccount
-from saformer.reports.format import NOT_KNOWN, energy_unit, fixed, fixed_decimals, interval, percent, si
+from saformer.reports.format import NOT_KNOWN, energy_unit, fixed, fixed_decimals, interval, level, percent, si
 from saformer.reports.records import (
     Align,
     Cell,
@@ -78,7 +78,8 @@ def counted(uncounted: Sequence[str]) -> Line:
 def what_was_run(account: Account, accounting: str | None = None) -> Facts:
     """Model, checkpoint, data, accounting and accuracy; `accounting` replaces the account's own name."""
     model, data, hardware = account.model, account.data, account.hardware
-    facts = [("model", f"{model.name}, {si(model.parameters)} parameters, T = {model.time_steps}")]
+    steps = model.time_steps or NOT_KNOWN
+    facts = [("model", f"{model.name}, {si(model.parameters)} parameters, T = {steps}")]
     if model.checkpoint is not None:
         digest = f", SHA-256 {model.sha256[:12]}..." if model.sha256 else ""
         facts.append(("checkpoint", Path(model.checkpoint).name + digest))
@@ -98,13 +99,19 @@ def _images(images: int) -> str:
     return "1 image" if images == 1 else f"{images:,} images"
 
 
+def _steps(account: Account) -> str:
+    steps = account.model.time_steps
+    return "all time steps" if steps is None else f"all T = {steps} time steps"
+
+
 def _energy_line(account: Account) -> Line:
     value, half_width = interval(account.energy_mj, account.energy_mj_ci95)
     left_out = f" without {si(account.macs_not_covered)} MACs" if account.macs_not_covered else ""
     if not half_width:
         return Line(f"energy {value} mJ per image{left_out}", "strong")
     source = CI_SOURCES.get(account.ci_unit or "")
-    comment = "95 % interval" if source is None else f"95 % interval, {source}"
+    width = level(account.ci_level)
+    comment = f"{width} interval" if source is None else f"{width} interval, {source}"
     return Line(f"energy {value} ± {half_width} mJ per image{left_out}", "strong", after=f" ({comment})")
 
 
@@ -233,7 +240,7 @@ def energy_table(account: Account, layers: bool = False) -> Table:
         first = ("total", "", "") if layers else ("total", len(account.layers))
         rows.append(row(first, _sum(account.layers), "total"))
     caption = [
-        f"Per image, over all T = {account.model.time_steps} time steps. FLOPs: dense multiply-accumulates.",
+        f"Per image, over {_steps(account)}. FLOPs: dense multiply-accumulates.",
         "rate: nonzero share of the input; of a block and of the total: SOPs / FLOPs.",
     ]
     if any(not layer.binary for layer in account.layers):

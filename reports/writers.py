@@ -196,7 +196,7 @@ def _markdown_table(table: Table) -> str:
         if row.role or row.strong:
             texts = [f"**{text}**" if text else "" for text in texts]
         lines.append("| " + " | ".join(texts) + " |")
-    lines += [part for note in table.notes for part in ("", _md(note))]
+    lines += [part for note in table.notes for part in ("", _md_paragraph(note))]
     return "\n".join(lines)
 
 
@@ -205,11 +205,16 @@ def _md(text: str) -> str:
     text = re.sub(r"[\\`*|\[\]]", r"\\\g<0>", printable(text))
     text = re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)
     text = re.sub(r"&(?=#?\w+;)", "&amp;", text)
-    return re.sub(r"<(?=[A-Za-z/!?])", r"\\<", re.sub(r"^([#>+-])(?=.)", r"\\\1", text))
+    return re.sub(r"<(?=[A-Za-z/!?])", r"\\<", text)
+
+
+def _md_paragraph(text: str) -> str:
+    """The same at the start of a line, where more signs have a meaning."""
+    return re.sub(r"^([#>+-])", r"\\\1", _md(text))
 
 
 def _md_line(line: Line) -> str:
-    text = _md(line.text)
+    text = _md_paragraph(line.text)
     if line.style in ("strong", "warning"):
         text = f"**{text}**"
     return " ".join(part for part in (_md(line.label.strip()), text) if part) + _md(line.after)

@@ -1,4 +1,4 @@
-"""The one exception for input that is at fault: the command line prints it as one line and exits with 1."""
+"""Exceptions that the command line prints as one line: input that is at fault, and a run that was asked to stop."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,13 @@ class InputError(ValueError):
     The message is one sentence that says what is wrong, where, and what to do. The command line prints
     it on standard error and exits with status 1; nobody using the library needs to catch anything else.
     """
+
+
+class Stopped(Exception):
+    """A run was asked to stop (Ctrl-C, or the end of a job) and did; the message says how to go on with it."""
+
+
+def brief(reason: object) -> str:
+    """Fit a reason that a hostile file may have worded into one line."""
+    text = " ".join(str(reason).split()) or type(reason).__name__
+    return text if len(text) <= 120 else text[:117] + "..."

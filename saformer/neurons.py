@@ -1,40 +1,44 @@
 """The leaky integrate-and-fire neuron (Eqs. 1-3), multi-step, without state between calls."""
 
+import functools
 import math
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
-# Elements per pass on a CPU. A step is five passes over the membrane; with blocks of this size the membrane
+# Elements per pass on a CPU. A step is several passes over the membrane; with blocks of this size the membrane
 # and the current step stay in the cache between them, which halves the time of a whole-tensor loop.
 _CPU_BLOCK = 1 << 18
 
 
-def _charge(membrane: Tensor, current: Tensor, scratch: Tensor, tau: float, reset: float) -> None:
-    """Eq. 1 in place: membrane += (current - (membrane - reset)) / tau."""
+def _membrane_type(x: Tensor) -> torch.dtype:
+    """Half precision has too few digits to integrate in: membranes and their gradients are float32 at least."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def _charge(membrane: Tensor, current: Tensor, scratch: Tensor, tau: float, reset: float, out: Tensor) -> None:
+    """Eq. 1: out = membrane + (current - (membrane - reset)) / tau; `out` may be `membrane`."""
     if reset:
         torch.sub(membrane, reset, out=scratch)
         torch.sub(current, scratch, out=scratch)
     else:
         torch.sub(current, membrane, out=scratch)
     if math.frexp(tau)[0] == 0.5:  # a power of two: times 1/tau is the same number as division by tau
-        membrane.add_(scratch, alpha=1.0 / tau)
+        torch.add(membrane, scratch, alpha=1.0 / tau, out=out)
     else:
-        membrane.add_(scratch.div_(tau))
+        torch.add(membrane, scratch.div_(tau), out=out)
 
 
-def _reset(membrane: Tensor, spikes: Tensor, reset: float) -> None:
-    """Eq. 3 in place: membrane = reset * spikes + membrane * (1 - spikes)."""
-    membrane.addcmul_(membrane, spikes, value=-1.0)
-    if reset:
-        membrane.add_(spikes, alpha=reset)
+def _block(x: Tensor) -> int:
+    """How many of the flattened neurons one pass works on; at least 1."""
+    size = max(x[0].numel(), 1)
+    return min(_CPU_BLOCK, size) if x.device.type == "cpu" else size
 
 
-def _blocks(x: Tensor) -> list[slice]:
-    """Ranges of the flattened neurons that one pass works on."""
-    size = x[0].numel()
-    step = _CPU_BLOCK if x.device.type == "cpu" else max(size, 1)
-    return [slice(start, min(start + step, size)) for start in range(0, size, step)]
+def _as(values: Tensor, buffer: Tensor) -> Tensor:
+    """`values` in the type of `buffer`: themselves, or copied into it."""
+    return values if values.dtype == buffer.dtype else buffer.copy_(values)
 
 
 def _lif(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
@@ -47,59 +51,108 @@ def _lif(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
         reset: V_reset, the membrane after a spike (H[0] = 0 as in the published neurons).
 
     Returns:
-        Spikes of the shape and type of `x`, each 0 or 1.
+        Spikes of the shape and type of `x`, each 0 or 1. The membrane is float32 where `x` is narrower.
     """
     x = x.contiguous()
     spikes = torch.empty_like(x)
-    flat_x, flat_spikes = x.flatten(1), spikes.flatten(1)
-    for block in _blocks(flat_x):
-        membrane = torch.zeros_like(flat_x[0, block])
-        scratch = torch.empty_like(membrane)
-        for current, fired in zip(flat_x[:, block], flat_spikes[:, block], strict=True):
-            _charge(membrane, current, scratch, tau, reset)
-            torch.ge(membrane, threshold, out=fired)
-            _reset(membrane, fired, reset)
+    wide, size = _membrane_type(x), _block(x)
+    vectors = torch.empty(3, size, dtype=wide, device=x.device)
+    for inputs, outputs in zip(x.flatten(1).split(size, 1), spikes.flatten(1).split(size, 1), strict=True):
+        membrane, scratch, buffer = vectors[:, : inputs.shape[1]]
+        membrane.zero_()
+        for current, fired in zip(inputs, outputs, strict=True):
+            _charge(membrane, _as(current, buffer), scratch, tau, reset, out=membrane)
+            spiked = fired if fired.dtype == wide else scratch
+            torch.ge(membrane, threshold, out=spiked)
+            # Eq. 3: membrane = reset * spiked + membrane * (1 - spiked)
+            membrane.addcmul_(membrane, spiked, value=-1.0)
+            if reset:
+                membrane.add_(spiked, alpha=reset)
+            if spiked is scratch:
+                fired.copy_(spiked)
     return spikes
 
 
 def _lif_backward(gradient: Tensor, x: Tensor, tau: float, threshold: float, reset: float, alpha: float) -> Tensor:
     """Gradient of `lif` by its input: sigmoid surrogate, the reset detached from the graph.
 
+    With s = sigmoid(alpha (U - V_th)), dS/dU = alpha s (1 - s); and since dU[t+1]/dH[t] = 1 - 1/tau and
+    dU[t]/dX[t] = 1/tau, backwards from T:
+
+        dX[t] = alpha/tau s[t] (1 - s[t]) dS[t] + (1 - 1/tau) (1 - S[t]) dX[t+1]
+
     The membranes are computed again from the input: cheaper than keeping T of them per layer.
     """
     x, gradient = x.contiguous(), gradient.contiguous()
     result = torch.empty_like(x)
-    flat_x, flat_gradient, flat_result = x.flatten(1), gradient.flatten(1), result.flatten(1)
-    steps = len(flat_x)
-    for block in _blocks(flat_x):
-        membrane = torch.zeros_like(flat_x[0, block])
-        scratch = torch.empty_like(membrane)
-        charged, fired = torch.empty_like(flat_x[:, block]), torch.empty_like(flat_x[:, block])
-        for t in range(steps):
-            _charge(membrane, flat_x[t, block], scratch, tau, reset)
-            charged[t].copy_(membrane)
-            torch.ge(membrane, threshold, out=fired[t])
-            _reset(membrane, fired[t], reset)
-        # dS/dU = alpha * s * (1 - s) with s = sigmoid(alpha * (U - V_th))
-        slope = charged.sub_(threshold).mul_(alpha).sigmoid_()
-        slope.addcmul_(slope, slope, value=-1.0).mul_(alpha)
-        carried = torch.zeros_like(membrane)  # gradient by the membrane after the reset, H[t]
-        for t in reversed(range(steps)):
-            carried.addcmul_(carried, fired[t], value=-1.0)
-            carried.addcmul_(flat_gradient[t, block], slope[t])
-            torch.mul(carried, 1.0 / tau, out=flat_result[t, block])
-            carried.mul_(1.0 - 1.0 / tau)
+    wide, size = _membrane_type(x), _block(x)
+    offset = torch.full((), -alpha * threshold, dtype=wide, device=x.device)
+    # Made once: fresh memory costs more than the arithmetic done in it.
+    work = torch.empty(3, len(x), size, dtype=wide, device=x.device)
+    vectors = torch.empty(3, size, dtype=wide, device=x.device)
+    pieces = (tensor.flatten(1).split(size, 1) for tensor in (x, gradient, result))
+    for current, by_spikes, target in zip(*pieces, strict=True):
+        charged, silent, buffer = work[:, :, : current.shape[1]]
+        membrane, scratch, now = vectors[:, : current.shape[1]]
+        by_current = target if x.dtype == wide else buffer
+        membrane.zero_()
+        for step, charge, kept in zip(current, charged, silent, strict=True):
+            _charge(membrane, _as(step, now), scratch, tau, reset, out=charge)
+            torch.lt(charge, threshold, out=kept)
+            torch.mul(charge, kept, out=membrane)
+            if reset:
+                membrane.add_(torch.rsub(kept, 1.0), alpha=reset)
+        slope = torch.add(offset, charged, alpha=alpha, out=charged).sigmoid_()
+        # sigmoid_backward(d, s) = d s (1 - s), in one pass
+        torch.ops.aten.sigmoid_backward.grad_input(_as(by_spikes, buffer), slope, grad_input=by_current)
+        by_current.mul_(alpha / tau)
+        for t in reversed(range(len(current) - 1)):
+            by_current[t].addcmul_(by_current[t + 1], silent[t], value=1.0 - 1.0 / tau)
+        if by_current is buffer:
+            target.copy_(buffer)
     return result
+
+
+@functools.cache
+def _kernels() -> ModuleType | None:
+    """The kernels for CUDA devices; None where Triton is missing, or older than 3.3 and unable to compile them."""
+    try:
+        from triton import __version__
+
+        if tuple(map(int, __version__.split(".")[:2])) < (3, 3):
+            return None
+        from saformer import neurons_triton
+    except ImportError:
+        return None
+    return neurons_triton
+
+
+def _lif_cuda(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
+    """`_lif` in one kernel where that can be."""
+    kernels = _kernels()
+    if kernels is None or not kernels.fits(x):
+        return _lif(x, tau, threshold, reset)
+    return kernels.forward(x, tau, threshold, reset)
+
+
+def _lif_backward_cuda(gradient: Tensor, x: Tensor, tau: float, threshold: float, reset: float, alpha: float) -> Tensor:
+    """`_lif_backward` in one kernel where that can be."""
+    kernels = _kernels()
+    if kernels is None or not kernels.fits(x):
+        return _lif_backward(gradient, x, tau, threshold, reset, alpha)
+    return kernels.backward(gradient, x, tau, threshold, reset, alpha)
 
 
 # One operator for the whole neuron: whoever watches the dispatcher or a trace sees a neuron, not its arithmetic.
 _library = torch.library.Library("saformer", "DEF")
 _library.define("lif(Tensor x, float tau, float threshold, float reset) -> Tensor")
 _library.impl("lif", _lif, "CompositeExplicitAutograd")
+_library.impl("lif", _lif_cuda, "CUDA")
 _library.define(
     "lif_backward(Tensor gradient, Tensor x, float tau, float threshold, float reset, float alpha) -> Tensor"
 )
 _library.impl("lif_backward", _lif_backward, "CompositeExplicitAutograd")
+_library.impl("lif_backward", _lif_backward_cuda, "CUDA")
 
 
 def _like(*args: Tensor | float) -> Tensor:

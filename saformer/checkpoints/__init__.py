@@ -1,6 +1,7 @@
 """Checkpoints: `load` reads our own and published ones, `save` writes our own."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import saformer
 from saformer.checkpoints.origin import Assumption, Origin
 from saformer.checkpoints.published import recognise
 from saformer.checkpoints.reading import RawCheckpoint, read_checkpoint
-from saformer.checkpoints.writing import save_safetensors
+from saformer.checkpoints.writing import RUN_PREFIX, save_safetensors
 from saformer.errors import InputError
 from saformer.models import config_from_dict, from_config
 from saformer.models.config import Model, ModelConfig
@@ -99,6 +100,7 @@ def model_from(raw: RawCheckpoint, **settings: Any) -> Model:
         native = _native(raw, given)
         if native:
             config, details, stored = native
+            tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(RUN_PREFIX)}
             assumptions = tuple(Assumption(key, value, "given", stored.get(key)) for key, value in given.items())
         else:
             found = recognise(tensors, raw.settings, given)
@@ -112,13 +114,21 @@ def model_from(raw: RawCheckpoint, **settings: Any) -> Model:
     return model.eval()
 
 
-def save(model: Model, path: str | Path, *, dtype: torch.dtype | None = None, **details: Any) -> None:
+def save(
+    model: Model,
+    path: str | Path,
+    *,
+    dtype: torch.dtype | None = None,
+    beside: Mapping[str, Tensor] | None = None,
+    **details: Any,
+) -> None:
     """Write the model with its configuration inside, as safetensors, whole or not at all.
 
     Args:
         model: a model built by `saformer.build` or `saformer.load`.
         path: the file to write.
         dtype: storage type of floating weights; default as they are.
+        beside: further tensors, such as the state of an optimiser; `load` passes over them, `load_run` reads them.
         **details: anything JSON can hold about how the weights came to be.
 
     Raises:
@@ -129,8 +139,36 @@ def save(model: Model, path: str | Path, *, dtype: torch.dtype | None = None, **
         for name, tensor in model.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
+    weights.update({RUN_PREFIX + name: tensor for name, tensor in (beside or {}).items()})
     metadata = {"config": model.config.to_dict(), "version": saformer.__version__, **details}
     save_safetensors(path, weights, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
 
 
-__all__ = ["Assumption", "Origin", "RawCheckpoint", "fill_weights", "load", "model_from", "read_checkpoint", "save"]
+def load_run(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+    """Weights, further tensors and details of a file that `save` wrote with tensors `beside` the weights.
+
+    Raises:
+        InputError: the file cannot be read, or is none of ours.
+    """
+    raw = read_checkpoint(path)
+    native = _native(raw, {})
+    if native is None:
+        raise InputError(f"checkpoint {path}: it was not written by `saformer train`")
+    weights, beside = dict[str, Tensor](), dict[str, Tensor]()
+    for name, tensor in raw.weights.items():
+        into = beside if name.startswith(RUN_PREFIX) else weights
+        into[name.removeprefix(RUN_PREFIX)] = tensor
+    return weights, beside, native[1]
+
+
+__all__ = [
+    "Assumption",
+    "Origin",
+    "RawCheckpoint",
+    "fill_weights",
+    "load",
+    "load_run",
+    "model_from",
+    "read_checkpoint",
+    "save",
+]

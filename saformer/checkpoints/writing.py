@@ -10,6 +10,9 @@ from saformer.files import write_atomic
 if TYPE_CHECKING:
     import torch
 
+#: Tensors under this name are a run's own, beside the weights: what it needs to go on. Models are built without them.
+RUN_PREFIX = "training."
+
 
 def save_safetensors(path: str | Path, weights: "dict[str, torch.Tensor]", metadata: dict[str, str]) -> None:
     """Saves tensors, from any device and in any memory layout, and text about them as a safetensors file.

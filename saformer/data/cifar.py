@@ -17,7 +17,7 @@ import torch
 
 from saformer.data import DATASETS
 from saformer.data.dataset import Dataset
-from saformer.errors import InputError
+from saformer.errors import InputError, brief
 
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
@@ -79,6 +79,7 @@ LAYOUTS: dict[str, tuple[Layout, ...]] = {
 def open_cifar(name: str, data_dir: Path, split: str) -> Dataset:
     """Read one split of "cifar10" or "cifar100" from whatever form of it lies in `data_dir`."""
     classes = DATASETS[name].classes
+    assert classes is not None
     layout, files = _find(name, data_dir, split)
     images, labels = [], []
     for where, content in files:
@@ -164,7 +165,7 @@ def _read_archive(archive: Path, layout: Layout, split: str) -> list[tuple[str, 
                     break
     except (tarfile.TarError, OSError, EOFError, ValueError, MemoryError, zlib.error) as error:
         raise InputError(
-            f"{archive} is truncated or not a .tar.gz archive ({_brief(error)}): download it again"
+            f"{archive} is truncated or not a .tar.gz archive ({brief(error)}): download it again"
         ) from error
     for file in wanted:
         if file not in found:
@@ -200,14 +201,14 @@ def _python_batch(content: bytes, where: str, layout: Layout, classes: int) -> t
     # Damage in a pickle can surface as almost any exception.
     except Exception as error:
         raise InputError(
-            f"{where} is truncated or not a CIFAR Python batch ({_brief(error)}): download it again"
+            f"{where} is truncated or not a CIFAR Python batch ({brief(error)}): download it again"
         ) from error
     if not isinstance(batch, dict):
         raise InputError(f"{where} is not a CIFAR Python batch: it holds a {type(batch).__name__}, not a dictionary")
     assert layout.label_key is not None
     for key in (b"data", layout.label_key):
         if key not in batch:
-            keys = ", ".join(_brief(repr(k)) for k in list(batch)[:8] if isinstance(k, bytes | str))
+            keys = ", ".join(brief(repr(k)) for k in list(batch)[:8] if isinstance(k, bytes | str))
             raise InputError(f"{where} has no {key!r} (it has {keys or 'nothing'}): is it a batch of another data set?")
     data, labels = _value(batch[b"data"]), _value(batch[layout.label_key])
     if not isinstance(data, np.ndarray):
@@ -315,7 +316,7 @@ class _BatchUnpickler(pickle.Unpickler):
         stand_in = self._stand_ins.get((module, name))
         if stand_in is None:
             raise InputError(
-                f"{self._where} asks for {_brief(repr(f'{module}.{name}'))}, which no CIFAR batch needs: it "
+                f"{self._where} asks for {brief(repr(f'{module}.{name}'))}, which no CIFAR batch needs: it "
                 "was not run; download the file from its publisher"
             )
         return stand_in
@@ -323,9 +324,3 @@ class _BatchUnpickler(pickle.Unpickler):
 
 def _value(item: Any) -> Any:
     return item.value if isinstance(item, _Array) else item
-
-
-def _brief(reason: object) -> str:
-    """Fit a reason that a hostile file may have worded into one line."""
-    text = " ".join(str(reason).split()) or type(reason).__name__
-    return text if len(text) <= 120 else text[:117] + "..."

@@ -1,12 +1,58 @@
-"""A data set in memory: its images, its labels, how pixels are normalised, and batches in a fixed order."""
+"""A data set: its images in memory or read when asked for, its labels, how pixels are normalised, and batches."""
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from saformer.errors import InputError
+
+
+class LazyImages(ABC):
+    """Images that are read when asked for; of a tensor it has what a data set needs.
+
+    Args:
+        shape: N x C x H x W, or N x T x C x H x W.
+        dtype: of what `self[indices]` returns.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+        self.shape = torch.Size(shape)
+        self.dtype = dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Tensor | slice | int) -> Tensor:
+        if isinstance(index, int):
+            return self[torch.tensor([index])][0]
+        if isinstance(index, slice):
+            return self.read(list(range(len(self)))[index])
+        chosen = torch.arange(len(self))[index.cpu()]  # refuses what is out of range, takes masks
+        return self.read(chosen.tolist())
+
+    @abstractmethod
+    def read(self, indices: list[int]) -> Tensor:
+        """The images of these indices, in this order, in memory of the CPU."""
+
+
+@contextmanager
+def readable(folder: Path) -> Iterator[None]:
+    """Say in one line what the system forbids while a data set is looked for in `folder`."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or folder
+        raise InputError(f"{where} cannot be read ({error.strerror or error}): is it yours to read?") from None
 
 
 # Compared by identity: `==` between the tensors of two data sets has no single answer.
@@ -16,12 +62,13 @@ class Dataset:
 
     `images` are raw uint8 pixels (N x C x H x W, with `mean` and `std`), floating images already
     normalised (N x C x H x W), or event frames (N x T x C x H x W); only the first have `mean` and `std`.
+    They lie in memory, or are read when a batch asks for them: `images[indices]` is a tensor either way.
     """
 
     name: str
     split: str | None
     kind: str
-    images: Tensor
+    images: Tensor | LazyImages
     labels: Tensor | None
     classes: int | None
     mean: tuple[float, ...] | None
@@ -76,10 +123,12 @@ class Dataset:
         dtype: torch.dtype = torch.float32,
         device: str | torch.device = "cpu",
         shuffled: bool = False,
+        part: tuple[int, int] = (0, 1),
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Normalised batches and their labels, in the order of `indices(limit, seed)`.
 
-        With `shuffled` in random order by `seed`: then the first images are a fair sample of all.
+        With `shuffled` in random order by `seed`: then the first images are a fair sample of all. `part` is the number
+        of a process and of all processes: each of them gets whole batches of the same sequence, in turn.
         """
         # Checked here and not in the generator, so that a bad option fails before anything is set up.
         if batch_size < 1:
@@ -87,12 +136,12 @@ class Dataset:
         chosen = self.indices(limit, seed)
         if shuffled:
             chosen = chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(seed))]
-        return self._batches(chosen, batch_size, dtype, torch.device(device))
+        return self._batches(chosen.split(batch_size)[part[0] :: part[1]], dtype, torch.device(device))
 
     def _batches(
-        self, indices: Tensor, batch_size: int, dtype: torch.dtype, device: torch.device
+        self, batches: Sequence[Tensor], dtype: torch.dtype, device: torch.device
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
-        for chosen in indices.split(batch_size):
+        for chosen in batches:
             # Moved before they are normalised: bytes are a quarter of the traffic of floats.
             images = self.normalise(self.images[chosen].to(device), dtype)
             yield images, None if self.labels is None else self.labels[chosen].to(device)

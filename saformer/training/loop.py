@@ -1,65 +1,31 @@
-"""The training loop: AdamW, a cosine with warm-up, and everything drawn from one seed."""
+"""The training loop: one step after another, each decided by the recipe and the position in the run alone."""
 
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from saformer.data.dataset import Dataset
-from saformer.errors import InputError
-from saformer.models import Model, from_config
-from saformer.training.recipe import AUTOCAST, Recipe
+from saformer.errors import InputError, Stopped
+from saformer.models import Model
+from saformer.training.batches import Batches, labels_of, share
+from saformer.training.evaluation import evaluate
+from saformer.training.folder import RunFolder
+from saformer.training.metrics import Epoch, Progress, extreme_layers, extremes_text
+from saformer.training.optimiser import learning_rate
+from saformer.training.parallel import processes, share_gradients, this_process, total
+from saformer.training.recipe import Recipe
+from saformer.training.state import Position, RunState, data_sha256, first_model
 
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands after a step.
-
-    Args:
-        epoch: from 1.
-        epochs: in all.
-        step: from 1, over the whole run.
-        steps: in all.
-        loss: mean over the images of this epoch so far.
-        accuracy: share of them that were classified correctly, as augmented and before the step they led to.
-        learning_rate: of this step.
-    """
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float
-    accuracy: float
-    learning_rate: float
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One epoch of a run.
-
-    Args:
-        epoch: from 1.
-        epochs: in all.
-        loss: mean over the training images.
-        accuracy: share of them that were classified correctly, as augmented and while the weights changed.
-        test_accuracy: share of the test images, after the epoch.
-        learning_rate: of its last step.
-        seconds: it took, the test included.
-    """
-
-    epoch: int
-    epochs: int
-    loss: float
-    accuracy: float
-    test_accuracy: float
-    learning_rate: float
-    seconds: float
+_TYPES = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+# A loss scaled by so little, from 65536, and still not finite: the numbers are, not their range.
+_LEAST_SCALE = 2.0**-14
 
 
 @dataclass(frozen=True)
@@ -67,107 +33,114 @@ class TrainingResult:
     """A trained model and how it came to be.
 
     Args:
-        model: in evaluation mode, with the weights after the last epoch.
+        model: in evaluation mode, with the weights (or their running mean) after the last epoch.
         recipe: what was followed.
         history: one entry per epoch.
         accuracy: on the test set after the last epoch; no epoch is picked by it.
+        training: what a checkpoint keeps about the run, ready for JSON.
     """
 
     model: Model
     recipe: Recipe
     history: tuple[Epoch, ...]
     accuracy: float
+    training: dict[str, Any]
 
     def details(self) -> dict[str, Any]:
         """What a checkpoint keeps about the run, ready for JSON."""
-        seconds = round(sum(epoch.seconds for epoch in self.history), 1)
-        return {
-            **self.recipe.to_dict(),
-            "accuracy": self.accuracy,
-            "seconds": seconds,
-            "torch": str(torch.__version__),
-            "threads": torch.get_num_threads(),  # sums are split by them, and so round differently
-        }
+        return dict(self.training)
 
 
-class _Augmentation:
-    """Random shifts and mirror images, drawn on the CPU so that they are the same on every device."""
+class _Learner:
+    """Takes steps: from a batch of images to other weights."""
 
-    def __init__(self, shift: int, flip: bool, black: float, generator: torch.Generator) -> None:
-        self.shift, self.flip, self.black, self.generator = shift, flip, black, generator
+    def __init__(self, state: RunState, batches: Batches) -> None:
+        self.state, self.batches, self.recipe = state, batches, state.recipe
+        self.steps = self.recipe.epochs * batches.per_epoch
+        self.type = _TYPES[self.recipe.autocast]
+        called = share_gradients(state.model, state.device)
+        self.called: Any = torch.compile(called) if self.recipe.compile else called
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """B x C x H x W, of any type, each image moved and mirrored on its own."""
-        batch, _, height, width = images.shape
-        device = images.device
-        if self.shift:
-            offsets = torch.randint(2 * self.shift + 1, (2, batch, 1), generator=self.generator).to(device)
-            rows = offsets[0] + torch.arange(height, device=device)
-            columns = offsets[1] + torch.arange(width, device=device)
-            padded = F.pad(images, [self.shift] * 4, value=self.black)
-            image = torch.arange(batch, device=device)[:, None, None]
-            images = padded[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-        if self.flip:
-            mirrored = torch.randint(2, (batch, 1, 1, 1), generator=self.generator).to(device).bool()
-            images = torch.where(mirrored, images.flip(-1), images)
-        return images
+    def step(self, chosen: Tensor, stop: bool) -> bool:
+        """Learn from the images `chosen`; whether any process wants to stop, as this one does where `stop` is true.
 
+        Raises:
+            InputError: the loss or the gradient is not finite.
+        """
+        state, recipe, position = self.state, self.recipe, self.state.position
+        rate = learning_rate(recipe, position.step, self.steps)
+        for group in state.optimiser.param_groups:
+            group["lr"] = rate
+        loss, right = self._gradients(chosen)
+        state.scaler.unscale_(state.optimiser)
+        gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        found = torch.stack([loss, right, loss.new_tensor(float(stop))])
+        loss_sum, hits, stops = total(found).tolist()
+        # The loss alone would not tell: a membrane that is not a number fires no spike, and the silent network
+        # behind it has a perfectly finite loss.
+        self._check("loss", loss_sum / len(chosen), chosen)
+        if not state.scaler.is_enabled() or state.scaler.get_scale() < _LEAST_SCALE:
+            self._check("gradient", norm.item(), chosen)
+        if recipe.clip_gradient:
+            torch.nn.utils.clip_grads_with_norm_(state.model.parameters(), recipe.clip_gradient, norm)
+        state.scaler.step(state.optimiser)
+        state.scaler.update()
+        if state.mean is not None:
+            state.mean.update_parameters(state.model)
+        position.step += 1
+        position.batch += 1
+        position.images += len(chosen)
+        position.right += int(hits)
+        position.loss += loss_sum
+        return stops > 0
 
-def _learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Learning rate of step 0, 1, ..., `steps` - 1. A run shorter than its warm-up ends inside it."""
-    warmup = steps * recipe.warmup_epochs // recipe.epochs
-    if step < warmup:
-        return recipe.learning_rate * (step + 1) / warmup
-    return recipe.learning_rate * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
+    def _gradients(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Put the gradient of the mean loss in place; loss summed and hits over this process's share of the images."""
+        state, count = self.state, len(chosen)
+        loss, right = torch.zeros(2, device=state.device)
+        state.optimiser.zero_grad()
+        parts = min(self.recipe.accumulate, count)
+        for part in range(parts):
+            start, stop = share(count, part, parts)
+            mine = share(stop - start, this_process(), processes())
+            inputs, targets = self.batches.inputs(chosen, state.position.step, start + mine[0], start + mine[1])
+            if self.recipe.channels_last and inputs.ndim == 4:
+                inputs = inputs.contiguous(memory_format=torch.channels_last)
+            last = part == parts - 1
+            # Gradients travel once per step, with the last part.
+            with nullcontext() if last or processes() == 1 else self.called.no_sync():
+                with torch.autocast(state.device.type, self.type, enabled=self.type is not None):
+                    scores = self._scores(inputs)
+                losses = F.cross_entropy(scores.float(), targets, reduction="sum")
+                # The mean over processes, which DistributedDataParallel takes, times their number is the sum.
+                state.scaler.scale(losses * (processes() / count)).backward()
+            loss += losses.detach()
+            right += (scores.argmax(1) == targets.argmax(1)).sum()
+        return loss, right
 
+    def _scores(self, inputs: Tensor) -> Tensor:
+        if not self.recipe.compile:
+            return self.called(inputs)
+        try:
+            return self.called(inputs)
+        except InputError:
+            raise
+        except Exception as error:  # whatever a compiler may say
+            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                raise
+            reason = " ".join(str(error).split())[:160]
+            raise InputError(f"torch.compile failed: {reason}: leave out --compile") from None
 
-def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    # Biases and BatchNorm have one dimension. Decay would pull the scale of a BatchNorm, and with it the
-    # firing rate of the neurons behind it, towards zero.
-    parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
-
-
-def _finite(model: nn.Module, loss: Tensor, step: int, steps: int, recipe: Recipe) -> float:
-    """The loss as a number, or InputError where training has left the finite numbers."""
-    # The loss alone would not tell: a membrane that is not a number fires no spike, and the silent network
-    # behind it has a perfectly finite loss.
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
-    for name, value in (("loss", loss.item()), ("gradient", norm.item())):
+    def _check(self, name: str, value: float, chosen: Tensor) -> None:
         if not math.isfinite(value):
+            position = self.state.position
+            images = ", ".join(map(str, sorted(chosen.tolist())))
             raise InputError(
-                f"the {name} became {value} at step {step} of {steps}: check that the images are finite, "
-                f"or try a learning rate below {recipe.learning_rate:g}"
+                f"the {name} became {value} in epoch {position.epoch}, at step {position.step + 1} of {self.steps}: "
+                f"check that the images are finite, or try a learning rate below {self.recipe.learning_rate:g}; "
+                f"it was learning from the training images {images}"
             )
-    return loss.item()
-
-
-def _labels(dataset: Dataset) -> Tensor:
-    if dataset.labels is None or not len(dataset):
-        raise InputError(f"{dataset.name} has no labelled images: training and testing need them")
-    return dataset.labels
-
-
-@torch.no_grad()
-def evaluate(model: nn.Module, dataset: Dataset, *, batch_size: int = 64, device: str | torch.device = "cpu") -> float:
-    """Share of the data set that the model classifies correctly; the model is left as it was.
-
-    Raises:
-        InputError: the data set has no labels.
-    """
-    _labels(dataset)
-    training = model.training
-    model.eval()
-    right = torch.zeros((), dtype=torch.int64, device=device)
-    for images, labels in dataset.batches(batch_size, device=device):
-        right += (model(images).argmax(1) == labels).sum()
-    model.train(training)
-    return right.item() / len(dataset)
 
 
 def train(
@@ -176,74 +149,118 @@ def train(
     test_set: Dataset,
     *,
     device: str | torch.device = "cpu",
+    folder: RunFolder | None = None,
     on_step: Callable[[Progress], None] | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> TrainingResult:
-    """Train the recipe's model from scratch.
+    """Train the recipe's model, from scratch or from where the run in the folder stands.
 
-    On a CPU, the same recipe with the same number of threads gives the same weights to the last bit. The random
-    numbers of the caller are left alone.
+    On a CPU, the same recipe with the same number of threads gives the same weights to the last bit, however often the
+    run was interrupted. With several processes (which must have joined, see `saformer.distributed`), each takes its
+    share of every batch, and the steps are the same to rounding. The random numbers of the caller are left alone.
 
     Args:
         recipe: what to train, and how.
         train_set: images and labels to learn from.
-        test_set: images and labels to test on after each epoch; nothing is chosen by them.
+        test_set: images and labels to test on after each epoch.
         device: where to train.
+        folder: keeps the run on disk; without one, nothing is written.
         on_step: called after each step.
         on_epoch: called after each epoch and its test.
+        on_warning: called with a line about layers of neurons that became silent or saturated.
+        stop: asked after each step whether to stop.
 
     Raises:
-        InputError: the model or the data do not fit, or the loss or a gradient is not finite.
+        InputError: the model or the data do not fit, the folder holds another run or the last checkpoint cannot be
+            written, or the loss or a gradient is not finite.
+        Stopped: because `stop` said so; the folder then holds a checkpoint of that step.
     """
-    labels = _labels(train_set).to(device)
-    _labels(test_set)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(recipe.seed)
-        model = from_config(recipe.model_config()).to(device)
-    optimizer = _optimizer(model, recipe)
-    generator = torch.Generator().manual_seed(recipe.seed)
-    images = train_set.images.to(device)
-    augment = _Augmentation(recipe.shift, recipe.flip, images.min().item(), generator)
-    steps_per_epoch = math.ceil(len(train_set) / recipe.batch_size)
-    steps = recipe.epochs * steps_per_epoch
-    narrow = AUTOCAST[recipe.autocast]
-    step = 0
-    history: list[Epoch] = []
-    for epoch in range(1, recipe.epochs + 1):
-        start = time.perf_counter()
-        model.train()
-        seen, right, total_loss = 0, 0, 0.0
-        for chosen in torch.randperm(len(train_set), generator=generator).split(recipe.batch_size):
-            chosen = chosen.to(device)
-            learning_rate = _learning_rate(recipe, step, steps)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate
-            batch = train_set.normalise(augment(images[chosen]))
-            with torch.autocast(torch.device(device).type, narrow, enabled=narrow is not None):
-                scores = model(batch)
-            loss = F.cross_entropy(scores.float(), labels[chosen], label_smoothing=recipe.label_smoothing)
-            optimizer.zero_grad()
-            loss.backward()
-            step += 1
-            value = _finite(model, loss, step, steps, recipe)
-            optimizer.step()
-            seen += len(chosen)
-            right += int((scores.argmax(1) == labels[chosen]).sum())
-            total_loss += value * len(chosen)
+    try:
+        return _train(recipe, train_set, test_set, torch.device(device), folder, on_step, on_epoch, on_warning, stop)
+    finally:
+        if folder is not None:
+            folder.release()
+
+
+def _train(
+    recipe: Recipe,
+    train_set: Dataset,
+    test_set: Dataset,
+    device: torch.device,
+    folder: RunFolder | None,
+    on_step: Callable[[Progress], None] | None,
+    on_epoch: Callable[[Epoch], None] | None,
+    on_warning: Callable[[str], None] | None,
+    stop: Callable[[], bool],
+) -> TrainingResult:
+    labels_of(test_set)
+    batches = Batches(recipe, train_set, device)
+    state = RunState(recipe, data_sha256(train_set), device)
+    if folder is not None:
+        folder.check(recipe)
+        folder.restore(state)
+    learner = _Learner(state, batches)
+    named: set[str] = extreme_layers(state.history[-1].firing_rates) if state.history else set()
+    while state.position.epoch <= recipe.epochs:
+        start = time.perf_counter() - state.position.seconds
+        state.model.train()
+        for chosen in batches.order(state.position.epoch)[state.position.batch :]:
+            stopping = learner.step(chosen, stop())
+            state.position.seconds = time.perf_counter() - start
             if on_step is not None:
-                on_step(Progress(epoch, recipe.epochs, step, steps, total_loss / seen, right / seen, learning_rate))
-        accuracy = evaluate(model, test_set, batch_size=recipe.batch_size, device=device)
-        history.append(
-            Epoch(
-                epoch,
-                recipe.epochs,
-                total_loss / seen,
-                right / seen,
-                accuracy,
-                learning_rate,
-                time.perf_counter() - start,
-            )
-        )
+                on_step(_progress(state.position, recipe, learner.steps))
+            if stopping:
+                _stop(state, folder, learner.steps)
+            if folder is not None and folder.due(state.position.step):
+                folder.save(state)
+        epoch = _test(state, test_set, learner.steps, start)
+        state.history.append(epoch)
+        state.position = Position(epoch=epoch.epoch + 1, step=state.position.step)
+        if folder is not None:
+            folder.epoch_done(state)
         if on_epoch is not None:
-            on_epoch(history[-1])
-    return TrainingResult(model.eval(), recipe, tuple(history), history[-1].test_accuracy)
+            on_epoch(epoch)
+        extreme = extreme_layers(epoch.firing_rates)
+        if on_warning is not None and (new := {k: v for k, v in epoch.firing_rates.items() if k in extreme - named}):
+            on_warning(f"after epoch {epoch.epoch}, {extremes_text(new)}")
+        named = extreme
+    model = first_model(recipe).to(device)
+    model.load_state_dict(state.network.state_dict())
+    return TrainingResult(model.eval(), recipe, tuple(state.history), state.history[-1].test_accuracy, state.details())
+
+
+def _progress(position: Position, recipe: Recipe, steps: int) -> Progress:
+    seen = position.images
+    rate = learning_rate(recipe, position.step - 1, steps)
+    return Progress(
+        position.epoch, recipe.epochs, position.step, steps, position.loss / seen, position.right / seen, rate
+    )
+
+
+def _test(state: RunState, test_set: Dataset, steps: int, start: float) -> Epoch:
+    progress = _progress(state.position, state.recipe, steps)
+    # Parts of batches may be smaller than batches, for memory; so are those of the test.
+    size = max(state.recipe.batch_size // state.recipe.accumulate, 1)
+    found = evaluate(state.network, test_set, batch_size=size, device=state.device)
+    return Epoch(
+        epoch=progress.epoch,
+        epochs=progress.epochs,
+        loss=progress.loss,
+        accuracy=progress.accuracy,
+        test_loss=found.loss,
+        test_accuracy=found.top1,
+        learning_rate=progress.learning_rate,
+        seconds=time.perf_counter() - start,
+        firing_rates=found.firing_rates,
+    )
+
+
+def _stop(state: RunState, folder: RunFolder | None, steps: int) -> None:
+    where = f"stopped after step {state.position.step} of {steps}"
+    if folder is None:
+        raise Stopped(f"{where}; nothing was written")
+    folder.save(state, must=True)
+    total(torch.zeros(1))  # nobody leaves before the checkpoint is written
+    raise Stopped(f"{where}; the same command goes on from there (run: {folder.path})")

@@ -1,73 +1,197 @@
-"""Recipes: how a network is trained on a data set, read from the TOML files beside this module."""
+"""Recipes: how a network is trained on a data set, read from the TOML files beside this module. Needs no torch."""
 
+import json
 import tomllib
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from importlib import resources
-from typing import Any
-
-import torch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from saformer.data import DATASETS
 from saformer.errors import InputError
-from saformer.models import configure
-from saformer.models.config import ModelConfig
+
+if TYPE_CHECKING:
+    from saformer.models.config import ModelConfig
+
+#: Types to compute in: none, or bfloat16 or float16 where PyTorch's autocast holds them to be safe.
+AUTOCAST = ("off", "bf16", "fp16")
+
+
+def _field(
+    kind: Any, accepts: Callable[[Any], bool], wanted: str, group: str, metavar: str, text: str, default: Any
+) -> Any:
+    """A field that knows what it accepts and how to explain itself; the options of `saformer train` are made of it."""
+    known = {"kind": kind, "accepts": accepts, "wanted": wanted, "group": group, "metavar": metavar, "help": text}
+    if callable(default):
+        return field(default_factory=default, metadata=known)
+    return field(default=default, metadata=known)
+
+
+def whole(least: int, group: str, metavar: str, text: str, default: Any = MISSING) -> Any:
+    """A field that holds a whole number from `least`."""
+    return _field(int, lambda value: value >= least, f"a whole number >= {least}", group, metavar, text, default)
+
+
+def real(
+    accepts: Callable[[Any], bool], wanted: str, group: str, metavar: str, text: str, default: Any = MISSING
+) -> Any:
+    """A field that holds a number; `accepts` must refuse NaN and infinity."""
+    return _field(int | float, accepts, wanted, group, metavar, text, default)
+
+
+def switch(group: str, text: str, default: Any = MISSING) -> Any:
+    """A field that is true or false."""
+    return _field(bool, lambda _: True, "true or false", group, "", text, default)
+
+
+def choice(values: tuple[str, ...], group: str, metavar: str, text: str, default: Any = MISSING) -> Any:
+    """A field that holds one of a few words."""
+    wanted = f"one of {', '.join(values)}"
+    return _field(str, lambda value: value in values, wanted, group, metavar, f"{text} ({', '.join(values)})", default)
+
+
+_MODEL, _SCHEDULE, _AUGMENTATION, _COMPUTATION = "Model", "Schedule", "Augmentation", "Computation"
+
+
+def _up_to(most: float, metavar: str, text: str) -> Any:
+    """An augmentation that is off at 0."""
+    return real(lambda value: 0 <= value <= most, f"a number from 0 to {most:g}", _AUGMENTATION, metavar, text, 0.0)
+
+
+# Far beyond use; beyond 1e6 the optimiser's own arithmetic may leave the range of floats.
+_LARGEST = 1e6
 
 
 @dataclass(frozen=True)
 class Recipe:
     """All that decides how a network is trained; the same recipe gives the same weights on the same machine.
 
-    Args:
-        model: a preset or FAMILY-DEPTH-DIM, such as "saformer-2-64".
-        dataset: name of a data set in `saformer.data.DATASETS`; classes, channels and image size follow from it.
-        epochs: passes over the training set.
-        batch_size: images per step.
-        learning_rate: of AdamW, at its peak.
-        weight_decay: of AdamW; biases and BatchNorm are left out, as in the published code.
-        warmup_epochs: the learning rate rises linearly for so long, then falls along a cosine to zero.
-        label_smoothing: share of the target spread over all classes, 0 to 1.
-        time_steps: T.
-        shift: images are moved by up to so many pixels each way, black coming in at the edges; 4 is the random
-            crop with a padding of 4 that is usual for CIFAR.
-        flip: half of the images, by chance, are mirrored left to right.
-        autocast: "off", or the type that matrix products and convolutions are computed in while training, "bf16" or
-            "fp16" (on a CPU with AVX-512 BF16, bf16 halves the time). The weights stay float32, and tests run in it.
-        seed: of the first weights, the order of the images and their augmentation.
-        settings: further settings of the model, such as heads or aggregated.
+    Each field says what it means in its metadata (`saformer train --help` shows it). A field without a default must
+    stand in every recipe; a new field needs a default under which recipes that were stored before it mean the same.
 
     Raises:
         InputError: a value that cannot be used.
     """
 
-    model: str
-    dataset: str
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    warmup_epochs: int
-    label_smoothing: float
-    time_steps: int
-    shift: int
-    flip: bool
-    autocast: str = "off"
-    seed: int = 0
-    settings: dict[str, Any] = field(default_factory=dict)
+    model: str = _field(
+        str, lambda _: True, "the name of a model", _MODEL, "NAME", "Preset or FAMILY-DEPTH-DIM.", MISSING
+    )
+    dataset: str = _field(
+        str,
+        lambda value: value in DATASETS,
+        f"one of {', '.join(DATASETS)}",
+        "Data",
+        "NAME",
+        "Data set; see `saformer datasets`.",
+        MISSING,
+    )
+    epochs: int = whole(1, _SCHEDULE, "N", "Passes over the training set.")
+    batch_size: int = whole(1, _SCHEDULE, "B", "Images per step, over all processes.")
+    learning_rate: float = real(
+        lambda value: 0 < value <= _LARGEST, "a number > 0 and at most 1e6", _SCHEDULE, "LR", "AdamW's, at its peak."
+    )
+    weight_decay: float = real(
+        lambda value: 0 <= value <= _LARGEST,
+        "a number from 0 to 1e6",
+        _SCHEDULE,
+        "DECAY",
+        "AdamW's; biases and BatchNorm are left out.",
+    )
+    warmup_epochs: int = whole(
+        0, _SCHEDULE, "N", "The learning rate rises linearly for so long, then falls along a cosine."
+    )
+    label_smoothing: float = real(
+        lambda value: 0 <= value < 1,
+        "a number from 0 to below 1",
+        _SCHEDULE,
+        "SHARE",
+        "Share of the target spread over all classes.",
+    )
+    time_steps: int = whole(1, _MODEL, "T", "Time steps; of event data also the frames.")
+    split_by: str = choice(
+        ("number", "time"), "Data", "WAY", "Event frames hold equally many events, or span equal times.", "number"
+    )
+    shift: int = whole(
+        0, _AUGMENTATION, "PIXELS", "Move each image by up to so many pixels; 4 is the usual crop of CIFAR.", 0
+    )
+    flip: bool = switch(_AUGMENTATION, "Mirror half of the images, by chance.", False)
+    randaugment: int = whole(
+        0, _AUGMENTATION, "0..10", "Magnitude of RandAugment, one operation on half of the images; 0: off.", 0
+    )
+    erasing: float = _up_to(1, "SHARE", "Share of images in which a random rectangle is erased.")
+    mixup: float = _up_to(1000, "ALPHA", "Blend images with others, by a weight from Beta(ALPHA, ALPHA); 0: off.")
+    event_flip: bool = switch(_AUGMENTATION, "Mirror half of the event samples.", False)
+    event_roll: int = whole(0, _AUGMENTATION, "PIXELS", "Roll event frames by up to so many pixels.", 0)
+    event_rotation: float = _up_to(180, "DEGREES", "Turn event frames by up to so many degrees.")
+    event_shear: float = _up_to(80, "DEGREES", "Shear event frames by up to so many degrees.")
+    event_cutout: int = whole(0, _AUGMENTATION, "PIXELS", "Empty a square of up to so many pixels in event frames.", 0)
+    min_learning_rate: float = real(
+        lambda value: 0 <= value <= _LARGEST, "a number from 0 to 1e6", _SCHEDULE, "LR", "Where the cosine ends.", 0.0
+    )
+    accumulate: int = whole(
+        1, _SCHEDULE, "PARTS", "Cut each batch into so many parts, for memory; BatchNorm sees a part.", 1
+    )
+    clip_gradient: float = real(
+        lambda value: 0 <= value <= _LARGEST,
+        "a number from 0 to 1e6",
+        _SCHEDULE,
+        "NORM",
+        "Scale longer gradients down to this norm; 0: never.",
+        0.0,
+    )
+    ema: float = real(
+        lambda value: 0 <= value < 1,
+        "a number from 0 to below 1",
+        _SCHEDULE,
+        "DECAY",
+        "Test and keep a running mean of the weights, such as 0.9998; 0: the weights themselves.",
+        0.0,
+    )
+    autocast: str = choice(
+        AUTOCAST, _COMPUTATION, "TYPE", "Compute products and convolutions in this type; weights stay float32.", "off"
+    )
+    compile: bool = switch(_COMPUTATION, "Compile the network with torch.compile.", False)
+    channels_last: bool = switch(_COMPUTATION, "Lay images out with channels last.", False)
+    seed: int = _field(
+        int,
+        lambda value: 0 <= value < 2**63,
+        "a whole number from 0 to below 2^63",
+        _COMPUTATION,
+        "N",
+        "Of the first weights, the order of the images and their augmentation.",
+        0,
+    )
+    settings: dict[str, Any] = _field(  # noqa: RUF009
+        dict,
+        lambda value: all(isinstance(entry, str | int | float) for entry in value.values()),
+        "a table of settings of the model: texts, numbers, true or false",
+        _MODEL,
+        "K=V",
+        "Setting of the model; repeat it.",
+        dict,
+    )
 
     def __post_init__(self) -> None:
-        for key, (kind, accepts, wanted) in _RULES.items():
-            value = getattr(self, key)
+        for entry in fields(self):
+            kind, accepts = entry.metadata["kind"], entry.metadata["accepts"]
+            value = getattr(self, entry.name)
             # True is a whole number to Python, and no number of epochs to anybody else.
             if (isinstance(value, bool) and kind is not bool) or not isinstance(value, kind) or not accepts(value):
-                raise InputError(f"{key} must be {wanted}, got {value!r}")
+                raise InputError(f"{entry.name} must be {entry.metadata['wanted']}, got {value!r}")
+        if self.min_learning_rate > self.learning_rate:
+            raise InputError(
+                f"min_learning_rate {self.min_learning_rate:g} is above the peak, learning_rate {self.learning_rate:g}"
+            )
 
-    def model_config(self) -> ModelConfig:
+    def model_config(self) -> "ModelConfig":
         """Settings of the model, with the classes, channels and image size of the data set.
 
         Raises:
             InputError: unknown model or setting, or a value that does not fit.
         """
+        from saformer.models import configure
+
         info = DATASETS[self.dataset]
         derived: dict[str, Any] = {
             "num_classes": info.classes,
@@ -83,50 +207,83 @@ class Recipe:
         """Every field, as stored in a checkpoint."""
         return asdict(self)
 
+    @classmethod
+    def from_stored(cls, stored: Mapping[str, Any]) -> "Recipe":
+        """The recipe among what a checkpoint stores about its training; a field it does not know has its default.
 
-def _at_least(least: int) -> tuple[Any, Callable[[Any], bool], str]:
-    return int, lambda value: value >= least, f"a whole number >= {least}"
+        Raises:
+            InputError: a field that has no default is missing, or a value cannot be used.
+        """
+        return _make({entry.name: stored[entry.name] for entry in fields(cls) if entry.name in stored})
 
+    def to_toml(self) -> str:
+        """As a TOML file that `load_recipe` reads back, each value with its meaning."""
+        lines = ["# The resolved recipe of a run: `saformer train --recipe FILE` follows it again.", ""]
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if not isinstance(value, dict):
+                lines.append(f"{entry.name} = {_toml(value)}  # {entry.metadata['help']}")
+        if self.settings:
+            lines += ["", "[settings]", *(f"{key} = {_toml(value)}" for key, value in self.settings.items())]
+        return "\n".join(lines) + "\n"
 
-#: `Recipe.autocast` -> the type to compute in.
-AUTOCAST: dict[str, torch.dtype | None] = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-# field -> (type, test, what it must be)
-_RULES: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
-    "model": (str, lambda _: True, "the name of a model"),
-    "dataset": (str, lambda value: value in DATASETS, f"one of {', '.join(DATASETS)}"),
-    "epochs": _at_least(1),
-    "batch_size": _at_least(1),
-    # Far beyond use; beyond 1e6 the optimiser's own arithmetic may leave the range of floats.
-    "learning_rate": (int | float, lambda value: 0 < value <= 1e6, "a number > 0 and at most 1e6"),
-    "weight_decay": (int | float, lambda value: 0 <= value <= 1e6, "a number from 0 to 1e6"),
-    "warmup_epochs": _at_least(0),
-    "label_smoothing": (int | float, lambda value: 0 <= value < 1, "a number from 0 to below 1"),
-    "time_steps": _at_least(1),
-    "shift": _at_least(0),
-    "flip": (bool, lambda _: True, "true or false"),
-    "autocast": (str, lambda value: value in AUTOCAST, f"one of {', '.join(AUTOCAST)}"),
-    "seed": (int, lambda value: 0 <= value < 2**63, "a whole number from 0 to below 2^63"),
-    "settings": (dict, lambda _: True, "a table of settings of the model"),
-}
+    def differences(self, other: "Recipe") -> list[tuple[str, Any, Any]]:
+        """Fields that differ, each with its value here and in `other`."""
+        mine, others = self.to_dict(), other.to_dict()
+        return [(key, value, others[key]) for key, value in mine.items() if value != others[key]]
 
 
-def load_recipe(dataset: str, **overrides: Any) -> Recipe:
-    """The shipped recipe of a data set, with some of its values replaced.
+def _toml(value: bool | int | float | str) -> str:
+    # What JSON writes for these types is TOML as well, but for numbers that are not finite.
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _make(values: dict[str, Any]) -> Recipe:
+    known = [entry.name for entry in fields(Recipe)]
+    if unknown := sorted(values.keys() - set(known)):
+        raise InputError(f"a recipe has no key {unknown[0]!r}; it has {', '.join(known)}")
+    for entry in fields(Recipe):
+        if entry.name not in values and entry.default is MISSING and entry.default_factory is MISSING:
+            raise InputError(f"the recipe does not say {entry.name}: {entry.metadata['help']}")
+    return Recipe(**values)
+
+
+def recipe_names() -> list[str]:
+    """Data sets that have a shipped recipe, in the order of `DATASETS`."""
+    folder = resources.files("saformer.training").joinpath("recipes")
+    return [name for name in DATASETS if folder.joinpath(f"{name}.toml").is_file()]
+
+
+def load_recipe(dataset: str | None = None, file: str | Path | None = None, **overrides: Any) -> Recipe:
+    """A recipe from a file or, without one, the shipped recipe of a data set, with some of its values replaced.
 
     Args:
-        dataset: name of a data set in `saformer.data.DATASETS`.
+        dataset: name of a data set in `saformer.data.DATASETS`; may be left out where the file says it.
+        file: a TOML file with fields of `Recipe`, such as the `recipe.toml` of a run.
         **overrides: fields of `Recipe`; None leaves the recipe's own value.
 
     Raises:
-        InputError: there is no recipe for the data set, no such field, or a value cannot be used.
+        InputError: there is no recipe for the data set, the file cannot be read, there is no such field, or a value
+            cannot be used.
     """
-    file = resources.files("saformer.training").joinpath("recipes", f"{dataset}.toml")
-    if dataset not in DATASETS or not file.is_file():
-        raise InputError(f"there is no recipe for data set {dataset!r}: choose one of {', '.join(DATASETS)}")
-    values = tomllib.loads(file.read_text(encoding="utf-8"))
-    values.update({key: value for key, value in overrides.items() if value is not None})
-    known = [entry.name for entry in fields(Recipe) if entry.name != "dataset"]
-    if unknown := sorted(values.keys() - set(known)):
-        raise InputError(f"a recipe has no key {unknown[0]!r}; it has {', '.join(known)}")
-    return Recipe(dataset=dataset, **values)
+    given = {key: value for key, value in {"dataset": dataset, **overrides}.items() if value is not None}
+    if file is not None:
+        return _read(Path(file), given)
+    shipped = recipe_names()
+    if dataset not in shipped:
+        raise InputError(f"there is no recipe for data set {dataset!r}: choose one of {', '.join(shipped)}")
+    text = resources.files("saformer.training").joinpath("recipes", f"{dataset}.toml").read_text(encoding="utf-8")
+    return _make({**tomllib.loads(text), **given})
+
+
+def _read(path: Path, given: dict[str, Any]) -> Recipe:
+    try:
+        stored = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read the recipe {path}: {error.strerror or error}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"the recipe {path} is not a TOML file: {' '.join(str(error).split())}") from None
+    try:
+        return _make({**stored, **given})
+    except InputError as error:
+        raise InputError(f"recipe {path}: {error}") from None

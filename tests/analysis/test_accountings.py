@@ -20,7 +20,6 @@ from saformer.analysis.accountings import (
     Charge,
     Context,
     get_accounting,
-    passes_of,
     summary,
 )
 from saformer.analysis.profiles import FreeArithmetic, Neurons, Operand, Operation
@@ -107,7 +106,8 @@ def test_exact_is_the_true_fan_out_of_every_module(oracles: Any, name: str) -> N
 
 def test_the_batch_size_decides_how_often_biases_of_linear_layers_count(oracles: Any) -> None:
     p, _ = oracles("spikformer_2_64_cifar")
-    singly = replace(p, run={**p.run, "batch_size": 1}).account("syops")
+    assert p.passes == 1
+    singly = replace(p, passes=p.images).account("syops")
     # q, k, v and fc1 of two blocks, and the head: dense MACs; six passes instead of one.
     biases = 2 * (3 * 64 + 256) + 10
     assert (singly.macs - p.account("syops").macs) * p.images == pytest.approx(biases * (p.images - 1), rel=1e-12)
@@ -115,10 +115,23 @@ def test_the_batch_size_decides_how_often_biases_of_linear_layers_count(oracles:
 
 @pytest.mark.parametrize(
     ("images", "batch_size", "passes"),
-    [(6, 6, 1), (6, 4, 2), (6, 1, 6), (7, 3, 3), (6, None, 1), (6, 0, 1), (6, "x", 1)],
+    [(6, 6, 1), (6, 4, 2), (6, 1, 6), (6, None, 1), (6, 0, 1), (6, "x", 1), (6, True, 1), (6, 99, 1)],
 )
-def test_passes(images: int, batch_size: Any, passes: int) -> None:
-    assert passes_of(images, batch_size) == passes
+def test_the_passes_of_a_profile_of_an_earlier_version(oracles: Any, images: int, batch_size: Any, passes: int) -> None:
+    p, _ = oracles("spikformer_2_64_cifar")
+    assert p.images == images
+    plain = p.to_json()
+    del plain["passes"]
+    assert Profile.from_json({**plain, "run": {"batch_size": batch_size}}).passes == passes
+
+
+def test_passes_are_counted_and_add_up() -> None:
+    model, x = awake("spikformer-1-16", image_size=16, batch=7)
+    parts = [profile(model, part.split(2), check_flops=False) for part in (x[:3], x[3:])]
+    whole = profile(model, [x[:2], x[2:3], x[3:5], x[5:]], check_flops=False)
+    assert [p.passes for p in parts] == [2, 2]
+    assert (parts[0] + parts[1]).passes == whole.passes == 4
+    assert (parts[0] + parts[1]).account("syops").to_json() == whole.account("syops").to_json()
 
 
 @pytest.mark.parametrize("batch", [1, 2])
@@ -404,10 +417,6 @@ def test_nothing_costs_nothing(accounting: str) -> None:
 # --- The error bar: from the moments, and from one profile per image ---
 
 
-def is_pool_of_spikes(row: Any) -> bool:
-    return "max_pool" in row.op and row.acs > 0
-
-
 @pytest.mark.parametrize("accounting", ACCOUNTINGS)
 @pytest.mark.parametrize(
     ("name", "settings"),
@@ -420,17 +429,15 @@ def test_the_error_bar_is_that_of_images_one_by_one(name: str, settings: dict[st
     parts = [profile(model, [x[i : i + 1]], run=run, check_flops=False) for i in range(len(x))]
     kinds = [[o.gate.binary for o in p.operations] for p in (whole, *parts)]
     assert all(kind == kinds[0] for kind in kinds)  # else a layer is charged MACs for some images alone
-    # What syops charges to max pools of spikes is in the energy but not in its error bar: pools have no moments.
-    accounts = [p.account(accounting) for p in parts]
-    energies = np.array([sum(r.energy_mj for r in a.layers if not is_pool_of_spikes(r)) for a in accounts])
+    energies = np.array([p.account(accounting).energy_mj for p in parts])
     account = whole.account(accounting)
-    pools = sum(row.energy_mj for row in account.layers if is_pool_of_spikes(row))
+    pools = [row for row in account.layers if "max_pool" in row.op and row.acs]  # of spikes, whose rates differ
     assert bool(pools) == (accounting == "syops" and name.startswith("spikingformer"))
     half_width = stats.t.ppf(0.975, len(x) - 1) * energies.std(ddof=1) / np.sqrt(len(x))
     assert half_width > 0
     crossed = accounting == "spikingformer"  # min(fr_K, fr_V) is not linear where some images have it the other way
     assert account.energy_mj_ci95 == pytest.approx(half_width, rel=2e-2 if crossed else 1e-6)
-    assert account.energy_mj - pools == pytest.approx(energies.mean(), rel=2e-2 if crossed else 1e-9)
+    assert account.energy_mj == pytest.approx(energies.mean(), rel=2e-2 if crossed else 1e-9)
 
 
 @pytest.mark.parametrize("lower", ["k", "v"])

@@ -1,5 +1,6 @@
 import copy
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -206,8 +207,8 @@ def test_recording_does_not_change_what_the_model_computes(oracles: Any) -> None
 
 
 def counts(p: Profile) -> Profile:
-    """The profile without the settings of its run, such as the batch size."""
-    return replace(p, run={})
+    """The profile without the settings of its run, such as the batch size, and the passes that follow from it."""
+    return replace(p, run={}, passes=1)
 
 
 def parts_and_whole(
@@ -261,18 +262,44 @@ def test_batches_make_no_difference() -> None:
     assert all(p == profiles[0] for p in profiles)
 
 
+def one_line(error: Any) -> str:
+    message = str(error.value)
+    assert "\n" not in message and len(message) < 300
+    return message
+
+
 def test_profiles_that_do_not_belong_together(small: Profile) -> None:
+    first = small.neurons[0]
     others = {
-        "model": replace(small, model=replace(small.model, sha256="0" * 64)),
-        "data": replace(small, data=replace(small.data, name="other")),
-        "variance unit": replace(small, unit="batch"),
-        "operations": replace(small, operations=small.operations[1:]),
-        "neurons": replace(small, neurons=small.neurons[::-1]),
+        "model.sha256": replace(small, model=replace(small.model, sha256="0" * 64)),
+        "model.time_steps": replace(small, model=replace(small.model, time_steps=None)),
+        "data.name": replace(small, data=replace(small.data, name="other")),
+        "run.graded": replace(small, run={**small.run, "graded": True}),
+        "run.dtype": replace(small, run={**small.run, "dtype": "float16"}),
+        "run.confidence": replace(small, run={**small.run, "confidence": 0.998}),
+        "the unit of the variance": replace(small, unit="batch"),
+        "operation 1": replace(small, operations=small.operations[1:]),
+        f"operation {len(small.operations)}": replace(small, operations=small.operations[:-1]),
+        "spiking layer 1": replace(small, neurons=small.neurons[::-1]),
+        f"time steps of {first.name}": replace(
+            small, neurons=(replace(first, per_step=(*first.per_step, 0)), *small.neurons[1:])
+        ),
+        "pool 1": replace(small, free=tuple(f for f in small.free if f.operand is None)),
+        "the number of counters": replace(small, moments=replace(small.moments, sums=small.moments.sums[:-1])),
     }
     for what, other in others.items():
-        with pytest.raises(InputError, match=f"they differ in {what}") as caught:
-            small + other
-        assert "\n" not in str(caught.value)
+        for a, b in ((small, other), (other, small)):
+            with pytest.raises(InputError, match=f"cannot be added: .*{what} is .* in one, .* in the other") as caught:
+                a + b
+            one_line(caught)
+
+
+def test_what_two_runs_may_differ_in_is_recorded_of_both(small: Profile) -> None:
+    a = replace(small, run={"device": "cuda:0", "dtype": "float32", "part": 1})
+    b = replace(small, run={"device": "cuda:1", "dtype": "float32", "batch_size": 8})
+    assert (a + b).run == {"device": ["cuda:0", "cuda:1"], "dtype": "float32", "part": 1, "batch_size": 8}
+    assert (a + b + a + b).run["device"] == ["cuda:0", "cuda:1"]
+    assert Profile.from_json((a + b).to_json()) == a + b
 
 
 def test_hits_of_which_one_part_knows_nothing_are_unknown(small: Profile) -> None:
@@ -365,7 +392,7 @@ def refusal(path: Path) -> str:
     with pytest.raises(InputError) as caught:
         Profile.load(path)
     message = str(caught.value)
-    assert "\n" not in message
+    assert "\n" not in message and len(message) < 300 + len(str(path))
     assert str(path) in message
     return message
 
@@ -390,7 +417,54 @@ def test_files_that_are_no_profiles(content: bytes, tmp_path: Path) -> None:
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "no.json")
-    refusal(tmp_path)
+    assert "not a file" in refusal(tmp_path)
+    os.mkfifo(tmp_path / "pipe")  # to open it would wait for whoever writes
+    assert "not a file" in refusal(tmp_path / "pipe")
+
+
+def test_a_file_too_large_is_not_read(tmp_path: Path) -> None:
+    with open(tmp_path / "p.json", "wb") as file:
+        file.truncate(2**40)
+    assert "larger than a profile can be" in refusal(tmp_path / "p.json")
+
+
+def test_a_profile_of_an_earlier_version(small: Profile, tmp_path: Path) -> None:
+    # Neither passes, nor moments of what pools read.
+    plain = json.loads(json.dumps(small.to_json()))
+    size = len(plain["moments"]["sums"]) - len(small.pools)
+    assert small.pools
+    plain["moments"] = {
+        "units": small.moments.units,
+        "sums": plain["moments"]["sums"][:size],
+        "gram": plain["moments"]["gram"][:size],
+    }
+    del plain["passes"]
+    (tmp_path / "p.json").write_text(json.dumps(plain))
+    before = Profile.load(tmp_path / "p.json")
+    assert before.operations == small.operations and before.passes == 1
+    single = replace(small, passes=1).account("syops")
+    assert before.account("syops").energy_mj == single.energy_mj
+    assert before.account("syops").energy_mj_ci95 == pytest.approx(single.energy_mj_ci95, rel=0.5)
+    assert before.account().to_json() == small.account().to_json()
+    assert (before + before).images == 2 * small.images
+    with pytest.raises(InputError, match="the number of counters"):
+        before + small
+
+
+def test_time_steps_that_nobody_knows(tmp_path: Path) -> None:
+    # A network without neurons, laid out as its author likes: nothing shows T.
+    p = profile(nn.Linear(6, 2), [torch.ones(4, 6)], check_flops=False)
+    assert p.model.time_steps is None
+    p.save(tmp_path / "p.json")
+    assert json.loads((tmp_path / "p.json").read_text())["model"]["time_steps"] is None
+    again = Profile.load(tmp_path / "p.json")
+    assert again == p
+    assert again.account().to_json()["model"]["time_steps"] is None
+    assert again.account("exact", first_layer_once=True).energy_mj > 0
+    one = profile(nn.Linear(6, 2), [torch.ones(4, 6)], time_steps=1, check_flops=False)
+    assert one.model.time_steps == 1
+    with pytest.raises(InputError, match="time_steps is not there in one, 1 in the other"):
+        p + one
 
 
 def changed(small: Profile, path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
@@ -460,6 +534,27 @@ def negative(value: int) -> int:
         at("moments", value=None),
         at("hits", "top1", value=1000),
         at("hits", value=3),
+        at("operations", 1, "operands", 0, "ones", value=float("nan")),
+        at("operations", 1, "operands", 0, "elements", value=2**101),
+        at("operations", 1, "operands", 0, "elements", value=10**4000),
+        at("operations", 1, "weights", value=-1),
+        at("operations", 1, "name", value=lambda name: "no such\nname" * 10**5 and [name]),
+        at("operations", value=lambda v: [v[0], *v]),
+        at("neurons", value=lambda v: [v[0], *v]),
+        at("free", value=lambda v: [{**f, "operand": f["operand"] and {**f["operand"], "nonzero": 1}} for f in v]),
+        at("free", value=lambda v: [{**f, "elements": -1} for f in v]),
+        at("moments", "gram", 0, 0, value=more),
+        at("moments", "gram", 2, 2, value=0),
+        at("moments", "gram", 2, 1, value=lambda v: v**2),
+        at("moments", "gram", 2, 0, value=more),
+        at("passes", value=0),
+        at("passes", value=6),
+        at("passes", value=None),
+        at("model", "time_steps", value=0),
+        at("model", "parameters", value=-1),
+        at("hits", "labelled", value=6),
+        at("run", "confidence", value=float("nan")),
+        at("run", "confidence", value=1.0),
         at("run", value=[]),
         at("notes", value="a note"),
         at("unit", value=None),

@@ -1,8 +1,9 @@
 """Early stopping: when it looks, and that its interval keeps its promise."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from scipy import stats
 
 import saformer
-from saformer.analysis import Profile, profile
+from saformer.analysis import Profile, profile, stopping
 from saformer.analysis.energy import account_for
 from saformer.analysis.stopping import FIRST_LOOK, PrecisionRule, looks
 
@@ -29,7 +30,15 @@ def one_thread() -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("images", "found"),
-    [(0, []), (1, []), (32, []), (33, [32]), (64, [32]), (65, [32, 64]), (1000, [32, 64, 128, 256, 512])],
+    [
+        (0, []),
+        (1, []),
+        (384, []),
+        (385, [384]),
+        (768, [384]),
+        (769, [384, 768]),
+        (10_000, [384, 768, 1536, 3072, 6144]),
+    ],
 )
 def test_looks(images: int, found: list[int]) -> None:
     assert looks(images) == found
@@ -52,40 +61,40 @@ class Script:
 
 def test_it_collects_only_when_it_looks() -> None:
     script = Script(50, 20, 4)
-    rule = PrecisionRule(0.05, 1000, script)
-    answers = {n: rule(n, script.collect) for n in range(8, 129, 8)}
-    assert [n for n, stop in answers.items() if stop] == [128]
+    rule = PrecisionRule(0.05, 10_000, script)
+    answers = {n: rule(n, script.collect) for n in range(8, 1537, 8)}
+    assert [n for n, stop in answers.items() if stop] == [1536]
     assert script.collected == 3
-    assert script.asked == [1 - 0.05 / 6] * 3
+    assert script.asked == [1 - 0.01 / 6] * 3
     assert rule.reached == pytest.approx(0.04)
 
 
 def test_a_big_batch_that_passes_several_looks_is_one_look() -> None:
     script = Script(50, 4)
-    rule = PrecisionRule(0.05, 1000, script)
-    assert not rule(200, script.collect)
-    assert not rule(255, script.collect)
+    rule = PrecisionRule(0.05, 10_000, script)
+    assert not rule(2000, script.collect)
+    assert not rule(3071, script.collect)
     assert script.collected == 1
-    assert rule(256, script.collect)
+    assert rule(3072, script.collect)
 
 
 def test_few_images_are_never_looked_at() -> None:
     script = Script()
     rule = PrecisionRule(0.05, FIRST_LOOK, script)
-    assert not any(rule(n, script.collect) for n in range(1, 33))
-    assert rule.confidence == 0.95
+    assert not any(rule(n, script.collect) for n in range(1, FIRST_LOOK + 1))
+    assert rule.confidence == 0.99
     assert rule.reached is None
 
 
 @pytest.mark.parametrize(("width", "energy", "stops"), [(5, 100, True), (5.01, 100, False), (None, 100, False)])
 def test_the_target_is_a_share_of_the_energy(width: float | None, energy: float, stops: bool) -> None:
     script = Script(width, energy=energy)
-    assert PrecisionRule(0.05, 100, script)(32, script.collect) is stops
+    assert PrecisionRule(0.05, 1000, script)(FIRST_LOOK, script.collect) is stops
 
 
 def test_no_energy_is_no_reason_to_stop() -> None:
     script = Script(0.0, energy=0.0)
-    assert not PrecisionRule(0.05, 100, script)(32, script.collect)
+    assert not PrecisionRule(0.05, 1000, script)(FIRST_LOOK, script.collect)
 
 
 # --- Whether the interval holds the mean ---
@@ -100,74 +109,116 @@ class Prefix:
     deviation: float
 
 
+@cache
+def _quantile(images: int, confidence: float) -> float:
+    return float(stats.t.ppf(1 - (1 - confidence) / 2, images - 1))
+
+
 def _half_width(prefix: Any, confidence: float) -> tuple[float | None, float]:
     """Student's t, as `Moments.half_width`; a test below holds it to that."""
-    t = stats.t.ppf(1 - (1 - confidence) / 2, prefix.images - 1)
-    return t * prefix.deviation / np.sqrt(prefix.images), prefix.mean
+    return _quantile(prefix.images, confidence) * prefix.deviation / prefix.images**0.5, prefix.mean
 
 
-IMAGES, RUNS, BATCH = 2048, 500, 16
+IMAGES, RUNS = 10_000, 1000  # a data set as large as the test set of CIFAR-10
+
+
+def _rare(share: float, times: float, noise: float = 0.03) -> Callable[[np.random.Generator], np.ndarray]:
+    """Energies that vary by 3 %, of which a share costs many times the others."""
+    return lambda g: np.where(np.arange(IMAGES) < share * IMAGES, times, 1.0) * g.normal(1, noise, IMAGES)
+
+
 POPULATIONS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
-    "normal": lambda g: g.normal(100, 25, IMAGES),
-    "lognormal": lambda g: g.lognormal(0, 0.3, IMAGES),
+    "constant": lambda g: np.full(IMAGES, 3.7),
+    "normal, 3 %": lambda g: g.normal(100, 3, IMAGES),
+    "normal, 25 %": lambda g: g.normal(100, 25, IMAGES),
+    "bimodal": lambda g: np.where(np.arange(IMAGES) % 5 < 2, 1.0, 2.0) * g.normal(1, 0.03, IMAGES),
     "two-point": lambda g: np.where(g.random(IMAGES) < 0.4, 1.0, 2.0),
+    "5 % cost 10x": _rare(0.05, 10),
+    "1 % cost 10x": _rare(0.01, 10),
+    "1 % cost 10x, the others the same": _rare(0.01, 10, noise=0),
+    "1 % cost 3x": _rare(0.01, 3),
+    "1 % cost 2x": _rare(0.01, 2),
+    "2 % cost 3x": _rare(0.02, 3),
+    "lognormal, 0.3": lambda g: g.lognormal(0, 0.3, IMAGES),
+    "lognormal, 1": lambda g: g.lognormal(0, 1, IMAGES),
 }
-# Targets at which runs stop at different looks, where luck matters.
-TARGETS = {"normal": 0.06, "lognormal": 0.07, "two-point": 0.073}
+PRECISIONS = (0.005, 0.01, 0.05)
 
 
-def _prefixes(order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means and standard deviations of all prefixes."""
-    count = np.arange(1, len(order) + 1)
-    shifted = order - order[0]
-    total, squares = shifted.cumsum(), (shifted**2).cumsum()
-    variance = (squares - total**2 / count) / np.maximum(count - 1, 1)
-    return order[0] + total / count, np.sqrt(np.maximum(variance, 0))
+def _prefixes(order: np.ndarray, counts: Sequence[int]) -> list[Prefix]:
+    """Means and standard deviations of the first images, in the order of a run."""
+    centre = order[0]  # so that equal numbers have no spread, and large ones lose no digits
+    found = []
+    for n in counts:
+        shifted = order[:n] - centre
+        mean = shifted.mean()
+        deviation = np.sqrt(max(float(shifted @ shifted) - n * mean**2, 0.0) / (n - 1))
+        found.append(Prefix(n, centre + mean, deviation))
+    return found
 
 
-def simulate(population: np.ndarray, target: float, generator: np.random.Generator) -> tuple[float, float, list[int]]:
-    """Share of runs whose final interval holds the mean: our rule's, a naive one's, and where ours stopped."""
-    truth, held, naive_held, stopped = population.mean(), 0, 0, []
-    counts = np.arange(BATCH, IMAGES, BATCH)
-    quantiles = stats.t.ppf(0.975, counts - 1)
+def simulate(population: np.ndarray, precision: float, seed: int = 7) -> tuple[float, list[int]]:
+    """Share of runs whose final interval holds the mean of the whole set, and where they stopped."""
+    generator, truth, held, stopped = np.random.default_rng(seed), population.mean(), 0, []
+    counts = looks(len(population))
     for _ in range(RUNS):
-        means, deviations = _prefixes(generator.permutation(population))
-
-        def at(n: int, means: np.ndarray = means, deviations: np.ndarray = deviations) -> Prefix:
-            return Prefix(n, means[n - 1], deviations[n - 1])
-
-        rule = PrecisionRule(target, IMAGES, _half_width)
-        images = next((n for n in counts if rule(n, cast(Any, lambda n=n: at(n)))), None)
-        if images is None:
-            held += 1  # the run went through all images: the mean itself
+        rule = PrecisionRule(precision, len(population), _half_width)
+        for prefix in _prefixes(generator.permutation(population), counts):
+            if rule(prefix.images, cast(Any, lambda prefix=prefix: prefix)):
+                width, mean = _half_width(prefix, rule.confidence)
+                assert width is not None
+                assert rule.reached == pytest.approx(width / mean) and width <= precision * mean
+                held += abs(mean - truth) <= width
+                stopped.append(prefix.images)
+                break
         else:
-            width, mean = _half_width(at(images), rule.confidence)
-            assert width is not None
-            assert rule.reached == pytest.approx(width / mean) and width <= target * mean
-            held += abs(mean - truth) <= width
-        stopped.append(images or IMAGES)
-        widths = quantiles * deviations[counts - 1] / np.sqrt(counts)
-        enough = np.flatnonzero(widths <= target * means[counts - 1])
-        naive_held += not len(enough) or abs(means[counts[enough[0]] - 1] - truth) <= widths[enough[0]]
-    return held / RUNS, naive_held / RUNS, stopped
+            held += 1  # the run went through all images: the mean itself
+            stopped.append(len(population))
+    return held / RUNS, stopped
 
 
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("kind", POPULATIONS)
-def test_the_final_interval_holds_the_mean_of_the_full_set(kind: str) -> None:
-    generator = np.random.default_rng(7)
-    held, naive, stopped = simulate(POPULATIONS[kind](generator), TARGETS[kind], generator)
+def test_the_final_interval_holds_the_mean_of_the_full_set(kind: str, precision: float) -> None:
+    held, _ = simulate(POPULATIONS[kind](np.random.default_rng(0)), precision)
     assert held >= 0.95
-    assert naive < held
-    assert len(set(stopped)) > 1 and max(stopped) < IMAGES, sorted(set(stopped))  # else nothing was put to the test
 
 
-def test_a_naive_rule_breaks_the_promise() -> None:
-    # 95 % at every look, a look after every batch: stopping on a lucky one costs coverage.
-    generator = np.random.default_rng(11)
-    population = np.where(generator.random(IMAGES) < 0.2, 10.0, 1.0)
-    held, naive, _ = simulate(population, 0.3, generator)
-    assert naive < 0.93
-    assert held >= 0.95
+@pytest.mark.parametrize("images", [400, 1000, 3000])
+def test_smaller_sets(images: int) -> None:
+    population = np.where(np.arange(images) < 0.01 * images, 3.0, 1.0) * np.random.default_rng(0).normal(
+        1, 0.03, images
+    )
+    assert simulate(population, 0.05)[0] >= 0.95
+
+
+def test_energies_that_vary_by_a_few_percent_stop_at_once() -> None:
+    population = POPULATIONS["normal, 3 %"](np.random.default_rng(0))
+    assert set(simulate(population, 0.01)[1]) == {384}
+    assert set(simulate(population, 0.05)[1]) == {384}
+    stopped = simulate(POPULATIONS["normal, 25 %"](np.random.default_rng(0)), 0.05)[1]
+    assert max(stopped) <= 768
+
+
+def test_images_that_are_all_alike_so_far_never_stop_a_run() -> None:
+    held, stopped = simulate(POPULATIONS["constant"](np.random.default_rng(0)), 0.05)
+    assert held == 1 and set(stopped) == {IMAGES}
+
+
+def test_what_the_first_look_and_the_small_error_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Looking from 32 images on, with 95 % for all looks together: rare images are not among the first, and of a
+    # few rare ones the interval is too narrow.
+    population = POPULATIONS["5 % cost 10x"](np.random.default_rng(0))
+    assert simulate(population, 0.05)[0] >= 0.95
+    monkeypatch.setattr("saformer.analysis.stopping.ERROR", 0.05)
+    monkeypatch.setattr("saformer.analysis.stopping.FIRST_LOOK", 32)
+    monkeypatch.setitem(globals(), "looks", stopping.looks)
+    assert simulate(population, 0.05)[0] < 0.85
+
+
+def test_where_the_promise_does_not_hold() -> None:
+    # The method page says so: what is rarer than one image in a hundred may be missed by the first look.
+    assert simulate(_rare(0.002, 10)(np.random.default_rng(0)), 0.01)[0] < 0.95
 
 
 def test_the_interval_of_the_simulation_is_that_of_a_profile() -> None:

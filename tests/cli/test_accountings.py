@@ -144,11 +144,11 @@ def test_the_first_layer_once_says_so_where_it_matters(saformer, saved):
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    """100 digits, as arrays: the whole data set of these runs."""
+    """400 digits, as arrays: the whole data set of these runs."""
     from saformer.data import open_dataset
 
     path = tmp_path_factory.mktemp("digits") / "digits.npz"
-    ((x, y),) = open_dataset("digits", None, "test").batches(100, 100, 3)
+    ((x, y),) = open_dataset("digits", None, "train").batches(400, 400, 3)
     np.savez(path, x=x.numpy(), y=y.numpy())
     return "--ckpt", "digits/saformer", "--input", path
 
@@ -159,7 +159,8 @@ def test_a_run_stops_when_it_knows_enough_and_says_so(saformer, digits):
     found = json.loads(result.out)
     totals = found["totals"]
     (note,) = [note for note in found["notes"] if "enough for" in note]
-    assert found["data"]["images"] in (32, 64)
+    assert found["data"]["images"] == 384
+    assert totals["ci_level"] == 0.995
     assert totals["energy_mj_ci95"] <= 0.05 * totals["energy_mj"]
     reached = totals["energy_mj_ci95"] / totals["energy_mj"]
     assert f"enough for ±{reached:.2%}" in note

@@ -1,5 +1,8 @@
+import importlib.util
 import math
+import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -229,3 +232,88 @@ def test_no_gradient_is_kept_where_none_is_asked_for() -> None:
 
 def test_printing_shows_the_settings() -> None:
     assert repr(LIF(threshold=0.5, tau=3.0)) == "LIF(threshold=0.5, tau=3.0, reset=0.0)"
+
+
+def test_half_precision_integrates_in_float32() -> None:
+    # U[1] = 0.5, U[2] = 0.5 + (1.5 + 2^-7 - 0.5) / 2 = 1 + 2^-8, which is no bfloat16.
+    x = torch.tensor([[1.0], [1.5 + 2**-7]], dtype=torch.bfloat16)
+    assert LIF(threshold=1.0 + 2**-8)(x).flatten().tolist() == [0.0, 1.0]
+    assert LIF(threshold=1.0 + 2**-8 + 2**-12)(x).flatten().tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(("tau", "threshold", "reset"), SETTINGS[:7])
+def test_half_precision_is_float32_rounded_once(dtype: torch.dtype, tau: float, threshold: float, reset: float) -> None:
+    narrow = current(5, 3, 40, seed=6, dtype=dtype).requires_grad_()
+    wide = narrow.detach().float().requires_grad_()
+    weights = current(5, 3, 40, seed=7, dtype=dtype)
+    neuron = LIF(threshold, tau, reset)
+    spikes, expected = neuron(narrow), neuron(wide)
+    assert torch.equal(spikes, expected.to(dtype))
+    spikes.backward(weights)
+    expected.backward(weights.float())
+    assert torch.equal(narrow.grad, wide.grad.to(dtype))
+
+
+def test_training_under_autocast_follows_float32() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(16, 64, bias=False), LIF(), torch.nn.Linear(64, 10, bias=False))
+    x = torch.randn(4, 8, 16)
+
+    def gradients(autocast: bool) -> list[Tensor]:
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            scores = model(x).mean(0)
+        assert scores.dtype == (torch.bfloat16 if autocast else torch.float32)
+        torch.nn.functional.cross_entropy(scores.float(), torch.arange(8)).backward()
+        return [parameter.grad.clone() for parameter in model.parameters()]
+
+    for narrow, wide in zip(gradients(True), gradients(False), strict=True):
+        assert narrow.dtype == torch.float32  # the weights' own type
+        assert torch.cosine_similarity(narrow.flatten(), wide.flatten(), dim=0) > 0.98
+        assert 0.9 < narrow.norm() / wide.norm() < 1.1
+
+
+def test_without_triton_or_with_an_old_one_there_are_no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "triton", None)
+    assert neurons._kernels.__wrapped__() is None
+    monkeypatch.setitem(sys.modules, "triton", SimpleNamespace(__version__="3.2.0"))
+    assert neurons._kernels.__wrapped__() is None
+    # A CUDA tensor then goes to the operator that every device has.
+    x = current(3, 4)
+    monkeypatch.setattr(neurons, "_kernels", lambda: None)
+    assert torch.equal(neurons._lif_cuda(x, 2.0, 1.0, 0.0), neurons._lif(x, 2.0, 1.0, 0.0))
+    settings = (2.0, 1.0, 0.0, 4.0)
+    assert torch.equal(neurons._lif_backward_cuda(x, x, *settings), neurons._lif_backward(x, x, *settings))
+
+
+needs_gpu = pytest.mark.skipif(
+    not torch.cuda.is_available() or importlib.util.find_spec("triton") is None, reason="needs a GPU and Triton"
+)
+
+
+@needs_gpu
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(("tau", "threshold", "reset"), SETTINGS)
+def test_the_kernels_are_the_operator(dtype: torch.dtype, tau: float, threshold: float, reset: float) -> None:
+    x, gradient = current(6, 3, 7, 143, dtype=dtype), current(6, 3, 7, 143, seed=9, dtype=dtype)
+    assert neurons._kernels() is not None
+    spikes = neurons.lif(x.cuda(), tau, threshold, reset)
+    assert torch.equal(spikes.cpu(), neurons.lif(x, tau, threshold, reset))
+    on_gpu, on_cpu = (
+        torch.ops.saformer.lif_backward(gradient.to(device), x.to(device), tau, threshold, reset, 2.5).cpu()
+        for device in ("cuda", "cpu")
+    )
+    tolerance = {torch.float64: 1e-12, torch.float32: 2e-6, torch.float16: 2e-2, torch.bfloat16: 1e-1}[dtype]
+    assert torch.allclose(on_gpu, on_cpu, rtol=0, atol=tolerance)
+
+
+@needs_gpu
+@pytest.mark.parametrize("shape", [(1, 1), (4, 0, 3), (32, 1000), (33, 10), (16, 512), (4, 513)])
+def test_the_kernels_at_edges_of_shape(shape: tuple[int, ...]) -> None:
+    x = current(*shape, dtype=torch.float32)
+    assert torch.equal(LIF()(x.cuda()).cpu(), LIF()(x))
+    on_gpu, on_cpu = x.cuda().requires_grad_(), x.clone().requires_grad_()
+    LIF()(on_gpu).sum().backward()
+    LIF()(on_cpu).sum().backward()
+    assert torch.allclose(on_gpu.grad.cpu(), on_cpu.grad, rtol=0, atol=2e-6)

@@ -158,17 +158,19 @@ def test_a_data_set_that_contradicts_itself_is_refused(arguments):
 
 
 def test_the_listing_is_consistent():
-    assert list(DATASETS) == ["digits", "cifar10", "cifar100"]
+    assert list(DATASETS) == ["digits", "cifar10", "cifar100", "dvs128gesture", "cifar10dvs", "imagefolder"]
     for name, info in DATASETS.items():
         assert info.name == name
-        assert info.kind == "static"
+        assert info.kind == ("events" if info.shape == (2, 128, 128) else "static")
     assert DATASETS["digits"].expected == "nothing: embedded in scikit-learn"
     assert DATASETS["digits"].download == ""
     assert DATASETS["cifar100"].download == "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
 
 
 def test_an_unknown_name_lists_the_known_ones():
-    with pytest.raises(InputError, match="unknown data set 'mnist': choose one of digits, cifar10, cifar100"):
+    with pytest.raises(
+        InputError, match="unknown data set 'mnist': choose one of digits, cifar10, cifar100, dvs128gesture"
+    ):
         open_dataset("mnist")
 
 
@@ -176,6 +178,14 @@ def test_an_unknown_name_lists_the_known_ones():
 def test_an_unknown_split_is_refused(name):
     with pytest.raises(InputError, match=f"unknown split 'val' of {name}: choose train or test"):
         open_dataset(name, split="val")
+
+
+@pytest.mark.parametrize("name", ["digits", "cifar10", "imagefolder"])
+def test_images_are_not_split_like_events(name):
+    with pytest.raises(
+        InputError, match=f"{name} holds images, not events: --split-by is for dvs128gesture and cifar10dvs"
+    ):
+        open_dataset(name, split="train", split_by="time")
 
 
 def test_unknown_attributes_are_still_errors():

@@ -1,0 +1,68 @@
+"""`saformer eval`: how many images of a data set a checkpoint classifies correctly."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from saformer.cli import options as opt
+from saformer.cli.outputs import plan
+from saformer.cli.sources import check_fit, choose_device, data_for, load_for, read_for
+from saformer.cli.terminal import progress
+from saformer.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RunOptions(opt.RunOptions):
+    """How to run; all images unless told otherwise, as an accuracy is quoted on the whole test set."""
+
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", help="Images to draw at random; 0 for all.", rich_help_panel="Data")
+    ] = 0
+    batch_size: opt.BatchSize = 64
+    dtype: opt.DType = opt.DType.float32  # no option: a test is in the type of the training
+
+
+def evaluate(
+    model: opt.ModelOptions,
+    data: opt.DataOptions,
+    run: _RunOptions,
+    neurons: opt.Neurons = False,
+    format: opt.Format = None,
+    json: opt.Json = None,
+) -> None:
+    """Accuracy of a checkpoint on a data set: all of its test images unless told otherwise.
+
+      saformer eval --ckpt run/best.safetensors --dataset cifar10 --data-dir ./data
+
+    A static image can be shown for another number of steps than the network was trained with: -T 2.
+    """
+    from saformer.checkpoints.shipped import SHIPPED
+    from saformer.distributed import is_main, own_device
+    from saformer.reports.evaluation import evaluation_report
+    from saformer.reports.records import Report, note
+    from saformer.training import evaluate as count_right
+
+    if model.checkpoint is None or model.foreign:
+        raise InputError("say which network: --ckpt FILE, such as run/best.safetensors")
+    outputs = plan(format, json, inputs=[model.checkpoint, data.input])
+    raw = read_for(model)
+    opened = data_for(model, data, "digits" if model.checkpoint in SHIPPED else None, raw)
+    network, remarks = load_for(model, opened, raw)
+    del raw  # a second copy of the weights
+    check_fit(network, opened)
+    device = own_device(choose_device(run.device))
+    images = min(run.limit, len(opened)) if run.limit else len(opened)
+    with progress(f"evaluating {network.config.name} on {opened.name}", images) as advance:
+        found = count_right(
+            network.to(device),
+            opened,
+            batch_size=run.batch_size,
+            device=device,
+            limit=run.limit or None,
+            seed=run.seed,
+            on_batch=advance,
+        )
+    if is_main():
+        report = evaluation_report(found, network, opened, neurons=neurons)
+        outputs.emit(report + Report([note(remark) for remark in remarks]))

@@ -1,0 +1,36 @@
+"""Soft targets: label smoothing and mixup."""
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def soft_targets(labels: Tensor, classes: int, smoothing: float) -> Tensor:
+    """B x classes, float32, rows summing to 1: 1 - smoothing on the label, and smoothing spread over all classes.
+
+    The cross-entropy with these is `F.cross_entropy(scores, labels, label_smoothing=smoothing)`.
+    """
+    return F.one_hot(labels, classes).float().mul_(1 - smoothing).add_(smoothing / classes)
+
+
+class Mixup:
+    """Each sample is blended with another, and so are their targets (Zhang et al., 2018).
+
+    As in timm's mode "batch": one weight from Beta(alpha, alpha) for the whole chunk, and the partner of sample i is
+    sample B - 1 - i. A sample that is its own partner (the middle one of an odd chunk) stays as it is.
+
+    Args:
+        alpha: of the Beta distribution; the smaller, the closer the weights are to 0 and 1.
+        probability: that a chunk is blended at all.
+    """
+
+    def __init__(self, alpha: float, probability: float) -> None:
+        self.alpha, self.probability = alpha, probability
+
+    def __call__(self, inputs: Tensor, targets: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """B x ... and B x classes, floating; the arguments are left alone."""
+        weight = random.beta(self.alpha, self.alpha)
+        if random.random() >= self.probability:
+            return inputs, targets
+        # a + (1 - w) (b - a): with b = a the sample comes out as it went in, to the last bit.
+        return inputs.lerp(inputs.flip(0), 1 - weight), targets.lerp(targets.flip(0), 1 - weight)

@@ -1,0 +1,70 @@
+"""Batches to learn from: their order and their augmentation depend on the recipe's seed and the step alone."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from saformer.data.dataset import Dataset
+from saformer.errors import InputError
+from saformer.training.augmentation import build_augmentation
+from saformer.training.recipe import Recipe
+from saformer.training.seeds import derived_seed
+
+#: Images that are augmented together. It is fixed, so that however a batch is shared out over processes and parts, each
+#: image comes out the same; a process whose share ends inside a chunk augments the whole chunk and takes its part.
+CHUNK = 16
+
+
+def labels_of(dataset: Dataset) -> Tensor:
+    """The labels, or InputError where there are none."""
+    if dataset.labels is None or not len(dataset):
+        raise InputError(f"{dataset.name} has no labelled images: training and testing need them")
+    return dataset.labels
+
+
+class Batches:
+    """The training set, cut into batches.
+
+    Args:
+        recipe: its seed, batch size and augmentation.
+        dataset: images and labels. Raw pixels in memory are moved to the device once; anything else batch by batch.
+        device: where the inputs shall be.
+    """
+
+    def __init__(self, recipe: Recipe, dataset: Dataset, device: torch.device) -> None:
+        self.recipe, self.device = recipe, device
+        self.images, self.labels = dataset.images, labels_of(dataset).to(device)
+        if isinstance(self.images, Tensor) and self.images.dtype == torch.uint8 and self.images.ndim == 4:
+            self.images = self.images.to(device)
+        self.augment = build_augmentation(recipe, dataset)
+        self.per_epoch = math.ceil(len(dataset) / recipe.batch_size)
+
+    def order(self, epoch: int) -> tuple[Tensor, ...]:
+        """Indices of the images of each batch of an epoch (from 1); the last batch may be smaller."""
+        generator = torch.Generator().manual_seed(derived_seed(self.recipe.seed, "order", epoch))
+        return torch.randperm(len(self.labels), generator=generator).split(self.recipe.batch_size)
+
+    def inputs(self, chosen: Tensor, step: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Images `start` to `stop` of the batch `chosen` of step `step` (from 0), augmented, with soft targets.
+
+        Both come on the device; they have no rows where `start` is `stop`.
+        """
+        first = min(start, len(chosen) - 1) // CHUNK
+        last = max(math.ceil(stop / CHUNK), first + 1)
+        pieces = []
+        for chunk in range(first, last):
+            # Where the images are indexed: on the device, or on the CPU, where those that come from a file are.
+            images = chosen[chunk * CHUNK : (chunk + 1) * CHUNK]
+            stored = self.images[images.to(getattr(self.images, "device", "cpu"))].to(self.device)
+            labels = self.labels[images.to(self.device)]
+            pieces.append(self.augment(stored, labels, derived_seed(self.recipe.seed, "augmentation", step, chunk)))
+        inputs, targets = (
+            torch.cat(parts)[start - first * CHUNK : stop - first * CHUNK] for parts in zip(*pieces, strict=True)
+        )
+        return inputs, targets
+
+
+def share(count: int, part: int, parts: int) -> tuple[int, int]:
+    """Where part `part` of `parts` of `count` things begins and ends; parts differ by at most one thing."""
+    return count * part // parts, count * (part + 1) // parts

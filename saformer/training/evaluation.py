@@ -1,0 +1,121 @@
+"""How good a network is, and how much its neurons fire."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from saformer.data.dataset import Dataset
+from saformer.neurons import LIF
+from saformer.training.batches import labels_of, share
+from saformer.training.parallel import processes, this_process, total
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A network on a data set.
+
+    Args:
+        images: how many there were.
+        right: of these, how many were classified correctly.
+        right5: how many had their class among the five with the highest scores; None with fewer than five classes.
+        loss: mean cross entropy.
+        firing_rates: spikes per neuron and step, by layer of neurons.
+    """
+
+    images: int
+    right: int
+    right5: int | None
+    loss: float
+    firing_rates: Mapping[str, float]
+
+    @property
+    def top1(self) -> float:
+        """Share that was classified correctly."""
+        return self.right / self.images
+
+    @property
+    def top5(self) -> float | None:
+        """Share that had its class among the five with the highest scores."""
+        return None if self.right5 is None else self.right5 / self.images
+
+
+@contextmanager
+def _counting(model: nn.Module, device: torch.device) -> Iterator[dict[str, Tensor]]:
+    """Spikes and neurons times steps of each layer of neurons (two integers each), while the block runs."""
+    counts: dict[str, Tensor] = {}
+    hooks = []
+    for name, module in model.named_modules():
+        if isinstance(module, LIF):
+            counts[name] = torch.zeros(2, dtype=torch.int64, device=device)
+
+            def count(module: nn.Module, inputs: object, spikes: Tensor, into: Tensor = counts[name]) -> None:
+                into[0] += spikes.count_nonzero()
+                into[1] += spikes.numel()
+
+            hooks.append(module.register_forward_hook(count))
+    try:
+        yield counts
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    dataset: Dataset,
+    *,
+    batch_size: int = 64,
+    device: str | torch.device = "cpu",
+    limit: int | None = None,
+    seed: int = 0,
+    on_batch: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Run the model over the data set, in evaluation mode; the model is left as it was.
+
+    Where several processes have joined, each takes a part of the images, and all get the result for the whole.
+
+    Args:
+        model: takes what the data set holds, B x C x H x W or B x T x C x H x W.
+        dataset: images and labels.
+        batch_size: images per forward pass.
+        device: where the model is.
+        limit: images to draw by `seed`; None for all.
+        seed: of the draw.
+        on_batch: called with the number of images, by all processes, of each batch that is done.
+
+    Raises:
+        InputError: the data set has no labels.
+    """
+    all_labels = labels_of(dataset)
+    device = torch.device(device)
+    training = model.training
+    model.eval()
+    hits = torch.zeros(4, dtype=torch.int64, device=device)  # images, right, those with five classes, right among five
+    losses = []
+    chosen = dataset.indices(limit, seed)
+    first, last = share(len(chosen), this_process(), processes())
+    try:
+        with _counting(model, device) as counts:
+            for part in chosen[first:last].split(batch_size):
+                labels = all_labels[part].to(device)
+                scores = model(dataset.normalise(dataset.images[part].to(device)))
+                hits[0] += len(part)
+                hits[1] += (scores.argmax(1) == labels).sum()
+                if scores.shape[1] >= 5:
+                    hits[2] += len(part)
+                    hits[3] += (scores.topk(5, dim=1).indices == labels[:, None]).sum()
+                losses.append(F.cross_entropy(scores, labels, reduction="sum"))
+                if on_batch is not None:
+                    on_batch(len(part) * processes())
+    finally:
+        model.train(training)
+    images, right, of_five, right5 = total(hits).tolist()
+    loss = total(torch.tensor([loss.item() for loss in losses], dtype=torch.float64).sum()).item() / images
+    spikes = total(torch.stack(list(counts.values()))) if counts else torch.zeros(0, 2, dtype=torch.int64)
+    rates = {name: row[0] / row[1] for name, row in zip(counts, spikes.tolist(), strict=True) if row[1]}
+    return Evaluation(images, right, right5 if of_five == images else None, loss, rates)

@@ -1,0 +1,185 @@
+"""The folder of a run: its recipe, its table of epochs, its last checkpoints and its best network."""
+
+import contextlib
+import errno
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import torch
+
+from saformer.errors import InputError
+from saformer.files import write_text_atomic
+from saformer.training.metrics import metrics_text
+from saformer.training.parallel import this_process, total
+from saformer.training.recipe import Recipe, load_recipe
+from saformer.training.state import RunState
+
+RECIPE, METRICS, BEST = "recipe.toml", "metrics.csv", "best.safetensors"
+_LAST = "last-*.safetensors"
+
+
+class RunFolder:
+    """Keeps a run on disk so that it can be killed at any moment; with several processes the first one writes.
+
+    Args:
+        path: the folder; made if need be.
+        keep: how many of the last checkpoints stay.
+        minutes: between two checkpoints within an epoch; 0: none.
+        steps: between two checkpoints within an epoch; 0: none.
+        warn: told where a file cannot be written and the run goes on without it.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        keep: int = 2,
+        minutes: float = 5.0,
+        steps: int = 0,
+        warn: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        if keep < 1:
+            raise InputError(f"at least one checkpoint must be kept, got {keep}")
+        if not 0 <= minutes < float("inf") or steps < 0:
+            raise InputError("the time and the steps between checkpoints must not be negative")
+        self.path, self.keep, self.minutes, self.steps, self.warn = Path(path), keep, minutes, steps, warn
+        self._lock: IO[str] | None = None
+        self._saved = time.monotonic()
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process is the one that writes."""
+        return this_process() == 0
+
+    @property
+    def best(self) -> Path:
+        """The network with the highest test accuracy, the earliest of equals."""
+        return self.path / BEST
+
+    def checkpoints(self) -> list[Path]:
+        """The last checkpoints, the oldest first."""
+        return sorted(self.path.glob(_LAST))
+
+    def check(self, recipe: Recipe) -> None:
+        """Make the folder, or see that the run in it follows this recipe; nobody else may write in it from now on.
+
+        Raises:
+            InputError: it holds another run or anything else, another process works in it, or it cannot be written.
+        """
+        if not self.writes:
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._take()
+            found = [entry for entry in self.path.iterdir() if not entry.name.startswith(".")]
+        except OSError as error:
+            reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror or str(error)
+            raise InputError(f"cannot keep a run in {self.path}: {reason}; name another folder with --out") from None
+        if (self.path / RECIPE).exists():
+            before = load_recipe(file=self.path / RECIPE)
+            if differing := before.differences(recipe):
+                words = ", ".join(f"{key} {_shown(old)} (now {_shown(new)})" for key, old, new in differing)
+                raise InputError(
+                    f"{self.path} holds another run, with {words}: "
+                    "give the same options to continue it, or another --out"
+                )
+        elif found:
+            raise InputError(
+                f"{self.path} holds files, but no run ({RECIPE} is missing): name another folder with --out"
+            )
+        else:
+            write_text_atomic(self.path / RECIPE, recipe.to_toml())
+        for leftover in self.path.glob(".*.*.*"):  # what a killed process was writing, see write_atomic
+            with contextlib.suppress(OSError):
+                leftover.unlink()
+
+    def release(self) -> None:
+        """Let others write in the folder again."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _take(self) -> None:
+        if self._lock is not None:
+            return
+        try:
+            import fcntl
+        except ImportError:  # no such locks here
+            return
+        self._lock = (self.path / ".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise InputError(
+                    f"another process is training in {self.path}: wait for it, or give another --out"
+                ) from None
+            # A file system that knows no locks.
+
+    def restore(self, state: RunState) -> None:
+        """Continue from the newest checkpoint, if there is one; every process must see the folder.
+
+        Raises:
+            InputError: the checkpoint cannot be read.
+        """
+        kept = self.checkpoints() if self.writes else []
+        step = int(kept[-1].stem.removeprefix("last-")) if kept else 0
+        step = int(total(torch.tensor(step)))  # the first process knows, the others learn it
+        if step:
+            state.restore(self.path / _name(step))
+
+    def due(self, step: int) -> bool:
+        """Whether it is time for a checkpoint within an epoch."""
+        if not self.writes:
+            return False
+        waited = time.monotonic() - self._saved
+        return bool(self.steps and step % self.steps == 0) or bool(self.minutes and waited >= 60 * self.minutes)
+
+    def save(self, state: RunState, *, must: bool = False) -> None:
+        """Write a checkpoint and remove those that are too many.
+
+        Raises:
+            InputError: it cannot be written, and `must` be. Otherwise a warning says so and the run goes on.
+        """
+        if not self.writes:
+            return
+        self._saved = time.monotonic()
+        try:
+            state.save(self.path / _name(state.position.step))
+        except InputError as error:
+            if must:
+                raise InputError(f"{error}; make room and give the same command again: {self._resumes()}") from None
+            self.warn(f"{error}; the run goes on, {self._resumes()}")
+            return
+        for old in self.checkpoints()[: -self.keep]:
+            with contextlib.suppress(OSError):
+                old.unlink()
+
+    def epoch_done(self, state: RunState) -> None:
+        """Write what an epoch changes: table, best network, and a checkpoint, which the last epoch must have."""
+        if not self.writes:
+            return
+        accuracy, before = state.history[-1].test_accuracy, state.best
+        try:
+            if before is None or accuracy > before:
+                state.save_network(self.best)
+                state.best = accuracy
+            write_text_atomic(self.path / METRICS, metrics_text(state.history))
+        except InputError as error:
+            self.warn(f"{error}; the run goes on without it")
+        # Last: whatever happens before it happens again, in the same way, after a restart from the checkpoint before.
+        self.save(state, must=state.position.epoch > state.recipe.epochs)
+
+    def _resumes(self) -> str:
+        kept = self.checkpoints()
+        return f"it can continue from {kept[-1].name}" if kept else "it has no checkpoint yet"
+
+
+def _name(step: int) -> str:
+    return _LAST.replace("*", f"{step:08d}")
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from saformer.data import open_dataset
+from saformer.errors import InputError
+
+
+def picture(path, width, height, seed=0, mode="RGB") -> None:
+    rng = np.random.default_rng(seed)
+    small = Image.fromarray(rng.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), dtype=np.uint8))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    small.resize((width, height), Image.Resampling.BICUBIC).convert(mode).save(path)
+
+
+@pytest.fixture
+def root(tmp_path):
+    picture(tmp_path / "val" / "n02" / "b.JPEG", 300, 260, 1)
+    picture(tmp_path / "val" / "n02" / "a.png", 241, 500, 2)
+    picture(tmp_path / "val" / "n01" / "more" / "c.png", 100, 90, 3, "L")
+    picture(tmp_path / "val" / "n10" / "d.png", 333, 257, 4, "RGBA")
+    (tmp_path / "val" / "n10" / "notes.txt").write_text("no image")
+    return tmp_path
+
+
+@pytest.mark.parametrize("size", [224, 32, 33, 288])
+def test_images_are_those_of_torchvision(torchvision, root, size: int) -> None:
+    from torchvision import datasets, transforms
+
+    scaled = int(size / 0.875)
+    steps = [
+        transforms.Resize(scaled, transforms.InterpolationMode.BICUBIC),
+        transforms.CenterCrop(size),
+        transforms.ToTensor(),
+        transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    ]
+    theirs = datasets.ImageFolder(str(root / "val"), transforms.Compose(steps))
+    ours = open_dataset("imagefolder", root, "val", image_size=size)
+    assert (len(ours), ours.shape, ours.classes, ours.split) == (4, (3, size, size), 3, "val")
+    ((images, labels),) = ours.batches(10)
+    assert labels.tolist() == [label for _, label in theirs]
+    for image, (reference, _) in zip(images, theirs, strict=True):
+        torch.testing.assert_close(image, reference, rtol=0, atol=1e-6)
+
+
+def test_the_images_are_read_when_asked_for(root) -> None:
+    data = open_dataset("imagefolder", root, "val")
+    (root / "val" / "n02" / "a.png").write_bytes(b"no image any more")
+    assert data.images[torch.tensor([0, 2])].shape == (2, 3, 224, 224)
+    with pytest.raises(InputError) as caught:
+        data.images[:]
+    assert str(caught.value).startswith(f"{root / 'val' / 'n02' / 'a.png'} cannot be decoded as an image (")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_truncated_image_names_itself(root) -> None:
+    path = root / "val" / "n02" / "b.JPEG"
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(InputError, match=r"b\.JPEG cannot be decoded as an image \(image file is truncated"):
+        open_dataset("imagefolder", root, "val").images[:]
+
+
+def test_a_folder_without_splits_is_taken_whole(root) -> None:
+    data = open_dataset("imagefolder", root / "val", image_size=32)
+    assert (len(data), data.split, data.labels.tolist()) == (4, "all", [0, 1, 1, 2])
+
+
+def test_images_without_classes_have_no_labels(tmp_path) -> None:
+    picture(tmp_path / "a.png", 40, 40)
+    data = open_dataset("imagefolder", tmp_path, image_size=32)
+    assert (len(data), data.labels, data.classes) == (1, None, None)
+    assert next(data.batches(1))[1] is None
+
+
+def test_what_is_wrong_with_a_folder_is_said(root, tmp_path) -> None:
+    with pytest.raises(InputError, match="has no folder test, but val: give --split val"):
+        open_dataset("imagefolder", root)
+    with pytest.raises(InputError, match="does not exist: give --data-dir a folder with train/, val/ or test/"):
+        open_dataset("imagefolder", root / "absent")
+    with pytest.raises(InputError, match="is not a directory"):
+        open_dataset("imagefolder", root / "val" / "n02" / "a.png")
+    with pytest.raises(InputError, match="unknown split 'dev' of imagefolder: choose train or val or test"):
+        open_dataset("imagefolder", root, "dev")
+    with pytest.raises(InputError, match="--image-size must be at least 1, got 0"):
+        open_dataset("imagefolder", root, "val", image_size=0)
+    picture(root / "val" / "x.png", 9, 9)
+    with pytest.raises(InputError, match=r"holds x\.png beside the folders of classes"):
+        open_dataset("imagefolder", root, "val")
+    (root / "val" / "x.png").unlink()
+    (root / "val" / "n10" / "d.png").unlink()
+    with pytest.raises(InputError, match=r"n10 holds no image \(\.jpg"):
+        open_dataset("imagefolder", root, "val")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty holds no images: give --data-dir"):
+        open_dataset("imagefolder", tmp_path / "empty")

@@ -1,0 +1,64 @@
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import torch
+
+from saformer.training.batches import CHUNK, Batches, share
+from saformer.training.seeds import derived_seed
+
+
+def test_every_image_comes_once_in_an_epoch_and_in_another_order_in_the_next(digits, small) -> None:
+    batches = Batches(small(), digits("train", 50), torch.device("cpu"))
+    first, second = batches.order(1), batches.order(2)
+    assert [len(batch) for batch in first] == [20, 20, 10] and batches.per_epoch == 3
+    assert sorted(torch.cat(first).tolist()) == list(range(50))
+    assert torch.cat(first).tolist() != torch.cat(second).tolist()
+    assert torch.equal(torch.cat(batches.order(1)), torch.cat(first))
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 5, 40])
+def test_however_a_batch_is_shared_out_its_images_are_the_same(digits, small, parts: int) -> None:
+    recipe = small(mixup=0.5, erasing=0.5)
+    batches = Batches(recipe, digits("train", 50), torch.device("cpu"))
+    chosen = batches.order(1)[0][: CHUNK + 3]
+    inputs, targets = batches.inputs(chosen, 7, 0, len(chosen))
+    pieces = [batches.inputs(chosen, 7, *share(len(chosen), part, parts)) for part in range(parts)]
+    assert torch.equal(torch.cat([piece for piece, _ in pieces]), inputs)
+    assert torch.equal(torch.cat([piece for _, piece in pieces]), targets)
+    assert not torch.equal(batches.inputs(chosen, 8, 0, len(chosen))[0], inputs)
+
+
+def test_images_that_are_read_one_batch_at_a_time_come_out_the_same(digits, small) -> None:
+    data = digits("train", 50)
+
+    class Lazy:
+        dtype, shape, ndim = data.images.dtype, data.images.shape, data.images.ndim
+
+        def __len__(self) -> int:
+            return len(data.images)
+
+        def __getitem__(self, chosen: torch.Tensor) -> torch.Tensor:
+            return data.images[chosen]
+
+    lazy = replace(data, images=Lazy())  # type: ignore[arg-type]
+    cpu, recipe = torch.device("cpu"), small(shift=0, mixup=0.5)
+    chosen = Batches(recipe, data, cpu).order(1)[0]
+    expected = Batches(recipe, data, cpu).inputs(chosen, 0, 0, 20)
+    found = Batches(recipe, lazy, cpu).inputs(chosen, 0, 0, 20)
+    assert torch.equal(found[0], expected[0]) and torch.equal(found[1], expected[1])
+
+
+def test_shares_follow_each_other_and_differ_by_one_at_most() -> None:
+    for count in (0, 1, 7, 64):
+        shares = [share(count, part, 5) for part in range(5)]
+        assert shares[0][0] == 0 and shares[-1][1] == count
+        assert all(left[1] == right[0] for left, right in pairwise(shares))
+        sizes = [stop - start for start, stop in shares]
+        assert max(sizes) - min(sizes) <= 1
+
+
+def test_seeds_differ_by_every_part_and_fit_torch() -> None:
+    seeds = {derived_seed(seed, name, step) for seed in (0, 1) for name in ("a", "b") for step in range(100)}
+    assert len(seeds) == 400 and all(0 <= seed < 2**63 for seed in seeds)
+    assert derived_seed(1, 23) != derived_seed(12, 3)

@@ -1,0 +1,53 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory) -> dict[str, dict[str, Any]]:
+    """What one process and two processes come to; two_processes.py says what they do."""
+    script = Path(__file__).with_name("two_processes.py")
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path_factory.mktemp("two"))],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # no warning of PyTorch's reaches the user
+    return json.loads(done.stdout)
+
+
+def test_batch_norm_over_two_processes_is_that_of_one(outcomes) -> None:
+    assert len(outcomes["one"]["batch_norm"]) == 5
+    for two, one in zip(outcomes["two"]["batch_norm"], outcomes["one"]["batch_norm"], strict=True):
+        assert two == pytest.approx(one, rel=1e-11, abs=1e-11)
+
+
+def test_two_processes_have_the_losses_of_one(outcomes) -> None:
+    # Without neurons, rounding stays rounding.
+    assert len(outcomes["one"]["vit"]) == 8
+    assert outcomes["two"]["vit"] == pytest.approx(outcomes["one"]["vit"], rel=1e-5)
+
+
+@pytest.mark.parametrize("run", ["saformer", "accumulated"])
+def test_two_processes_have_the_losses_of_one_but_for_spikes_at_the_threshold(outcomes, run: str) -> None:
+    # A membrane that rounding moves across its threshold fires, or not: from then on the runs differ a little.
+    two, one = outcomes["two"][run], outcomes["one"][run]
+    assert two[0] == pytest.approx(one[0], rel=1e-5)
+    assert two == pytest.approx(one, rel=5e-3)
+
+
+def test_an_evaluation_in_two_parts_counts_every_image_once(outcomes) -> None:
+    assert outcomes["one"]["evaluation"][0] == 33
+    assert outcomes["two"]["evaluation"] == outcomes["one"]["evaluation"]
+
+
+def test_one_process_writes_and_all_go_on_from_it(outcomes) -> None:
+    expected = [".lock", "best.safetensors", "last-00000001.safetensors", "last-00000002.safetensors"]
+    assert outcomes["two"]["kept"] == [*expected, "metrics.csv", "recipe.toml", "1"]
+    assert outcomes["two"]["kept"] == outcomes["one"]["kept"]
