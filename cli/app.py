@@ -10,6 +10,7 @@ from saformer.cli import (
     audit,
     catalogue,
     compare,
+    complexity,
     energy,
     eval,
     flops,
@@ -61,6 +62,7 @@ app.command("ablate")(opened(ablate.ablate))
 app.command("attention")(opened(attention.attention))
 app.command("sensitivity")(opened(sensitivity.sensitivity))
 app.command("audit")(opened(audit.audit))
+app.command("complexity")(opened(complexity.complexity))
 app.command("flops")(opened(flops.flops))
 app.command("train")(opened(train.train))
 app.command("eval")(opened(eval.evaluate))

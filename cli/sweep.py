@@ -79,7 +79,7 @@ def sweep(
     wanted = _values(parameter, values)
     if plot is not None:
         check_format(plot)
-    outputs = plan(format, json, csv, files={"--plot": plot}, inputs=[*(ckpt or []), data.input, hardware])
+    outputs = plan(format, json, csv, files={"--plot": plot}, inputs=[*(ckpt or []), data.input, opt.file_of(hardware)])
     device = choose_device(run.device)
     options = _sources(wanted, ckpt, model, weights)
     for name in dict.fromkeys(one.checkpoint for one in options if one.checkpoint):

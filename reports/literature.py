@@ -25,6 +25,14 @@ def published_ablation() -> "pandas.DataFrame":
     return _read("published_ablation.csv")
 
 
+def published_complexity() -> "pandas.DataFrame":
+    """Tables 4 and 5: `table`, `attention`, `quantity`, `formula`, `source`, `stated`.
+
+    A formula is text that sympy reads, in the symbols of `saformer.analysis.complexity.formulas`. All are `restored`.
+    """
+    return _read("published_complexity.csv")
+
+
 def _read(name: str) -> "pandas.DataFrame":
     import pandas
 

@@ -15,6 +15,7 @@ COMMANDS = {
     "flops": ("flops", "--model", "saformer-1-16"),
     "audit": ("audit", "--limit", "16", "--ckpt", "digits/spikformer"),
     "sensitivity": ("sensitivity", "--model", "saformer-1-16", "--uniform-rate", "0.1"),
+    "complexity": ("complexity", "--verify", "--tokens", "16", "--dim", "16"),
     "hardware": ("hardware",),
     "hardware loihi": ("hardware", "loihi"),
     "models": ("models",),

@@ -1,0 +1,341 @@
+"""One formula per attention: what it computes and what it holds, per image and time step.
+
+    N  tokens, D  channels, n  aggregated tokens, H  heads, T  time steps
+    R  nonzero rate of the attention's input, R_Q, R_K, R_V, R_Qa  of its spikes, R_O  of the output projection's input
+
+Every term carries the name under which the recorder books the same thing on the real module, so that `differences` (in
+`modules.py`) can compare them one by one. Time, space and energy of Tables 4 and 5 are sums of these terms.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+
+import sympy
+from sympy import Expr, Integer, Rational, Symbol
+
+from saformer.analysis.hardware import Hardware
+from saformer.errors import InputError
+
+N, D, n, H, T = sympy.symbols("N D n H T", positive=True, integer=True)
+E_MAC, E_AC, E_M = sympy.symbols("E_MAC E_AC E_M", positive=True)
+R, R_Q, R_K, R_V, R_Qa, R_O = RATES = sympy.symbols("R R_Q R_K R_V R_Qa R_O", nonnegative=True)
+
+INPUTS, ATTENTION, SCALE, SOFTMAX, OUTPUT = (
+    "input projections",
+    "attention",
+    "scale",
+    "softmax",
+    "output projection",
+)
+# What Eqs. 18-20 and Table 5 leave out, and the module does all the same.
+LEFT_OUT = "aggregation"
+PARTS = (INPUTS, ATTENTION, SCALE, SOFTMAX, OUTPUT, LEFT_OUT)
+SYNAPTIC = (INPUTS, ATTENTION, OUTPUT)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes at which formulas are evaluated and modules are built.
+
+    Args:
+        tokens: N.
+        dim: D.
+        aggregated: n, which must divide N: then phi averages windows of equal size.
+        time_steps: T; softmax attention runs once whatever T is.
+        rate: the nonzero rate R of everything that spikes.
+        heads: H.
+
+    Raises:
+        InputError: a size below 1, n that does not divide N, H that does not divide D, a rate outside 0 to 1.
+    """
+
+    tokens: int = 64
+    dim: int = 384
+    aggregated: int = 16
+    time_steps: int = 4
+    rate: float = 0.1
+    heads: int = 1
+
+    def __post_init__(self) -> None:
+        for key in ("tokens", "dim", "aggregated", "time_steps", "heads"):
+            value = getattr(self, key)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"{key.replace('_', ' ')} must be a whole number >= 1, got {value!r}")
+        if self.tokens % self.aggregated:
+            raise InputError(
+                f"aggregated n = {self.aggregated} does not divide N = {self.tokens} tokens: choose a divisor"
+            )
+        if self.dim % self.heads:
+            raise InputError(f"heads H = {self.heads} do not divide dim D = {self.dim}: choose a divisor")
+        if not 0 <= self.rate <= 1:
+            raise InputError(f"rate must lie between 0 and 1, got {self.rate}")
+
+    def values(self) -> dict[Symbol, Expr]:
+        """What to put in for N, D, n, H, T and every rate; exact numbers (a rate of 0.1 is 1/10)."""
+        rate = Rational(str(self.rate))
+        numbers = {N: self.tokens, D: self.dim, n: self.aggregated, H: self.heads, T: self.time_steps}
+        return {**{symbol: Integer(value) for symbol, value in numbers.items()}, **dict.fromkeys(RATES, rate)}
+
+
+@dataclass(frozen=True)
+class Term:
+    """One thing an attention computes, per image and time step.
+
+    Args:
+        part: the row of Table 5 that it belongs to, or LEFT_OUT.
+        name: how the recorder names it: an operation (`q` for q_linear or q_conv, `qk`, `dwc`), or free arithmetic.
+        count: dense operations, or elements of free arithmetic.
+        unit: energy of one, E_MAC, E_AC or E_M.
+        rate: share that is computed, that of the input that gates it.
+        each: operations charged for each counted element; 2 for softmax, as in the published table.
+        when: it exists only then.
+    """
+
+    part: str
+    name: str
+    count: Expr
+    unit: Symbol
+    rate: Expr = sympy.S.One
+    each: int = 1
+    when: sympy.Basic = sympy.true
+
+    def at(self, values: Mapping[Symbol, Expr]) -> int:
+        """`count` at these sizes."""
+        if not self.when.subs(values):
+            return 0
+        return whole(self.count.subs(values))
+
+    def charged(self, values: Mapping[Symbol, Expr]) -> Fraction:
+        """Operations charged at these sizes and rates: the count at its rate."""
+        share = sympy.sympify(self.rate).subs(values)
+        return self.at(values) * self.each * Fraction(int(share.p), int(share.q))
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One matrix that an attention holds, per image and time step.
+
+    Args:
+        name: what the paper calls it.
+        elements: how many it has.
+        kind: where the recorder counts them: "result" of an operation, "operand" of a product (0 or 1), or "neurons".
+        of: the operation or layer of neurons.
+        operand: which one.
+    """
+
+    name: str
+    elements: Expr
+    kind: str
+    of: str
+    operand: int = 0
+
+
+@dataclass(frozen=True)
+class Attention:
+    """An attention as a sum of terms and of matrices.
+
+    Args:
+        key: what the command line calls it.
+        title: what tables and figures call it.
+        spiking: it runs at T steps; softmax attention runs once.
+        terms: what it computes.
+        matrices: what it holds.
+    """
+
+    key: str
+    title: str
+    spiking: bool
+    terms: tuple[Term, ...]
+    matrices: tuple[Matrix, ...]
+
+    @property
+    def steps(self) -> Expr:
+        """T, or 1."""
+        return T if self.spiking else Integer(1)
+
+    def time(self, *parts: str) -> Expr:
+        """Dense operations per image and time step in these parts of Table 5; default all of them."""
+        return sympy.expand(sum((t.count for t in self.terms if t.part in (parts or PARTS)), Integer(0)))
+
+    @property
+    def space(self) -> Expr:
+        """Elements held per image and time step: q, k (and v) and the attention map."""
+        return sympy.expand(sum((m.elements for m in self.matrices), Integer(0)))
+
+    def energy(self, *parts: str) -> Expr:
+        """Energy per image over all time steps, in E_MAC, E_AC and E_M; default what Table 5 charges."""
+        chosen = parts or tuple(part for part in PARTS if part != LEFT_OUT)
+        terms = [self.steps * t.unit * t.rate * t.each * t.count for t in self.terms if t.part in chosen]
+        return sympy.Add(*terms)
+
+    def count(self, sizes: Sizes, *parts: str) -> int:
+        """Dense operations per image over all time steps at these sizes."""
+        values = sizes.values()
+        steps = whole(self.steps.subs(values))
+        return steps * sum(t.at(values) for t in self.terms if t.part in (parts or PARTS))
+
+    def charged(self, sizes: Sizes, unit: Symbol, *parts: str) -> Fraction:
+        """Operations of one kind (E_MAC, E_AC, E_M) per image over all time steps, at these sizes and rates."""
+        values = sizes.values()
+        steps = whole(self.steps.subs(values))
+        chosen = [t for t in self.terms if t.unit == unit and t.part in (parts or PARTS)]
+        return steps * sum((t.charged(values) for t in chosen), Fraction(0))
+
+    def elements(self, sizes: Sizes) -> int:
+        """Elements held per image over all time steps at these sizes."""
+        return whole((self.steps * self.space).subs(sizes.values()))
+
+
+def picojoules(attention: Attention, sizes: Sizes, hardware: Hardware, *parts: str) -> float | None:
+    """Energy per image over all time steps; None where the hardware has no energy for something that is charged.
+
+    Args:
+        attention: which.
+        sizes: sizes and rates.
+        hardware: the energy of one operation.
+        *parts: of Table 5; default all that it charges.
+    """
+    chosen = parts or tuple(part for part in PARTS if part != LEFT_OUT)
+    total = 0.0
+    for unit, price in ((E_MAC, hardware.mac_pj), (E_AC, hardware.ac_pj), (E_M, hardware.multiply_pj)):
+        charged = attention.charged(sizes, unit, *chosen)
+        if charged and price is None:
+            return None
+        total += float(charged) * (price or 0.0)
+    return total
+
+
+def whole(value: Expr) -> int:
+    """A number without symbols left, which must be whole."""
+    if not value.is_Integer:
+        raise ValueError(f"not a whole number: {value}")
+    return int(value)
+
+
+def _projections(names: str, unit: Symbol, rate: Expr, output_rate: Expr) -> tuple[Term, ...]:
+    """The projections of the input, and the one of the output."""
+    return (
+        *(Term(INPUTS, name, N * D**2, unit, rate) for name in names),
+        Term(OUTPUT, "proj", N * D**2, unit, output_rate),
+    )
+
+
+def _spiking(names: str) -> tuple[Term, ...]:
+    return _projections(names, E_AC, R, R_O)
+
+
+def _results(names: str) -> tuple[Matrix, ...]:
+    return tuple(Matrix(name.upper(), N * D, "result", name) for name in names)
+
+
+def _vsa() -> Attention:
+    """softmax(Q K^T / sqrt(d)) V: real values, one pass."""
+    one = Integer(1)
+    return Attention(
+        "vsa",
+        "VSA",
+        False,
+        (
+            *_projections("qkv", E_MAC, one, one),
+            Term(ATTENTION, "qk", N**2 * D, E_MAC),
+            Term(SCALE, "mul", H * N**2, E_M),
+            Term(SOFTMAX, "softmax", H * N**2, E_MAC, each=2),
+            Term(ATTENTION, "qkv", N**2 * D, E_MAC),
+        ),
+        (*_results("qkv"), Matrix("Q K^T", H * N**2, "result", "qk")),
+    )
+
+
+def _ssa(key: str, title: str, keys_first: bool) -> Attention:
+    """S(Q K^T V s), Eq. 9, multiplied from the left or with K^T V first.
+
+    The published modules scale the product with V (N D elements), not Q K^T (H N^2).
+    """
+    if keys_first:
+        products = (
+            Term(ATTENTION, "kv", N * D**2 / H, E_AC, R_K),
+            Term(ATTENTION, "qkv", N * D**2 / H, E_AC, R_Q),
+        )
+        held = Matrix("K^T V", D**2 / H, "result", "kv")
+    else:
+        products = (Term(ATTENTION, "qk", N**2 * D, E_AC, R_Q), Term(ATTENTION, "qkv", N**2 * D, E_AC, R_V))
+        held = Matrix("Q K^T", H * N**2, "result", "qk")
+    scale = Term(SCALE, "mul", N * D, E_M)
+    return Attention(key, title, True, (*_spiking("qkv"), *products, scale), (*_results("qkv"), held))
+
+
+def _sdsa() -> Attention:
+    """Q * S(sum over tokens of K * V)."""
+    return Attention(
+        "sdsa",
+        "SDSA",
+        True,
+        (
+            *_spiking("qkv"),
+            Term(ATTENTION, "kv", N * D, E_AC, R_K),
+            Term(ATTENTION, "qg", N * D, E_AC, R_Q),
+        ),
+        (*_results("qkv"), Matrix("g", D, "neurons", "talking_heads_lif")),
+    )
+
+
+def _sasa(key: str, title: str, depthwise: bool) -> Attention:
+    """S(A * S(k) + F), Eqs. 11-17; without F it is the ablation "w/o D"."""
+    return Attention(
+        key,
+        title,
+        True,
+        (
+            *_spiking("qk"),
+            # phi(q) and phi(k) add real values; where n = N, phi is the identity.
+            Term(LEFT_OUT, "adaptive_avg_pool1d", 2 * N * D, E_AC, when=sympy.Lt(n, N)),
+            Term(ATTENTION, "qk", n * D, E_AC, R_Qa),
+            Term(ATTENTION, "ka", N * D, E_AC, R_K),
+            *([Term(ATTENTION, "dwc", 9 * N * D, E_AC, R_K)] if depthwise else []),
+        ),
+        (
+            *_results("qk"),
+            Matrix("Qa", n * D, "operand", "qk", 0),
+            Matrix("Ka", n * D, "operand", "qk", 1),
+            Matrix("A", D, "neurons", "attn_lif"),
+        ),
+    )
+
+
+@cache
+def attentions() -> dict[str, Attention]:
+    """Every attention of the project by its key, in the order of the tables."""
+    every = (
+        _vsa(),
+        _ssa("ssa", "SSA", keys_first=False),
+        _ssa("ssa-keys-first", "SSA, K^T V first", keys_first=True),
+        _ssa("spikingformer", "Spikingformer SSA", keys_first=False),
+        _ssa("spikingformer-keys-first", "Spikingformer SSA, K^T V first", keys_first=True),
+        _sdsa(),
+        _sasa("sasa", "SASA", depthwise=True),
+        _sasa("sasa-without-d", "SASA w/o D", depthwise=False),
+    )
+    return {attention.key: attention for attention in every}
+
+
+# One of each kind: what a table shows unless it is asked for others.
+DEFAULT = ("vsa", "ssa", "ssa-keys-first", "spikingformer", "sdsa", "sasa")
+
+
+def choose(keys: str) -> list[Attention]:
+    """Attentions by a list of keys, `vsa,ssa,sasa`; `default` and `all` stand for several.
+
+    Raises:
+        InputError: an unknown key, or none.
+    """
+    known = attentions()
+    if keys in ("all", "default"):
+        return [known[key] for key in (known if keys == "all" else DEFAULT)]
+    wanted = list(dict.fromkeys(key.strip().lower() for key in keys.split(",") if key.strip()))
+    unknown = [key for key in wanted if key not in known]
+    if unknown or not wanted:
+        what = f"unknown attention {unknown[0]!r}" if unknown else "no attention is named"
+        raise InputError(f"{what}: choose from {', '.join(known)}, or all")
+    return [known[key] for key in wanted]
