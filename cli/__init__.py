@@ -11,10 +11,11 @@ def main() -> None:
     """Run the command line: exit status 0 done, 1 input at fault (one line on standard error), 2 usage."""
     from saformer.cli.app import app
     from saformer.errors import InputError
+    from saformer.text import PLAIN_ERRORS
 
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal that knows no µ or ± gets a question mark
+            stream.reconfigure(errors=PLAIN_ERRORS)  # a terminal that knows no ± gets +/-
     try:
         app()
     except InputError as error:
@@ -41,5 +42,7 @@ def _interrupted() -> NoReturn:
 
 def fail(message: str) -> NoReturn:
     """One line on standard error, exit status 1."""
-    print(f"saformer: {' '.join(message.split())}", file=sys.stderr)
+    from saformer.text import printable
+
+    print(f"saformer: {printable(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(1)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from saformer.cli import audit, catalogue, compare, energy, flops, hardware, sensitivity, train
+from saformer.cli.options import opened
 
 app = typer.Typer(
     name="saformer",
@@ -32,12 +33,12 @@ def _options(
     pass
 
 
-app.command("energy")(energy.energy)
-app.command("compare")(compare.compare)
-app.command("sensitivity")(sensitivity.sensitivity)
-app.command("audit")(audit.audit)
-app.command("flops")(flops.flops)
-app.command("train")(train.train)
-app.command("models")(catalogue.models)
-app.command("datasets")(catalogue.datasets)
-app.command("hardware")(hardware.hardware)
+app.command("energy")(opened(energy.energy))
+app.command("compare")(opened(compare.compare))
+app.command("sensitivity")(opened(sensitivity.sensitivity))
+app.command("audit")(opened(audit.audit))
+app.command("flops")(opened(flops.flops))
+app.command("train")(opened(train.train))
+app.command("models")(opened(catalogue.models))
+app.command("datasets")(opened(catalogue.datasets))
+app.command("hardware")(opened(hardware.hardware))

@@ -1,17 +1,18 @@
 """`saformer models` and `saformer datasets`: what there is."""
 
 from saformer.cli import options as opt
-from saformer.cli.terminal import show
+from saformer.cli.outputs import emit
 
 
-def models() -> None:
+def models(format: opt.Format = None) -> None:
     """List models: presets with parameters and input, shipped checkpoints, and how to name any other size."""
     import torch
 
     from saformer.checkpoints import load
     from saformer.checkpoints.shipped import SHIPPED, shipped_path
     from saformer.models import FAMILIES, PRESETS, configure, from_config
-    from saformer.reports.format import si
+    from saformer.reports.format import percent
+    from saformer.reports.records import Column, Line, Report, number
     from saformer.reports.tables import catalogue_table
 
     rows = []
@@ -20,14 +21,20 @@ def models() -> None:
         with torch.device("meta"):
             parameters = sum(p.numel() for p in from_config(config).parameters())
         image = f"{config.in_channels} x {config.image_size} x {config.image_size}"
-        rows.append([name, FAMILIES[config.family], si(parameters), config.time_steps, image, config.tokens])
-    columns = ["preset", "architecture", "parameters", "T", "input", "tokens"]
-    show(catalogue_table("Models (--model NAME, untrained)", columns, rows))
-    show(
+        rows.append([name, FAMILIES[config.family], parameters, config.time_steps, image, config.tokens])
+    steps = number("T", key="time_steps", write=str)
+    columns = [
+        *map(Column, ("preset", "architecture")),
+        number("parameters"),
+        steps,
+        Column("input"),
+        number("tokens", write=str),
+    ]
+    notes = [
         "Any other size: FAMILY-DEPTH-DIM, for instance saformer-6-256; families: " + ", ".join(FAMILIES) + ".",
         "Two input channels stand for event frames.",
-        "",
-    )
+    ]
+    presets = catalogue_table("Models (--model NAME, untrained)", columns, rows, notes)
     rows = []
     for name in SHIPPED:
         path = shipped_path(name)
@@ -37,38 +44,42 @@ def models() -> None:
         training = ((model.origin and model.origin.details) or {}).get("training", {})
         accuracy = training.get("accuracy")
         parameters = sum(p.numel() for p in model.parameters())
-        rows.append(
-            [
-                name,
-                model.config.name,
-                si(parameters),
-                model.config.time_steps,
-                "-" if accuracy is None else f"{accuracy:.1%}",
-            ]
-        )
-    show(
-        catalogue_table(
-            "Trained checkpoints in the package (--ckpt NAME)",
-            ["checkpoint", "model", "parameters", "T", "accuracy"],
-            rows,
-        )
-    )
+        rows.append([name, model.config.name, parameters, model.config.time_steps, accuracy])
+    columns = [
+        *map(Column, ("checkpoint", "model")),
+        number("parameters"),
+        steps,
+        number("accuracy", write=percent),
+    ]
+    shipped = catalogue_table("Trained checkpoints in the package (--ckpt NAME)", columns, rows)
+    emit(Report([presets, Line(), shipped]), format)
 
 
-def datasets(data_dir: opt.DataDir = None) -> None:
+def datasets(data_dir: opt.DataDir = None, format: opt.Format = None) -> None:
     """List data sets: size, where they are looked for, and where to get them."""
     from pathlib import Path
 
     from saformer.data import DATASETS
+    from saformer.reports.records import Column, Line, Report, hidden, number
     from saformer.reports.tables import catalogue_table
 
-    rows = []
+    columns = [
+        Column("name"),
+        number("classes", write=str),
+        Column("image"),
+        Column("train / test", data=False),
+        hidden("train_images"),
+        hidden("test_images"),
+    ]
+    rows = [
+        [i.name, i.classes, " x ".join(map(str, i.shape)), f"{i.train:,} / {i.test:,}", i.train, i.test]
+        for i in DATASETS.values()
+    ]
+    lines = []
     for info in DATASETS.values():
-        image = " x ".join(map(str, info.shape))
-        rows.append([info.name, info.classes, image, f"{info.train:,} / {info.test:,}"])
-    show(catalogue_table("Data sets (--dataset NAME)", ["name", "classes", "image", "train / test"], rows))
-    for info in DATASETS.values():
-        show("", f"{info.name}: {info.title}", f"  looked for in {data_dir or Path('data')}: {info.expected}")
+        where = f"looked for in {data_dir or Path('data')}: {info.expected}"
+        lines += [Line(), Line(f"{info.name}: {info.title}"), Line(where, label="  ")]
         if info.download:
-            show(f"  get it from {info.download}")
-    show("", "Anything else: --input FILE.npz with an array x, already normalised, and optional labels y.")
+            lines.append(Line(f"get it from {info.download}", label="  "))
+    end = Line("Anything else: --input FILE.npz with an array x, already normalised, and optional labels y.")
+    emit(Report([catalogue_table("Data sets (--dataset NAME)", columns, rows), *lines, Line(), end]), format)

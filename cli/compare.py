@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from saformer.cli import options as opt
-from saformer.cli.sources import DataOptions, ModelOptions, RunOptions, load_for, resolve_checkpoint, run_profile
-from saformer.cli.terminal import show, tell
+from saformer.cli.options import ModelOptions
+from saformer.cli.outputs import plan
+from saformer.cli.sources import load_for, open_data, resolve_checkpoint, run_profile
+from saformer.cli.terminal import tell
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,22 +45,16 @@ def compare(
     models: Annotated[
         list[str], typer.Argument(metavar="A B ...", help="Checkpoints, models by name, or saved profiles.")
     ],
-    dataset: opt.DatasetName = None,
-    data_dir: opt.DataDir = None,
-    split: opt.Split = "test",
-    input: opt.Input = None,
-    limit: opt.Limit = None,
+    data: opt.DataOptions,
+    run: opt.RunOptions,
     ours: Annotated[
         str | None,
         typer.Option("--ours", metavar="NAME", help="Whom Eq. 21 compares with. Default: the first."),
     ] = None,
     accounting: opt.AccountingName = "paper",
     hardware: opt.HardwareName = "45nm-fp32",
+    format: opt.Format = None,
     plot: opt.Plot = None,
-    batch_size: opt.BatchSize = 16,
-    dtype: opt.Precision = opt.DType.float32,
-    device: opt.Device = "auto",
-    seed: opt.Seed = 0,
 ) -> None:
     """Compare models: parameters, operations, energy, accuracy and relative difference (Eq. 21).
 
@@ -69,33 +65,31 @@ def compare(
     from saformer.analysis.hardware import load_hardware
     from saformer.analysis.profiles import Profile
     from saformer.checkpoints.shipped import SHIPPED
-    from saformer.files import check_target
     from saformer.reports.plots import check_format, comparison_figure, save_figure
+    from saformer.reports.records import Report, note
     from saformer.reports.tables import ComparisonRow, comparison_table
 
     get_accounting(accounting)
     table = load_hardware(hardware)
     if plot is not None:
         check_format(plot)
-        check_target(plot)
-    run = RunOptions(batch_size, limit, seed, dtype.value, device)
-    data_options = DataOptions(dataset, data_dir, split, input)
+    outputs = plan(format, files={"--plot": plot}, inputs=[*models, data.input, hardware])
     sources = [(what, None if _is_profile(Path(what)) else _options(what)) for what in models]
     names = _names(models)
     if ours is not None and ours not in names and ours not in models:
         raise InputError(f"--ours {ours!r} is none of the models compared: {', '.join(names)}")
 
-    data: Dataset | None = None
+    opened: Dataset | None = None
     profiles: list[Profile] = []
     for what, source in sources:
         if source is None:
             profiles.append(Profile.load(what))
             continue
-        if data is None:
+        if opened is None:
             default = "digits" if any(s is not None and s.checkpoint in SHIPPED for _, s in sources) else None
-            data = data_options.open(default)
-        model, remarks = load_for(source, data)
-        profiles.append(run_profile(model, data, run, remarks))
+            opened = open_data(data, default)
+        model, remarks = load_for(source, opened)
+        profiles.append(run_profile(model, opened, run, remarks))
     accounts = [profile.account(accounting, table) for profile in profiles]
     reference = 0 if ours is None else names.index(ours) if ours in names else models.index(ours)
     rows = [
@@ -113,13 +107,15 @@ def compare(
         )
         for name, account in zip(names, accounts, strict=True)
     ]
-    show(comparison_table(rows, names[reference]))
-    for name, account in zip(names, accounts, strict=True):
-        for note in [*account.notes, *(f"not counted: {item}" for item in account.uncounted)]:
-            show(f"{name}: {note}")
+    notes = [
+        note(text, about=name)
+        for name, account in zip(names, accounts, strict=True)
+        for text in [*account.notes, *(f"not counted: {item}" for item in account.uncounted)]
+    ]
     if plot is not None:
         save_figure(comparison_figure(rows, names[reference]), plot)
         tell(f"wrote {plot}")
+    outputs.emit(Report([comparison_table(rows, names[reference]), *notes]))
 
 
 def _names(models: list[str]) -> list[str]:

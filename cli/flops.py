@@ -1,20 +1,13 @@
 """`saformer flops`: dense operations, by the recorder and by fvcore."""
 
+from dataclasses import replace
+
 from saformer.cli import options as opt
-from saformer.cli.sources import DEFAULT_CHECKPOINT, ModelOptions, load_for
-from saformer.cli.terminal import show
+from saformer.cli.outputs import emit
+from saformer.cli.sources import DEFAULT_CHECKPOINT, load_for
 
 
-def flops(
-    ckpt: opt.Checkpoint = None,
-    model: opt.Model = None,
-    weights: opt.Weights = None,
-    time_steps: opt.TimeSteps = None,
-    heads: opt.Heads = None,
-    pooling: opt.Pooling = None,
-    image_size: opt.ImageSize = None,
-    aggregated: opt.Aggregated = None,
-) -> None:
+def flops(model: opt.ModelOptions, format: opt.Format = None) -> None:
     """Dense multiply-accumulates of one image over all time steps, module by module, beside fvcore's count.
 
     Needs no data.
@@ -22,19 +15,16 @@ def flops(
       saformer flops --model saformer-4-384
     """
     from saformer.analysis.witness import dense_operations
+    from saformer.reports.records import Line, Report
     from saformer.reports.tables import FlopsRow, flops_table
 
-    settings = {
-        "time_steps": time_steps,
-        "heads": heads,
-        "pooling": pooling,
-        "image_size": image_size,
-        "aggregated": aggregated,
-    }
-    if ckpt is None and model is None:
-        ckpt = DEFAULT_CHECKPOINT
-    network, _ = load_for(ModelOptions(ckpt, model, weights, settings), None)
+    if model.checkpoint is None and model.model is None:
+        model = replace(model, checkpoint=DEFAULT_CHECKPOINT)
+    network, _ = load_for(model, None)
     rows = [FlopsRow(row.module, row.op, row.recorder, row.fvcore) for row in dense_operations(network)]
     config = network.config
     size = f"{config.in_channels} x {config.image_size} x {config.image_size}"
-    show(f"{config.name}, one image of {size}, T = {config.time_steps}", flops_table(rows))
+    emit(
+        Report([Line(f"{config.name}, one image of {size}, T = {config.time_steps}"), flops_table(rows)]),
+        format,
+    )

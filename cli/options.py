@@ -1,10 +1,25 @@
-"""Options that mean the same in every command."""
+"""Options that mean the same in every command, each declared once, and the groups in which commands take them.
 
+A command names a group as a parameter, and `app.py` opens it into the options of its fields:
+
+    def energy(model: opt.ModelOptions, data: opt.DataOptions, run: opt.RunOptions, format: opt.Format = None) -> None:
+        profile = profile_for(model, data, run)
+        ...
+        emit(report, format)
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_origin
 
 import typer
+
+from saformer.errors import InputError
+from saformer.reports.records import Format as TableFormat
 
 _MODEL, _DATA, _RUN, _ENERGY, _OUTPUT = "Model", "Data", "Run", "Energy", "Output"
 
@@ -197,6 +212,12 @@ PrecisionTarget = Annotated[
         rich_help_panel=_DATA,
     ),
 ]
+Format = Annotated[
+    TableFormat | None,
+    typer.Option(
+        "--format", help="How tables are written.", show_default="rich, for terminals", rich_help_panel=_OUTPUT
+    ),
+]
 Json = Annotated[
     str | None,
     typer.Option(
@@ -204,8 +225,13 @@ Json = Annotated[
     ),
 ]
 Csv = Annotated[
-    Path | None,
-    typer.Option("--csv", metavar="FILE", help="Write one row per operation as CSV.", rich_help_panel=_OUTPUT),
+    str | None,
+    typer.Option(
+        "--csv",
+        metavar="FILE",
+        help="Write one row per operation as CSV; - for standard output.",
+        rich_help_panel=_OUTPUT,
+    ),
 ]
 Plot = Annotated[
     Path | None,
@@ -233,3 +259,173 @@ Layers = Annotated[bool, typer.Option("--layers", help="Open every block to its 
 Neurons = Annotated[
     bool, typer.Option("--neurons", help="Add a table of spiking layers, step by step.", rich_help_panel=_OUTPUT)
 ]
+
+
+# --- groups ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """A group of options; fields that are annotated with an option become one on the command line.
+
+    Args:
+        flags: the options of the group that stand on the command line, such as `--limit`.
+    """
+
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(Options):
+    """Which model, settings that its file does not hold, and how a model of the user's own takes its input."""
+
+    checkpoint: Checkpoint = None
+    model: Model = None
+    arguments: ModelArguments = None
+    input_shape: InputShape = None
+    time_first: TimeFirst = None
+    weights: Weights = None
+    time_steps: TimeSteps = None
+    heads: Heads = None
+    pooling: Pooling = None
+    image_size: ImageSize = None
+    aggregated: Aggregated = None
+
+    def __post_init__(self) -> None:
+        for option, value in (("--ckpt", self.checkpoint), ("--model", self.model)):
+            if value is not None and not value.strip():
+                raise InputError(f"{option} is empty: name a checkpoint file or a model, or leave the option out")
+        if self.checkpoint is not None and self.model is not None and not self.foreign:
+            raise InputError("give either --ckpt or --model, not both: a checkpoint shows its own architecture")
+        if self.time_first is not None and self.time_first < 1:
+            raise InputError(f"--time-first takes a number of time steps >= 1, got {self.time_first}")
+
+    @property
+    def foreign(self) -> bool:
+        """The model is the user's own, package.module:factory."""
+        return self.model is not None and ":" in self.model
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Settings that the user gave, by the names of the configuration."""
+        names = ("time_steps", "heads", "pooling", "image_size", "aggregated")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(Options):
+    """Which data to run on."""
+
+    dataset: DatasetName = None
+    data_dir: DataDir = None
+    split: Split = "test"
+    input: Input = None
+
+    def __post_init__(self) -> None:
+        if self.input is not None and self.dataset is not None:
+            raise InputError("give either --dataset or --input, not both")
+
+    @property
+    def named(self) -> bool:
+        """The user said what to run on."""
+        return self.dataset is not None or self.input is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(Options):
+    """How to run: where, in which floating type, on how many images; what is no option here is the command's to set."""
+
+    limit: Limit = None
+    batch_size: BatchSize = 16
+    dtype: Precision = DType.float32
+    device: Device = "auto"
+    seed: Seed = 0
+    precision: str | None = None
+    graded: bool = False
+    time_first: int | None = None
+    accounting: str = "paper"
+    hardware: str = "45nm-fp32"
+
+    def __post_init__(self) -> None:
+        if self.precision is not None:
+            self.target()  # complains of what is no share
+            if self.limit is not None:
+                raise InputError("--precision decides how many images are enough: leave out --limit")
+        if self.batch_size < 1:
+            raise InputError(f"--batch-size must be at least 1, got {self.batch_size}")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"--seed must lie between 0 and 2**63 - 1, got {self.seed}")
+        if self.limit is not None and self.limit < 0:
+            raise InputError(f"--limit must be at least 1, or 0 for all images, got {self.limit}")
+
+    def target(self) -> float | None:
+        """The relative half-width at which to stop, from text such as 1% or 0.01."""
+        if self.precision is None:
+            return None
+        text = self.precision.strip()
+        try:
+            value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            value = 0.0
+        if not 0 < value < 1:
+            raise InputError(f"--precision takes a share such as 1% or 0.01, got {self.precision!r}")
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreciseRunOptions(RunOptions):
+    """How to run, until the answer is precise enough."""
+
+    precision: PrecisionTarget = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedOptions(Options):
+    """An answer without a run: from a saved profile."""
+
+    from_profile: FromProfile = None
+    rates: Path | None = None
+    uniform_rate: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class InsteadOptions(SavedOptions):
+    """An answer without a run: from a saved profile, or from firing rates."""
+
+    rates: Rates = None
+    uniform_rate: UniformRate = None
+
+
+def opened(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with each group among its parameters opened into the options of its fields, as typer wants it."""
+    parameters = [inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
+    groups: dict[str, tuple[type[Options], list[str]]] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        group = parameter.annotation
+        if not (isinstance(group, type) and issubclass(group, Options)):
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        options = [f for f in fields(group) if get_origin(f.type) is Annotated]
+        groups[name] = (group, [option.name for option in options])
+        parameters += [
+            inspect.Parameter(o.name, inspect.Parameter.KEYWORD_ONLY, default=o.default, annotation=o.type)
+            for o in options
+        ]
+
+    @functools.wraps(command)
+    def run(context: typer.Context, **values: Any) -> None:
+        spelled = {p.name: max(p.opts, key=len) for p in context.command.params}
+        for name, (group, names) in groups.items():
+            flags = tuple(spelled[n] for n in names if _stands_there(context, n))
+            values[name] = group(flags=flags, **{n: values.pop(n) for n in names})
+        command(**values)
+
+    del run.__wrapped__
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
+
+
+def _stands_there(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

@@ -3,44 +3,38 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from saformer.cli.sources import DataOptions, ModelOptions, RunOptions, load_for, profile_from
+from saformer.cli.options import DataOptions, ModelOptions, RunOptions, SavedOptions
+from saformer.cli.sources import load_for, profile_from
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
     from saformer.analysis.profiles import Profile
 
 
-def profile_for(
-    model: ModelOptions,
-    data: DataOptions,
-    run: RunOptions,
-    saved: Path | None,
-    rates: Path | None,
-    uniform_rate: float | None,
-) -> "Profile":
+def profile_for(model: ModelOptions, data: DataOptions, run: RunOptions, instead: SavedOptions) -> "Profile":
     """The profile that the options ask for; ways of getting one that exclude each other are refused."""
     from saformer.analysis.profiles import Profile
 
-    given = rates is not None or uniform_rate is not None
-    if saved is not None:
+    given = instead.rates is not None or instead.uniform_rate is not None
+    if instead.from_profile is not None:
         if given:
             raise InputError("--from-profile holds firing rates: leave out --rates and --uniform-rate")
-        if model.checkpoint or model.model or data.named:
+        if flags := (*model.flags, *data.flags, *run.flags):
             raise InputError(
-                "--from-profile answers from the file alone: leave out --ckpt, --model, --dataset and --input"
+                f"--from-profile answers from the file alone, nothing is run: leave out {', '.join(flags)}"
             )
-        return Profile.load(saved)
+        return Profile.load(instead.from_profile)
     if not given:
         return profile_from(model, data, run)
-    return _from_rates(model, data, run, rates, uniform_rate)
+    return _from_rates(model, data, run, instead.rates, instead.uniform_rate)
 
 
 def _from_rates(
     options: ModelOptions, data: DataOptions, run: RunOptions, rates: Path | None, uniform_rate: float | None
 ) -> "Profile":
     option = "--rates" if rates is not None else "--uniform-rate"
-    if data.named or run.limit is not None:
-        raise InputError(f"{option} stands for data: leave out --dataset, --input and --limit")
+    if flags := (*data.flags, *run.flags):
+        raise InputError(f"{option} stands for data, and nothing is run: leave out {', '.join(flags)}")
     if options.model is None or options.weights is not None:
         raise InputError(f"{option} needs an architecture alone: give --model NAME, and no --ckpt or --weights")
     if uniform_rate is not None and not 0 <= uniform_rate <= 1:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from saformer.cli.options import DataOptions, ModelOptions, RunOptions
 from saformer.cli.terminal import progress
 from saformer.errors import InputError
 
@@ -22,105 +23,18 @@ DEFAULT_CHECKPOINT = "digits/saformer"
 _UNTRAINED = "the weights are untrained: firing rates, and the energy with them, are those of random weights"
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """How to run: where, in what precision, on how many images."""
+def open_data(data: DataOptions, default: str | None = None) -> "Dataset":
+    """Read the data; `default` is the data set to take when none was named."""
+    from saformer.data import open_arrays, open_dataset
 
-    batch_size: int = 16
-    limit: int | None = None
-    seed: int = 0
-    dtype: str = "float32"
-    device: str = "auto"
-    precision: str | None = None
-    graded: bool = False
-    time_first: int | None = None
-    accounting: str = "paper"
-    hardware: str = "45nm-fp32"
-
-    def __post_init__(self) -> None:
-        if self.precision is not None:
-            self.target()  # complains of what is no share
-            if self.limit is not None:
-                raise InputError("--precision decides how many images are enough: leave out --limit")
-        if self.time_first is not None and self.time_first < 1:
-            raise InputError(f"--time-first takes a number of time steps >= 1, got {self.time_first}")
-        if self.batch_size < 1:
-            raise InputError(f"--batch-size must be at least 1, got {self.batch_size}")
-        if not 0 <= self.seed < 2**63:
-            raise InputError(f"--seed must lie between 0 and 2**63 - 1, got {self.seed}")
-        if self.limit is not None and self.limit < 0:
-            raise InputError(f"--limit must be at least 1, or 0 for all images, got {self.limit}")
-
-    def target(self) -> float | None:
-        """The relative half-width at which to stop, from text such as 1% or 0.01."""
-        if self.precision is None:
-            return None
-        text = self.precision.strip()
-        try:
-            value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        except ValueError:
-            value = 0.0
-        if not 0 < value < 1:
-            raise InputError(f"--precision takes a share such as 1% or 0.01, got {self.precision!r}")
-        return value
-
-
-@dataclass(frozen=True)
-class DataOptions:
-    """Which data to run on."""
-
-    dataset: str | None = None
-    data_dir: Path | None = None
-    split: str = "test"
-    input: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.input is not None and self.dataset is not None:
-            raise InputError("give either --dataset or --input, not both")
-
-    @property
-    def named(self) -> bool:
-        """The user said what to run on."""
-        return self.dataset is not None or self.input is not None
-
-    def open(self, default: str | None = None) -> "Dataset":
-        """Read the data; `default` is the data set to take when none was named."""
-        from saformer.data import open_arrays, open_dataset
-
-        if self.input is not None:
-            return open_arrays(self.input)
-        name = self.dataset or default
-        if name is None:
-            raise InputError(
-                "there is no data to run on: give --dataset NAME (see `saformer datasets`) or --input FILE.npz"
-            )
-        return open_dataset(name, self.data_dir, self.split)
-
-
-@dataclass(frozen=True)
-class ModelOptions:
-    """Which model, and settings that its file does not hold."""
-
-    checkpoint: str | None = None
-    model: str | None = None
-    weights: str | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-    arguments: tuple[str, ...] = ()
-    input_shape: str | None = None
-
-    @property
-    def foreign(self) -> bool:
-        """The model is the user's own, package.module:factory."""
-        return self.model is not None and ":" in self.model
-
-    def __post_init__(self) -> None:
-        if self.checkpoint is not None and self.model is not None and not self.foreign:
-            raise InputError("give either --ckpt or --model, not both: a checkpoint shows its own architecture")
-
-    @property
-    def given(self) -> dict[str, Any]:
-        """Settings that the user gave."""
-        return {key: value for key, value in self.settings.items() if value is not None}
+    if data.input is not None:
+        return open_arrays(data.input)
+    name = data.dataset or default
+    if name is None:
+        raise InputError(
+            "there is no data to run on: give --dataset NAME (see `saformer datasets`) or --input FILE.npz"
+        )
+    return open_dataset(name, data.data_dir, data.split)
 
 
 def resolve_checkpoint(name: str) -> Path:
@@ -252,7 +166,7 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
         check_fit(model, data)
     name = model.config.name if isinstance(model, Model) else type(model).__name__
     device = choose_device(run.device)
-    dtype = {"float32": torch.float32, "float64": torch.float64}[run.dtype]
+    dtype = {"float32": torch.float32, "float64": torch.float64}[run.dtype.value]
     torch.manual_seed(run.seed)
     limit, rule, target = run.limit, None, run.target()
     if target is not None:
@@ -275,7 +189,9 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
         try:
             model = model.to(device=device, dtype=dtype)
         except TypeError as error:
-            raise InputError(f"--device {device} does not support {run.dtype}: {str(error).splitlines()[0]}") from None
+            raise InputError(
+                f"--device {device} does not support {run.dtype.value}: {str(error).splitlines()[0]}"
+            ) from None
         with progress(f"profiling {name} on {data.name}", total) as advance, _own_errors(model):
             result = profile(
                 model,
@@ -321,7 +237,7 @@ def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "
     """What the options ask for; with neither model nor data, the shipped SAFormer on digits."""
     if options.foreign:
         return _profile_foreign(options, data, run)
-    if options.arguments or options.input_shape or run.time_first:
+    if options.arguments or options.input_shape or options.time_first:
         raise InputError(
             "--model-arg, --input-shape and --time-first go with a model of your own: --model package.module:factory"
         )
@@ -337,7 +253,7 @@ def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "
     # The model first: a checkpoint at fault should not wait for a data set to be read.
     if options.checkpoint is not None:
         load_for(options, None)
-    opened = data.open(default)
+    opened = open_data(data, default)
     model, remarks = load_for(options, opened)
     return run_profile(model, opened, run, [*shown, *remarks])
 
@@ -348,12 +264,13 @@ def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) 
     if options.given:
         option = next(iter(options.given)).replace("_", "-")
         raise InputError(f"--{option} is for our own models; yours takes --model-arg")
-    model = load_foreign(options.model or "", list(options.arguments), options.checkpoint, options.weights)
+    run = replace(run, time_first=options.time_first)
+    model = load_foreign(options.model or "", options.arguments or [], options.checkpoint, options.weights)
     remarks = [] if options.checkpoint else [_UNTRAINED]
     if data.named:
         if options.input_shape:
             raise InputError("--input-shape makes random inputs: leave it out where there is data")
-        opened = data.open()
+        opened = open_data(data)
     elif options.input_shape:
         opened = random_data(options.input_shape, run.seed)
         remarks.append("the inputs are random: give --dataset or --input for rates that mean something")

@@ -5,22 +5,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console, RenderableType
+from rich.console import Console
+
+from saformer.text import printable
 
 if TYPE_CHECKING:
+    from saformer.reports.records import Facts, Line, Report, Table
     from saformer.training import Epoch, Progress
 
 
-def show(*renderables: RenderableType) -> None:
-    """Print on standard output."""
+def show(*records: "Report | Table | Line | Facts | str") -> None:
+    """Print records, or plain lines of text, on standard output."""
+    from saformer.reports.records import Line
+
     console = Console()
-    for renderable in renderables:
-        console.print(renderable)
+    for record in records:
+        console.print(Line(record) if isinstance(record, str) else record)
 
 
 def tell(message: str) -> None:
-    """A remark on standard error, where it does not mix with results."""
-    print(message, file=sys.stderr)
+    """A remark in one line on standard error, where it does not mix with results."""
+    print(printable(message), file=sys.stderr)
 
 
 @contextmanager

@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 
-from rich.console import Group, RenderableType
-from rich.text import Text
-
 from saformer.analysis.account import Account
 from saformer.analysis.accountings import summary
 from saformer.analysis.differences import differences
 from saformer.reports.format import energy, energy_unit, fixed, fixed_decimals, si
-from saformer.reports.tables import hanging, number_column, plain_table, text_column, what_was_run
+from saformer.reports.records import Cell, Column, Line, Part, Report, Row, Table, note, number
+from saformer.reports.tables import accounts_data, what_was_run
 
 _NAMES = 5  # operations that an explanation names before it stops
 
 
-def accountings_report(accounts: Sequence[Account], layers: bool = False) -> Group:
+def accountings_report(accounts: Sequence[Account], layers: bool = False) -> Report:
     """A column for each accounting, a row for each block (with `layers` each operation), totals, and the reasons.
 
     Args:
@@ -22,47 +20,51 @@ def accountings_report(accounts: Sequence[Account], layers: bool = False) -> Gro
         layers: a row for each operation instead of each block.
     """
     reference = accounts[0]
-    unit, factor = energy_unit(max((account.energy_mj or 0.0) for account in accounts))
-    cells: dict[str, list[float]] = {}
-    for column, account in enumerate(accounts):
-        for layer in account.layers:
-            key = layer.name if layers else layer.block
-            cells.setdefault(key, [0.0] * len(accounts))[column] += (layer.energy_mj or 0.0) * factor
-    decimals = fixed_decimals(max((value for row in cells.values() for value in row), default=0.0))
-    table = plain_table(gap=2)
-    text_column(table, f"energy ({unit})")
+    lines: list[Line] = []
     for account in accounts:
-        number_column(table, account.accounting)
-    for i, (name, values) in enumerate(cells.items()):
-        table.add_row(Text(name), *(Text(fixed(v, decimals)) for v in values), end_section=i == len(cells) - 1)
-    table.add_row(
-        Text("total"), *(Text(fixed((a.energy_mj or 0.0) * factor, decimals)) for a in accounts), style="bold"
-    )
-    table.add_row(Text("MACs"), *(Text(si(a.macs)) for a in accounts))
-    table.add_row(Text("ACs"), *(Text(si(a.acs)) for a in accounts))
-    lines: list[RenderableType] = []
-    for account in accounts:
-        lines += ["", Text(f"{account.accounting}: {summary(account.accounting)}", style="bold")]
+        lines += [Line(), Line(f"{account.accounting}: {summary(account.accounting)}", "strong")]
         if account is reference:
             continue
         found = differences(account, reference)
         if not found:
-            lines.append(Text("  charges this network as paper does", style="dim"))
+            lines.append(Line("charges this network as paper does", "dim", label="  "))
         for difference in found:
             names = ", ".join(difference.names[:_NAMES])
             if len(difference.names) > _NAMES:
                 names += f" and {len(difference.names) - _NAMES} more"
             change = "" if difference.energy_mj is None else f"{_signed(difference.energy_mj)}  "
-            lines.append(hanging("  ", f"{change}{difference.reason}: {names}"))
-    notes = dict.fromkeys(note for account in accounts for note in account.notes)
-    return Group(
-        what_was_run(reference, accounting="several, side by side"),
-        Text(),
-        table,
-        *lines,
-        Text(),
-        *(hanging("note: ", note) for note in notes),
-    )
+            lines.append(Line(f"{change}{difference.reason}: {names}", label="  "))
+    notes = dict.fromkeys(text for account in accounts for text in account.notes)
+    facts = what_was_run(reference, accounting="several, side by side")
+    parts: list[Part] = [facts, Line(), accountings_table(accounts, layers), *lines, Line(), *map(note, notes)]
+    return Report(parts, accounts_data(accounts))
+
+
+def accountings_table(accounts: Sequence[Account], layers: bool = False) -> Table:
+    """The energies alone: a column for each accounting, a row for each block or operation."""
+    unit, factor = energy_unit(max((account.energy_mj or 0.0) for account in accounts))
+    cells: dict[str, list[float]] = {}
+    for i, account in enumerate(accounts):
+        for layer in account.layers:
+            key = layer.name if layers else layer.block
+            cells.setdefault(key, [0.0] * len(accounts))[i] += layer.energy_mj or 0.0
+    decimals = fixed_decimals(max((value * factor for row in cells.values() for value in row), default=0.0))
+
+    def write(millijoules: float) -> str:
+        return fixed(millijoules * factor, decimals)
+
+    columns = [
+        Column(f"energy ({unit})", key="layer" if layers else "block"),
+        *(number(account.accounting, key=f"{account.accounting}_mj_per_image", write=write) for account in accounts),
+    ]
+    rows = [Row([name, *values], rule=i == len(cells) - 1) for i, (name, values) in enumerate(cells.items())]
+    rows += [
+        Row(["total", *(account.energy_mj or 0.0 for account in accounts)], "total"),
+        Row(["MACs", *(Cell(account.macs, si(account.macs)) for account in accounts)], "sum"),
+        Row(["ACs", *(Cell(account.acs, si(account.acs)) for account in accounts)], "sum"),
+    ]
+    where = f"{accounts[0].model.name} on {accounts[0].data.name}"
+    return Table(f"Energy per image of {where} under several accountings", columns, rows, quiet=True)
 
 
 def _signed(millijoules: float) -> str:

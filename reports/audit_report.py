@@ -3,61 +3,55 @@
 import re
 from collections.abc import Sequence
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
-
 from saformer.analysis.audit import Audit, NotBinary
-from saformer.reports.format import energy, percent, si
-from saformer.reports.tables import FirstThatFits, hanging, number_column, plain_table, text_column
+from saformer.reports.format import energy, percent
+from saformer.reports.records import Cell, Column, Layout, Line, Report, Table, number
+from saformer.reports.tables import counted
 
 
-def audit_report(audit: Audit) -> Group:
+def audit_report(audit: Audit) -> Report:
     """Everything an audit found, the verdict last."""
-    parts: list[RenderableType] = []
+    parts: list[Line | Table] = []
     if audit.not_binary:
-        parts += [
-            FirstThatFits([_not_binary_table(audit, count) for count in (None, 4, 2)]),
-            Text("rate: mean nonzero share of the input; then the share of the energy under accountings.", style="dim"),
-            Text(),
-            Text("where they come from", style="bold"),
-        ]
+        parts += [_not_binary_table(audit), Line(), Line("where they come from", "strong")]
         for names, members in _grouped(audit.not_binary):
             causes = list(dict.fromkeys(item.cause for item in members))
             more = f" and {len(causes) - 2} more like it" if len(causes) > 2 else ""
-            parts.append(hanging("  ", f"{names}: {'; '.join(causes[:2])}{more}"))
-        parts.append(Text())
+            parts.append(Line(f"{names}: {'; '.join(causes[:2])}{more}", label="  "))
+        parts.append(Line())
     if audit.left_out:
-        table = plain_table(gap=2)
-        text_column(table, "what Eqs. 18-20 leave out")
-        for header in ("modules", "elements", "energy"):
-            number_column(table, header)
-        text_column(table, "taken as, per element", first=False)
-        for item in audit.left_out:
-            table.add_row(
-                *map(Text, (item.what, str(item.places), si(item.elements), energy(item.energy_mj), item.cost))
-            )
-        parts += [
-            table,
-            Text(f"energy under the accounting paper, for comparison: {energy(audit.energy_mj)}", style="dim"),
+        columns = [
+            Column("what Eqs. 18-20 leave out", key="left_out"),
+            number("modules", write=str),
+            number("elements", key="elements_per_image"),
+            number("energy", key="energy_mj_per_image", write=energy),
+            Column("taken as, per element", key="cost_per_element"),
         ]
-    counted = f"not counted: {', '.join(audit.uncounted)}" if audit.uncounted else "every operation was counted"
-    parts += [Text(counted, style="bold yellow" if audit.uncounted else "dim"), Text()]
-    return Group(*parts, Text(audit.verdict, style="bold"))
+        rows = [[item.what, item.places, item.elements, item.energy_mj, item.cost] for item in audit.left_out]
+        comparison = f"energy under the accounting paper, for comparison: {energy(audit.energy_mj)}"
+        parts.append(Table("What Eqs. 18-20 leave out", columns, rows, [comparison], quiet=True))
+    parts += [counted(audit.uncounted), Line(), Line(audit.verdict, "strong")]
+    return Report(parts, audit.to_json())
 
 
-def _not_binary_table(audit: Audit, count: int | None) -> Table:
-    """The first `count` accountings, or all."""
-    accountings = list(audit.not_binary[0].shares)[:count]
-    table = plain_table(gap=2)
-    table.add_column("not binary", no_wrap=True)
-    for header in ("rate", *accountings):
-        number_column(table, header)
+def _not_binary_table(audit: Audit) -> Table:
+    accountings = list(audit.not_binary[0].shares)
+    columns = [
+        Column("not binary", key="operations"),
+        number("rate", key="firing_rate", write=percent),
+        *(
+            number(name, key=f"{name}_share_of_energy", write=percent, rank=0 if i < 2 else 1 if i < 4 else 2)
+            for i, name in enumerate(accountings)
+        ),
+    ]
+    rows = []
     for names, members in _grouped(audit.not_binary):
         rate = sum(item.firing_rate for item in members) / len(members)
-        shares = [percent(sum(item.shares[name] for item in members)) for name in accountings]
-        table.add_row(*map(Text, (names, percent(rate), *shares)))
-    return table
+        shares = [sum(item.shares[name] for item in members) for name in accountings]
+        rows.append([Cell(names, names), rate, *shares])
+    meaning = "rate: mean nonzero share of the input; then the share of the energy under accountings."
+    layouts = [Layout(2), Layout(1), Layout(2, rank=1), Layout(2, rank=0)]
+    return Table("Inputs that are not binary", columns, rows, [meaning], layouts, quiet=True)
 
 
 def _grouped(items: Sequence[NotBinary]) -> list[tuple[str, list[NotBinary]]]:

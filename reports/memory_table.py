@@ -1,21 +1,19 @@
 """The energy of memory as a table beside the energy of the arithmetic, and in the JSON object."""
 
-import json
-
-from rich.console import Group
-from rich.text import Text
+from collections.abc import Sequence
 
 from saformer.analysis.account import Account
 from saformer.analysis.memory import MemoryEnergy, MemoryRow
 from saformer.reports.format import energy_unit, fixed, fixed_decimals, percent, significant
-from saformer.reports.tables import hanging, number_column, plain_table, text_column
-from saformer.reports.writers import json_text
+from saformer.reports.records import Column, Line, Part, Report, Row, Table, number
 
 _PARTS = ("weights", "inputs", "membranes", "addressing", "total")
 
 
-def memory_report(memory: MemoryEnergy, account: Account, layers: bool = False) -> Group:
+def memory_report(memory: MemoryEnergy, account: Account, layers: bool = False) -> Report:
     """What memory costs in each block (with `layers`, in each operation), the total, and what is assumed.
+
+    In JSON, the object of the account with the object `memory` added.
 
     Args:
         memory: of the profile.
@@ -27,41 +25,36 @@ def memory_report(memory: MemoryEnergy, account: Account, layers: bool = False) 
         groups.setdefault(row.name if layers else row.block, []).append(row)
     sums = {name: [_sum(rows, part) for part in _PARTS] for name, rows in groups.items()}
     total = [_sum(memory.rows, part) for part in _PARTS]
-    unit, factor = energy_unit(max((values[-1] for values in sums.values()), default=0.0))
-    decimals = fixed_decimals(max((values[-1] for values in sums.values()), default=0.0) * factor)
+    largest = max((values[-1] for values in sums.values()), default=0.0)
+    unit, factor = energy_unit(largest)
+    decimals = fixed_decimals(largest * factor)
 
-    table = plain_table(gap=2)
-    text_column(table, f"memory ({unit})")
-    for part in (*_PARTS, "share"):
-        number_column(table, part)
-    for i, (name, values) in enumerate((*sums.items(), ("total", total))):
-        share = values[-1] / total[-1] if total[-1] else float("nan")
-        table.add_row(
-            Text(name),
-            *(Text(fixed(value * factor, decimals)) for value in values),
-            Text(percent(share)),
-            style="bold" if i == len(sums) else None,
-            end_section=i == len(sums) - 1,
-        )
+    def write(millijoules: float) -> str:
+        return fixed(millijoules * factor, decimals)
+
+    columns = [
+        Column(f"memory ({unit})", key="layer" if layers else "block"),
+        *(number(part, key=f"{part}_mj_per_image", write=write) for part in _PARTS),
+        number("share", data=False, write=percent),
+    ]
+    rows = [
+        Row([name, *values, values[-1] / total[-1] if total[-1] else None], rule=i == len(sums) - 1)
+        for i, (name, values) in enumerate(sums.items())
+    ]
+    rows.append(Row(["total", *total, 1.0 if total[-1] else None], "total"))
     arithmetic = account.energy_mj
     line = f"memory {significant(memory.total_mj, 4)} mJ per image, beside the arithmetic above"
     if arithmetic == arithmetic:  # a number
         line += f"; together {significant(memory.total_mj + arithmetic, 4)} mJ"
-    return Group(
-        Text("inputs: inputs read, spikes and results written. Per image, over all time steps.", style="dim"),
-        table,
-        Text(line, style="bold"),
-        Text(f"memory model {memory.model.name}: {memory.model.source}", style="dim"),
-        *(hanging("assumed: ", assumption) for assumption in memory.model.assumptions),
-    )
+    parts: list[Part] = [
+        Line("inputs: inputs read, spikes and results written. Per image, over all time steps.", "dim"),
+        Table("What memory costs", columns, rows, quiet=True),
+        Line(line, "strong"),
+        Line(f"memory model {memory.model.name}: {memory.model.source}", "dim"),
+        *(Line(assumption, label="assumed: ") for assumption in memory.model.assumptions),
+    ]
+    return Report(parts, {**account.to_json(), "memory": memory.to_json()})
 
 
-def json_text_with_memory(account: Account, memory: MemoryEnergy) -> str:
-    """The account as JSON, schema 1, with the object `memory` added."""
-    document = json.loads(json_text(account))
-    document["memory"] = memory.to_json()
-    return json.dumps(document, indent=2, allow_nan=False) + "\n"
-
-
-def _sum(rows: "tuple[MemoryRow, ...] | list[MemoryRow]", part: str) -> float:
+def _sum(rows: Sequence[MemoryRow], part: str) -> float:
     return sum(getattr(row, f"{part}_mj") for row in rows)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from saformer.errors import InputError
+from saformer.text import printable
 
 
 def write_atomic(path: str | Path, write: Callable[[Path], None]) -> None:
@@ -116,7 +117,7 @@ def _reason(error: OSError, path: Path) -> str:
 
 
 def _shown(path: Path) -> str:
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
+    return printable(str(path))
 
 
 def check_target(path: str | Path) -> None:

@@ -25,6 +25,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from saformer.errors import InputError
+from saformer.text import printable
 
 _WEIGHTS_KEYS = ("state_dict", "model", "model_ema", "state_dict_ema")
 _SETTINGS_KEYS = ("args", "config", "hyper_parameters")
@@ -611,5 +612,5 @@ def _listed(names: list[Any]) -> str:
 
 def _shown(text: object, longest: int = 100) -> str:
     """Text from a stranger, fit to stand in one line on a terminal."""
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text)[: longest + 1])
+    line = printable(str(text)[: longest + 1])
     return line if len(line) <= longest else f"{line[:longest]}..."

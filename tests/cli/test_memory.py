@@ -7,18 +7,11 @@ import pytest
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
+    from saformer.cli.options import DataOptions, ModelOptions, RunOptions, SavedOptions
     from saformer.cli.rates import profile_for
-    from saformer.cli.sources import DataOptions, ModelOptions, RunOptions
 
     path = tmp_path_factory.mktemp("memory") / "digits.json"
-    profile = profile_for(
-        ModelOptions(None, None, None, {}, (), None),
-        DataOptions(None, None, "test", None),
-        RunOptions(16, 16, 0, "float32", "cpu", None, False, None),
-        None,
-        None,
-        None,
-    )
+    profile = profile_for(ModelOptions(), DataOptions(), RunOptions(limit=16, device="cpu"), SavedOptions())
     profile.save(path)
     return path
 

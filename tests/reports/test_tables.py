@@ -6,10 +6,10 @@ import pytest
 from rich.console import Console, RenderableType
 
 from saformer.analysis.account import Account
+from saformer.reports.drawing import ShareBar
 from saformer.reports.tables import (
     ComparisonRow,
     FlopsRow,
-    ShareBar,
     catalogue_table,
     comparison_table,
     energy_report,

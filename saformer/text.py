@@ -1,0 +1,50 @@
+"""Text that may come from strangers, on outputs that may not know every character: the one place that cares."""
+
+import codecs
+
+# What stands for a character that an output cannot write; whatever is not here becomes a question mark.
+_PLAIN = {
+    "±": "+/-",
+    "µ": "u",
+    "μ": "u",
+    "†": "*",
+    "≠": "!=",
+    "≤": "<=",
+    "≥": ">=",
+    "×": "x",
+    "·": ".",
+    "²": "^2",
+    "–": "-",
+    "—": "-",
+    "−": "-",
+    "‘": "'",
+    "’": "'",
+    "“": '"',
+    "”": '"',
+    "…": "...",
+    "─": "-",
+    "█": "#",
+}
+PLAIN_ERRORS = "saformer.plain"
+
+
+def printable(text: str) -> str:
+    """The text with whatever could steer a terminal (escapes, control characters, direction marks) written out."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def encodable(text: str, encoding: str) -> str:
+    """The text in characters that the encoding has: ± becomes +/- where there is no ±.
+
+    Called before a table is laid out, because the replacements may be longer.
+    """
+    return text.encode(encoding, errors=PLAIN_ERRORS).decode(encoding)
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_PLAIN.get(c, "?") for c in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(PLAIN_ERRORS, _plain)
