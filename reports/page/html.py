@@ -3,30 +3,37 @@
 import base64
 import math
 from importlib import resources
-from io import BytesIO
 from typing import Any
 
-from saformer.reports.document.parts import Document, Picture, Source
-from saformer.reports.plots import write_figure
-from saformer.reports.records import Align, Cell, Facts, Line, Row, Table
+from saformer.reports.plots import figure_bytes
+from saformer.reports.records import Align, Cell, Facts, Heading, Line, Picture, Report, Row, Table, Verbatim
 from saformer.text import printable
 
 # Shorter tables need no buttons.
 _INTERACTIVE_ROWS = 6
 
 
-def html_text(document: Document) -> str:
+def html_text(report: Report, title: str) -> str:
     """The page. Its tables sort and fold with a short script; without it everything is shown, in the network's order."""
     from jinja2 import Environment
     from markupsafe import Markup
 
     import saformer
 
-    here = resources.files("saformer.reports.document")
+    parts = list(report.parts)
+    starts = [i for i, part in enumerate(parts) if isinstance(part, Heading) and part.level == 2]
+    first = starts[0] if starts else len(parts)
+    sections = [
+        {"heading": parts[start], "parts": parts[start + 1 : end]}
+        for start, end in zip(starts, [*starts[1:], len(parts)], strict=True)
+    ]
+    here = resources.files("saformer.reports.page")
     read = lambda name: here.joinpath(name).read_text(encoding="utf-8")  # noqa: E731
     template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(read("page.html.jinja"))
     return template.render(
-        document=document,
+        title=title,
+        opening=list(report.parts[:first]),
+        sections=sections,
         version=saformer.__version__,
         css=Markup(read("page.css")),
         js=Markup(read("page.js")),
@@ -39,8 +46,10 @@ def _part(part: Any) -> str:
         return _table(part)
     if isinstance(part, Picture):
         return _picture(part)
-    if isinstance(part, Source):
-        return f"<pre tabindex=\"0\"><code>{_text(part.text)}</code></pre>"
+    if isinstance(part, Heading):
+        return f"<h3>{_text(part.text)}</h3>"
+    if isinstance(part, Verbatim):
+        return f'<pre tabindex="0"><code>{_text(part.text)}</code></pre>'
     if isinstance(part, Facts):
         pairs = "".join(f"<dt>{_text(label)}</dt><dd>{_text(text)}</dd>" for label, text in part.facts)
         return f'<dl class="facts">{pairs}</dl>'
@@ -67,9 +76,7 @@ def _line(line: Line) -> str:
 
 
 def _picture(picture: Picture) -> str:
-    output = BytesIO()
-    write_figure(picture.figure, output, "svg")
-    data = base64.b64encode(output.getvalue()).decode("ascii")
+    data = base64.b64encode(figure_bytes(picture.figure, "svg")).decode("ascii")
     alt = _text(picture.alt).replace("\n", " ")
     return (
         f'<figure><img src="data:image/svg+xml;base64,{data}" alt="{alt}">'
@@ -82,7 +89,7 @@ def _table(table: Table) -> str:
     rows = table.every_row
     kind = ' class="interactive"' if len(rows) >= _INTERACTIVE_ROWS else ""
     head = "".join(
-        f"<th scope=\"col\"{_class(_number(table, i))}>{_text(table.columns[i].header) or '&nbsp;'}</th>" for i in columns
+        f'<th scope="col"{_class(_number(table, i))}>{_text(table.columns[i].header) or "&nbsp;"}</th>' for i in columns
     )
     body: list[str] = []
     group = 0
