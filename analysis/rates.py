@@ -14,6 +14,7 @@ from torch import Tensor
 
 from saformer.analysis.account import DataInfo
 from saformer.analysis.profiles import SPIKES_OF, FreeArithmetic, Neurons, Operand, Operation, Profile
+from saformer.analysis.provenance import NOTHING_RUN
 from saformer.analysis.statistics import Moments
 from saformer.errors import InputError
 from saformer.models.config import Model
@@ -302,7 +303,7 @@ def profile_from_rates(
     sources = [f"rates: {name or 'given'}"] if rates is not None else []
     sources += [f"uniform rate {uniform:g}"] if uniform is not None else []
     notes = [
-        "nothing was run: inputs have the rates given, and no interval; "
+        f"{NOTHING_RUN}: inputs have the rates given, and no interval; "
         f"{IMAGES:,} images stand for the integers of a mean image",
         "exact events are estimates: spikes count as spread evenly and independently, padding is ignored, and a factor "
         "of a product that no rate was given for counts as full",

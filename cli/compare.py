@@ -1,19 +1,33 @@
 """`saformer compare`: several models side by side."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from saformer.cli import options as opt
-from saformer.cli.options import ModelOptions
+from saformer.cli.options import DataOptions, ModelOptions, RunOptions
 from saformer.cli.outputs import plan
 from saformer.cli.sources import load_for, open_data, resolve_checkpoint, run_profile
 from saformer.cli.terminal import tell
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure as MatplotlibFigure
+
+    from saformer.analysis.profiles import Profile
     from saformer.data.dataset import Dataset
+    from saformer.reports.comparison import ComparisonRow
+
+
+class Figure(StrEnum):
+    """What `--plot` draws."""
+
+    values = "values"
+    relative = "relative"
+    energy = "energy"
+    accuracy = "accuracy"
 
 
 def _is_profile(path: Path) -> bool:
@@ -42,43 +56,108 @@ def _options(what: str) -> ModelOptions:
 
 
 def compare(
-    models: Annotated[
-        list[str], typer.Argument(metavar="A B ...", help="Checkpoints, models by name, or saved profiles.")
-    ],
     data: opt.DataOptions,
     run: opt.RunOptions,
-    ours: Annotated[
-        str | None,
-        typer.Option("--ours", metavar="NAME", help="Whom Eq. 21 compares with. Default: the first."),
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="A B ...", help="Checkpoints, models by name, or saved profiles.")
     ] = None,
-    accounting: opt.AccountingName = "paper",
+    ours: Annotated[
+        list[str] | None,
+        typer.Option("--ours", metavar="NAME", help="Whom Eq. 21 compares with, one per data set. Default: the first."),
+    ] = None,
+    published: Annotated[
+        bool,
+        typer.Option("--published", help="Lay the paper's own numbers beside; without models, show these alone."),
+    ] = False,
+    accounting: opt.AccountingOrAll = "paper",
     hardware: opt.HardwareName = "45nm-fp32",
     format: opt.Format = None,
     plot: opt.Plot = None,
+    figure: Annotated[
+        Figure,
+        typer.Option(
+            "--figure",
+            help="What --plot draws: values; Eq. 21 of energy and accuracy (relative), or of one of them.",
+        ),
+    ] = Figure.values,
 ) -> None:
     """Compare models: parameters, operations, energy, accuracy and relative difference (Eq. 21).
 
     saformer compare digits/saformer digits/sdt digits/spikformer
     """
-    from saformer.analysis.account import relative_difference
-    from saformer.analysis.accountings import get_accounting
+    from saformer.analysis.accountings import ACCOUNTINGS, get_accounting
     from saformer.analysis.hardware import load_hardware
-    from saformer.analysis.profiles import Profile
-    from saformer.checkpoints.shipped import SHIPPED
-    from saformer.reports.plots import check_format, comparison_figure, save_figure
+    from saformer.reports.comparison import comparison_rows, published_rows
+    from saformer.reports.comparison_table import accountings_comparison_table, comparison_table
+    from saformer.reports.plots import check_format, save_figure
     from saformer.reports.records import Report, note
-    from saformer.reports.tables import ComparisonRow, comparison_table
 
-    get_accounting(accounting)
+    accountings = list(ACCOUNTINGS) if accounting == "all" else [accounting]
+    for name in accountings:
+        get_accounting(name)
     table = load_hardware(hardware)
+    models = models or []
+    if not models and not published:
+        raise InputError("say what to compare: checkpoints, models by name or saved profiles, or --published alone")
+    if figure is not Figure.values and accounting == "all":
+        raise InputError(f"--figure {figure} draws one accounting: leave out --accounting all")
     if plot is not None:
         check_format(plot)
     outputs = plan(format, files={"--plot": plot}, inputs=[*models, data.input, hardware])
-    sources = [(what, None if _is_profile(Path(what)) else _options(what)) for what in models]
     names = _names(models)
-    if ours is not None and ours not in names and ours not in models:
-        raise InputError(f"--ours {ours!r} is none of the models compared: {', '.join(names)}")
+    wanted = [names[models.index(name)] if name in models else name for name in ours or []]
+    if missing := [name for name in wanted if name not in names]:
+        raise InputError(f"--ours {missing[0]!r} is none of the models compared: {', '.join(names)}")
+    profiles = _profiles(models, data, run)
+    data_sets = list(dict.fromkeys(profile.data.name for profile in profiles)) or (
+        [data.dataset] if data.dataset else None
+    )
+    beside = published_rows(data_sets or None) if published else []
+    if not profiles and not beside:
+        raise InputError(
+            f"the paper published nothing for {data.dataset}: leave out --dataset, or give models to compare"
+        )
+    by_accounting = {
+        name: comparison_rows(
+            [(what, profile.account(name, table)) for what, profile in zip(names, profiles, strict=True)], wanted
+        )
+        + beside
+        for name in accountings
+    }
+    rows = by_accounting[accountings[0]]
+    notes = [
+        note(text, about=what)
+        for what, profile in zip(names, profiles, strict=True)
+        for account in [profile.account(accountings[0], table)]
+        for text in [*account.notes, *(f"not counted: {item}" for item in account.uncounted)]
+    ]
+    if published:
+        missing = [name for name in data_sets if name not in {row.data for row in beside}]
+        notes += [note(f"the SAFormer paper published nothing for {name}") for name in missing]
+    if plot is not None:
+        save_figure(_figure(figure, by_accounting), plot)
+        tell(f"wrote {plot}")
+    shown = comparison_table(rows) if len(accountings) == 1 else accountings_comparison_table(by_accounting)
+    outputs.emit(Report([shown, *notes]))
 
+
+def _figure(figure: Figure, by_accounting: "dict[str, list[ComparisonRow]]") -> "MatplotlibFigure":
+    from saformer.reports.figures.comparison import QUANTITIES, accountings_figure, comparison_figure, relative_figure
+
+    rows = next(iter(by_accounting.values()))
+    if len(by_accounting) > 1:
+        return accountings_figure(by_accounting)
+    if figure is Figure.values:
+        return comparison_figure(rows)
+    return relative_figure(rows, tuple(QUANTITIES) if figure is Figure.relative else (figure.value,))
+
+
+def _profiles(models: list[str], data: DataOptions, run: RunOptions) -> "list[Profile]":
+    """A profile of each: read where it is one, else recorded; the data set is opened once."""
+    from saformer.analysis.profiles import Profile
+    from saformer.checkpoints.shipped import SHIPPED
+
+    sources = [(what, None if _is_profile(Path(what)) else _options(what)) for what in models]
     opened: Dataset | None = None
     profiles: list[Profile] = []
     for what, source in sources:
@@ -90,32 +169,7 @@ def compare(
             opened = open_data(data, default)
         model, remarks = load_for(source, opened)
         profiles.append(run_profile(model, opened, run, remarks))
-    accounts = [profile.account(accounting, table) for profile in profiles]
-    reference = 0 if ours is None else names.index(ours) if ours in names else models.index(ours)
-    rows = [
-        ComparisonRow(
-            name=name,
-            parameters=account.model.parameters,
-            time_steps=account.model.time_steps,
-            flops=account.flops,
-            sops=account.sops,
-            energy_mj=account.energy_mj,
-            energy_ci95=account.energy_mj_ci95,
-            top1=None if account.accuracy is None else account.accuracy.top1,
-            data=account.data.name,
-            relative_difference=relative_difference(account.energy_mj, accounts[reference].energy_mj),
-        )
-        for name, account in zip(names, accounts, strict=True)
-    ]
-    notes = [
-        note(text, about=name)
-        for name, account in zip(names, accounts, strict=True)
-        for text in [*account.notes, *(f"not counted: {item}" for item in account.uncounted)]
-    ]
-    if plot is not None:
-        save_figure(comparison_figure(rows, names[reference]), plot)
-        tell(f"wrote {plot}")
-    outputs.emit(Report([comparison_table(rows, names[reference]), *notes]))
+    return profiles
 
 
 def _names(models: list[str]) -> list[str]:

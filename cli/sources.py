@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from saformer.analysis.provenance import UNTRAINED_NOTE
 from saformer.cli.options import DataOptions, ModelOptions, RunOptions
 from saformer.cli.terminal import progress
 from saformer.errors import InputError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT = 512
 DEFAULT_CHECKPOINT = "digits/saformer"
-_UNTRAINED = "the weights are untrained: firing rates, and the energy with them, are those of random weights"
 
 
 def open_data(data: DataOptions, default: str | None = None) -> "Dataset":
@@ -60,7 +60,7 @@ def load_for(options: ModelOptions, data: "Dataset | None") -> "tuple[Model, lis
             raise InputError("give a checkpoint (--ckpt FILE) or a model (--model NAME)")
         if data is not None and data.classes is not None:
             shape["num_classes"] = data.classes
-        return saformer.build(options.model, **{**shape, **options.given}), [_UNTRAINED]
+        return saformer.build(options.model, **{**shape, **options.given}), [UNTRAINED_NOTE]
 
     path = resolve_checkpoint(options.checkpoint)
     model = saformer.load(path, weights=options.weights, **options.given)
@@ -266,7 +266,7 @@ def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) 
         raise InputError(f"--{option} is for our own models; yours takes --model-arg")
     run = replace(run, time_first=options.time_first)
     model = load_foreign(options.model or "", options.arguments or [], options.checkpoint, options.weights)
-    remarks = [] if options.checkpoint else [_UNTRAINED]
+    remarks = [] if options.checkpoint else [UNTRAINED_NOTE]
     if data.named:
         if options.input_shape:
             raise InputError("--input-shape makes random inputs: leave it out where there is data")

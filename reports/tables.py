@@ -29,25 +29,6 @@ CI_SOURCES = {"image": "variance over images", "batch": "from batch means"}
 
 
 @dataclass(frozen=True)
-class ComparisonRow:
-    """One model of a comparison. Per image; energies in millijoules, `top1` a share from 0 to 1.
-
-    `relative_difference` is Eq. 21 for the energy. What a published row does not state is None.
-    """
-
-    name: str
-    parameters: int | None
-    time_steps: int | None
-    flops: float | None
-    sops: float | None
-    energy_mj: float
-    energy_ci95: float | None
-    top1: float | None
-    data: str
-    relative_difference: float
-
-
-@dataclass(frozen=True)
 class SensitivityRow:
     """One operation: its input rate and energy, and the change of the whole energy when that rate rises.
 
@@ -260,56 +241,6 @@ def energy_table(account: Account, layers: bool = False) -> Table:
     where = f"{account.model.name} on {account.data.name}"
     title = f"Energy per image of {where}; accounting {account.accounting}, on {account.hardware.name}"
     return Table(title, columns, rows, caption, _ENERGY_LAYOUTS, quiet=True)
-
-
-# --- models side by side ---------------------------------------------------------------------------------
-
-
-def comparison_table(rows: Sequence[ComparisonRow], ours: str) -> Table:
-    """One row for each model; the last column is Eq. 21 against the model called `ours`.
-
-    Rows on several data sets are grouped by data set, in the order in which these first appear.
-    """
-    data_sets = list(dict.fromkeys(row.data for row in rows))
-    several = len(data_sets) > 1
-    columns = [
-        Column("model"),
-        number("params", key="parameters"),
-        number("T", key="time_steps", write=lambda value: NOT_KNOWN if value is None else str(value)),
-        number("FLOPs", key="flops_per_image"),
-        number("SOPs", key="sops_per_image"),
-        number("energy", "mJ", key="energy_mj_per_image", align=Align.decimal),
-        hidden("energy_mj_ci95"),
-        number("top-1", key="top1_accuracy", write=lambda value: percent(value, decimals=2)),
-        number("diff.", key="relative_difference", write=lambda value: percent(value, sign=True)),
-        hidden("data"),
-    ]
-    made: list[Row] = []
-    for data in data_sets:
-        if several:
-            made.append(Row([data], "heading"))
-        members = [row for row in rows if row.data == data]
-        for i, row in enumerate(members):
-            value, half_width = interval(row.energy_mj, row.energy_ci95, digits=3)
-            is_ours = row.name == ours
-            difference = row.relative_difference
-            cells = [
-                Cell(row.name, f"  {row.name}" if several else row.name),
-                row.parameters,
-                row.time_steps,
-                row.flops,
-                row.sops,
-                Cell(row.energy_mj, value, f" ± {half_width}" if half_width else ""),
-                row.energy_ci95,
-                row.top1,
-                Cell(difference, NOT_KNOWN) if is_ours else difference,
-                row.data,
-            ]
-            last = several and i == len(members) - 1 and data != data_sets[-1]
-            made.append(Row(cells, rule=last, strong=is_ours))
-    title = "Energy per image" if several else f"Energy per image on {data_sets[0]}"
-    meaning = f"diff.: (energy - energy of {ours}) / energy (Eq. 21); positive means that {ours} needs less."
-    return Table(title, columns, made, [meaning])
 
 
 # --- spiking layers --------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def test_compare_with_another_reference(saformer):
     result = saformer("compare", "digits/saformer", "digits/sdt", "--limit", "40", "--ours", "digits/sdt")
     row = next(line for line in result.out.splitlines() if line.startswith("digits/saformer"))
     assert row.rstrip().endswith("%")
-    assert "energy of digits/sdt" in result.out
+    assert "ours: digits/sdt." in result.out
 
 
 def test_profiles_of_one_name_are_told_apart(saformer, tmp_path):

@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 
 from saformer.analysis.account import Account, Accuracy, DataInfo, LayerAccount, ModelInfo, NeuronAccount
 from saformer.analysis.hardware import load_hardware
-from saformer.reports.tables import ComparisonRow
+from saformer.reports.comparison import IMPLIED, ComparisonRow
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 TIME_STEPS = 4
@@ -125,8 +125,8 @@ def comparison_rows() -> list[ComparisonRow]:
     return [
         ComparisonRow("Spikformer-4-384", 9330874, 4, 1.75e9, 284.84e6, 5.15, None, 0.955, data, 0.90485),
         ComparisonRow("S-Transformer-4-384", 9.33e6, 4, 1.70e9, 412.5e6, 0.5213, 0.0031, 0.956, data, 0.0600),
-        ComparisonRow("published only", None, None, None, None, 0.452, None, None, data, -0.0841),
-        ComparisonRow("SAFormer-4-384", 5764234, 4, 1.02e9, 402.125e6, 0.49, 0.0014, 0.958, data, 0.0),
+        ComparisonRow("published only", None, None, None, None, 0.452, None, None, data, -0.0841, origin=IMPLIED),
+        ComparisonRow("SAFormer-4-384", 5764234, 4, 1.02e9, 402.125e6, 0.49, 0.0014, 0.958, data, 0.0, reference=True),
     ]
 
 

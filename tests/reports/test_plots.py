@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -9,8 +8,7 @@ import pytest
 
 from saformer.analysis.account import Account
 from saformer.errors import InputError
-from saformer.reports.plots import comparison_figure, energy_figure, save_figure
-from saformer.reports.tables import ComparisonRow
+from saformer.reports.plots import energy_figure, model_family, model_looks, save_figure
 
 MAGIC = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
 
@@ -61,48 +59,62 @@ def test_very_long_names_keep_their_start_and_end(account: Account) -> None:
     assert len(label) == 44
 
 
-@pytest.mark.parametrize("make", [energy_figure, comparison_figure])
-def test_labels_of_bars_stay_inside_their_panel(
-    make: Callable, account: Account, comparison_rows: list[ComparisonRow]
-) -> None:
-    figure = make(account if make is energy_figure else comparison_rows)
+def test_labels_of_bars_stay_inside_their_panel(account: Account) -> None:
+    figure = energy_figure(account)
     figure.draw_without_rendering()
-    for axes in figure.axes:
-        assert all(text.get_window_extent().x1 <= figure.bbox.x1 for text in axes.texts)
     left = figure.axes[0]
     assert all(text.get_window_extent().x1 <= left.bbox.x1 + 1 for text in left.texts)
 
 
-def test_comparison_shows_energies_and_the_accuracies_that_are_known(
-    comparison_rows: list[ComparisonRow],
-) -> None:
-    left, right = comparison_figure(comparison_rows, ours="SAFormer-4-384").axes
-    assert left.get_xlabel() == "Energy per image (mJ)"
-    assert right.get_xlabel() == "Top-1 accuracy (%)"
-    assert bar_widths(left) == [row.energy_mj for row in comparison_rows]
-    drawn = {int(line.get_ydata()[0]): line.get_xdata()[0] for line in right.lines}
-    assert drawn == {i: 100 * row.top1 for i, row in enumerate(comparison_rows) if row.top1 is not None}
-    hatches = [patch.get_hatch() for patch in left.containers[0]]
-    assert hatches[:3] == [hatches[0]] * 3 and hatches[3] != hatches[0]
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("digits/saformer", "saformer"),
+        ("saformer-4-384", "saformer"),
+        ("SASA", "saformer"),
+        ("S-Transformer", "sdt"),
+        ("sdt-2-256", "sdt"),
+        ("SDSA", "sdt"),
+        ("Spikformer", "spikformer"),
+        ("SSA", "spikformer"),
+        ("spikingformer-8-512", "spikingformer"),
+        ("vit-2-512", "vit"),
+        ("VSA", "vit"),
+        ("MS-ResNet", "other"),
+        ("saformers.json", "other"),
+    ],
+)
+def test_a_family_is_known_by_model_method_and_attention(name: str, family: str) -> None:
+    assert model_family(name) == family
 
 
-def test_comparison_without_accuracy_has_one_panel(comparison_rows: list[ComparisonRow]) -> None:
-    assert len(comparison_figure([comparison_rows[2]]).axes) == 1
+def lightness(colour: str) -> float:
+    """CIE L*, what is left of a colour in a print in grey."""
+    red, green, blue = (
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+        for c in (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    )
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return 116 * luminance ** (1 / 3) - 16 if luminance > 0.008856 else 903.3 * luminance
 
 
-def test_comparison_names_the_data_of_each_row_where_they_differ(
-    comparison_rows: list[ComparisonRow],
-) -> None:
-    rows = [comparison_rows[0], replace(comparison_rows[0], data="cifar100")]
-    labels = [label.get_text() for label in comparison_figure(rows).axes[0].get_yticklabels()]
-    assert labels[1] == "Spikformer-4-384\ncifar100"
+def test_families_are_told_apart_in_grey() -> None:
+    looks = model_looks({name: name for name in ("saformer", "sdt", "spikformer", "spikingformer", "vit", "resnet")})
+    found = sorted(lightness(look.colour) for look in looks.values())
+    assert min(b - a for a, b in pairwise(found)) > 10
+    assert len({look.marker for look in looks.values()}) == 6
+
+
+def test_two_models_of_a_family_share_the_colour_alone() -> None:
+    looks = model_looks({"mine": "saformer-2-64", "other": "sdt-2-64", "yours": "saformer-4-384"})
+    assert looks["mine"].colour == looks["yours"].colour == model_looks({"x": "SASA"})["x"].colour
+    assert looks["mine"].hatch != looks["yours"].hatch and looks["mine"].marker != looks["yours"].marker
+    assert looks["other"].colour != looks["mine"].colour
 
 
 def test_nothing_to_draw_is_said(account: Account) -> None:
     with pytest.raises(InputError, match="nothing to draw"):
         energy_figure(replace(account, layers=()))
-    with pytest.raises(InputError, match="nothing to draw"):
-        comparison_figure([])
 
 
 @pytest.mark.parametrize("suffix", ["png", "pdf", "svg"])
@@ -142,7 +154,7 @@ def test_a_failing_write_leaves_the_old_figure(account: Account, tmp_path: Path)
 def test_tables_and_figures_load_neither_pyplot_nor_pandas() -> None:
     code = (
         "import sys, saformer.reports.tables, saformer.reports.writers, saformer.reports.plots, "
-        "saformer.reports.literature\n"
+        "saformer.reports.literature, saformer.reports.comparison_table, saformer.reports.figures.comparison\n"
         "assert not {'matplotlib', 'pandas', 'torch'} & set(sys.modules), 'slow imports'\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

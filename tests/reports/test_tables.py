@@ -8,10 +8,8 @@ from rich.console import Console, RenderableType
 from saformer.analysis.account import Account
 from saformer.reports.drawing import ShareBar
 from saformer.reports.tables import (
-    ComparisonRow,
     FlopsRow,
     catalogue_table,
-    comparison_table,
     energy_report,
     flops_table,
     neuron_table,
@@ -38,15 +36,6 @@ def test_report_by_operation(account: Account, matches_golden: Golden) -> None:
 def test_report_of_sixty_operations(large_account: Account, matches_golden: Golden) -> None:
     assert len(large_account.layers) == 60
     matches_golden(energy_report(large_account, layers=True), "energy_sixty_layers")
-
-
-def test_comparison(comparison_rows: list[ComparisonRow], matches_golden: Golden) -> None:
-    matches_golden(comparison_table(comparison_rows, "SAFormer-4-384"), "comparison")
-
-
-def test_comparison_on_several_data_sets(comparison_rows: list[ComparisonRow], matches_golden: Golden) -> None:
-    rows = [*comparison_rows, replace(comparison_rows[0], data="cifar100, test")]
-    matches_golden(comparison_table(rows, "SAFormer-4-384"), "comparison_several_data")
 
 
 def test_neurons(account: Account, matches_golden: Golden) -> None:
@@ -134,14 +123,6 @@ def test_account_without_operations_still_prints(account: Account, render: Rende
     empty = replace(account, layers=(), neurons=(), energy_mj_ci95=None, accuracy=None)
     assert "energy 0 mJ per image" in render(energy_report(empty, layers=True), 80)
     assert "no spiking layers" in render(neuron_table(empty), 80)
-
-
-def test_ours_has_no_difference_to_itself(comparison_rows: list[ComparisonRow], render: Render) -> None:
-    lines = render(comparison_table(comparison_rows, "SAFormer-4-384"), 100).splitlines()
-    ours = next(line for line in lines if line.startswith("SAFormer-4-384"))
-    assert ours.endswith(" -")
-    assert "+90.5%" in next(line for line in lines if line.startswith("Spikformer"))
-    assert "-8.4%" in next(line for line in lines if line.startswith("published only"))
 
 
 def test_difference_of_counters_is_marked(render: Render) -> None:

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from saformer.analysis.account import Account
+from saformer.reports.comparison import ComparisonRow
+from saformer.reports.comparison_table import comparison_table
 from saformer.reports.records import Align, Cell, Column, Facts, Format, Line, Report, Row, Table, number
-from saformer.reports.tables import ComparisonRow, comparison_table, energy_report, energy_table, neuron_table
+from saformer.reports.tables import energy_report, energy_table, neuron_table
 from saformer.reports.writers import csv_text, json_text, latex_text, markdown_text, notes_of, report_data, report_text
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
@@ -25,12 +27,12 @@ SUFFIX = {Format.markdown: "md", Format.latex: "tex", Format.csv: "csv", Format.
 @pytest.fixture
 def reports(account: Account, comparison_rows: list[ComparisonRow]) -> dict[str, Report]:
     """The layouts there are: subtotals and marks, a plain table with an error bar, groups, a series of columns."""
-    several = [*comparison_rows, replace(comparison_rows[0], data="cifar100, test")]
+    several = [*comparison_rows, replace(comparison_rows[0], data="cifar100, test", reference=True)]
     return {
         "energy_blocks": energy_report(account),
         "energy_layers": energy_report(account, layers=True),
-        "comparison": Report([comparison_table(comparison_rows, "SAFormer-4-384")]),
-        "comparison_several_data": Report([comparison_table(several, "SAFormer-4-384")]),
+        "comparison": Report([comparison_table(comparison_rows)]),
+        "comparison_several_data": Report([comparison_table(several)]),
         "neurons": Report([neuron_table(account)]),
     }
 

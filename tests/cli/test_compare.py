@@ -1,0 +1,65 @@
+"""`saformer compare`: several models, accountings, published numbers, figures."""
+
+import pytest
+
+
+@pytest.fixture
+def profiles(saformer, tmp_path):
+    """Two saved profiles on digits, and one from rates, which is a data set of its own."""
+    paths = [tmp_path / f"{name}.json" for name in ("saformer", "sdt", "rates")]
+    for path in paths[:2]:
+        code = saformer("energy", "--ckpt", f"digits/{path.stem}", "--limit", "24", "--save-profile", path).code
+        assert code == 0
+    assert saformer("energy", "--model", "saformer-1-32", "--uniform-rate", "0.2", "--save-profile", paths[2]).code == 0
+    return paths
+
+
+def test_rows_are_grouped_by_data_set(saformer, profiles):
+    result = saformer("compare", *profiles)
+    assert result.code == 0, result.err
+    lines = [line.strip() for line in result.out.splitlines()]
+    assert lines.index("digits") < lines.index("uniform rate 0.2")
+    assert any(line.startswith("rates.json") and line.endswith("rates") for line in lines)
+
+
+def test_all_accountings_stand_side_by_side(saformer, profiles, tmp_path):
+    figure = tmp_path / "all.pdf"
+    result = saformer("compare", *profiles[:2], "--accounting", "all", "--plot", figure)
+    assert result.code == 0, result.err
+    assert "syops" in result.out and "RD (Eq. 21)" in result.out
+    assert figure.read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("figure", ["relative", "energy", "accuracy"])
+def test_figures_of_relative_differences(saformer, profiles, tmp_path, figure):
+    path = tmp_path / "f.png"
+    result = saformer("compare", *profiles[:2], "--figure", figure, "--plot", path)
+    assert result.code == 0, result.err
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_published_numbers_alone(saformer, tmp_path):
+    result = saformer("compare", "--published", "--figure", "relative", "--plot", tmp_path / "p.svg")
+    assert result.code == 0, result.err
+    assert "dvs128-gesture" in result.out and "published in the SAFormer paper" in result.out
+    only = saformer("compare", "--published", "--dataset", "cifar100").out
+    assert "cifar100" in only and "dvs128-gesture" not in only
+
+
+def test_published_numbers_beside_measured_ones(saformer, profiles):
+    result = saformer("compare", *profiles[:2], "--published")
+    assert result.code == 0
+    assert "the SAFormer paper published nothing for digits" in result.out
+
+
+def test_bad_input_is_one_line(saformer, profiles, tmp_path):
+    assert "say what to compare" in saformer("compare").complaint
+    assert "published nothing for digits" in saformer("compare", "--published", "--dataset", "digits").complaint
+    assert "--ours" in saformer("compare", *profiles[:2], "--ours", "else").complaint
+    both = saformer("compare", *profiles[:2], "--ours", "saformer.json", "--ours", "sdt.json").complaint
+    assert "two models on digits" in both
+    mixed = saformer("compare", *profiles[:2], "--accounting", "all", "--figure", "relative").complaint
+    assert "--accounting all" in mixed
+    cut = tmp_path / "cut.json"
+    cut.write_text(profiles[0].read_text()[:300])
+    assert "cut.json" in saformer("compare", profiles[1], cut).complaint
