@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from saformer.cli import audit, catalogue, compare, energy, flops, hardware, sensitivity, train
+from saformer.cli import audit, catalogue, compare, energy, flops, hardware, report, sensitivity, train
 from saformer.cli.options import opened
 
 app = typer.Typer(
@@ -35,6 +35,7 @@ def _options(
 
 app.command("energy")(opened(energy.energy))
 app.command("compare")(opened(compare.compare))
+app.command("report")(opened(report.report))
 app.command("sensitivity")(opened(sensitivity.sensitivity))
 app.command("audit")(opened(audit.audit))
 app.command("flops")(opened(flops.flops))

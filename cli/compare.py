@@ -104,11 +104,11 @@ def compare(
     if plot is not None:
         check_format(plot)
     outputs = plan(format, files={"--plot": plot}, inputs=[*models, data.input, hardware])
-    names = _names(models)
+    names = names_of(models)
     wanted = [names[models.index(name)] if name in models else name for name in ours or []]
     if missing := [name for name in wanted if name not in names]:
         raise InputError(f"--ours {missing[0]!r} is none of the models compared: {', '.join(names)}")
-    profiles = _profiles(models, data, run)
+    profiles = profiles_of(models, data, run)
     data_sets = list(dict.fromkeys(profile.data.name for profile in profiles)) or (
         [data.dataset] if data.dataset else None
     )
@@ -152,7 +152,7 @@ def _figure(figure: Figure, by_accounting: "dict[str, list[ComparisonRow]]") -> 
     return relative_figure(rows, tuple(QUANTITIES) if figure is Figure.relative else (figure.value,))
 
 
-def _profiles(models: list[str], data: DataOptions, run: RunOptions) -> "list[Profile]":
+def profiles_of(models: list[str], data: DataOptions, run: RunOptions) -> "list[Profile]":
     """A profile of each: read where it is one, else recorded; the data set is opened once."""
     from saformer.analysis.profiles import Profile
     from saformer.checkpoints.shipped import SHIPPED
@@ -172,7 +172,7 @@ def _profiles(models: list[str], data: DataOptions, run: RunOptions) -> "list[Pr
     return profiles
 
 
-def _names(models: list[str]) -> list[str]:
+def names_of(models: list[str]) -> list[str]:
     """Short names that are still told apart: the file's own name, or the whole path where two are alike."""
     short = [Path(what).name if Path(what).exists() else what for what in models]
     return [what if short.count(name) > 1 else name for what, name in zip(models, short, strict=True)]

@@ -221,10 +221,10 @@ Part = Table | Line | Facts
 
 @dataclass(frozen=True)
 class Heading(_Drawn):
-    """Opens a section of a page (level 2) or a part of it (level 3)."""
+    """The title of a page (level 1), of a section (2), or of a part of one (3)."""
 
     text: str
-    level: Literal[2, 3] = 2
+    level: Literal[1, 2, 3] = 2
 
     @property
     def anchor(self) -> str:

@@ -135,25 +135,46 @@ def markdown_text(report: Report) -> str:
 
 def latex_text(report: Report) -> str:
     """Tables with the rules of booktabs; what was run stands above them as a comment, and the notes below."""
-    packages = ["booktabs"]
-    packages += ["longtable"] if any(len(table.rows) > _ONE_PAGE for table in report.tables) else []
-    packages += ["graphicx"] if report.pictures else []
-    blocks = [f"% needs: \\usepackage{{{', '.join(packages)}}}"]
+    blocks = [f"% needs: \\usepackage{{{', '.join(_packages(report))}}}"]
     for part in report.parts:
         if isinstance(part, Table):
             blocks.append(_latex_table(part))
         elif isinstance(part, Facts):
             blocks.append("\n".join(f"% {printable(label)}: {printable(text)}" for label, text in part.facts))
         elif isinstance(part, Heading):
-            blocks.append(rf"\{'sub' * (part.level - 2)}section*{{{_tex(part.text)}}}")
+            blocks.append(rf"\{'sub' * max(part.level - 2, 0)}section*{{{_tex(part.text)}}}")
         elif isinstance(part, Verbatim):
             blocks.append(f"\\begin{{verbatim}}\n{_verbatim(part.text)}\n\\end{{verbatim}}")
         elif isinstance(part, Picture):
             blocks.append(_latex_picture(part))
         elif part.text:
-            text = _tex(_sentence(part))
+            # A path of a module is one long word, unless it may break at its dots and underlines.
+            text = re.sub(r"(?<=\w)(\\_|\.)(?=\w)", r"\1\\allowbreak{}", _tex(_sentence(part)))
             blocks.append(f"\\noindent {text}" if not part.label else f"\\noindent\\hangindent=1em {text}")
     return "\n\n".join(blocks) + "\n"
+
+
+def latex_document(report: Report, title: str) -> str:
+    """`latex_text` as a document that compiles by itself."""
+    preamble = [
+        r"\documentclass[10pt]{article}",
+        r"\usepackage[utf8]{inputenc}",
+        r"\usepackage[T1]{fontenc}",
+        r"\usepackage[margin=2cm]{geometry}",
+        rf"\usepackage{{{','.join(_packages(report))}}}",
+        rf"\title{{{_tex(title)}}}",
+        r"\date{}",
+        r"\begin{document}",
+        r"\maketitle",
+    ]
+    return "\n".join(preamble) + "\n\n" + latex_text(report) + "\n\\end{document}\n"
+
+
+def _packages(report: Report) -> list[str]:
+    packages = ["booktabs"]
+    packages += ["longtable"] if any(len(table.rows) > _ONE_PAGE for table in report.tables) else []
+    packages += ["graphicx"] if report.pictures else []
+    return packages
 
 
 _WRITERS: dict[Format, Callable[[Report], str]] = {

@@ -14,7 +14,7 @@ _INTERACTIVE_ROWS = 6
 
 
 def html_text(report: Report, title: str) -> str:
-    """The page. Its tables sort and fold with a short script; without it everything is shown, in the network's order."""
+    """The page. Its tables sort and fold with a short script; without it everything is shown, in order."""
     from jinja2 import Environment
     from markupsafe import Markup
 

@@ -39,11 +39,13 @@ for (const table of document.querySelectorAll("table.interactive")) {
   // Blocks are put in order among themselves, operations inside their block; sums stay at the foot.
   const arrange = (column, sign) => {
     const order = sign === 0 ? (rows) => rows : (rows) => [...rows].sort(compare(column, sign));
-    const loose = original.filter((row) => row.dataset.group === undefined);
+    const total = original.filter((row) => row.classList.contains("total"));
+    const loose = original.filter((row) => row.dataset.group === undefined && !total.includes(row));
     for (const row of order(loose)) {
       body.append(row);
       if (row.classList.contains("group")) body.append(...order(childrenOf(row)));
     }
+    body.append(...total);
   };
 
   const headers = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
