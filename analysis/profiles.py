@@ -394,9 +394,7 @@ class Profile:
                 )
 
     def _shape(self) -> list[str]:
-        return [
-            f"{o.name}, {o.op} of {len(o.operands)}, {o.weights} + {o.bias} weights" for o in self.operations
-        ]
+        return [f"{o.name}, {o.op} of {len(o.operands)}, {o.weights} + {o.bias} weights" for o in self.operations]
 
     # -- files -----------------------------------------------------------------------------------------------------
 

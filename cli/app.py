@@ -16,6 +16,7 @@ from saformer.cli import (
     flops,
     hardware,
     plot,
+    report,
     sensitivity,
     sweep,
     train,
@@ -60,6 +61,7 @@ app.command("compare")(opened(compare.compare))
 app.command("sweep")(opened(sweep.sweep))
 app.command("ablate")(opened(ablate.ablate))
 app.command("attention")(opened(attention.attention))
+app.command("report")(opened(report.report))
 app.command("sensitivity")(opened(sensitivity.sensitivity))
 app.command("audit")(opened(audit.audit))
 app.command("complexity")(opened(complexity.complexity))

@@ -18,7 +18,20 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from saformer.reports.format import align_decimal_points
-from saformer.reports.records import Align, Cell, Column, Facts, Layout, Line, Report, Row, Table
+from saformer.reports.records import (
+    Align,
+    Cell,
+    Column,
+    Facts,
+    Heading,
+    Layout,
+    Line,
+    Picture,
+    Report,
+    Row,
+    Table,
+    Verbatim,
+)
 from saformer.text import encodable, printable
 
 _STYLES = {"strong": "bold", "dim": "dim", "warning": "bold yellow"}
@@ -41,6 +54,12 @@ def draw(record: Any, console: Console, options: ConsoleOptions) -> RenderResult
             renderables = [drawn.line(record)]
         case Facts():
             renderables = [drawn.facts(record)]
+        case Heading():
+            renderables = [drawn.line(Line(record.text, "strong"))]
+        case Verbatim():
+            renderables = [drawn.line(Line(record.text))]
+        case Picture():
+            renderables = [drawn.line(Line(record.alt, label="figure: "))]
     for renderable in renderables:
         for line in console.render_lines(renderable, options, pad=False):
             yield from _trimmed(line)

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saformer.analysis.account import Account, LayerAccount
 from saformer.errors import InputError
-from saformer.files import write_atomic
+from saformer.files import write_bytes_atomic
 from saformer.reports.format import NOT_KNOWN, energy_unit, fixed, significant
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def energy_figure(account: Account) -> "Figure":
         left.bar_label(bars, labels, padding=2, fontsize=name_size - 0.5)
         left.set_xlim(0, room_for(energies, labels))
         left.set_xlabel(f"Energy per image ({unit})")
-        left.set_yticks(rows, [_short(layer.name) for layer in layers], fontsize=name_size)
+        left.set_yticks(rows, [short_name(layer.name) for layer in layers], fontsize=name_size)
         left.set_ylim(len(layers) - 0.4, -0.6)
         left.grid(axis="x")
 
@@ -186,19 +187,21 @@ def save_figure(figure: "Figure", path: str | Path) -> None:
     Raises:
         InputError: the suffix is another one, or the file cannot be written.
     """
-    suffix = check_format(path)
+    write_bytes_atomic(path, figure_bytes(figure, check_format(path)))
+
+
+def figure_bytes(figure: "Figure", format: str) -> bytes:
+    """The figure as a file of one of `FORMATS`; the same figure, the same bytes."""
     # What matplotlib would put in by itself: its version, and the time of writing.
     metadata: dict[str, Any] = {
         "png": {"Software": None},
         "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
         "svg": {"Creator": None, "Date": None},
-    }[suffix]
-
-    def write(temporary: Path) -> None:
-        with figure_style():
-            figure.savefig(temporary, format=suffix, metadata=metadata)
-
-    write_atomic(path, write)
+    }[format]
+    output = BytesIO()
+    with figure_style():
+        figure.savefig(output, format=format, metadata=metadata)
+    return output.getvalue()
 
 
 @contextmanager
@@ -236,7 +239,8 @@ def room_for(ends: Sequence[float], labels: Sequence[str]) -> float:
     )
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
+    """A path that fits beside an axis."""
     if len(name) <= _LONGEST_NAME:
         return name
     # The start of a path says which block it is, the end which operation: the middle can go.

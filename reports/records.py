@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from saformer.reports.format import NOT_KNOWN, si
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from rich.console import Console, ConsoleOptions, RenderResult
 
 Role = Literal["", "heading", "subtotal", "total", "sum"]
@@ -215,12 +216,49 @@ class Facts(_Drawn):
     facts: Sequence[tuple[str, str]]
 
 
-Part = Table | Line | Facts
+@dataclass(frozen=True)
+class Heading(_Drawn):
+    """The title of a page (level 1), of a section (2), or of a part of one (3)."""
+
+    text: str
+    level: Literal[1, 2, 3] = 2
+
+    @property
+    def anchor(self) -> str:
+        """What a link to it ends in."""
+        return re.sub(r"[^a-z0-9]+", "-", self.text.lower()).strip("-")
+
+
+@dataclass(frozen=True)
+class Verbatim(_Drawn):
+    """Text that is shown as it is, such as a command."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Picture(_Drawn):
+    """A figure with its words.
+
+    Args:
+        name: of its files, without folder and suffix.
+        figure: the figure itself.
+        alt: what it shows, for a reader who cannot see it.
+        caption: stands below it.
+    """
+
+    name: str
+    figure: "Figure"
+    alt: str
+    caption: str
+
+
+Part = Table | Line | Facts | Heading | Verbatim | Picture
 
 
 @dataclass(frozen=True)
 class Report(_Drawn):
-    """Tables, lines and facts in the order in which they are read.
+    """Tables, lines, facts and figures in the order in which they are read.
 
     Args:
         parts: of the report; an empty `Line` is a blank line on a terminal.
@@ -238,3 +276,8 @@ class Report(_Drawn):
     def tables(self) -> list[Table]:
         """The tables alone."""
         return [part for part in self.parts if isinstance(part, Table)]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """The figures alone."""
+        return [part for part in self.parts if isinstance(part, Picture)]

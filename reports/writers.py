@@ -8,15 +8,31 @@ import csv
 import json
 import math
 import re
+import textwrap
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import StringIO
 from typing import Any
 
-from saformer.reports.records import Align, Cell, Column, Facts, Format, Line, Report, Row, Table
+from saformer.reports.records import (
+    Align,
+    Cell,
+    Column,
+    Facts,
+    Format,
+    Heading,
+    Line,
+    Picture,
+    Report,
+    Row,
+    Table,
+    Verbatim,
+)
 from saformer.text import printable
 
 SCHEMA = 1
+#: Where a page in Markdown or LaTeX looks for its figures, from its own folder.
+PICTURES = "figures"
 # Beyond this a float does not tell neighbouring whole numbers apart: writing it out would invent digits.
 _LARGEST_EXACT = 2**53
 # In LaTeX: rows after which a table may break over pages, and characters after which a cell is a paragraph.
@@ -99,6 +115,12 @@ def markdown_text(report: Report) -> str:
             blocks.append(_markdown_table(part))
         elif isinstance(part, Facts):
             blocks.append("\n".join(f"- {_md(label)}: {_md(text)}" for label, text in part.facts))
+        elif isinstance(part, Heading):
+            blocks.append(f"{'#' * part.level} {_md(part.text)}")
+        elif isinstance(part, Verbatim):
+            blocks.append(f"```\n{printable(part.text)}\n```")
+        elif isinstance(part, Picture):
+            blocks.append(f"![{_md(part.alt)}]({PICTURES}/{part.name}.png)\n\n*{_md(part.caption)}*")
         elif part.text:
             text = _md_line(part)
             if part.label and in_list:
@@ -113,17 +135,46 @@ def markdown_text(report: Report) -> str:
 
 def latex_text(report: Report) -> str:
     """Tables with the rules of booktabs; what was run stands above them as a comment, and the notes below."""
-    packages = "booktabs" + (", longtable" if any(len(table.rows) > _ONE_PAGE for table in report.tables) else "")
-    blocks = [f"% needs: \\usepackage{{{packages}}}"]
+    blocks = [f"% needs: \\usepackage{{{', '.join(_packages(report))}}}"]
     for part in report.parts:
         if isinstance(part, Table):
             blocks.append(_latex_table(part))
         elif isinstance(part, Facts):
             blocks.append("\n".join(f"% {printable(label)}: {printable(text)}" for label, text in part.facts))
+        elif isinstance(part, Heading):
+            blocks.append(rf"\{'sub' * max(part.level - 2, 0)}section*{{{_tex(part.text)}}}")
+        elif isinstance(part, Verbatim):
+            blocks.append(f"\\begin{{verbatim}}\n{_verbatim(part.text)}\n\\end{{verbatim}}")
+        elif isinstance(part, Picture):
+            blocks.append(_latex_picture(part))
         elif part.text:
-            text = _tex(_sentence(part))
+            # A path of a module is one long word, unless it may break at its dots and underlines.
+            text = re.sub(r"(?<=\w)(\\_|\.)(?=\w)", r"\1\\allowbreak{}", _tex(_sentence(part)))
             blocks.append(f"\\noindent {text}" if not part.label else f"\\noindent\\hangindent=1em {text}")
     return "\n\n".join(blocks) + "\n"
+
+
+def latex_document(report: Report, title: str) -> str:
+    """`latex_text` as a document that compiles by itself."""
+    preamble = [
+        r"\documentclass[10pt]{article}",
+        r"\usepackage[utf8]{inputenc}",
+        r"\usepackage[T1]{fontenc}",
+        r"\usepackage[margin=2cm]{geometry}",
+        rf"\usepackage{{{','.join(_packages(report))}}}",
+        rf"\title{{{_tex(title)}}}",
+        r"\date{}",
+        r"\begin{document}",
+        r"\maketitle",
+    ]
+    return "\n".join(preamble) + "\n\n" + latex_text(report) + "\n\\end{document}\n"
+
+
+def _packages(report: Report) -> list[str]:
+    packages = ["booktabs"]
+    packages += ["longtable"] if any(len(table.rows) > _ONE_PAGE for table in report.tables) else []
+    packages += ["graphicx"] if report.pictures else []
+    return packages
 
 
 _WRITERS: dict[Format, Callable[[Report], str]] = {
@@ -271,6 +322,23 @@ def _tex_size(longest: Sequence[int], columns: Sequence[Column]) -> str:
 def _accented(c: str) -> bool:
     """A letter that every installation of LaTeX can set: ASCII with an accent, and a few more."""
     return c in "ßøØæÆ" or (ord(c) < 0x100 and unicodedata.normalize("NFD", c)[0].isascii())
+
+
+def _verbatim(text: str) -> str:
+    """Text for a verbatim environment: ASCII, in lines that fit the page."""
+    ascii_only = printable(text).encode("ascii", "backslashreplace").decode("ascii")
+    return "\n".join(textwrap.fill(line, 88, subsequent_indent="    ") for line in ascii_only.splitlines())
+
+
+def _latex_picture(picture: Picture) -> str:
+    lines = [
+        r"\begin{figure}[htbp]",
+        r"\centering",
+        rf"\includegraphics[width=\linewidth,height=0.85\textheight,keepaspectratio]{{{PICTURES}/{picture.name}.pdf}}",
+        rf"\caption{{{_tex(picture.caption)}}}",
+        r"\end{figure}",
+    ]
+    return "\n".join(lines)
 
 
 def _latex_table(table: Table) -> str:

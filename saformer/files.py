@@ -135,6 +135,21 @@ def check_target(path: str | Path) -> None:
         raise InputError(f"cannot write {_shown(path)}: {_reason(error, path)}") from None
 
 
+def make_folder(path: str | Path) -> Path:
+    """The folder, made with its parents where it is missing.
+
+    Raises:
+        InputError: it cannot be made, or is a file.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "there is a file in its place" if isinstance(error, FileExistsError | NotADirectoryError) else None
+        raise InputError(f"cannot make the folder {_shown(path)}: {reason or _reason(error, path)}") from None
+    return path
+
+
 def check_distinct(outputs: Sequence[str | Path], inputs: Sequence[str | Path]) -> None:
     """Raises InputError where two outputs are one file, or an output would overwrite what is read."""
     seen = {os.path.realpath(path) for path in inputs if Path(path).is_file()}

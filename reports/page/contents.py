@@ -1,0 +1,249 @@
+"""What the page says: every table and figure of the paper that can be made from the given profiles, beside its own."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from saformer.analysis.account import Account
+from saformer.analysis.accountings import ACCOUNTINGS
+from saformer.analysis.audit import audit
+from saformer.analysis.evidence import MEASURED, UNTRAINED, provenance
+from saformer.analysis.hardware import Hardware
+from saformer.analysis.profiles import Profile
+from saformer.reports.accountings_table import accountings_report
+from saformer.reports.audit_report import audit_report
+from saformer.reports.comparison import ComparisonRow, comparison_rows, published_rows
+from saformer.reports.comparison_table import accountings_comparison_table, comparison_table
+from saformer.reports.figures.comparison import accountings_figure, comparison_figure, relative_figure
+from saformer.reports.figures.rates import firing_rates, rates_figure
+from saformer.reports.format import energy, interval, percent
+from saformer.reports.literature import published_ablation
+from saformer.reports.plots import energy_figure
+from saformer.reports.records import Column, Facts, Heading, Line, Part, Picture, Report, Table, Verbatim, number
+from saformer.reports.tables import energy_report, neuron_table
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One network of the page.
+
+    Args:
+        name: what it is called; different from the others' names.
+        profile: its integers.
+        source: the checkpoint, model name or saved profile that it came from.
+    """
+
+    name: str
+    profile: Profile
+    source: str
+
+    def account(self, accounting: str, hardware: Hardware) -> Account:
+        """The profile under one accounting."""
+        return self.profile.account(accounting, hardware)
+
+
+def page(
+    subjects: Sequence[Subject],
+    hardware: Hardware,
+    accounting: str,
+    ours: Sequence[str],
+    command: str,
+    more: Sequence[Part] = (),
+) -> Report:
+    """The whole page.
+
+    Args:
+        subjects: networks, at least one.
+        hardware: its picojoules are charged throughout.
+        accounting: of all tables but those that compare accountings.
+        ours: names of the networks that Eq. 21 compares with; in a data set without any of them it is the first.
+        command: that made the page.
+        more: sections that stand before the origins of the numbers, each opened by its heading.
+    """
+    rows = {
+        name: comparison_rows([(s.name, s.account(name, hardware)) for s in subjects], ours)
+        for name in [accounting, *(name for name in ACCOUNTINGS if name != accounting)]
+    }
+    return Report(
+        [
+            *_opening(rows[accounting], accounting, hardware),
+            *_overview(rows, accounting),
+            *(part for subject in subjects for part in _network(subject, accounting, hardware)),
+            *_published(rows[accounting]),
+            *more,
+            *_origins(subjects, command),
+        ]
+    )
+
+
+def _opening(rows: Sequence[ComparisonRow], accounting: str, hardware: Hardware) -> list[Part]:
+    """The result in a few sentences."""
+    parts: list[Part] = []
+    for row in rows:
+        value, half_width = interval(row.energy_mj, row.energy_ci95)
+        error = f" ± {half_width}" if half_width else ""
+        accuracy = "" if row.top1 is None else f", top-1 accuracy {percent(row.top1, decimals=2)}"
+        untrained = " Its weights are random: the numbers say nothing about a trained network." * (
+            row.origin == UNTRAINED
+        )
+        parts.append(Line(f"{row.name} on {row.data}: {value}{error} mJ per image{accuracy}.{untrained}"))
+    parts.append(
+        Line(
+            f"Accounting {accounting}, on {hardware.name}. All numbers are per image, over all T time steps; ± is a "
+            "confidence interval of the mean over images.",
+            "dim",
+        )
+    )
+    return parts
+
+
+def _overview(rows: dict[str, list[ComparisonRow]], accounting: str) -> list[Part]:
+    shown = rows[accounting]
+    names = ", ".join(row.name for row in shown)
+    parts: list[Part] = [
+        Heading("Overview"),
+        comparison_table(shown),
+        Picture(
+            "comparison",
+            comparison_figure(shown),
+            "Bars of the energy per image and, beside them, markers of the top-1 accuracy: "
+            + "; ".join(f"{r.name} on {r.data} {energy(r.energy_mj)}, {percent(r.top1, 2)}" for r in shown),
+            f"Energy per image and top-1 accuracy of {names}; accounting {accounting}.",
+        ),
+        Heading("The same networks under every accounting", 3),
+        accountings_comparison_table(rows),
+    ]
+    if any(row.energy_mj > 0 for row in shown):
+        parts.append(
+            Picture(
+                "accountings",
+                accountings_figure(rows),
+                "Energy per image on a logarithmic axis, one row for each accounting, one marker for each network: "
+                + "; ".join(f"{name} {energy(found[0].energy_mj)}" for name, found in rows.items())
+                + f" for {shown[0].name}",
+                "The same integers under each accounting. Only the rule changes between rows of the figure.",
+            )
+        )
+    return parts
+
+
+def _network(subject: Subject, accounting: str, hardware: Hardware) -> list[Part]:
+    """What one network does and costs."""
+    account = subject.account(accounting, hardware)
+    slug = Heading(subject.name).anchor
+    parts: list[Part] = [Heading(f"{subject.name} on {account.data.name}"), *energy_report(account, layers=True).parts]
+    if account.layers:
+        largest = max(account.layers, key=lambda layer: layer.energy_mj or 0.0)
+        share = (largest.energy_mj or 0.0) / account.energy_mj if account.energy_mj > 0 else math.nan
+        parts.append(
+            Picture(
+                f"{slug}-energy",
+                energy_figure(account),
+                f"Bars of the energy of {len(account.layers)} operations and, on the same rows, the firing rate of "
+                f"their inputs. The largest is {largest.name} with {percent(share)} of {energy(account.energy_mj)}",
+                f"Energy and firing rate of each operation of {subject.name}; the table above has the numbers.",
+            )
+        )
+    parts += [Heading(f"Firing rates of {subject.name}", 3), neuron_table(account)]
+    if account.neurons:
+        means = [
+            (sum(rates) / len(rates), n.name) for rates, n in zip(firing_rates(account), account.neurons, strict=True)
+        ]
+        (low, lowest), (high, highest) = min(means), max(means)
+        parts.append(
+            Picture(
+                f"{slug}-rates",
+                rates_figure(account),
+                f"Map of the firing rates of {len(means)} spiking layers over the time steps, from {low:.1f} % "
+                f"({lowest}) to {high:.1f} % ({highest}) on average over the steps",
+                f"Firing rate of each spiking layer of {subject.name} at each time step.",
+            )
+        )
+    accounts = [subject.account(name, hardware) for name in ACCOUNTINGS]
+    parts += [
+        Heading(f"Accountings of {subject.name}, block by block", 3),
+        *accountings_report(accounts).parts[1:],  # what was run stands above
+        Heading(f"Is {subject.name} spike-driven?", 3),
+        *audit_report(audit(subject.profile, hardware)).parts,
+    ]
+    return parts
+
+
+def _published(rows: Sequence[ComparisonRow]) -> list[Part]:
+    """Tables 1 to 3 and Figures 2 and 3 of the paper, with what was measured on the same data sets laid beside."""
+    published = published_rows()
+    theirs = {row.data for row in published}
+    beside = [row for row in rows if row.data in theirs]
+    together = [row for data in dict.fromkeys(r.data for r in published) for row in _both(data, beside, published)]
+    parts: list[Part] = [
+        Heading("The paper's tables, published beside measured"),
+        Line(
+            "Published numbers are copied from the SAFormer paper and were not measured here; energies marked implied "
+            "were solved by Eq. 21 from a reduction that its text states."
+        ),
+    ]
+    if not beside:
+        data = ", ".join(dict.fromkeys(row.data for row in rows))
+        parts.append(
+            Line(f"The paper has no numbers for {data}: nothing measured can stand beside its own.", "warning")
+        )
+    parts += [
+        Heading("Tables 1 and 2: accuracy and energy", 3),
+        comparison_table(together),
+        Heading("Figures 2 and 3: relative difference", 3),
+        Picture(
+            "relative-difference",
+            relative_figure(together),
+            "Bars of Eq. 21 for energy and accuracy, a panel for each data set; published numbers hollow, measured "
+            "ones filled. Positive energies mean that SAFormer needs less",
+            "Relative difference (Eq. 21) of energy and accuracy against SAFormer, as published"
+            + (" and as measured here." if beside else "."),
+        ),
+        Heading("Table 3: ablation of SASA", 3),
+        _ablation(),
+    ]
+    return parts
+
+
+def _both(data: str, measured: Sequence[ComparisonRow], published: Sequence[ComparisonRow]) -> list[ComparisonRow]:
+    return [row for row in [*measured, *published] if row.data == data]
+
+
+def _ablation() -> Table:
+    published = published_ablation()
+    data_sets = list(dict.fromkeys(published.dataset))
+    columns = [
+        Column("model"),
+        *(number(data, key=f"{data}_top1_accuracy", write=lambda value: percent(value, 2)) for data in data_sets),
+    ]
+    by_model = published.pivot(index="model", columns="dataset", values="top1_percent")
+    rows = [
+        [model, *(float(by_model.loc[model, data]) / 100 for data in data_sets)]
+        for model in dict.fromkeys(published.model)
+    ]
+    meaning = "A: aggregation of the tokens; D: depthwise convolution. Measured: saformer ablate --train."
+    return Table("Top-1 accuracy as published", columns, rows, [meaning])
+
+
+def _origins(subjects: Sequence[Subject], command: str) -> list[Part]:
+    """How each number was made."""
+    parts: list[Part] = [Heading("How each number was made"), Verbatim(command)]
+    for subject in subjects:
+        profile = subject.profile
+        model, run = profile.model, profile.run
+        facts = [
+            ("source", subject.source),
+            ("numbers", _meaning(subject)),
+            ("checkpoint", f"{model.checkpoint}, SHA-256 {model.sha256}" if model.checkpoint else "none"),
+            ("data", f"{profile.data.name}, {profile.data.split or 'one'} split, {profile.images:,} images"),
+            *((key.replace("_", " "), str(value)) for key, value in run.items()),
+        ]
+        parts += [Heading(subject.name, 3), Facts(facts)]
+    return parts
+
+
+def _meaning(subject: Subject) -> str:
+    origin = provenance(subject.profile.account())
+    if origin == MEASURED:
+        return "counted while the network ran on the data"
+    return "from random weights" if origin == UNTRAINED else "from firing rates that were given; nothing was run"

@@ -1,0 +1,29 @@
+"""A page of two networks that come with the program, profiled on a few images."""
+
+import pytest
+import torch
+
+import saformer
+from saformer.analysis import profile
+from saformer.analysis.hardware import load_hardware
+from saformer.checkpoints.shipped import shipped_path
+from saformer.data import open_dataset
+from saformer.reports.page.contents import Subject, page
+from saformer.reports.records import Report
+
+
+@pytest.fixture(scope="session")
+def subjects() -> list[Subject]:
+    data = open_dataset("digits", None, "test")
+    made = []
+    for name in ("digits/saformer", "digits/spikformer"):
+        model = saformer.load(shipped_path(name))
+        with torch.random.fork_rng():
+            recorded = profile(model, data.batches(8, 16, 0), data="digits", split="test", name=model.config.name)
+        made.append(Subject(name, recorded, name))
+    return made
+
+
+@pytest.fixture(scope="session")
+def made_page(subjects) -> Report:
+    return page(subjects, load_hardware("45nm-fp32"), "paper", [], "saformer report digits/saformer digits/spikformer")
