@@ -25,6 +25,13 @@ class ModelInfo:
     sha256: str | None = None
 
 
+def coverage(operations: int, uncounted: tuple[str, ...]) -> str:
+    """What was not counted, in one line: operators by name; or that nothing was left out; or that nothing was there."""
+    if uncounted:
+        return f"not counted: {', '.join(uncounted)}"
+    return "every operation was counted" if operations else "there was no operation to count"
+
+
 @dataclass(frozen=True)
 class DataInfo:
     """What it was run on. `kind` is "static" (an image repeated T times) or "events" (T frames)."""
@@ -109,6 +116,11 @@ class Account:
     ci_level: float | None = None
 
     @property
+    def coverage(self) -> str:
+        """What was not counted, in one line."""
+        return coverage(len(self.layers), self.uncounted)
+
+    @property
     def flops(self) -> float:
         """Dense multiply-accumulates per image, over all time steps."""
         return sum(layer.flops for layer in self.layers)
@@ -159,9 +171,10 @@ class Account:
             f"<b>{self.energy_mj:.4g}{error} mJ</b> per image "
             f"(accounting {escape(self.accounting)}, on {escape(self.hardware.name)}{level})",
             *(f"note: {escape(note)}" for note in self.notes),
-            f"not counted: {escape(', '.join(self.uncounted))}" if self.uncounted else "every operation was counted",
+            escape(self.coverage),
         ]
-        shown = self.to_pandas()[["name", "op", "flops", "firing_rate", "binary", "sops", "macs", "acs", "energy_mj"]]
+        columns = ["name", "op", "flops", "firing_rate", "binary", "sops", "macs", "acs", "energy_mj"]
+        shown = self.to_pandas().reindex(columns=columns)  # an account of no operation has no column at all
         return "<br>".join(lines) + shown.to_html(index=False, float_format=lambda value: f"{value:.4g}")
 
     def to_json(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ class Context:
             same at every step.
         unroll: an integer input of k is k events (`--graded unroll`).
         passes: forward passes of the run.
+        images: images of the run.
         operations: all operations by name.
     """
 
@@ -34,6 +35,7 @@ class Context:
     first_layer_once: bool = False
     unroll: bool = False
     passes: int = 1
+    images: int = 1
     operations: Mapping[str, Operation] = field(default_factory=dict)
 
 
@@ -77,10 +79,23 @@ def summary(name: str) -> str:
     return (get_accounting(name).__doc__ or "").strip().splitlines()[0]
 
 
+def reads_image(operation: Operation, context: Context) -> bool:
+    """Whether Eq. 19 charges an operation as the first layer of a static image: it reads the image itself."""
+    return context.static and operation.first
+
+
+def _once(operation: Operation, context: Context) -> float:
+    """Share that is charged of an operation whose input, an image, is the same at every step."""
+    if not (context.first_layer_once and reads_image(operation, context)):
+        return 1.0
+    return operation.one_step(context.images, context.time_steps)
+
+
 @accounting("paper")
 def paper(item: Item, context: Context) -> Charge:
     """Eqs. 18-20: MACs for the first layer of a static image, ACs at the nonzero rate for everything else.
 
+    The first layer is whatever reads the image itself: two convolutions may; none does where spikes are drawn first.
     Padding is ignored (dense FLOPs); BatchNorm is folded and free, as are neurons, shortcuts and pooling. A product
     of two activations neither of which is binary multiplies real values, and is charged MACs at its rate. A network
     without spiking neurons is charged MACs throughout, which is how the paper's Table 5 treats softmax attention.
@@ -89,8 +104,8 @@ def paper(item: Item, context: Context) -> Charge:
         return FREE
     if not context.spiking:
         return Charge(macs=item.dense)
-    if context.static and item.first:
-        return Charge(macs=item.dense / (context.time_steps if context.first_layer_once else 1))
+    if reads_image(item, context):
+        return Charge(macs=item.dense * _once(item, context))
     if len(item.operands) > 1 and not item.gate.binary:
         return Charge(macs=item.sops)
     return Charge(acs=item.sops)
@@ -113,7 +128,7 @@ def exact(item: Item, context: Context) -> Charge:
     """
     if not isinstance(item, Operation):
         return FREE
-    times = 1 / context.time_steps if context.static and item.first and context.first_layer_once else 1
+    times = _once(item, context)
     if item.gate.binary:
         return Charge(acs=item.events * times)
     if context.unroll and item.graded is not None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from saformer.analysis.account import MJ_PER_PJ
+from saformer.analysis.account import MJ_PER_PJ, coverage
 from saformer.analysis.accountings import ACCOUNTINGS
 from saformer.analysis.hardware import DEFAULT_HARDWARE, Hardware, load_hardware
 from saformer.analysis.profiles import FreeArithmetic, Operation, Profile
@@ -63,6 +63,11 @@ class Audit:
     energy_mj: float
     uncounted: tuple[str, ...]
 
+    @property
+    def coverage(self) -> str:
+        """What was not counted, in one line."""
+        return coverage(self.operations, self.uncounted)
+
     def to_json(self) -> dict[str, Any]:
         """The audit as plain data."""
         return {"schema": 1, **asdict(self)}
@@ -71,8 +76,8 @@ class Audit:
 def audit(profile: Profile, hardware: str | Hardware = DEFAULT_HARDWARE) -> Audit:
     """Audit a profile.
 
-    A static image is real-valued, and Eq. 19 charges its first layer MACs; so the first operation of a network on
-    static images does not count against it.
+    A static image is real-valued, and Eq. 19 charges its first layer MACs; so operations that read a static image
+    itself do not count against a network.
 
     Args:
         profile: the recorded integers.
@@ -93,13 +98,16 @@ def audit(profile: Profile, hardware: str | Hardware = DEFAULT_HARDWARE) -> Audi
         }
         cause = _cause(source, profile.data.kind)
         found.append(NotBinary(operation.name, operation.op, source, cause, operation.gate.firing_rate, shares))
-    first = profile.operations[0].name if profile.operations else None
-    offending = [item for item in found if not (static and item.name == first)]
+    image = {o.name for o in profile.operations if static and o.first}
+    offending = [item for item in found if item.name not in image]
+    readers = sum(item.name in image for item in found)
     total = len(profile.operations)
     if not profile.neurons:
         verdict = "not spike-driven: the network has no spiking neurons"
     elif not offending:
-        exception = ", except the first, which reads the image" if static else ""
+        exception = {0: "", 1: ", except the first, which reads the image"}.get(
+            readers, f", except the {readers} that read the image"
+        )
         verdict = f"spike-driven: every operation has a binary input{exception}"
     else:
         dense = sum(o.dense for o in profile.operations)
@@ -167,6 +175,10 @@ def _kind(entry: FreeArithmetic) -> tuple[str, _Cost] | None:
         return "shortcuts and sums", _ADD
     if op in ("mul", "div"):
         return "scaling", _SCALE
+    if op in ("where", "masked_fill"):
+        return None  # one value or the other: nothing is computed
+    if op.startswith(("logical_", "bitwise_")):
+        return "logic on spikes", _ADD
     return f"{op}", _NORM
 
 

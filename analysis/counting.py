@@ -1,6 +1,7 @@
 """Exact integer counts of nonzeros and events, in passes small enough to stay in the cache and out of the way."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -90,10 +91,21 @@ def _fills_storage(x: Tensor) -> bool:
     return x.numel() * x.element_size() == x.untyped_storage().nbytes()
 
 
+@lru_cache(maxsize=1024)  # geometries of convolutions are few; on a GPU each call would wait for the device
 def spatial_fan_out(
-    size: int, kernel: int, stride: int, padding: int, dilation: int, out_size: int, transposed: bool
+    size: int,
+    kernel: int,
+    stride: int,
+    padding: int,
+    dilation: int,
+    out_size: int,
+    transposed: bool,
+    device: torch.device | None = None,
 ) -> Tensor:
-    """Outputs that each of `size` input positions reaches along one dimension of a convolution (int64)."""
+    """Outputs that each of `size` input positions reaches along one dimension of a convolution (int64).
+
+    One tensor for all callers: not to be written into.
+    """
     fan_out = torch.zeros(size, dtype=torch.int64)
     for tap in range(kernel):
         if transposed:
@@ -102,7 +114,7 @@ def spatial_fan_out(
         else:
             source = torch.arange(out_size) * stride + tap * dilation - padding
             fan_out += torch.bincount(source[(source >= 0) & (source < size)], minlength=size)
-    return fan_out
+    return fan_out.to(device)
 
 
 class Held:
@@ -160,6 +172,22 @@ class Counter:
     def is_binary(self, x: Tensor) -> bool:
         """Whether `x` is a view of a tensor marked as binary."""
         return x in self._binary
+
+    def looks_binary(self, x: Tensor) -> bool:
+        """Whether a glance at a few elements of `x` finds only zeros and ones; cheap, and it settles most cases."""
+        if self.is_binary(x):
+            return True
+        glance = x.flatten()[:: max(x.numel() // 1024, 1)]
+        return not bool(((glance != 0) & (glance != 1)).any())
+
+    def holds_binary(self, x: Tensor) -> bool:
+        """Whether all elements of `x` are zeros and ones."""
+        if self.is_binary(x):
+            return True
+        if not self.looks_binary(x):
+            return False
+        nonzero, ones = self.count(x, 1)
+        return int(nonzero) == int(ones)
 
     def count(self, x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
         """Nonzeros of each row (int64, shape `rows`) and ones in all (int64 scalar)."""

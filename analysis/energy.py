@@ -146,6 +146,7 @@ def account_for(
         first_layer_once=first_layer_once,
         unroll=unroll,
         passes=profile.passes,
+        images=images,
         operations={operation.name: operation for operation in profile.operations},
     )
     if unroll and not profile.run.get("graded"):
@@ -206,8 +207,8 @@ def account_for(
             profile.hits.top1 / profile.hits.labelled, None if top5 is None else top5 / profile.hits.labelled
         )
     notes = list(profile.notes)
-    first = next((o for o in profile.operations if o.first), None)
-    if first is not None and charge(first, context) != charge(first, replace(context, first_layer_once=False)):
+    every_step = replace(context, first_layer_once=False)
+    if any(charge(o, context) != charge(o, every_step) for o in profile.operations if o.first):
         notes.append("the first layer is charged for one time step, not T: its input is the same at every step")
     if not profile.operations:
         notes.append(

@@ -186,7 +186,8 @@ def memory_energy(
     for operation in profile.operations:
         # Event frames are messages from the sensor, even where two events of a pixel share a frame.
         spikes = bool(profile.neurons) and (operation.gate.binary or (operation.first and events))
-        times = 1 / steps if operation.first and first_layer_once and not events else 1.0
+        once = operation.first and first_layer_once and not events
+        times = operation.one_step(profile.images, profile.model.time_steps) if once else 1.0
         charge = (_spike_by_spike if spikes else _dense) if len(operation.operands) == 1 else None
         if charge is not None:
             row = charge(operation, costs, held)

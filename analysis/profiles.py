@@ -31,6 +31,11 @@ _BRIEF = 80  # characters of a value in a message
 SPIKES_OF = "spikes of "  # source of what a layer of neurons puts out
 
 
+def inside(name: str, path: str) -> bool:
+    """Whether something of that name happens in the module at that path ("" is the whole model)."""
+    return not path or name == path or name.startswith(f"{path}.")
+
+
 @dataclass(frozen=True)
 class Operand:
     """An activation that an operation read, over all images and steps: elements, nonzeros, and ones among them."""
@@ -64,7 +69,8 @@ class Operation:
         dense: multiply-accumulates if nothing were skipped.
         operands: one activation for a layer with weights, two for a product of activations.
         events: nonzeros with their true fan-out; for products of activations the pairs that meet.
-        first: the first operation of the network, which reads the input itself.
+        first: it reads the network's input itself: as given, or after arithmetic that is not synaptic (normalised,
+            pooled), but not after a threshold. A network may have none, or several.
         outputs: elements of its results.
         bias: elements of its bias vector, 0 without one.
         inner: k of a matrix product n x k times k x m, 0 for anything else.
@@ -73,6 +79,7 @@ class Operation:
         graded: events if an integer input of k counts as k events; None if not recorded, or not all integers.
         sources: for each operand, the operation whose result it is: "add in block.0", "spikes of block.0.attn.q_lif".
         weights: elements of its weight, 0 without one and in profiles of earlier versions.
+        executions: images times steps for which it was executed, 0 in profiles of earlier versions.
     """
 
     name: str
@@ -89,6 +96,7 @@ class Operation:
     graded: float | None = None
     sources: tuple[str, ...] = ()
     weights: int = 0
+    executions: int = 0
 
     @property
     def gate(self) -> Operand:
@@ -106,6 +114,10 @@ class Operation:
         """fr(l) T FLOPs(l), Eq. 18, with the rate of the gating operand."""
         return self.gate.nonzero * self.dense / self.gate.elements if self.gate.elements else 0.0
 
+    def one_step(self, images: int, time_steps: int) -> float:
+        """Share of its executions that one per image is: 1/T, or 1 where it stands before time begins."""
+        return min(images / self.executions, 1.0) if self.executions else 1 / max(time_steps, 1)
+
 
 @dataclass(frozen=True)
 class Neurons:
@@ -119,6 +131,18 @@ class Neurons:
     def spikes(self) -> int:
         """Spikes over all steps."""
         return sum(self.per_step)
+
+
+def _together(ours: tuple[Neurons, ...], theirs: tuple[Neurons, ...]) -> tuple[Neurons, ...]:
+    """Layers that are in both, with the counts of both."""
+    others = {neuron.name: neuron for neuron in theirs}
+    return tuple(
+        Neurons(
+            a.name, a.elements + b.elements, tuple(x + y for x, y in zip_longest(a.per_step, b.per_step, fillvalue=0))
+        )
+        for a in ours
+        if (b := others.get(a.name)) is not None
+    )
 
 
 @dataclass(frozen=True)
@@ -169,6 +193,8 @@ class Profile:
         passes: forward passes of the run.
         run: settings and versions, for the record.
         notes: sentences that belong to these numbers.
+        undecided: modules that put out zeros and ones alone, where it does not show whether they are spiking layers:
+            they never fired, or never read anything but zeros and ones. More images may decide.
     """
 
     model: ModelInfo
@@ -183,6 +209,7 @@ class Profile:
     passes: int = 1
     run: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    undecided: tuple[Neurons, ...] = ()
 
     @property
     def images(self) -> int:
@@ -230,10 +257,64 @@ class Profile:
     def __add__(self, other: "Profile") -> "Profile":
         """The profile of both sets of images together.
 
+        What one of them left undecided, the other may decide.
+
         Raises:
             InputError: they are not of the same model, data and kind of run.
         """
-        self._check_belongs(other)
+        decided = {neuron.name for neuron in (*self.neurons, *other.neurons)}
+        ours, theirs = self._decided(decided), other._decided(decided)
+        if ours is not self:
+            ours = ours._in_order_of(theirs)
+        elif theirs is not other:
+            theirs = theirs._in_order_of(ours)
+        if bool(self.neurons) != bool(other.neurons):  # T shows in the neurons, where nobody said
+            steps = self.model.time_steps or other.model.time_steps
+            ours, theirs = (p._with_steps(steps) for p in (ours, theirs))
+        ours._check_belongs(theirs)
+        return ours._plus(theirs)
+
+    def _decided(self, names: set[str]) -> "Profile":
+        """This profile with those of its undecided modules as layers of neurons that are known to be."""
+        turned = [neuron for neuron in self.undecided if neuron.name in names]
+        if not turned:
+            return self
+
+        def own(name: str) -> bool:
+            return any(inside(name, neuron.name) for neuron in turned)
+
+        kept, operations, position = [0], [], 1
+        for operation in self.operations:
+            width = len(operation.operands) + 1
+            if not own(operation.name):
+                operations.append(operation)
+                kept += range(position, position + width)
+            position += width
+        if position < len(self.moments.sums):  # profiles of earlier versions hold no moments of pools
+            kept += [position + i for i, pool in enumerate(self.pools) if not own(pool.name)]
+        sums, gram = self.moments.sums, self.moments.gram
+        return replace(
+            self,
+            operations=tuple(operations),
+            neurons=(*self.neurons, *turned),
+            undecided=tuple(neuron for neuron in self.undecided if neuron not in turned),
+            free=tuple(entry for entry in self.free if not own(entry.name)),
+            uncounted=tuple(entry for entry in self.uncounted if not own(entry.rpartition(" in ")[2])),
+            moments=Moments(
+                self.moments.units, tuple(sums[i] for i in kept), tuple(tuple(gram[i][j] for j in kept) for i in kept)
+            ),
+        )
+
+    def _in_order_of(self, other: "Profile") -> "Profile":
+        """This profile with its layers of neurons in the order of another's, where newly decided ones have a place."""
+        order = {neuron.name: i for i, neuron in enumerate(other.neurons)}
+        return replace(self, neurons=tuple(sorted(self.neurons, key=lambda n: order.get(n.name, len(order)))))
+
+    def _with_steps(self, steps: int | None) -> "Profile":
+        """This profile with T, where it is not known."""
+        return self if self.model.time_steps else replace(self, model=replace(self.model, time_steps=steps))
+
+    def _plus(self, other: "Profile") -> "Profile":
         operations = tuple(
             replace(
                 a,
@@ -243,17 +324,13 @@ class Profile:
                 effective=a.effective + b.effective,
                 graded=None if a.graded is None or b.graded is None else a.graded + b.graded,
                 operands=tuple(x + y for x, y in zip(a.operands, b.operands, strict=True)),
+                executions=a.executions + b.executions,
+                first=a.first and b.first,
+                sources=tuple(y if y.startswith(SPIKES_OF) else x for x, y in zip(a.sources, b.sources, strict=True)),
             )
             for a, b in zip(self.operations, other.operations, strict=True)
         )
-        neurons = tuple(
-            Neurons(
-                a.name,
-                a.elements + b.elements,
-                tuple(x + y for x, y in zip(a.per_step, b.per_step, strict=True)),
-            )
-            for a, b in zip(self.neurons, other.neurons, strict=True)
-        )
+        neurons = _together(self.neurons, other.neurons)
         free: dict[tuple[str, str], FreeArithmetic] = {}
         for entry in (*self.free, *other.free):
             known = free.get((entry.name, entry.op))
@@ -285,6 +362,8 @@ class Profile:
             passes=self.passes + other.passes,
             run=_both_runs(self.run, other.run),
             notes=tuple(dict.fromkeys((*self.notes, *other.notes))),
+            # What the other half refuted, or did not run, is undecided no more.
+            undecided=_together(self.undecided, other.undecided),
         )
 
     def _check_belongs(self, other: "Profile") -> None:
@@ -316,8 +395,7 @@ class Profile:
 
     def _shape(self) -> list[str]:
         return [
-            f"{o.name}, {o.op} of {len(o.operands)}{' (the first)' if o.first else ''}, {o.weights} + {o.bias} weights"
-            for o in self.operations
+            f"{o.name}, {o.op} of {len(o.operands)}, {o.weights} + {o.bias} weights" for o in self.operations
         ]
 
     # -- files -----------------------------------------------------------------------------------------------------
@@ -512,7 +590,12 @@ def _operation(o: dict[str, Any]) -> Operation:
         graded=None if o["graded"] is None else _integer(o["graded"]),
         sources=_list(o["sources"], lambda source: _typed(source, str)),
         weights=_integer(o.get("weights", 0)),
+        executions=_integer(o.get("executions", 0)),
     )
+
+
+def _neurons(n: dict[str, Any]) -> Neurons:
+    return Neurons(_typed(n["name"], str), _integer(n["elements"]), _list(n["per_step"], _integer))
 
 
 def _free(f: dict[str, Any]) -> FreeArithmetic:
@@ -553,10 +636,7 @@ def _parse(plain: dict[str, Any]) -> Profile:
             _typed(data["kind"], str),
         ),
         operations=_list(plain["operations"], _operation),
-        neurons=_list(
-            plain["neurons"],
-            lambda n: Neurons(_typed(n["name"], str), _integer(n["elements"]), _list(n["per_step"], _integer)),
-        ),
+        neurons=_list(plain["neurons"], _neurons),
         free=_list(plain["free"], _free),
         uncounted=_list(plain["uncounted"], lambda s: _typed(s, str)),
         hits=None
@@ -571,4 +651,5 @@ def _parse(plain: dict[str, Any]) -> Profile:
         passes=_integer(plain["passes"]) if "passes" in plain else _former_passes(plain),
         run=_typed(plain["run"], dict),
         notes=_list(plain["notes"], lambda s: _typed(s, str)),
+        undecided=_list(plain.get("undecided", []), _neurons),
     )

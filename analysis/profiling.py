@@ -1,7 +1,7 @@
 """Runs a model over data once and returns its Profile."""
 
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -15,11 +15,17 @@ from torch import Tensor, nn
 import saformer
 from saformer.analysis import witness
 from saformer.analysis.account import DataInfo, ModelInfo
+from saformer.analysis.layouts import ShapeLog
 from saformer.analysis.operations import NORMS
-from saformer.analysis.profiles import FreeArithmetic, Hits, Neurons, Operand, Operation, Profile
+from saformer.analysis.profiles import SPIKES_OF, FreeArithmetic, Hits, Operand, Operation, Profile
+from saformer.analysis.provenance import Source, raw_sources
+from saformer.analysis.recognition import Decision
 from saformer.analysis.recorder import FreeCounts, OperationCounts, Recorder
+from saformer.analysis.states import State
 from saformer.analysis.statistics import Moments
+from saformer.analysis.storages import tensors_in
 from saformer.errors import InputError
+from saformer.models.config import Model
 
 _NORM_NAMES = {packet.__name__ for packet in NORMS}
 
@@ -88,9 +94,8 @@ class _HitCounter:
         return Hits(self.labelled, int(self.top1), int(self.top5) if self.classes >= 5 else None)
 
 
-def _moments(recorder: Recorder) -> tuple[str, Moments]:
+def _moments(recorder: Recorder, counted: Sequence[OperationCounts | FreeCounts]) -> tuple[str, Moments]:
     """Moments over images, or over batches where some activation mixes the images of a batch."""
-    counted: list[OperationCounts | FreeCounts] = [*recorder.operations.values(), *recorder.pools()]
     widths = [len(c.elements) + 1 if isinstance(c, OperationCounts) else 1 for c in counted]
     blocks = []
     for index, size in enumerate(recorder.batch_sizes):
@@ -110,9 +115,16 @@ def _moments(recorder: Recorder) -> tuple[str, Moments]:
     return ("image" if recorder.by_image else "batch"), Moments.of(np.concatenate(blocks))
 
 
-def _operations(recorder: Recorder, moments: Moments) -> tuple[Operation, ...]:
+def _source_name(source: Source | None, decision: Decision) -> str:
+    if source is None:
+        return "a constant"
+    neuron = decision.neuron_of(source.passed)
+    return source.name if neuron is None else f"{SPIKES_OF}{neuron}"
+
+
+def _operations(operations: list[OperationCounts], moments: Moments, decision: Decision) -> tuple[Operation, ...]:
     result, position = [], 1
-    for index, counts in enumerate(recorder.operations.values()):
+    for counts in operations:
         width = len(counts.elements)
         nonzero, events = moments.sums[position : position + width], moments.sums[position + width]
         position += width + 1
@@ -120,6 +132,7 @@ def _operations(recorder: Recorder, moments: Moments) -> tuple[Operation, ...]:
             Operand(elements, count, int(ones))
             for elements, count, ones in zip(counts.elements, nonzero, counts.ones, strict=True)
         )
+        spikes = any(source is not None and decision.neuron_of(source.passed) for source in counts.sources)
         result.append(
             Operation(
                 counts.name,
@@ -127,15 +140,16 @@ def _operations(recorder: Recorder, moments: Moments) -> tuple[Operation, ...]:
                 counts.dense,
                 operands,
                 events,
-                first=index == 0,
+                first=raw_sources(counts.sources) and not spikes,
                 outputs=counts.outputs,
                 bias=counts.bias,
                 inner=counts.inner,
                 module=counts.module,
                 effective=events if counts.lost is None else events - int(counts.lost),
                 graded=None if counts.graded is None else int(counts.graded),
-                sources=counts.sources,
+                sources=tuple(_source_name(source, decision) for source in counts.sources),
                 weights=counts.weights,
+                executions=counts.executions,
             )
         )
     return tuple(result)
@@ -180,27 +194,37 @@ def profile(
     Raises:
         InputError: there is no image, or input or labels do not fit the model.
     """
+    model = getattr(model, "_orig_mod", model)  # what torch.compile was given: its paths are the names
     info = describe_model(model, name, time_steps)
     known_steps = time_steps or getattr(getattr(model, "config", None), "time_steps", None)
     parameter = next(model.parameters(), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
-    recorder, hits = Recorder(model, known_steps, graded), _HitCounter()
+    hits = _HitCounter()
+    recorder: Recorder | None = None
+    # Our own models carry no state and say how they lay out time.
+    state = None if isinstance(model, Model) else State(model)
     example: Tensor | None = None
+    notes: list[str] = []
     with _evaluating(model), torch.inference_mode():
         for batch in batches:
             images, labels = _split(batch)
             images = images.to(device)
             if not len(images):
                 continue
-            if example is None:
+            if recorder is None:
                 example = images[:1].clone()
                 kind = kind or ("events" if images.ndim == 5 else "static")
+                shapes = None
+                if state is not None:
+                    shapes, notes = _rehearse(model, images, known_steps, to_input, state)
+                recorder = Recorder(model, known_steps, graded, shapes)
             inputs = images if to_input is None else to_input(images)
-            reset_state(model)
-            recorder.start_batch([inputs], len(images))
+            recorder.start_batch([inputs], images)
             with recorder.recording():
                 output = model(inputs)
-            recorder.end_batch()
+            recorder.end_batch(output)
+            if state is not None:
+                state.restore()
             hits.add(output, labels)
             if progress is not None:
                 progress(len(images))
@@ -209,8 +233,7 @@ def profile(
                 collect = partial(_collect, recorder, hits, info, so_far, {"graded": graded})
                 if enough(sum(recorder.batch_sizes), collect):
                     break
-        reset_state(model)
-    if example is None:
+    if recorder is None or example is None:
         raise InputError("there is no image to run the model on")
     settings = {
         "saformer": saformer.__version__,
@@ -222,57 +245,118 @@ def profile(
         **(run or {}),
     }
     result = _collect(recorder, hits, info, DataInfo(data, split, 0, kind or "static"), settings)
-    if not check_flops:
-        return result
-    with _evaluating(model):
-        one = example.clone()
-        notes = _witness_notes(model, one if to_input is None else to_input(one), result.operations, result.images)
-        reset_state(model)
+    if check_flops:
+        with _evaluating(model):
+            one = example.clone()
+            notes += _witness_notes(model, one if to_input is None else to_input(one), result.operations, result.images)
+            if state is not None:
+                state.restore()
     return replace(result, notes=tuple(notes))
 
 
+def _rehearse(
+    model: nn.Module, images: Tensor, time_steps: int | None, to_input: Callable[[Tensor], Tensor] | None, state: State
+) -> tuple[ShapeLog | None, list[str]]:
+    """Run a foreign model twice on a few images before anything is counted.
+
+    Which dimension of a tensor holds the images shows where it grows with their number; and a model that is back in
+    the state it was in gives the same answer again.
+
+    Returns:
+        The shapes, or None if it cannot run on any other number of images; sentences on what was found.
+    """
+    few = torch.cat([images] * 3)[: 3 if len(images) == 2 else 2]
+    outputs: list[Tensor] = []
+    shapes: ShapeLog | None = None
+    devices = [images.device] if images.device.type == "cuda" else []
+    for _ in range(2):
+        # Both times the same random numbers, and none that the run itself would have drawn.
+        with torch.random.fork_rng(devices):
+            inputs = few.clone() if to_input is None else to_input(few.clone())
+            recorder = Recorder(model, time_steps)
+            recorder.start_batch([inputs], few)
+            try:
+                with recorder.recording():
+                    output = model(inputs)
+            except Exception:  # the model may insist on its own batch size; it will speak for itself in the run
+                return None, []
+            finally:
+                state.restore()
+            shapes = recorder.layouts.log
+            outputs.append(next(tensors_in((output,)), few).clone())
+    if outputs[0].shape == outputs[1].shape and torch.equal(outputs[0].nan_to_num(), outputs[1].nan_to_num()):
+        return shapes, []
+    return shapes, [
+        "run on the same images again, the model gives another output: it draws random numbers of its own, or keeps a "
+        "state that cannot be seen from outside; reset that at the start of forward, or the numbers depend on the "
+        "order of the images"
+    ]
+
+
 def _collect(recorder: Recorder, hits: _HitCounter, model: ModelInfo, data: DataInfo, run: dict[str, Any]) -> Profile:
-    """Read the recorder's integers."""
-    unit, moments = _moments(recorder)
-    steps = max((len(n.per_step) for n in recorder.neurons.values()), default=None)
-    if model.time_steps is None:
-        model = replace(model, time_steps=steps)  # nobody said; the neurons show it
+    """Read the recorder's integers, and decide what they show."""
+    decision = recorder.recognition.decide(recorder.time_steps)
+    operations = [o for o in recorder.operations.values() if not decision.holds(o.name)]
+    outside = {place: counts for place, counts in recorder.free.items() if not decision.holds(place[0])}
+    pools = [counts for counts in outside.values() if counts.ones is not None]
+    unit, moments = _moments(recorder, [*operations, *pools])
+    if model.time_steps is None and decision.neurons:
+        model = replace(model, time_steps=decision.steps)  # nobody said; the neurons show it
     free = []
-    read = iter(moments.sums[len(moments.sums) - len(recorder.pools()) :])  # nonzeros, pool by pool
-    for (path, op), counts in recorder.free.items():
+    read = iter(moments.sums[len(moments.sums) - len(pools) :])  # nonzeros, pool by pool
+    for (path, op), counts in outside.items():
         operand = None if counts.ones is None else Operand(counts.inputs, next(read), int(counts.ones))
         foldable = op in _NORM_NAMES and counts.foldable
         free.append(FreeArithmetic(path, op, counts.elements, operand, foldable, counts.module))
     return Profile(
         model=model,
         data=replace(data, images=sum(recorder.batch_sizes)),
-        operations=_operations(recorder, moments),
-        neurons=tuple(
-            Neurons(n.name, n.elements, tuple(int(v) for v in n.per_step)) for n in recorder.neurons.values()
-        ),
+        operations=_operations(operations, moments, decision),
+        neurons=decision.neurons,
         free=tuple(free),
-        uncounted=tuple(f"{op} in {path or 'the model'}" for path, op in recorder.uncounted),
+        uncounted=tuple(
+            f"{op} in {path or 'the model'}" for path, op in recorder.uncounted if not decision.holds(path)
+        ),
         hits=hits.result(),
         unit=unit,
         moments=moments,
         passes=len(recorder.batch_sizes),
         run=run,
+        undecided=decision.undecided,
     )
 
 
-def reset_state(model: nn.Module) -> None:
-    """Bring neurons that keep their membranes between calls back to rest (SpikingJelly, snnTorch); ours keep none."""
-    for module in model.modules():
-        library = type(module).__module__.partition(".")[0]
-        bases = {base.__module__.partition(".")[0] for base in type(module).__mro__}
-        if "spikingjelly" in bases or library == "spikingjelly":
-            reset = getattr(module, "reset", None)
-        elif "snntorch" in bases:
-            reset = getattr(module, "reset_mem", None)
-        else:
-            continue
-        if callable(reset):
-            reset()
+def example_input(model: Model) -> Tensor:
+    """An image of zeros, or its event frames, as one of our own models takes it."""
+    config = model.config
+    shape = [config.in_channels, config.image_size, config.image_size]
+    return torch.zeros(1, *([config.time_steps] if config.input_kind == "events" else []), *shape)
+
+
+def dense_operations(
+    model: nn.Module,
+    example: Tensor,
+    time_steps: int | None = None,
+    to_input: Callable[[Tensor], Tensor] | None = None,
+) -> list[witness.ModuleFlops]:
+    """The recorder's and fvcore's counts for a model; dense operations need no data.
+
+    A model that fvcore cannot trace has no count of fvcore's.
+
+    Args:
+        model: any module.
+        example: one image, or its event frames.
+        time_steps: T of a foreign model whose activations are laid out time first.
+        to_input: what makes the model's input from the example, if that is not the example itself.
+    """
+    operations = profile(model, [example], check_flops=False, time_steps=time_steps, to_input=to_input).operations
+    try:
+        counts = witness.fvcore_flops(model, example if to_input is None else to_input(example))
+    except Exception:  # the trace of a stranger's model may fail in any way
+        if isinstance(model, Model):
+            raise
+        return [replace(row, fvcore=None) for row in witness.compare(operations, 1, {})]
+    return witness.compare(operations, 1, counts)
 
 
 def _witness_notes(model: nn.Module, example: Tensor, operations: tuple[Operation, ...], images: int) -> list[str]:

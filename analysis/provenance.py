@@ -1,21 +1,196 @@
-"""Where the numbers of an account come from: trained weights, random ones, or firing rates that were given."""
+"""Where tensors come from: activations from the input, by way of which operation; weights from which parameter."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
-if TYPE_CHECKING:
-    from saformer.analysis.account import Account
+import torch
+from torch import Tensor, nn
 
-UNTRAINED_NOTE = "the weights are untrained: firing rates, and the energy with them, are those of random weights"
-NOTHING_RUN = "nothing was run"
+from saformer.analysis.operations import LIKE
+from saformer.analysis.storages import StorageMap, storage_id, tensors_in
 
-MEASURED, UNTRAINED, RATES = "measured", "untrained", "rates"
+RESULT_OF = "result of "  # source of what a layer with weights puts out
+THE_INPUT = "the input"
 
 
-def provenance(account: "Account") -> str:
-    """`measured`, `untrained` (random weights) or `rates` (given instead of data), as the account's notes say.
+@dataclass(frozen=True)
+class Source:
+    """Where an activation comes from.
 
-    A network handed to `saformer.analysis.profile` in Python counts as measured: only its owner knows its weights.
+    Args:
+        name: the operation whose result it is.
+        raw: it is the network's input still: as given, moved about, or after arithmetic that is not synaptic
+            (normalised, pooled), with neither a weight nor a threshold between.
+        threshold: it is the answer to a comparison, zeros and ones whatever was compared.
+        passed: modules that may turn out to be neurons, and put it out; the outermost first.
     """
-    if any(note.startswith(NOTHING_RUN) for note in account.notes):
-        return RATES
-    return UNTRAINED if UNTRAINED_NOTE in account.notes else MEASURED
+
+    name: str
+    raw: bool = False
+    threshold: bool = False
+    passed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A parameter or buffer of so many elements, by the module that holds it.
+
+    What a parametrization keeps in a module of its own counts as the parametrized module's.
+    """
+
+    path: str
+    name: str
+    size: int
+
+
+def _own(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Tensors that a module holds itself: parameters, buffers, then plain attributes."""
+    for held in (module._parameters, module._buffers, vars(module)):
+        for name, value in held.items():
+            if isinstance(value, Tensor):
+                yield name, value
+
+
+def _span(x: Tensor) -> tuple[int, int]:
+    """First element of `x` in its storage, and the one after its last."""
+    start = int(x.storage_offset())
+    reach = sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True)) + 1
+    return start, start + (reach if x.numel() else 0)
+
+
+def _within(x: Tensor, whole: Tensor) -> bool:
+    """Whether `x` shows a part of `whole`: several parameters may share one storage."""
+    if storage_id(x) != storage_id(whole):
+        return False
+    (start, end), (low, high) = _span(x), _span(whole)
+    return low <= start and end <= high
+
+
+class Provenance:
+    """Follows activations and weights from operator to operator, by their memory.
+
+    Whatever is computed from an activation is one; everything else is a constant (a weight, however derived).
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._sources: StorageMap[Source] = StorageMap()
+        self._constants: StorageMap[tuple[Owner, ...]] = StorageMap()  # computed, but not from the input: from whom
+        self._held: dict[int, list[tuple[Tensor, Owner]]] = {}
+
+    def start(self) -> None:
+        """Look up where the model's parameters and buffers are now."""
+        self._held.clear()
+        for path, module in self._model.named_modules():
+            around, parametrized, name = path.rpartition(".parametrizations.")
+            if path.startswith("parametrizations."):
+                around, parametrized, name = "", "parametrizations.", path.removeprefix("parametrizations.")
+            for own, value in (*module._parameters.items(), *module._buffers.items()):
+                if value is not None:
+                    owner = Owner(*((around, name) if parametrized else (path, own)), value.numel())
+                    self._held.setdefault(storage_id(value), []).append((value, owner))
+
+    def stop(self) -> None:
+        """Let go of the model's tensors."""
+        self._held.clear()
+
+    # -- activations ---------------------------------------------------------------------------------------------
+
+    def enter(self, x: Tensor, raw: bool = True) -> None:
+        """Take `x` as the network's input; not `raw` if it was turned into spikes before."""
+        self._sources[x] = Source(THE_INPUT, raw)
+
+    def is_activation(self, x: Tensor) -> bool:
+        """Whether `x` depends on the input."""
+        return x in self._sources
+
+    def source(self, x: Tensor) -> Source | None:
+        """Where an activation comes from; None for a constant."""
+        return self._sources.get(x)
+
+    def set_source(self, x: Tensor, source: Source) -> None:
+        """Say where an activation comes from."""
+        self._sources[x] = source
+
+    def is_known(self, x: Tensor) -> bool:
+        """Whether an operator was seen that computed `x`, or the model holds it."""
+        return x in self._sources or x in self._constants or storage_id(x) in self._held
+
+    def create(self, outputs: Any) -> None:
+        """Take new tensors as constants, though their shape may be that of an activation."""
+        for x in tensors_in((outputs,)):
+            self._sources.discard(x)
+            self._constants[x] = ()
+
+    def mark(
+        self, func: Any, inputs: Any, outputs: Any, source: str | None, weighted: bool = False, threshold: bool = False
+    ) -> None:
+        """Follow one operator from its inputs to its outputs.
+
+        Args:
+            func: the operator.
+            inputs: its arguments.
+            outputs: its results.
+            source: name of what it computes; None for a move, which keeps the source of what was moved.
+            weighted: a synaptic operation, which no raw input survives.
+            threshold: it compares, or chooses between two constants.
+        """
+        packet = func._overloadpacket
+        read = list(tensors_in(inputs))
+        # The second tensor of `x.type_as(y)` gives a type or a shape, and no value.
+        origins = [o for x in (read[:1] if packet in LIKE else read) if (o := self._sources.get(x)) is not None]
+        if not origins:
+            self._mark_constant(func, inputs, outputs)
+            return
+        raw = not (weighted or threshold) and all(origin.raw for origin in origins)
+        if source is not None:
+            result = Source(source, raw, threshold)
+        else:
+            result = replace(origins[0], raw=raw, threshold=all(origin.threshold for origin in origins))
+        for x in tensors_in((outputs,)):
+            known = self._sources.get(x) if source is None else None
+            if known is None:
+                self._sources[x] = result
+            elif (known.raw, known.threshold) != (result.raw, result.threshold):  # something else was written into it
+                self._sources[x] = replace(known, raw=result.raw, threshold=result.threshold)
+
+    # -- weights -------------------------------------------------------------------------------------------------
+
+    def _mark_constant(self, func: Any, inputs: Any, outputs: Any) -> None:
+        if func._overloadpacket is torch.ops.aten.lift_fresh:  # that is what came from outside
+            for x in tensors_in((outputs,)):
+                self._sources.discard(x)
+            return
+        given = [owners for x in tensors_in(inputs) if (owners := self.owners(x))]
+        for x in tensors_in((outputs,)):
+            self._sources.discard(x)
+            if storage_id(x) not in self._held:  # a view of a parameter is found by where it lies
+                # Of several the one of the same size: the weight, not its scale, its mask or a factor of its change.
+                size = x.numel()
+                self._constants[x] = min(given, key=lambda owners: owners[0].size != size) if given else ()
+
+    def owners(self, x: Tensor) -> tuple[Owner, ...]:
+        """The parameters that a constant is, is a part of, or was computed from."""
+        held = self._held.get(storage_id(x))
+        if held is not None:
+            return tuple(owner for whole, owner in held if _within(x, whole))
+        return self._constants.get(x) or ()
+
+    def name_in(self, module: nn.Module, path: str, weight: Tensor) -> str | None:
+        """What a module calls a weight: its own parameter, buffer or attribute, or one derived from these."""
+        for name, value in _own(module):
+            if _within(weight, value):
+                return name
+        for owner in self.owners(weight):
+            if owner.path == path:
+                # Older reparametrizations keep weight_g and weight_v, or weight_orig, beside a plain `weight`.
+                stem = owner.name.rpartition("_")[0]
+                return stem if isinstance(vars(module).get(stem), Tensor) else owner.name
+        return None
+
+
+def raw_sources(sources: Iterable[Source | None]) -> bool:
+    """Whether all operands that depend on the input are that input still."""
+    known = [source for source in sources if source is not None]
+    return bool(known) and all(source.raw for source in known)

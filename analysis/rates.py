@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from saformer.analysis.account import DataInfo
+from saformer.analysis.evidence import NOTHING_RUN
 from saformer.analysis.profiles import SPIKES_OF, FreeArithmetic, Neurons, Operand, Operation, Profile
-from saformer.analysis.provenance import NOTHING_RUN
 from saformer.analysis.statistics import Moments
 from saformer.errors import InputError
 from saformer.models.config import Model

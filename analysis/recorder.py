@@ -4,11 +4,12 @@ A dispatch mode sees every operator that a forward pass executes, in a module of
 which module it runs in. Counts stay on the model's device until they are read, once, at the end.
 """
 
+import sys
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -16,10 +17,13 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from saformer.analysis.counting import Counter, Held
+from saformer.analysis.finiteness import FiniteCheck
+from saformer.analysis.layouts import Layout, Layouts, ShapeLog
 from saformer.analysis.operations import (
     ATTENTION,
     AVERAGES,
     CREATORS,
+    ENCODERS,
     FORMULAS,
     FREE,
     KEEP_BINARY,
@@ -27,14 +31,17 @@ from saformer.analysis.operations import (
     NORMS,
     RECURRENT,
     Call,
+    aten,
+    einsum,
 )
 from saformer.analysis.profiles import SPIKES_OF
-from saformer.analysis.storages import StorageMap
+from saformer.analysis.provenance import RESULT_OF, Provenance, Source
+from saformer.analysis.recognition import Recognition, of_a_library
+from saformer.analysis.storages import StorageMap, tensors_in
 from saformer.naming import current_name
 from saformer.neurons import lif
 
 _NEURON = lif.overloadpacket
-_RESULT_OF = "result of "  # source of what a layer with weights puts out
 
 
 @dataclass
@@ -46,10 +53,11 @@ class OperationCounts:
     bias: int
     inner: int
     module: bool
-    sources: tuple[str, ...]
+    sources: tuple[Source | None, ...]
     elements: list[int]
     ones: list[Held]
     dense: int = 0
+    executions: int = 0  # images times steps
     outputs: int = 0
     weights: int = 0
     lost: Held | None = None  # events that meet a zero weight; None: no weight is zero
@@ -57,16 +65,6 @@ class OperationCounts:
     all_integers: bool = True
     current: list[Held] = field(default_factory=list)  # this batch: nonzeros of each operand, then events
     units: list[Held | None] = field(default_factory=list)
-
-
-@dataclass
-class NeuronCounts:
-    """Running integers of one spiking layer."""
-
-    name: str
-    elements: int = 0
-    per_step: list[Held] = field(default_factory=list)
-    steps_in_batch: int = 0
 
 
 @dataclass
@@ -84,28 +82,13 @@ class FreeCounts:
 
 @dataclass
 class _Frame:
-    """A module that is being executed, and what was booked inside it."""
+    """A module that is being executed, and what happened inside it."""
 
     module: nn.Module
     path: str
     used: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     weighted: bool = False
-    products: list[str] = field(default_factory=list)
-    neurons: list[str] = field(default_factory=list)
-    unknown: list[tuple[str, str]] = field(default_factory=list)
-
-
-# Where libraries define what all their spiking neurons descend from.
-_LIBRARY_NEURONS = {("spikingjelly", "BaseNode"), ("spikingjelly", "SimpleBaseNode"), ("snntorch", "SpikingNeuron")}
-
-
-def _of_a_library(module: nn.Module) -> bool:
-    bases = type(module).__mro__
-    return any((base.__module__.partition(".")[0], base.__name__) in _LIBRARY_NEURONS for base in bases)
-
-
-def _storage(x: Tensor) -> int:
-    return x.untyped_storage()._cdata
+    certain: bool = False  # holds neurons that are so by their operator or their class
 
 
 class Recorder(TorchDispatchMode):
@@ -116,29 +99,31 @@ class Recorder(TorchDispatchMode):
     Args:
         model: the network; its modules give the names.
         time_steps: T, if activations are laid out time first as T*B or T x B; None if the layout is unknown, then
-            only activations whose first dimension is the batch can be told apart by image.
+            images are told apart only where `other` shows which dimension holds them.
         graded: also count an integer input of k as k events.
+        other: shapes that the same model's tensors had with another number of images.
     """
 
-    def __init__(self, model: nn.Module, time_steps: int | None, graded: bool = False) -> None:
+    def __init__(
+        self, model: nn.Module, time_steps: int | None, graded: bool = False, other: ShapeLog | None = None
+    ) -> None:
         super().__init__()
         self.model = model
         self.time_steps = time_steps
         self.graded = graded
         self.operations: dict[str, OperationCounts] = {}
-        self.neurons: dict[str, NeuronCounts] = {}
         self.free: defaultdict[tuple[str, str], FreeCounts] = defaultdict(FreeCounts)
         self.uncounted: defaultdict[tuple[str, str], int] = defaultdict(int)
-        self._certain: set[str] = set()  # neurons that are so by their operator or their class
         self.batch_sizes: list[int] = []
         self.by_image = True
+        self.layouts = Layouts(time_steps, other)
         self._paths = {id(module): path for path, module in model.named_modules()}
         self._stack: list[_Frame] = []
-        self._sources: StorageMap[str] = StorageMap()  # of activations: the operation whose result they are
-        self._constants: StorageMap[bool] = StorageMap()  # computed, but not from the input
+        self._provenance = Provenance(model)
         self._zero_weights: StorageMap[bool] = StorageMap()
         self._counter = Counter()
-        self._batch = 0
+        self._finite = FiniteCheck()
+        self.recognition = Recognition(self._provenance, self._counter, self.layouts)
         self._merging = 0
 
     # -- modules --------------------------------------------------------------------------------------------------
@@ -152,11 +137,15 @@ class Recorder(TorchDispatchMode):
             hooks.append(module.register_forward_hook(self._leave_module, always_call=True, with_kwargs=True))
         fast_path = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)  # one fused operator hides the products of attention
+        # Compiled parts run operator by operator, as they were written; without the compiler loaded there are none.
+        eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+        self._provenance.start()
         try:
-            with self:
+            with eager, self:
                 yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fast_path)
+            self._provenance.stop()
             self._stack.clear()
             for hook in hooks:
                 hook.remove()
@@ -165,74 +154,36 @@ class Recorder(TorchDispatchMode):
         self._stack.append(_Frame(module, self._paths.get(id(module), "")))
 
     def _leave_module(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        frame, args = self._stack.pop(), (args, kwargs)
-        self._notice_opaque(frame, args, output)
-        if not frame.weighted and not type(module).__module__.startswith("torch.nn"):
-            self._recognise_neuron(frame, args, output)
+        frame = self._stack.pop()
+        read, put = next(tensors_in((args, kwargs)), None), next(tensors_in((output,)), None)
+        self._notice_opaque(frame, (args, kwargs), put)
+        library = of_a_library(module)
+        if frame.weighted or (frame.certain and not library):
+            self.recognition.refute(frame.path)
+        elif not type(module).__module__.startswith("torch.nn") and self.recognition.watch(
+            module, frame.path, read, put
+        ):
+            assert read is not None and put is not None
+            with torch.utils._python_dispatch._disable_current_modes():
+                self._finite.watch(read, f"the input of the neurons in {frame.path or 'the model'} holds")
+            source = self._provenance.source(put) or Source("")
+            self._provenance.set_source(put, replace(source, passed=(frame.path, *source.passed)))
         if self._stack:
-            parent = self._stack[-1]
-            parent.weighted |= frame.weighted
-            parent.products += frame.products
-            parent.neurons += frame.neurons
-            parent.unknown += frame.unknown
+            self._stack[-1].weighted |= frame.weighted
+            self._stack[-1].certain |= frame.certain or library
 
-    def _notice_opaque(self, frame: _Frame, args: Any, output: Any) -> None:
+    def _notice_opaque(self, frame: _Frame, args: Any, put: Tensor | None) -> None:
         """A result that no operator was seen to compute came from elsewhere (numpy, a kernel of its own, a thread).
 
         It depends on the input all the same, so what follows is counted; the module itself is named as not counted.
         """
-        put = next(_tensors((output,)), None)
-        if put is None or not put.is_floating_point() or put in self._sources or put in self._constants:
+        if put is None or not put.is_floating_point() or self._provenance.is_known(put):
             return
-        own = {_storage(x) for x in (*self.model.parameters(), *self.model.buffers())}
-        if _storage(put) not in own and any(self._is_activation(x) for x in _tensors((args,))):
-            self._sources[put] = f"something unseen in {frame.path}"
-            key = (frame.path, "something outside PyTorch's dispatcher")
-            self.uncounted[key] += 1
-            frame.unknown.append(key)
-
-    def _recognise_neuron(self, frame: _Frame, args: Any, output: Any) -> None:
-        """A module without weights that turns values into zeros and ones is a layer of neurons, whoever wrote it.
-
-        The outermost such module counts, and the arithmetic inside it is the neurons' own. Of neurons that are certain
-        (ours, a library's, one seen before) the input says nothing: it may be silent, or spikes. What goes around
-        certain neurons is no neuron.
-        """
-        read, put = next(_tensors((args,)), None), next(_tensors((output,)), None)
-        if read is None or put is None or not put.is_floating_point() or not put.numel():
-            return
-        if not self._certain.isdisjoint(frame.neurons):
-            return
-        if _storage(read) == _storage(put) or self._counter.is_binary(put) or not self._is_activation(put):
-            return
-        with torch.utils._python_dispatch._disable_current_modes():
-            library = _of_a_library(frame.module)
-            expected = library or frame.path in self.neurons
-            if (not expected and self._is_binary(read)) or not self._is_binary(put):
-                return
-            if library:
-                self._certain.add(frame.path)
-            for name in frame.neurons:
-                self.neurons.pop(name, None)
-            for name in frame.products:
-                self.operations.pop(name, None)
-            for key in frame.unknown:
-                self.uncounted.pop(key, None)
-            frame.products.clear()
-            frame.unknown.clear()
-            self._book_neuron(frame.path, put)
-        frame.neurons = [frame.path]
-        self._sources[put] = f"{SPIKES_OF}{frame.path}"
-
-    def _is_binary(self, x: Tensor) -> bool:
-        """Only zeros and ones; a glance at a few elements settles most cases."""
-        if self._counter.is_binary(x):
-            return True
-        glance = x.flatten()[:: max(x.numel() // 1024, 1)]
-        if bool(((glance != 0) & (glance != 1)).any()):
-            return False
-        nonzero, ones = self._counter.count(x, 1)
-        return int(nonzero) == int(ones)
+        origins = [source for x in tensors_in(args) if (source := self._provenance.source(x)) is not None]
+        if origins:
+            raw = all(source.raw for source in origins)
+            self._provenance.set_source(put, Source(f"something unseen in {frame.path}", raw))
+            self.uncounted[frame.path, "something outside PyTorch's dispatcher"] += 1
 
     def _path(self) -> str:
         return self._stack[-1].path if self._stack else ""
@@ -241,11 +192,11 @@ class Recorder(TorchDispatchMode):
         """Path of the module whose weight it is, or the module it runs in plus what it is; whether it is a module."""
         frame = self._stack[-1] if self._stack else _Frame(self.model, "")
         if call.weight is not None:
-            for name, parameter in frame.module.named_parameters(recurse=False):
-                if _storage(parameter) == _storage(call.weight):
-                    if name == "weight" and frame.path:
-                        return frame.path, True
-                    return f"{frame.path}.{name}".lstrip("."), False
+            name = self._provenance.name_in(frame.module, frame.path, call.weight)
+            if name == "weight" and frame.path:
+                return frame.path, True
+            if name is not None:
+                return f"{frame.path}.{name}".lstrip("."), False
         what = current_name()
         if what is None:
             frame.used[call.op] += 1
@@ -253,37 +204,45 @@ class Recorder(TorchDispatchMode):
             what = f"{call.op}_{frame.used[call.op]}" if again else call.op
         return f"{frame.path}.{what}".lstrip("."), False
 
-    # -- activations: what depends on the input ------------------------------------------------------------------
+    # -- batches --------------------------------------------------------------------------------------------------
 
-    def start_batch(self, inputs: Iterable[Tensor], batch: int) -> None:
-        """Announce a forward pass over `batch` images with these input tensors."""
-        self._batch = batch
-        self.batch_sizes.append(batch)
-        self._counter.clear()
-        for neuron in self.neurons.values():
-            neuron.steps_in_batch = 0
-        for x in inputs:
-            self._sources[x] = "the input"
+    def start_batch(self, inputs: Iterable[Tensor], images: Tensor) -> None:
+        """Announce a forward pass over a batch of images, from which these input tensors were made.
 
-    def _is_activation(self, x: Tensor) -> bool:
-        return x in self._sources
-
-    def _mark(self, func: Any, inputs: Any, outputs: Any, source: str | None) -> None:
-        """Whatever is computed from an activation is one; everything else is a constant (a weight, however derived).
-
-        Without a `source` of its own the result is a move, and keeps the source of what was moved.
+        Raises:
+            InputError: the input holds infinities or NaN.
         """
-        origins = [found for x in _tensors(inputs) if (found := self._sources.get(x)) is not None]
-        if func._schema.is_mutable:  # counts of what was written into are void
-            for x in _tensors(inputs):
-                self._counter.forget(x)
-        for x in _tensors((outputs,)):
-            if not origins:
-                self._sources.discard(x)
-                if func._overloadpacket is not torch.ops.aten.lift_fresh:  # that is what came from outside
-                    self._constants[x] = True
-            elif source is not None or not self._is_activation(x):
-                self._sources[x] = source or origins[0]
+        self.batch_sizes.append(len(images))
+        self._counter.clear()
+        self.layouts.start_batch(len(images))
+        self.recognition.start_batch()
+        for x in inputs:
+            self._finite.watch(x, "the input holds")
+            # Spikes that were drawn from an image are the image no more.
+            drawn = x is not images and self._counter.holds_binary(x) and not self._counter.holds_binary(images)
+            self._provenance.enter(x, raw=not drawn)
+
+    def end_batch(self, output: Any) -> None:
+        """Close the batch: its counters become rows of `units`, one per image (or one for the batch).
+
+        Raises:
+            InputError: the output, or something on the way to it, holds infinities or NaN.
+        """
+        for x in tensors_in((output,)):
+            self._finite.watch_result(x, "the model's output holds")
+        self._finite.settle()
+        counted: list[OperationCounts | FreeCounts] = [*self.operations.values(), *self.pools()]
+        for counts in counted:
+            done = len(self.batch_sizes) - 1
+            counts.units.extend([None] * (done - len(counts.units)))
+            if counts.current:
+                parts = [held.tensor() for held in counts.current]
+                if len({len(x) for x in parts}) > 1:
+                    parts = [x.sum().view(1) for x in parts]
+                counts.units.append(Held(torch.stack(parts, 1)))
+                counts.current = []
+            else:
+                counts.units.append(None)
 
     # -- the dispatcher --------------------------------------------------------------------------------------------
 
@@ -292,39 +251,48 @@ class Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         packet = func._overloadpacket
         source: str | None = f"{packet.__name__} in {self._path()}".removesuffix(" in ")
+        weighted, threshold = False, packet in ENCODERS
+        if func._schema.is_mutable and packet not in FORMULAS:  # counts of what is written into are void
+            for x in tensors_in((args, kwargs)):
+                self._counter.forget(x)
         if packet in CREATORS:
             out = func(*args, **kwargs)
-            for x in _tensors((out,)):
-                self._sources.discard(x)  # like an activation in shape alone
-                self._constants[x] = True
+            self._provenance.create(out)  # like an activation in shape alone
             return out
         if packet in MOVES:
-            out, source = func(*args, **kwargs), None
+            out = func(*args, **kwargs)
+            if not threshold:
+                source = None
         elif packet in FORMULAS:
             # An operator that writes into its argument is counted on what it read.
             mutable = func._schema.is_mutable
-            call = FORMULAS[packet](args, args[0], self._is_activation) if mutable else None
+            formula, is_activation = FORMULAS[packet], self._provenance.is_activation
+            call = formula(args, args[0], is_activation) if mutable else None
             booked = self._book(call) if call is not None else None
             out = func(*args, **kwargs)
-            if not mutable and (call := FORMULAS[packet](args, out, self._is_activation)) is not None:
+            if mutable:
+                for x in tensors_in((args, kwargs)):
+                    self._counter.forget(x)
+            elif (call := formula(args, out, is_activation)) is not None:
                 booked = self._book(call, out)
-            if booked is not None:
-                source = f"{_RESULT_OF}{booked}"
-            elif call is None:
-                self._book_free(packet, args, out)
+            if call is None:
+                self._book_free(packet, args, kwargs, out)
+                threshold |= packet is aten.where and not self._depends(args[1:], kwargs)
+            elif booked is not None:
+                weighted = True
+                source = f"{RESULT_OF}{booked}" if call.weight is not None else source
+        elif packet is aten.einsum and (call := einsum(args, self._provenance.is_activation)) is not None:
+            out = func(*args, **kwargs)
+            booked, weighted = self._book(call, out), True
+            source = f"{RESULT_OF}{booked}" if call.weight is not None else source
         elif packet in FREE:
             out = func(*args, **kwargs)
-            self._book_free(packet, args, out)
+            self._book_free(packet, args, kwargs, out)
             if packet in KEEP_BINARY and self._counter.is_binary(args[0]):
                 self._counter.mark_binary(out)
         elif packet is _NEURON:
-            out = func(*args, **kwargs)
-            self._counter.mark_binary(out)
-            self._book_neuron(self._path(), out)
-            self._certain.add(self._path())
-            if self._stack:
-                self._stack[-1].neurons.append(self._path())
-            source = f"{SPIKES_OF}{self._path()}"
+            out = self._run_neurons(func, args, kwargs)
+            source, weighted = f"{SPIKES_OF}{self._path()}", True
         elif packet in ATTENTION:
             # The same attention, step by step: two products with a softmax between them.
             with self:
@@ -334,12 +302,24 @@ class Recorder(TorchDispatchMode):
             if out is not NotImplemented:
                 return out
             out = func(*args, **kwargs)
-            if any(self._is_activation(x) for x in _tensors((args, kwargs))) and any(True for _ in _tensors((out,))):
-                key = (self._path(), packet.__name__)
-                self.uncounted[key] += 1
-                if self._stack:
-                    self._stack[-1].unknown.append(key)
-        self._mark(func, (args, kwargs), out, source)
+            if self._depends(args, kwargs) and any(True for _ in tensors_in((out,))):
+                self.uncounted[self._path(), packet.__name__] += 1
+        self._provenance.mark(func, (args, kwargs), out, source, weighted, threshold)
+        return out
+
+    def _depends(self, args: Any, kwargs: Any) -> bool:
+        """Whether an operator reads what depends on the input."""
+        return any(self._provenance.is_activation(x) for x in tensors_in((args, kwargs)))
+
+    def _run_neurons(self, func: Any, args: Any, kwargs: Any) -> Tensor:
+        """Our own layer of neurons, one operator."""
+        path = self._path()
+        self._finite.watch(args[0], f"the input of the neurons {path or 'of the model'} holds")
+        out: Tensor = func(*args, **kwargs)
+        self._counter.mark_binary(out)
+        self.recognition.book_operator(path, args[0], out)
+        if self._stack:
+            self._stack[-1].certain = True
         return out
 
     def _decompose(self, func: Any, packet: Any, args: Any, kwargs: Any) -> Any:
@@ -359,37 +339,19 @@ class Recorder(TorchDispatchMode):
 
     # -- booking ---------------------------------------------------------------------------------------------------
 
-    def _layout(self, shape: torch.Size, stacked: bool = False) -> tuple[int, Callable[[Tensor], Tensor]] | None:
-        """Rows to keep apart, and what folds them to one number per image; None where images mix.
-
-        With `stacked` only the first dimension can hold images and steps.
-        """
-        batch, leading = self._batch, shape[0] if shape else 1
-        if self.time_steps is None:
-            return (batch, lambda rows: rows) if leading == batch else None
-        steps = self.time_steps
-        if not stacked and leading == steps and len(shape) > 1 and shape[1] == batch:
-            return steps * batch, lambda rows: rows.view(steps, batch).sum(0)
-        if leading % (steps * batch) == 0 and leading >= steps * batch:
-            return steps * batch, lambda rows: rows.view(steps, batch).sum(0)
-        if leading == batch:
-            return batch, lambda rows: rows
-        return None
-
     def _book(self, call: Call, out: Tensor | None = None) -> str | None:
-        """Add one execution to its operation; its name if it has weights, None too if no activation takes part."""
-        if not any(self._is_activation(x) for x in call.operands):
+        """Add one execution to its operation; its name, or None if no activation takes part."""
+        if not any(self._provenance.is_activation(x) for x in call.operands):
             return None
         name, module = self._name(call)
         if self._stack:
-            frame = self._stack[-1]
-            frame.weighted |= call.op != "product"
-            if call.op == "product":
-                frame.products.append(name)
+            self._stack[-1].weighted |= call.op != "product"
+        if out is not None:
+            self._finite.watch(out, f"the result of {name} holds")
         counts = self.operations.get(name)
         if counts is None:
             zeros = [Held(torch.zeros((), dtype=torch.int64, device=x.device)) for x in call.operands]
-            sources = tuple(self._sources.get(x) or "a constant" for x in call.operands)
+            sources = tuple(self._provenance.source(x) for x in call.read or call.operands)
             counts = self.operations[name] = OperationCounts(
                 name, call.op, call.bias, call.inner, module, sources, [0] * len(call.operands), zeros
             )
@@ -397,31 +359,29 @@ class Recorder(TorchDispatchMode):
             counts.weights = call.weight.numel()  # the same at every execution, so it is not added up
         counts.dense += call.dense
         counts.outputs += call.dense if out is None else out.numel()
+        layouts = [self.layouts.of((name, i), x.shape, call.stacked) for i, x in enumerate(call.operands)]
+        result = layouts[0] if call.rows is None else self.layouts.of((name, -1), call.rows, call.stacked)
+        counts.executions += result.steps * result.batch
         counters: list[Tensor] = []
-        layouts = [self._layout(x.shape, call.stacked) for x in call.operands]
-        if any(layout is None for layout in layouts):
-            self.by_image = False
         for i, (x, layout) in enumerate(zip(call.operands, layouts, strict=True)):
-            rows, fold = layout or (1, lambda rows: rows)
-            nonzero, ones = self._counter.count(x, rows)
+            nonzero, ones = self._counter.count(x, layout.rows)
             counts.elements[i] += x.numel()
             counts.ones[i] = counts.ones[i].plus(ones)
-            counters.append(fold(nonzero))
-        result = self._layout(call.rows, call.stacked) if call.rows is not None else layouts[0]
-        if result is None:
+            counters.append(layout.fold(nonzero))
+        if not all(layout.apart for layout in (*layouts, result)):
             self.by_image = False
-        rows, fold = (None if None in layouts else result) or (1, lambda rows: rows)
-        events = call.events(rows, self._counter)
-        counters.append(fold(events))
+            result = Layout(1, result.batch, apart=False)
+        events = call.events(result.rows, self._counter)
+        counters.append(result.fold(events))
         if counts.current:
             counters = [_join(a.tensor(), b) for a, b in zip(counts.current, counters, strict=True)]
         counts.current = [Held(counter) for counter in counters]
         self._book_weights(call, counts, events)
-        return name if call.weight is not None else None
+        return name
 
     def _book_weights(self, call: Call, counts: OperationCounts, events: Tensor) -> None:
         """Events that meet a zero weight, where some weights are zero; graded events, if asked for."""
-        if call.weight is not None and call.again is not None:
+        if call.weight is not None:
             whole = call.weight.numel() * call.weight.element_size() == call.weight.untyped_storage().nbytes()
             any_zero = self._zero_weights.get(call.weight) if whole else None  # of a part, the rest says nothing
             if any_zero is None:
@@ -438,53 +398,33 @@ class Recorder(TorchDispatchMode):
                 counts.lost = _plus(counts.lost, events.sum() - met)
         if not self.graded or not counts.all_integers:
             return
-        sizes = [x.abs().to(torch.float64) for x in call.operands]
+        sizes = [x.to(torch.float64).abs() for x in call.operands]
         if not all(torch.equal(size, size.round()) for size in sizes):
             counts.all_integers, counts.graded = False, None
             return
-        if call.weight is not None and call.again is not None:
-            result = call.again(sizes[0], torch.ones_like(call.weight, dtype=torch.float64))
-        else:
-            result = sizes[0] @ sizes[1] if call.op == "matmul" else sizes[0] * sizes[1]
+        others = sizes[1:] if call.weight is None else [torch.ones_like(call.weight, dtype=torch.float64)]
+        result = call.again(sizes[0], *others)
         counts.graded = _plus(counts.graded, result.sum().to(torch.int64))
 
-    def _book_neuron(self, name: str, spikes: Tensor) -> None:
-        """Add spikes, step by step: T x B x ..., T*B x ..., or one step of a loop, B x ..."""
-        counts = self.neurons.setdefault(name, NeuronCounts(name))
-        shape, batch = spikes.shape, self._batch
-        steps = 1
-        if self.time_steps is not None and shape[0] in (self.time_steps, self.time_steps * batch):
-            steps = self.time_steps
-        elif self.time_steps is None and shape[0] != batch:
-            steps = shape[0] if spikes.ndim > 1 and shape[1] == batch else max(shape[0] // batch, 1)
-        layout = self._layout(spikes.shape)
-        rows = layout[0] if layout and layout[0] % steps == 0 else steps if shape[0] % steps == 0 else 1
-        per_step = self._counter.count(spikes, rows)[0].view(steps if rows % steps == 0 else 1, -1).sum(1)
-        counts.elements += spikes.numel()
-        for value in per_step:
-            if counts.steps_in_batch < len(counts.per_step):
-                counts.per_step[counts.steps_in_batch] = counts.per_step[counts.steps_in_batch].plus(value)
-            else:
-                counts.per_step.append(Held(value))
-            counts.steps_in_batch += 1
-
-    def _book_free(self, packet: Any, args: Any, out: Any) -> None:
-        result = next(_tensors((out,)), None)
-        if result is None or not result.is_floating_point():
+    def _book_free(self, packet: Any, args: Any, kwargs: Any, out: Any) -> None:
+        result = next(tensors_in((out,)), None)
+        if result is None or not (result.is_floating_point() or result.dtype == torch.bool):
+            return
+        if not self._depends(args, kwargs):
             return
         free = self.free[self._path(), packet.__name__]
         free.elements += result.numel()
         if packet in NORMS:
-            free.foldable &= (self._sources.get(args[0]) or "").startswith(_RESULT_OF)
+            before = self._provenance.source(args[0])
+            free.foldable &= before is not None and before.name.startswith(RESULT_OF)
         pools = bool(self._stack) and type(self._stack[-1].module).__module__ == "torch.nn.modules.pooling"
         if (pools or packet in AVERAGES or "max_pool" in packet.__name__) and isinstance(args[0], Tensor):
             free.module |= pools
-            layout = self._layout(args[0].shape)
-            if layout is None:
-                self.by_image = False
-            rows, fold = layout or (1, lambda rows: rows)
-            nonzero, ones = self._counter.count(args[0], rows)
-            nonzero = fold(nonzero)
+            place = f"{packet.__name__} in {self._path()}"
+            layout = self.layouts.of((place, 0), args[0].shape, stacked="pool" in packet.__name__)
+            self.by_image &= layout.apart
+            nonzero, ones = self._counter.count(args[0], layout.rows)
+            nonzero = layout.fold(nonzero)
             free.inputs += args[0].numel()
             free.current = [Held(_join(free.current[0].tensor(), nonzero) if free.current else nonzero)]
             free.ones = _plus(free.ones, ones)
@@ -492,21 +432,6 @@ class Recorder(TorchDispatchMode):
     def pools(self) -> list[FreeCounts]:
         """Free arithmetic whose input was counted."""
         return [counts for counts in self.free.values() if counts.ones is not None]
-
-    def end_batch(self) -> None:
-        """Close the batch: its counters become rows of `units`, one per image (or one for the batch)."""
-        counted: list[OperationCounts | FreeCounts] = [*self.operations.values(), *self.pools()]
-        for counts in counted:
-            done = len(self.batch_sizes) - 1
-            counts.units.extend([None] * (done - len(counts.units)))
-            if counts.current:
-                parts = [held.tensor() for held in counts.current]
-                if len({len(x) for x in parts}) > 1:
-                    parts = [x.sum().view(1) for x in parts]
-                counts.units.append(Held(torch.stack(parts, 1)))
-                counts.current = []
-            else:
-                counts.units.append(None)
 
 
 def _join(a: Tensor, b: Tensor) -> Tensor:
@@ -520,13 +445,3 @@ def _plus(total: Held | None, value: Tensor) -> Held:
 
 def _ones(x: Tensor) -> Tensor:
     return x.ne(0).to(torch.float32)
-
-
-def _tensors(values: Any) -> Iterator[Tensor]:
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, list | tuple):
-            yield from _tensors(value)
-        elif isinstance(value, dict):
-            yield from _tensors(value.values())

@@ -1,11 +1,28 @@
 """Facts about tensors, kept by their storage for as long as it lives."""
 
 import weakref
-from typing import Generic, TypeVar
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
 V = TypeVar("V")
+
+
+def storage_id(x: Tensor) -> int:
+    """What all views of one storage have in common."""
+    return x.untyped_storage()._cdata
+
+
+def tensors_in(values: Any) -> Iterator[Tensor]:
+    """All tensors in nested lists, tuples and dictionaries, in order."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from tensors_in(value)
+        elif isinstance(value, dict):
+            yield from tensors_in(value.values())
 
 
 class StorageMap(Generic[V]):
@@ -25,16 +42,16 @@ class StorageMap(Generic[V]):
         entries[key] = (weakref.ref(storage, lambda _: entries.pop(key, None)), value)
 
     def __contains__(self, x: Tensor) -> bool:
-        return x.untyped_storage()._cdata in self._entries
+        return storage_id(x) in self._entries
 
     def get(self, x: Tensor) -> V | None:
         """The value of the storage of `x`, or None."""
-        entry = self._entries.get(x.untyped_storage()._cdata)
+        entry = self._entries.get(storage_id(x))
         return None if entry is None else entry[1]
 
     def discard(self, x: Tensor) -> None:
         """Forget the storage of `x`."""
-        self._entries.pop(x.untyped_storage()._cdata, None)
+        self._entries.pop(storage_id(x), None)
 
     def clear(self) -> None:
         """Forget everything."""

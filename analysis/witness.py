@@ -2,14 +2,12 @@
 
 import logging
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from saformer.analysis.profiles import Operation
-from saformer.models.config import Model
 
 # What fvcore counts as a matrix product or convolution; its BatchNorm and pooling counts are outside Eq. 18.
 _OPERATORS = {"conv", "linear", "matmul", "bmm", "baddbmm", "addmm", "mm", "mv", "einsum"}
@@ -102,38 +100,3 @@ def compare(operations: tuple[Operation, ...], images: int, fvcore: dict[str, in
         if count and module not in rows:
             rows[module] = ModuleFlops(module, "", 0, count)
     return [*rows.values(), *masks.values()]
-
-
-def example_input(model: Model) -> Tensor:
-    """An image of zeros, or its event frames, as one of our own models takes it."""
-    config = model.config
-    shape = [config.in_channels, config.image_size, config.image_size]
-    return torch.zeros(1, *([config.time_steps] if config.input_kind == "events" else []), *shape)
-
-
-def dense_operations(
-    model: nn.Module,
-    example: Tensor,
-    time_steps: int | None = None,
-    to_input: Callable[[Tensor], Tensor] | None = None,
-) -> list[ModuleFlops]:
-    """Both counts for a model; dense operations need no data.
-
-    A model that fvcore cannot trace has no count of fvcore's.
-
-    Args:
-        model: any module.
-        example: one image, or its event frames.
-        time_steps: T of a foreign model whose activations are laid out time first.
-        to_input: what makes the model's input from the example, if that is not the example itself.
-    """
-    from saformer.analysis.profiling import profile
-
-    operations = profile(model, [example], check_flops=False, time_steps=time_steps, to_input=to_input).operations
-    try:
-        counts = fvcore_flops(model, example if to_input is None else to_input(example))
-    except Exception:  # the trace of a stranger's model may fail in any way
-        if isinstance(model, Model):
-            raise
-        return [replace(row, fvcore=None) for row in compare(operations, 1, {})]
-    return compare(operations, 1, counts)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from saformer.cli import (
+    ablate,
     attention,
     audit,
     catalogue,
@@ -57,6 +58,7 @@ def _options(
 app.command("energy")(opened(energy.energy))
 app.command("compare")(opened(compare.compare))
 app.command("sweep")(opened(sweep.sweep))
+app.command("ablate")(opened(ablate.ablate))
 app.command("attention")(opened(attention.attention))
 app.command("sensitivity")(opened(sensitivity.sensitivity))
 app.command("audit")(opened(audit.audit))

@@ -65,6 +65,8 @@ def attention(
     outputs = plan(format, json, files={"--plot": plot, "--raster": raster}, inputs=[*names, data.input, image])
     where = choose_device(device)
     options = [ModelOptions(checkpoint=name, weights=weights) for name in names]
+    for one in options:
+        load_for(one, None)  # a file at fault should not wait for the data
     opened = None
     if image.isdecimal():
         opened = open_data(data, "digits" if all(name in SHIPPED for name in names) else None)

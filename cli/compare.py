@@ -109,9 +109,9 @@ def compare(
     if missing := [name for name in wanted if name not in names]:
         raise InputError(f"--ours {missing[0]!r} is none of the models compared: {', '.join(names)}")
     profiles = profiles_of(models, data, run)
-    data_sets = list(dict.fromkeys(profile.data.name for profile in profiles)) or (
-        [data.dataset] if data.dataset else None
-    )
+    data_sets = list(dict.fromkeys(profile.data.name for profile in profiles))
+    if not data_sets and data.dataset:
+        data_sets = [data.dataset]
     beside = published_rows(data_sets or None) if published else []
     if not profiles and not beside:
         raise InputError(

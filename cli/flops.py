@@ -39,7 +39,7 @@ def flops(model: opt.ModelOptions, format: opt.Format = None) -> None:
 
 
 def _ours(options: opt.ModelOptions) -> "tuple[str, list[ModuleFlops]]":
-    from saformer.analysis.witness import dense_operations, example_input
+    from saformer.analysis.profiling import dense_operations, example_input
 
     check_ours(options)
     network, _ = load_for(options, None)
@@ -50,7 +50,7 @@ def _ours(options: opt.ModelOptions) -> "tuple[str, list[ModuleFlops]]":
 
 
 def _foreign(options: opt.ModelOptions) -> "tuple[str, list[ModuleFlops]]":
-    from saformer.analysis.witness import dense_operations
+    from saformer.analysis.profiling import dense_operations
 
     if options.input_shape is None:
         raise InputError("say what your model takes: --input-shape C,H,W, or T,C,H,W for event frames")

@@ -33,7 +33,7 @@ def load_foreign(name: str, arguments: list[str], checkpoint: str | None, weight
     sys.path.insert(0, "")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # the user's own code may raise anything
+    except (Exception, SystemExit) as error:  # the user's own code may raise anything, or call sys.exit
         raise InputError(f"--model {name}: cannot import {module_name}: {type(error).__name__}: {error}") from None
     finally:
         sys.path.remove("")
@@ -45,7 +45,7 @@ def load_foreign(name: str, arguments: list[str], checkpoint: str | None, weight
     options = dict(parse_argument(text, "--model-arg") for text in arguments)
     try:
         model = factory if isinstance(factory, nn.Module) else factory(**options)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"--model {name}: {attribute} failed: {type(error).__name__}: {error}") from None
     if not isinstance(model, nn.Module):
         raise InputError(f"--model {name}: {attribute} returned a {type(model).__name__}, not a torch.nn.Module")

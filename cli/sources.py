@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saformer.analysis.provenance import UNTRAINED_NOTE
+from saformer.analysis.evidence import UNTRAINED_NOTE
 from saformer.cli.options import DataOptions, ModelOptions, RunOptions
 from saformer.cli.terminal import progress
 from saformer.distributed import own_device, rank, world_size
@@ -197,10 +197,10 @@ def data_for(
         for key in settings.keys() - open_settings:
             settings[key] = getattr(model.config, key)
     opened = {} if opened is None else opened
-    key = tuple(settings.values())
-    if key not in opened:
-        opened[key] = open_data(data, default, **settings)
-    return opened[key]
+    wanted = tuple(settings.values())
+    if wanted not in opened:
+        opened[wanted] = open_data(data, default, **settings)
+    return opened[wanted]
 
 
 def _kinds(names: tuple[str, ...]) -> str:

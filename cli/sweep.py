@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,7 +10,7 @@ from saformer.cli import options as opt
 from saformer.cli.options import ModelOptions, RunOptions
 from saformer.cli.outputs import plan
 from saformer.cli.sources import DEFAULT_CHECKPOINT, choose_device, load_for, open_data, run_profile
-from saformer.cli.terminal import tell
+from saformer.cli.terminal import progress, tell
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def sweep(
     """
     from saformer.analysis.accountings import get_accounting
     from saformer.analysis.hardware import load_hardware
+    from saformer.checkpoints.shipped import SHIPPED
     from saformer.reports.figures.sweep import sweep_figure
     from saformer.reports.plots import check_format, save_figure
     from saformer.reports.sweep import Sweep, SweepPoint, sweep_report
@@ -81,16 +82,18 @@ def sweep(
     outputs = plan(format, json, csv, files={"--plot": plot}, inputs=[*(ckpt or []), data.input, opt.file_of(hardware)])
     device = choose_device(run.device)
     options = _sources(wanted, ckpt, model, weights)
-    default = (
-        "digits" if not data.named and all((one.checkpoint or "").startswith("digits/") for one in options) else None
-    )
-    opened = open_data(data, default)
+    for name in dict.fromkeys(one.checkpoint for one in options if one.checkpoint):
+        load_for(ModelOptions(checkpoint=name, weights=weights), None)  # a file at fault should not wait for the data
+    opened = open_data(data, "digits" if all(one.checkpoint in SHIPPED for one in options) else None)
     networks = [_network(one, parameter, value, opened) for one, value in zip(options, wanted, strict=True)]
-    points = []
-    for value, (network, remarks, trained_at) in zip(wanted, networks, strict=True):
-        account = run_profile(network, opened, run, remarks).account(accounting, table)
-        resources = _measure(network, opened, run)
-        points.append(SweepPoint(value, account, resources.seconds, resources.peak_bytes, trained_at))
+    accounts = [
+        run_profile(network, opened, run, remarks).account(accounting, table) for network, remarks, _ in networks
+    ]
+    resources = _measure([network for network, _, _ in networks], opened, run)
+    points = [
+        SweepPoint(value, account, taken.seconds, taken.peak_bytes, trained_at)
+        for value, account, taken, (_, _, trained_at) in zip(wanted, accounts, resources, networks, strict=True)
+    ]
     result = Sweep(parameter.setting, points, min(run.batch_size, len(opened)), _where(device.type))
     if plot is not None:
         save_figure(sweep_figure(result), plot)
@@ -146,16 +149,18 @@ def _network(
     origin = plain.origin
     assumed = {a.setting for a in origin.assumptions if a.source == "default"} if origin else set()
     known = origin is not None and parameter.setting not in assumed
-    network, remarks = load_for(replace(options, **{parameter.setting: value}), data)
+    changed: dict[str, Any] = {parameter.setting: value}
+    network, remarks = load_for(replace(options, **changed), data)
     return network, remarks, trained_at if known else None
 
 
-def _measure(network: "Model", data: "Dataset", run: RunOptions) -> "Resources":
+def _measure(networks: "list[Model]", data: "Dataset", run: RunOptions) -> "list[Resources]":
     from saformer.analysis.resources import measure
 
-    parameter = next(network.parameters())
+    parameter = next(networks[0].parameters())
     batch, _ = next(data.batches(run.batch_size, None, run.seed, parameter.dtype, parameter.device))
-    return measure(network, batch)
+    with progress("time and memory", len(networks)) as advance:
+        return measure(networks, batch, advance)
 
 
 def _where(kind: str) -> str:

@@ -30,7 +30,7 @@ def audit_report(audit: Audit) -> Report:
         rows = [[item.what, item.places, item.elements, item.energy_mj, item.cost] for item in audit.left_out]
         comparison = f"energy under the accounting paper, for comparison: {energy(audit.energy_mj)}"
         parts.append(Table("What Eqs. 18-20 leave out", columns, rows, [comparison], quiet=True))
-    parts += [counted(audit.uncounted), Line(), Line(audit.verdict, "strong")]
+    parts += [counted(audit), Line(), Line(audit.verdict, "strong")]
     return Report(parts, audit.to_json())
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from saformer.analysis.account import Account, relative_difference
-from saformer.analysis.provenance import MEASURED, RATES, UNTRAINED, provenance
+from saformer.analysis.evidence import MEASURED, RATES, UNTRAINED, provenance
 from saformer.errors import InputError
 
 PUBLISHED, IMPLIED = "paper", "implied"
@@ -13,7 +13,7 @@ PUBLISHED, IMPLIED = "paper", "implied"
 # What the column "from" of a table says, and the legend of a figure.
 ORIGINS = {
     MEASURED: "run here",
-    UNTRAINED: "run here with random weights, which says nothing about a trained network; no RD against one",
+    UNTRAINED: "run here with random weights, which says nothing about a trained network",
     RATES: "from firing rates that were given; nothing was run",
     PUBLISHED: "published in the SAFormer paper, not measured here",
     IMPLIED: "published there too, the energy solved by Eq. 21 from a reduction that the paper states",
@@ -111,7 +111,10 @@ def published_rows(data_sets: Iterable[str] | None = None) -> list[ComparisonRow
 
     from saformer.reports.literature import published_accuracy, published_energy
 
-    energies = {(row.dataset, row.method): (row.energy_mj, row.source) for row in published_energy().itertuples()}
+    energies = {
+        (row["dataset"], row["method"]): (row["energy_mj"], row["source"])
+        for row in published_energy().to_dict("records")
+    }
     accuracy = published_accuracy()
     groups = []
     for data in dict.fromkeys(accuracy.dataset) if data_sets is None else dict.fromkeys(data_sets):

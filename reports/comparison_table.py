@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from saformer.analysis.provenance import MEASURED
+from saformer.analysis.evidence import MEASURED, UNTRAINED
 from saformer.reports.comparison import ORIGINS, ComparisonRow, by_data
 from saformer.reports.format import NOT_KNOWN, energy_unit, fixed, fixed_decimals, interval, percent
 from saformer.reports.records import Align, Cell, Column, Layout, Row, Table, hidden, number
@@ -131,6 +131,8 @@ def _explanations(rows: Sequence[ComparisonRow]) -> list[str]:
     lines = [f"RD: (M_current - M_ours) / M_current (Eq. 21), positive where ours is lower; ours: {', '.join(ours)}."]
     if len({row.published for row in references}) > 1:
         lines.append("Measured rows are compared with a measured network, published rows with the published one.")
+    if any(row.origin == UNTRAINED for row in rows) and any(row.origin != UNTRAINED for row in references):
+        lines.append("A network of random weights has no RD against a trained one.")
     return lines + origin_notes(row.origin for row in rows)
 
 

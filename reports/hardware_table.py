@@ -84,7 +84,7 @@ def hardware_report(accounts: Sequence[Account]) -> Report:
     caption.append("Technologies, precisions and workloads differ: see `saformer hardware NAME`.")
     # What holds on every hardware; what one lacks stands in its row.
     notes = [text for text in first.notes if all(text in account.notes for account in accounts)]
-    parts: list[Part] = [Table(title, columns, rows, caption), *map(note, notes), counted(first.uncounted)]
+    parts: list[Part] = [Table(title, columns, rows, caption), *map(note, notes), counted(first)]
     return Report(parts, accounts_data(accounts))
 
 

@@ -6,7 +6,7 @@ from math import isnan
 from typing import Any
 
 from saformer.analysis.account import SCHEMA, Account
-from saformer.analysis.provenance import MEASURED, UNTRAINED, provenance
+from saformer.analysis.evidence import MEASURED, UNTRAINED, provenance
 from saformer.reports.comparison_table import origin_notes
 from saformer.reports.format import energy_unit, interval, percent, si, significant
 from saformer.reports.records import Align, Cell, Column, Line, Report, Row, Table, hidden, note, number

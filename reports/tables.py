@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from saformer.analysis.account import Account, LayerAccount
+from saformer.analysis.audit import Audit
 from saformer.reports.format import NOT_KNOWN, energy_unit, fixed, fixed_decimals, interval, level, percent, si
 from saformer.reports.records import (
     Align,
@@ -62,17 +63,15 @@ def energy_report(account: Account, layers: bool = False) -> Report:
             Line(),
             _energy_line(account),
             *map(note, account.notes),
-            counted(account.uncounted),
+            counted(account),
         ),
         account.to_json(),
     )
 
 
-def counted(uncounted: Sequence[str]) -> Line:
+def counted(of: Account | Audit) -> Line:
     """Whether every operation was counted, or which were not."""
-    if uncounted:
-        return Line(f"not counted: {', '.join(uncounted)}", "warning")
-    return Line("every operation was counted", "dim")
+    return Line(of.coverage, "warning" if of.uncounted else "dim")
 
 
 def what_was_run(account: Account, accounting: str | None = None) -> Facts:

@@ -1,7 +1,7 @@
 """A run as a figure: loss, accuracy, learning rate and firing rates over the epochs."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from saformer.errors import InputError
 from saformer.reports.plots import WIDTH_INCHES, figure_style
@@ -33,7 +33,11 @@ def training_figure(history: Sequence[Epoch]) -> "Figure":
         layers = list(history[-1].firing_rates)
         below = _ROW_INCHES * max(len(layers), 4) + 0.7 if layers else 0.0
         figure = Figure(figsize=(WIDTH_INCHES, 2.1 + below), layout="constrained")
-        upper, lower = figure.subfigures(2, 1, height_ratios=(2.1, below)) if layers else (figure, None)
+        upper: Any = figure
+        lower: Any = None
+        if layers:
+            halves: Any = figure.subfigures(2, 1, height_ratios=(2.1, below))
+            upper, lower = halves
         loss, accuracy, rate = upper.subplots(1, 3)
         epochs = [epoch.epoch for epoch in history]
         _curve(loss, epochs, [epoch.loss for epoch in history], 0, "training")

@@ -2,20 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
-_names: list[str] = []
+# One name per thread and task: models that are profiled side by side do not name each other's products.
+_name: ContextVar[str | None] = ContextVar("name", default=None)
 
 
 @contextmanager
 def named(name: str) -> Iterator[None]:
     """Name the products computed inside: `with named("qk"): q @ k` in module `attn` is booked as `attn.qk`."""
-    _names.append(name)
+    token = _name.set(name)
     try:
         yield
     finally:
-        _names.pop()
+        _name.reset(token)
 
 
 def current_name() -> str | None:
     """The innermost name in force, if any."""
-    return _names[-1] if _names else None
+    return _name.get()

@@ -88,7 +88,7 @@ def attention_figure(inspections: "Mapping[str, Inspection]", image: Any, title:
             assert drawn is not None
             bar = figure.colorbar(drawn, ax=line.tolist(), fraction=0.02, pad=0.01)
             bar.ax.tick_params(labelsize=5.5, length=2)
-            bar.outline.set_visible(False)  # type: ignore[operator]
+            bar.outline.set_visible(False)
         heads = ["image", "mean over T", *(f"t = {t + 1}" for t in steps_shown(steps))]
         for axes, text in zip(grid[0], heads, strict=True):
             axes.set_title(text, fontsize=7)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
-from saformer.analysis.provenance import MEASURED, RATES, UNTRAINED
+from saformer.analysis.evidence import MEASURED, RATES, UNTRAINED
 from saformer.errors import InputError
 from saformer.reports.comparison import IMPLIED, ORIGINS, PUBLISHED, ComparisonRow, by_data
 from saformer.reports.format import energy_unit, interval, percent
@@ -172,7 +172,9 @@ def _by_data_set(
             width_ratios=[width for width, _ in columns],
             height_ratios=heights,
         )
-        looks = model_looks({row.name: row.family_name for row in rows})
+        # Ours first: it has the plain look of its family.
+        ours_first = sorted(rows, key=lambda row: not row.reference)
+        looks = model_looks({row.name: row.family_name for row in ours_first})
         for line, (data, group) in zip(panels, groups.items(), strict=True):
             for axes, (_, draw) in zip(line, columns, strict=True):
                 draw(axes, group, looks)

@@ -1,7 +1,7 @@
 """A sweep as a figure: accuracy and energy over T (Figure 5); accuracy, memory and time over n (Figure 6)."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from saformer.errors import InputError
 from saformer.reports.format import energy_unit
@@ -62,11 +62,14 @@ def sweep_figure(sweep: Sweep) -> "Figure":
             axes.set_ylabel(label)
             axes.margins(x=0.08, y=0.12)
             axes.grid(axis="y")
-        panels[0].set_ylim(top=min(panels[0].get_ylim()[1], 101.0))
+            if axes is not panels[0] or "accuracy" not in label:
+                axes.set_ylim(bottom=0)  # a cost that hardly changes should look so
+            else:
+                axes.set_ylim(top=min(axes.get_ylim()[1], 101.0))
         mark = " (untrained: random weights)" if untrained(sweep) else ""
         figure.suptitle(f"{name} on {points[0].account.data.name}{mark}", fontsize=8)
         if any(point.trained_at not in (None, point.value) for point in points):
-            style = {"linestyle": "none", "marker": look.marker, "markersize": 5.5}
+            style: dict[str, Any] = {"linestyle": "none", "marker": look.marker, "markersize": 5.5}
             handles = [
                 Line2D([], [], **style, mfc="white", mec=look.colour, label=f"trained at another {symbol}"),
             ]

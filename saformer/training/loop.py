@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from saformer.data.dataset import Dataset
-from saformer.errors import InputError, Stopped
+from saformer.errors import InputError, Stopped, brief
 from saformer.models import Model
 from saformer.training.batches import Batches, labels_of, share
 from saformer.training.evaluation import evaluate
@@ -71,7 +71,8 @@ class _Learner:
         rate = learning_rate(recipe, position.step, self.steps)
         for group in state.optimiser.param_groups:
             group["lr"] = rate
-        loss, right = self._gradients(chosen)
+        with _compiler_errors():
+            loss, right = self._gradients(chosen)
         state.scaler.unscale_(state.optimiser)
         gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
@@ -111,26 +112,13 @@ class _Learner:
             # Gradients travel once per step, with the last part.
             with nullcontext() if last or processes() == 1 else self.called.no_sync():
                 with torch.autocast(state.device.type, self.type, enabled=self.type is not None):
-                    scores = self._scores(inputs)
+                    scores = self.called(inputs)
                 losses = F.cross_entropy(scores.float(), targets, reduction="sum")
                 # The mean over processes, which DistributedDataParallel takes, times their number is the sum.
                 state.scaler.scale(losses * (processes() / count)).backward()
             loss += losses.detach()
             right += (scores.argmax(1) == targets.argmax(1)).sum()
         return loss, right
-
-    def _scores(self, inputs: Tensor) -> Tensor:
-        if not self.recipe.compile:
-            return self.called(inputs)
-        try:
-            return self.called(inputs)
-        except InputError:
-            raise
-        except Exception as error:  # whatever a compiler may say
-            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-                raise
-            reason = " ".join(str(error).split())[:160]
-            raise InputError(f"torch.compile failed: {reason}: leave out --compile") from None
 
     def _check(self, name: str, value: float, chosen: Tensor) -> None:
         if not math.isfinite(value):
@@ -141,6 +129,17 @@ class _Learner:
                 f"check that the images are finite, or try a learning rate below {self.recipe.learning_rate:g}; "
                 f"it was learning from the training images {images}"
             )
+
+
+@contextmanager
+def _compiler_errors() -> Iterator[None]:
+    """Say in one line what a compiler may fail with, forwards or backwards, on the first batch of a shape."""
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        raise InputError(f"torch.compile failed: {brief(error)}: leave out --compile") from None
 
 
 def train(

@@ -558,6 +558,17 @@ def test_convolutions_of_all_kinds(module: Any, shape: tuple[int, ...]) -> None:
     assert o.gate.nonzero == int(x.sum())
 
 
+def test_a_compiled_network_is_counted_as_it_was_written() -> None:
+    net = Wrap(nn.ReLU())
+    x = torch.randn(5, 8)
+    plain, compiled = (profile(m, [x], check_flops=False) for m in (net, torch.compile(net)))
+    assert compiled.operations == plain.operations and compiled.model.name == "Wrap"
+    net.inner = torch.compile(nn.Sequential(nn.ReLU(), nn.Linear(8, 8)))
+    inner = profile(net, [x], check_flops=False)
+    assert sum(o.dense for o in inner.operations) == sum(o.dense for o in plain.operations) + 5 * 64
+    assert inner.uncounted == ()
+
+
 def test_what_is_not_understood_is_named() -> None:
     class Fourier(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

@@ -318,7 +318,7 @@ def test_a_convolution_with_standardised_weights() -> None:
 
     x = values("real", 3, 2, 5, 5)
     o = only(run(Net(standardised, w=weight(3, 2, 3, 3), inner=nn.Identity()), x))
-    assert (o.name, o.op) == ("conv2d", "conv2d")
+    assert (o.name, o.op) == ("w", "conv2d")  # the weight keeps the name of the parameter it was computed from
     assert_counts(o, 3 * 25 * 3 * 2 * 9, [x], layer_of_ones(conv, x).sum())
 
 
@@ -897,3 +897,129 @@ def test_an_error_in_the_model_leaves_no_hooks_behind() -> None:
         run(net, values("real", 3, 6))
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
     assert net.training
+
+
+# --- Masks that are not written as products, and einsum ---
+
+
+def spikes_and_values() -> tuple[Tensor, Tensor]:
+    x = values("real", 3, 2, 4, 5, seed=9)
+    return x[:, 0] > 0.3, x[:, 1]
+
+
+MASKS_IN_OTHER_WORDS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "where": lambda s, v: torch.where(s, v, 0.0),
+    "where, tensor": lambda s, v: torch.where(s, v, torch.zeros_like(v)),
+    "where not": lambda s, v: torch.where(~s, torch.zeros(()), v),
+    "masked_fill": lambda s, v: v.masked_fill(~s, 0.0),
+    "masked_fill_": lambda s, v: v.clone().masked_fill_(~s, 0),
+}
+
+
+@pytest.mark.parametrize("words", MASKS_IN_OTHER_WORDS)
+def test_a_selection_of_values_or_zero_is_a_product(words: str) -> None:
+    spikes, v = spikes_and_values()
+    x = values("real", 3, 2, 4, 5, seed=9)
+    p = run(Net(lambda m, y: MASKS_IN_OTHER_WORDS[words](y[:, 0] > 0.3, y[:, 1])), x)
+    both = indicator(spikes) * indicator(v)
+    o = only(p)
+    assert o.op == "product"
+    assert_counts(o, 60, [spikes.float(), v], both.sum())
+    assert o.gate.binary and "a constant" not in o.sources
+    assert_images(p, [(nonzeros(s), nonzeros(u), int(e.sum())) for s, u, e in zip(spikes, v, both, strict=True)])
+
+
+@pytest.mark.parametrize("both", [torch.logical_and, torch.bitwise_and, lambda a, b: a & b], ids=["and", "bit", "&"])
+def test_spikes_as_truth_values_are_multiplied_by_and(both: Callable[[Tensor, Tensor], Tensor]) -> None:
+    x = values("real", 3, 2, 4, 5, seed=9)
+    a, b = x[:, 0] > 0.3, x[:, 1] > 0.3
+    net = Net(lambda m, y: m.fc(both(y[:, 0] > 0.3, y[:, 1] > 0.3).float()), fc=nn.Linear(5, 2))
+    p = run(net, x, graded=True)
+    assert_counts(only(p, "product"), 60, [a.float(), b.float()], int((a & b).sum()))
+    assert only(p, "product").graded == int((a & b).sum())
+
+
+def test_a_selection_of_one_value_or_another_is_free_and_listed() -> None:
+    x = values("real", 3, 4)
+    p = run(Net(lambda m, y: torch.where(y > 0, y, 0.1 * y)), x)
+    assert p.operations == ()
+    assert ("where", 12) in [(f.op, f.elements) for f in p.free]
+    masked = run(Net(lambda m, y: y.masked_fill(torch.eye(4)[:3] > 0, -1e9) + (y > 0).logical_or(y < -1)), x)
+    assert masked.operations == ()
+    assert {"masked_fill", "logical_or"} <= {f.op for f in masked.free}
+
+
+SHARED = [
+    ("bnd,de->bne", (6, 3), 3),
+    ("bnd,ed->bne", (3, 6), 3),
+    ("...d,ed->...e", (3, 6), 3),
+    ("bnd,hde->bhne", (2, 6, 3), 6),
+    ("bnd,nd->bn", (5, 6), 1),
+    ("bnd,d", (6,), 1),
+    ("bnd,m->bnm", (2,), 2),
+]
+
+
+@pytest.mark.parametrize(("equation", "shape", "fan_out"), SHARED)
+@pytest.mark.parametrize("turned", [False, True])
+def test_einsum_with_a_shared_weight_tells_images_apart(
+    equation: str, shape: tuple[int, ...], fan_out: int, turned: bool
+) -> None:
+    x, w = values("real", 3, 5, 6), weight(*shape)
+    left, arrow, right = equation.partition("->")
+    if turned:
+        left = ",".join(left.split(",")[::-1])
+    x[:, 0] = 0
+    with torch.no_grad():
+        w.view(-1)[0] = 0
+    net = Net(lambda m, y: torch.einsum(left + arrow + right, *((m.w, y) if turned else (y, m.w))), w=w)
+    p = run(net, x)
+    o = only(p)
+    assert (o.name, o.op) == ("w", "linear")
+    assert_counts(o, 90 * fan_out, [x], fan_out * nonzeros(x))
+    assert_images(p, [(nonzeros(image), fan_out * nonzeros(image)) for image in x])
+    with torch.no_grad():
+        met = torch.einsum(equation, indicator(x), indicator(w).view(shape))
+    assert o.effective == int(met.sum())
+
+
+PAIRS = [
+    ("bnd,bmd->bnm", (3, 5, 6), (3, 4, 6)),
+    ("bhnd,bhmd->bhnm", (3, 2, 5, 6), (3, 2, 4, 6)),
+    ("bhnm,bhmd->bnhd", (3, 2, 5, 4), (3, 2, 4, 6)),
+    ("bnd,bne->bde", (3, 5, 6), (3, 5, 4)),
+    ("bnd,bnd->bd", (3, 5, 6), (3, 5, 6)),
+    ("bnd,bnd->bnd", (3, 5, 6), (3, 5, 6)),
+    ("bd,be->bde", (3, 6), (3, 4)),
+    ("b...d,b...d->b...", (3, 5, 6), (3, 1, 6)),
+]
+
+
+@pytest.mark.parametrize(("equation", "left", "right"), PAIRS)
+@pytest.mark.parametrize("kind", ["spikes", "integers"])
+def test_einsum_of_two_activations_counts_pairs_that_meet(
+    kind: str, equation: str, left: tuple[int, ...], right: tuple[int, ...]
+) -> None:
+    x = values(kind, 3, math.prod(left[1:]) + math.prod(right[1:]), seed=4)
+    cut = math.prod(left[1:])
+
+    def parts(y: Tensor) -> tuple[Tensor, Tensor]:
+        return y[:, :cut].reshape(-1, *left[1:]), y[:, cut:].reshape(-1, *right[1:])
+
+    p = run(Net(lambda m, y: torch.einsum(equation, *parts(y))), x, graded=True)
+    a, b = parts(x)
+    met = torch.einsum(equation, indicator(a), indicator(b))
+    dense = torch.einsum(equation, torch.ones_like(a), torch.ones_like(b)).sum()
+    o = only(p)
+    assert_counts(o, int(dense), [a, b], int(met.sum()))
+    assert o.graded == int(torch.einsum(equation, a.abs(), b.abs()).sum())
+    rows = [met[i].sum() for i in range(3)]
+    assert_images(p, [(nonzeros(u), nonzeros(v), int(e)) for u, v, e in zip(a, b, rows, strict=True)])
+
+
+def test_einsum_that_has_no_formula_is_seen_in_its_parts() -> None:
+    x = values("real", 3, 4, 4)
+    p = run(Net(lambda m, y: torch.einsum("bij,jk,kl->bil", y, m.w, m.v), w=weight(4, 4), v=weight(4, 2)), x)
+    assert sum(o.dense for o in p.operations) >= 3 * 4 * 4 * 2
+    assert p.uncounted == ()
+    assert run(Net(lambda m, y: torch.einsum("bii->bi", y)), x).operations == ()

@@ -13,8 +13,8 @@ import saformer as package
 def gestures(tmp_path):
     """Events as SpikingJelly writes them: 40 per sample, one sample per class."""
     rng = np.random.default_rng(0)
-    for gesture in range(11):
-        folder = tmp_path / "data" / "events_np" / "test" / str(gesture)
+    for split, gesture in [(split, gesture) for split in ("train", "test") for gesture in range(11)]:
+        folder = tmp_path / "data" / "events_np" / split / str(gesture)
         folder.mkdir(parents=True)
         x, y, p = rng.integers(0, 128, 40), rng.integers(0, 128, 40), rng.integers(0, 2, 40)
         np.savez(folder / "user24_led_0.npz", t=np.sort(rng.integers(0, 10**6, 40)), x=x, y=y, p=p)
@@ -51,6 +51,20 @@ def test_models_of_different_time_are_compared_on_their_own_frames(saformer, ges
         "dvs128gesture-test-T16-time-128",
         "dvs128gesture-test-T2-time-128",
     ]
+
+
+def test_the_recipe_of_gestures_ends_in_a_checkpoint_that_energy_reads(saformer, gestures, tmp_path) -> None:
+    options = ("--dataset", "dvs128gesture", "--data-dir", gestures)
+    trained = saformer(
+        "train", *options, "--model", "saformer-1-16", "-T", "2", "--epochs", "1", "--out", tmp_path / "run"
+    )
+    assert trained.code == 0, trained.err
+    result = saformer("energy", "--ckpt", tmp_path / "run" / "best.safetensors", *options, "--json", "-")
+    assert result.code == 0, result.err
+    found = json.loads(result.out)
+    assert (found["model"]["time_steps"], found["data"]["images"], found["totals"]["macs"]) == (2, 11, 0)
+    evaluated = saformer("eval", "--ckpt", tmp_path / "run" / "best.safetensors", *options, "--json", "-")
+    assert json.loads(evaluated.out)["accuracy"] == found["accuracy"]
 
 
 def test_a_folder_of_images_is_profiled(saformer, tmp_path) -> None:

@@ -226,6 +226,22 @@ def test_arguments_that_the_factory_does_not_take(saformer):
     assert "depth" in complaint
 
 
+def test_a_factory_that_calls_exit_is_one_line(saformer, folder):
+    (folder / "quits.py").write_text("import sys\n\n\ndef net(code=3):\n    sys.exit(code)\n")
+    assert "net failed: SystemExit: 3" in saformer("energy", "--model", "quits:net", *RANDOM).complaint
+    (folder / "gone.py").write_text("import sys\n\nsys.exit('no licence')\n")
+    assert "cannot import gone: SystemExit: no licence" in saformer("energy", "--model", "gone:net", *RANDOM).complaint
+
+
+def test_a_model_without_any_operation_does_not_claim_to_have_counted_some(saformer, folder):
+    (folder / "empty.py").write_text("from torch import nn\n\nNet = nn.Identity\n")
+    for command in ("energy", "audit"):
+        result = saformer(command, "--model", "empty:Net", "--input-shape", "3,8,8")
+        assert result.code == 0, result.err
+        assert "there was no operation to count" in result.out
+        assert "every operation was counted" not in result.out
+
+
 @pytest.mark.parametrize("shape", ["3", "3,8", "3,8,8,8,8", "a,b,c", "3,8,0", "3,-8,8", "3.5,8,8", "", "3,,8"])
 def test_shapes_that_are_none(saformer, shape):
     complaint = saformer("energy", "--model", "mypkg:Net", "--input-shape", shape).complaint

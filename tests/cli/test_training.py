@@ -235,7 +235,7 @@ def test_plot_refuses_bad_input(saformer, run, tmp_path):
 
 
 def test_torchrun_trains_in_two_processes_and_prints_once(tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=0"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
     options = ("--epochs", "1", "--batch-size", "512", "-T", "1", "--device", "cpu")
     done = subprocess.run(
         [*command, "-m", "saformer.cli", "train", *TINY, *options, "--out", "run"],

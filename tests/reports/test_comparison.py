@@ -6,7 +6,7 @@ import pytest
 from rich.console import RenderableType
 
 from saformer.analysis.account import Account
-from saformer.analysis.provenance import NOTHING_RUN, UNTRAINED_NOTE
+from saformer.analysis.evidence import NOTHING_RUN, UNTRAINED_NOTE
 from saformer.errors import InputError
 from saformer.reports.comparison import IMPLIED, PUBLISHED, ComparisonRow, comparison_rows, published_rows
 from saformer.reports.comparison_table import accountings_comparison_table, comparison_table

@@ -107,7 +107,8 @@ def build_augmentation(settings: Any, dataset: Dataset) -> Augmentation:
 
 def _black(dataset: Dataset) -> float:
     """A black pixel as stored: 0, or the least value of images that are stored normalised."""
-    return 0 if dataset.images.dtype == torch.uint8 else dataset.images.min().item()
+    images = dataset.images
+    return images.min().item() if isinstance(images, Tensor) and images.dtype != torch.uint8 else 0
 
 
 def _check(settings: Any, dataset: Dataset) -> None:

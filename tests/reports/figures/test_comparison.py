@@ -3,7 +3,7 @@ from math import nan
 
 import pytest
 
-from saformer.analysis.provenance import UNTRAINED
+from saformer.analysis.evidence import UNTRAINED
 from saformer.errors import InputError
 from saformer.reports.comparison import PUBLISHED, ComparisonRow, published_rows
 from saformer.reports.figures.comparison import accountings_figure, comparison_figure, relative_figure

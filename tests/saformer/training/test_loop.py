@@ -213,3 +213,17 @@ def test_no_layer_of_the_shipped_checkpoints_is_silent_or_saturated(shipped) -> 
     rates = {neurons.name: neurons.spikes / neurons.elements for neurons in measured.neurons}
     assert rates
     assert {name: rate for name, rate in rates.items() if not 0.005 < rate < 0.9} == {}
+
+
+def test_a_compiler_that_fails_is_told_in_one_line(monkeypatch) -> None:
+    from torch._dynamo.exc import BackendCompilerFailed
+
+    def failing(model):
+        def call(inputs):
+            raise BackendCompilerFailed(failing, RuntimeError("no\ncompiler"), None)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", failing)
+    with pytest.raises(InputError, match=r"torch.compile failed: [^\n]*: leave out --compile"):
+        _run(compile=True)

@@ -1,0 +1,59 @@
+"""Infinities and NaN in a forward pass: found where they arise, before they turn into a quiet table of zeros."""
+
+from math import isfinite
+
+import torch
+from torch import Tensor
+
+from saformer.errors import InputError
+
+
+class FiniteCheck:
+    """Looks at tensors as they are computed; the first that holds an infinity or NaN is an error.
+
+    On a CPU at once: the sum of a tensor costs little, and is not finite if an element is not. On any other device the
+    answers are kept, and read together by `settle`, because reading one waits for the device.
+    """
+
+    def __init__(self) -> None:
+        self._answers: list[tuple[str, Tensor]] = []
+
+    def watch(self, x: Tensor, what: str) -> None:
+        """Look at `x`.
+
+        Args:
+            x: any tensor; only floating-point ones are looked at.
+            what: words that begin the sentence, such as "the result of conv1 holds".
+
+        Raises:
+            InputError: it holds an infinity or NaN.
+        """
+        if not x.is_floating_point() or not x.numel() or x.device.type == "meta":
+            return
+        if x.device.type != "cpu":
+            self._answers.append((what, torch.isfinite(x).all()))
+            return
+        total = float(x.sum(dtype=None if x.itemsize > 2 else torch.float32))
+        if not isfinite(total) and not bool(torch.isfinite(x).all()):  # a sum of finite numbers may overflow, too
+            _complain(what)
+
+    def watch_result(self, x: Tensor, what: str) -> None:
+        """Look at what the model puts out; minus infinity may be meant there: log of zero, a class ruled out."""
+        self.watch(x.masked_fill(x == -torch.inf, 0), what)
+
+    def settle(self) -> None:
+        """Read the answers that were kept.
+
+        Raises:
+            InputError: one of the tensors held an infinity or NaN; the first is named.
+        """
+        answers, self._answers = self._answers, []
+        if answers and not bool(torch.stack([answer for _, answer in answers]).all()):
+            _complain(next(what for what, answer in answers if not bool(answer)))
+
+
+def _complain(what: str) -> None:
+    raise InputError(
+        f"{what} values that are not finite (inf or nan), so its counts would mean nothing: check the data and the "
+        "weights, or compute in float64 if they are finite"
+    )

@@ -1,0 +1,117 @@
+"""Where the images of a batch are in a tensor: what tells them apart, and how many time steps lie beside them."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+Key = tuple[str, int]  # an operation or a layer of neurons, and which of its tensors
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Leading groups of a tensor.
+
+    Args:
+        steps: time steps (or whatever else is repeated) per image.
+        batch: images.
+        apart: the leading steps x batch rows can be told apart by image; otherwise images mix.
+    """
+
+    steps: int
+    batch: int
+    apart: bool = True
+
+    @property
+    def rows(self) -> int:
+        """Leading groups to count apart."""
+        return self.steps * self.batch if self.apart else 1
+
+    def fold(self, rows: Tensor) -> Tensor:
+        """One number per image (or one for the batch) from one per row."""
+        return rows.view(self.steps, self.batch).sum(0) if self.apart else rows
+
+
+@dataclass
+class ShapeLog:
+    """Shapes of the tensors that one forward pass read, in order of execution."""
+
+    batch: int = 0
+    shapes: defaultdict[Key, list[torch.Size]] = field(default_factory=lambda: defaultdict(list))
+
+
+class Layouts:
+    """Tells the layout of each tensor of a forward pass.
+
+    With T known, sizes tell: T x B, T*B or B. With T unknown they do not: a first dimension of B may be T, too. Then a
+    second forward pass with another number of images shows which dimension grows with it.
+
+    Args:
+        time_steps: T, if activations are laid out time first; None if nobody said.
+        other: shapes of a pass with another number of images; None if there was none.
+    """
+
+    def __init__(self, time_steps: int | None, other: ShapeLog | None = None) -> None:
+        self.time_steps = time_steps
+        self.log = ShapeLog()
+        self._other = other
+        self._axes: dict[tuple[Key, int], int | None] = {}  # which dimension grows; None: not exactly one does
+
+    def start_batch(self, batch: int) -> None:
+        """Announce a forward pass over `batch` images."""
+        self.log = ShapeLog(batch)
+
+    def of(self, key: Key, shape: torch.Size, stacked: bool = False) -> Layout:
+        """The layout of a tensor.
+
+        Args:
+            key: of what, for finding it again in the other pass.
+            shape: its shape.
+            stacked: images and steps can only be in the first dimension, the second holds channels.
+        """
+        if self.time_steps is not None:
+            return self._by_size(self.time_steps, shape, stacked)
+        seen = self.log.shapes[key]
+        seen.append(shape)
+        return self._by_axis(self._axis(key, len(seen) - 1, shape), shape, stacked)
+
+    def _by_size(self, steps: int, shape: torch.Size, stacked: bool) -> Layout:
+        batch, leading = self.log.batch, shape[0] if shape else 1
+        if not stacked and leading == steps and len(shape) > 1 and shape[1] == batch:
+            return Layout(steps, batch)
+        if leading % (steps * batch) == 0 and leading >= steps * batch:
+            return Layout(steps, batch)
+        return Layout(1, batch, apart=leading == batch)
+
+    def _axis(self, key: Key, call: int, shape: torch.Size) -> int | None:
+        """The dimension that holds the images."""
+        if (key, call) in self._axes:
+            return self._axes[key, call]
+        others = self._other.shapes.get(key, []) if self._other is not None else []
+        if self._other is not None and self._other.batch != self.log.batch and call < len(others):
+            axis = self._axes[key, call] = _grown(shape, self.log.batch, others[call], self._other.batch)
+            return axis
+        # Nothing to compare with: the first dimension, if it fits and nothing speaks against it.
+        first, second = (len(shape) > d and shape[d] == self.log.batch for d in (0, 1))
+        if first:
+            return 0 if not second and all(axis == 0 for axis in self._axes.values()) else None
+        return 1 if second and self._other is None else 0
+
+    def _by_axis(self, axis: int | None, shape: torch.Size, stacked: bool) -> Layout:
+        batch, leading = self.log.batch, shape[0] if shape else 1
+        if axis == 0 and leading % batch == 0:
+            # Of k * B rows nobody knows whether images or steps come first.
+            return Layout(leading // batch, batch, apart=leading == batch)
+        if axis == 1 and not stacked:
+            # T x B, or tokens before images.
+            return Layout(leading, batch, apart=False)
+        return Layout(1, batch, apart=False)
+
+
+def _grown(shape: torch.Size, batch: int, other: torch.Size, other_batch: int) -> int | None:
+    """The one dimension that grows with the number of images."""
+    if len(shape) != len(other):
+        return None
+    grown = [d for d, (size, before) in enumerate(zip(shape, other, strict=True)) if size != before]
+    return grown[0] if len(grown) == 1 and shape[grown[0]] * other_batch == other[grown[0]] * batch else None
