@@ -133,7 +133,7 @@ def compare(
         for text in [*account.notes, *(f"not counted: {item}" for item in account.uncounted)]
     ]
     if published:
-        missing = [name for name in data_sets if name not in {row.data for row in beside}]
+        missing = [name for name in data_sets or [] if name not in {row.data for row in beside}]
         notes += [note(f"the SAFormer paper published nothing for {name}") for name in missing]
     if plot is not None:
         save_figure(_figure(figure, by_accounting), plot)
