@@ -99,8 +99,8 @@ def attention_figure(inspections: "Mapping[str, Inspection]", image: Any, title:
 
 
 def _short(name: str) -> str:
-    """The path without its first component where it would not fit above a panel."""
-    return name if len(name) <= 24 else "…" + name[-23:]
+    """The end of the path where the whole would not fit above a panel."""
+    return name if len(name) <= 26 else "…" + name[-25:]
 
 
 def raster(train: "SpikeTrain") -> tuple["np.ndarray", int]:

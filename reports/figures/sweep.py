@@ -63,9 +63,9 @@ def sweep_figure(sweep: Sweep) -> "Figure":
             axes.margins(x=0.08, y=0.12)
             axes.grid(axis="y")
             if axes is not panels[0] or "accuracy" not in label:
-                axes.set_ylim(bottom=0)  # a cost that hardly changes should look so
+                axes.set_ylim(0, 1.15 * max(ys) or 1.0)  # a cost that hardly changes should look so
             else:
-                axes.set_ylim(top=min(axes.get_ylim()[1], 101.0))
+                axes.set_ylim(top=min(axes.get_ylim()[1], 100.7))
         mark = " (untrained: random weights)" if untrained(sweep) else ""
         figure.suptitle(f"{name} on {points[0].account.data.name}{mark}", fontsize=8)
         if any(point.trained_at not in (None, point.value) for point in points):
