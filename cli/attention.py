@@ -8,11 +8,14 @@ import typer
 from saformer.cli import options as opt
 from saformer.cli.options import ModelOptions
 from saformer.cli.outputs import plan
-from saformer.cli.sources import DEFAULT_CHECKPOINT, check_fit, choose_device, load_for, open_data
+from saformer.cli.sources import DEFAULT_CHECKPOINT, check_fit, choose_device, data_for, load_for
 from saformer.cli.terminal import tell
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from saformer.analysis.inspection import Inspection
     from saformer.data.dataset import Dataset
     from saformer.models import Model
 
@@ -48,7 +51,6 @@ def attention(
 
     saformer attention --ckpt digits/saformer --ckpt digits/sdt --image 3 --plot maps.png
     """
-    from saformer.analysis.inspection import inspect_image
     from saformer.checkpoints.shipped import SHIPPED
     from saformer.reports.attention_table import attention_report
     from saformer.reports.figures.attention import attention_figure, raster_figure
@@ -63,36 +65,54 @@ def attention(
         if path is not None:
             check_format(path)
     outputs = plan(format, json, files={"--plot": plot, "--raster": raster}, inputs=[*names, data.input, image])
-    where = choose_device(device)
-    options = [ModelOptions(checkpoint=name, weights=weights) for name in names]
-    for one in options:
+    options = {name: ModelOptions(checkpoint=name, weights=weights) for name in names}
+    for one in options.values():
         load_for(one, None)  # a file at fault should not wait for the data
     opened = None
     if image.isdecimal():
-        opened = open_data(data, "digits" if all(name in SHIPPED for name in names) else None)
+        default = "digits" if all(name in SHIPPED for name in names) else None
+        opened = data_for(options[names[0]], data, default)
         if int(image) >= len(opened):
             raise InputError(f"{opened.name} has {len(opened):,} samples: --image takes 0 to {len(opened) - 1}")
     elif not Path(image).exists():
         raise InputError(f"--image {image}: no such file; give a PNG or JPEG file, or an index of the data set")
-    inspections, taken = {}, None
-    for name, one in zip(names, options, strict=True):
-        model, _ = load_for(one, opened)
-        sample = opened or _picture(image, model, data.dataset)
-        check_fit(model, sample)
-        i = int(image) if opened is not None else 0
-        taken = sample.normalise(sample.images[i : i + 1])
-        inspections[name] = inspect_image(model.to(where), taken.to(where))
-    assert taken is not None
-    label = None if opened is None or opened.labels is None else int(opened.labels[int(image)])
-    split = f" ({opened.split})" if opened is not None and opened.split else ""
-    title = Path(image).name if opened is None else f"{opened.name}{split}, sample {image}"
+    inspections, taken, title, label = inspected(options, opened or image, int(image) if opened else 0, data, device)
     if plot is not None:
-        save_figure(attention_figure(inspections, taken[0], title), plot)
+        save_figure(attention_figure(inspections, taken, title), plot)
         tell(f"wrote {plot}")
     if raster is not None:
         save_figure(raster_figure(inspections[names[0]].trains, f"{names[0]}: {title}"), raster)
         tell(f"wrote {raster}")
     outputs.emit(attention_report(inspections, title, label))
+
+
+def inspected(
+    options: dict[str, ModelOptions], source: "Dataset | str", index: int, data: opt.DataOptions, device: str
+) -> "tuple[dict[str, Inspection], Tensor, str, int | None]":
+    """Each network's attention and spikes on one image, the image, what it is called, and its label.
+
+    Args:
+        options: the networks.
+        source: a data set, or the name of a picture file.
+        index: of the sample in the data set.
+        data: says how a picture is normalised, where the checkpoint does not.
+        device: where to run.
+    """
+    from saformer.analysis.inspection import inspect_image
+
+    where = choose_device(device)
+    inspections = {}
+    for name, one in options.items():
+        model, _ = load_for(one, None if isinstance(source, str) else source)
+        sample = _picture(source, model, data.dataset) if isinstance(source, str) else source
+        check_fit(model, sample)
+        taken = sample.normalise(sample.images[index : index + 1])
+        inspections[name] = inspect_image(model.to(where), taken.to(where))
+    if isinstance(source, str):
+        return inspections, taken[0], Path(source).name, None
+    split = f" ({source.split})" if source.split else ""
+    label = None if source.labels is None else int(source.labels[index])
+    return inspections, taken[0], f"{source.name}{split}, sample {index}", label
 
 
 def _picture(path: str, model: "Model", dataset: str | None) -> "Dataset":

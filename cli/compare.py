@@ -39,7 +39,7 @@ def is_profile(path: Path) -> bool:
         return False
 
 
-def _options(what: str) -> ModelOptions:
+def options_of(what: str) -> ModelOptions:
     """A checkpoint (file or shipped), or a model by its name."""
     from saformer.models.presets import parse_name
 
@@ -158,7 +158,7 @@ def profiles_of(models: list[str], data: DataOptions, run: RunOptions) -> "list[
     from saformer.analysis.profiles import Profile
     from saformer.checkpoints.shipped import SHIPPED
 
-    sources = [(what, None if is_profile(Path(what)) else _options(what)) for what in models]
+    sources = [(what, None if is_profile(Path(what)) else options_of(what)) for what in models]
     default = "digits" if any(s is not None and s.checkpoint in SHIPPED for _, s in sources) else None
     opened: dict[tuple[Any, ...], Dataset] = {}
     profiles: list[Profile] = []

@@ -2,19 +2,29 @@
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from saformer.cli import options as opt
-from saformer.cli.compare import names_of, profiles_of
-from saformer.cli.options import DataOptions, RunOptions
+from saformer.cli.attention import inspected
+from saformer.cli.compare import is_profile, names_of, options_of, profiles_of
+from saformer.cli.options import DataOptions, ModelOptions, RunOptions
+from saformer.cli.sources import data_for, load_for
+from saformer.cli.sweep import Parameter, swept
 from saformer.cli.terminal import progress, show
 
 if TYPE_CHECKING:
-    from saformer.reports.records import Report
+    from saformer.analysis.complexity.measuring import Measurement
+    from saformer.analysis.hardware import Hardware
+    from saformer.data.dataset import Dataset
+    from saformer.reports.page.contents import Subject
+    from saformer.reports.records import Part, Report
 
+_TIME_STEPS = [1, 2, 4, 6]  # of Figure 5
+_AGGREGATED = [1, 2, 4, 8, 16, 64]  # of Figure 6
 _DEFAULT = ["digits/saformer", "digits/sdt", "digits/spikformer"]
 
 
@@ -36,6 +46,17 @@ def report(
     ] = None,
     accounting: opt.AccountingName = "paper",
     hardware: opt.HardwareName = "45nm-fp32",
+    complexity: Annotated[
+        Path | None,
+        typer.Option(
+            "--complexity",
+            metavar="FILE.json",
+            help="What `saformer complexity --measure --json` wrote, to go with the formulas.",
+        ),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Leave out what needs further runs: attention maps and sweeps.")
+    ] = False,
     title: Annotated[
         str, typer.Option("--title", metavar="TEXT", help="Title of the page.")
     ] = "Energy of spiking transformers",
@@ -47,18 +68,85 @@ def report(
     Writes report.html (one file, opens without a network), report.md, report.tex, and the figures as PDF and PNG.
     """
     from saformer.analysis.accountings import get_accounting
+    from saformer.analysis.complexity.saved import read_measurement
     from saformer.analysis.hardware import load_hardware
     from saformer.reports.page.contents import Subject, page
 
     get_accounting(accounting)
     table = load_hardware(hardware)
+    measurement = None if complexity is None else read_measurement(complexity)
     sources = [*(models or []), *(from_profile or [])] or list(_DEFAULT)
     names = names_of(sources)
     profiles = profiles_of(sources, data, run)
     subjects = [Subject(*each) for each in zip(names, profiles, sources, strict=True)]
     wanted = [names[sources.index(name)] if name in sources else name for name in ours or []]
     command = shlex.join(["saformer", *sys.argv[1:]])
-    _write(page(subjects, table, accounting, wanted, command), title, out)
+    more = [] if quick else [*_attention(sources, data, run), *_sweeps(sources, data, run, accounting, table)]
+    more += _complexity(subjects, table, measurement)
+    _write(page(subjects, table, accounting, wanted, command, more), title, out)
+
+
+def _checkpoints(sources: list[str]) -> dict[str, ModelOptions]:
+    """The checkpoints among the sources; profiles and untrained models cannot, or need not, be run again."""
+    options = {what: options_of(what) for what in sources if not is_profile(Path(what))}
+    return {what: option for what, option in options.items() if option.checkpoint is not None}
+
+
+def _opened(options: dict[str, ModelOptions], data: DataOptions) -> "Dataset":
+    from saformer.checkpoints.shipped import SHIPPED
+
+    first = next(iter(options.values()))
+    return data_for(first, data, "digits" if all(name in SHIPPED for name in options) else None)
+
+
+def _attention(sources: list[str], data: DataOptions, run: RunOptions) -> "list[Part]":
+    """Figure 4 on the first sample of the data, of the networks that take it."""
+    from saformer.reports.page.contents import attention_section
+
+    options = _checkpoints(sources)
+    if not options:
+        return []
+    inspections, image, title, _ = inspected(options, _opened(options, data), 0, data, run.device)
+    return attention_section(inspections, image, title) if any(i.maps for i in inspections.values()) else []
+
+
+def _sweeps(
+    sources: list[str], data: DataOptions, run: RunOptions, accounting: str, hardware: "Hardware"
+) -> "list[Part]":
+    """Figures 5 and 6 of the first SAFormer."""
+    from saformer.reports.page.contents import sweep_section
+
+    options = _checkpoints(sources)
+    ours = [
+        (what, option) for what, option in options.items() if hasattr(load_for(option, None)[0].config, "aggregated")
+    ]
+    if not ours:
+        return []
+    what, option = ours[0]
+    opened = _opened({what: option}, data)
+    model, _ = load_for(option, opened)
+    tokens = model.config.tokens
+    values = {Parameter.aggregated: [n for n in _AGGREGATED if n <= tokens and tokens % n == 0]}
+    if opened.kind == "static":
+        values = {Parameter.time_steps: _TIME_STEPS, **values}
+    return [
+        part
+        for parameter, chosen in values.items()
+        for part in sweep_section(
+            swept(parameter, dict.fromkeys(chosen, option), opened, replace(run, batch_size=64), accounting, hardware)
+        )
+    ]
+
+
+def _complexity(subjects: "list[Subject]", hardware: "Hardware", measurement: "Measurement | None") -> "list[Part]":
+    """Tables 4 and 5, at the paper's size and the mean firing rate of the first network."""
+    from saformer.analysis.complexity.formulas import Sizes, choose
+    from saformer.reports.page.contents import complexity_section
+
+    neurons = subjects[0].profile.neurons
+    elements = sum(neuron.elements for neuron in neurons)
+    rate = round(sum(neuron.spikes for neuron in neurons) / elements, 3) if elements else 0.1
+    return complexity_section(choose("default"), Sizes(64, 384, 16, 4, rate, 1), hardware, measurement)
 
 
 def _write(made: "Report", title: str, out: Path) -> None:

@@ -9,14 +9,16 @@ import typer
 from saformer.cli import options as opt
 from saformer.cli.options import ModelOptions, RunOptions
 from saformer.cli.outputs import plan
-from saformer.cli.sources import DEFAULT_CHECKPOINT, choose_device, load_for, open_data, run_profile
+from saformer.cli.sources import DEFAULT_CHECKPOINT, choose_device, data_for, load_for, run_profile
 from saformer.cli.terminal import progress, tell
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
+    from saformer.analysis.hardware import Hardware
     from saformer.analysis.resources import Resources
     from saformer.data.dataset import Dataset
     from saformer.models import Model
+    from saformer.reports.sweep import Sweep
 
 
 class Parameter(StrEnum):
@@ -72,7 +74,7 @@ def sweep(
     from saformer.checkpoints.shipped import SHIPPED
     from saformer.reports.figures.sweep import sweep_figure
     from saformer.reports.plots import check_format, save_figure
-    from saformer.reports.sweep import Sweep, SweepPoint, sweep_report
+    from saformer.reports.sweep import sweep_report
 
     get_accounting(accounting)
     table = load_hardware(hardware)
@@ -80,25 +82,37 @@ def sweep(
     if plot is not None:
         check_format(plot)
     outputs = plan(format, json, csv, files={"--plot": plot}, inputs=[*(ckpt or []), data.input, opt.file_of(hardware)])
-    device = choose_device(run.device)
     options = _sources(wanted, ckpt, model, weights)
-    for name in dict.fromkeys(one.checkpoint for one in options if one.checkpoint):
-        load_for(ModelOptions(checkpoint=name, weights=weights), None)  # a file at fault should not wait for the data
-    opened = open_data(data, "digits" if all(one.checkpoint in SHIPPED for one in options) else None)
-    networks = [_network(one, parameter, value, opened) for one, value in zip(options, wanted, strict=True)]
-    accounts = [
-        run_profile(network, opened, run, remarks).account(accounting, table) for network, remarks, _ in networks
-    ]
-    resources = _measure([network for network, _, _ in networks], opened, run)
-    points = [
-        SweepPoint(value, account, taken.seconds, taken.peak_bytes, trained_at)
-        for value, account, taken, (_, _, trained_at) in zip(wanted, accounts, resources, networks, strict=True)
-    ]
-    result = Sweep(parameter.setting, points, min(run.batch_size, len(opened)), _where(device.type))
+    opened = data_for(options[0], data, "digits" if all(one.checkpoint in SHIPPED for one in options) else None)
+    result = swept(parameter, dict(zip(wanted, options, strict=True)), opened, run, accounting, table)
     if plot is not None:
         save_figure(sweep_figure(result), plot)
         tell(f"wrote {plot}")
     outputs.emit(sweep_report(result))
+
+
+def swept(
+    parameter: Parameter,
+    options: dict[int, ModelOptions],
+    data: "Dataset",
+    run: RunOptions,
+    accounting: str,
+    hardware: "Hardware",
+) -> "Sweep":
+    """Run the network of each value on the data, and measure its time and memory."""
+    from saformer.reports.sweep import Sweep, SweepPoint
+
+    device = choose_device(run.device)
+    networks = [_network(one, parameter, value, data) for value, one in options.items()]
+    accounts = [
+        run_profile(network, data, run, remarks).account(accounting, hardware) for network, remarks, _ in networks
+    ]
+    resources = _measure([network for network, _, _ in networks], data, run)
+    points = [
+        SweepPoint(value, account, taken.seconds, taken.peak_bytes, trained_at)
+        for value, account, taken, (_, _, trained_at) in zip(options, accounts, resources, networks, strict=True)
+    ]
+    return Sweep(parameter.setting, points, min(run.batch_size, len(data)), _where(device.type))
 
 
 def _values(parameter: Parameter, text: str) -> list[int]:
