@@ -37,6 +37,7 @@ PICTURES = "figures"
 _LARGEST_EXACT = 2**53
 # In LaTeX: rows after which a table may break over pages, and characters after which a cell is a paragraph.
 _ONE_PAGE, _ONE_LINE = 40, 36
+_BREAKS = r"(?<=\w)(\\_(?=\w)|\.(?=[A-Za-z]))|(?<=[A-Za-z])\.(?=\d)"  # not the point of a number
 # Sizes of LaTeX's article class at 10 pt: points that a character takes, and between two columns. A text is 345 wide.
 _TEX_WIDTH = 345
 _TEX_SIZES = (
@@ -149,7 +150,7 @@ def latex_text(report: Report) -> str:
             blocks.append(_latex_picture(part))
         elif part.text:
             # A path of a module is one long word, unless it may break at its dots and underlines.
-            text = re.sub(r"(?<=\w)(\\_|\.)(?=\w)", r"\1\\allowbreak{}", _tex(_sentence(part)))
+            text = re.sub(_BREAKS, r"\g<0>\\allowbreak{}", _tex(_sentence(part)))
             blocks.append(f"\\noindent {text}" if not part.label else f"\\noindent\\hangindent=1em {text}")
     return "\n\n".join(blocks) + "\n"
 
