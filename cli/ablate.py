@@ -1,5 +1,6 @@
 """`saformer ablate`: SAFormer without its parts, and SDSA (the paper's Table 3)."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -175,7 +176,10 @@ def _trained(
     from saformer.training import load_recipe
     from saformer.training import train as train_by
 
-    recipe = load_recipe(test.name, model=name, settings=settings, epochs=epochs, seed=run.seed)
+    recipe = load_recipe(test.name, model=name, epochs=epochs, seed=run.seed)
+    # A recipe holds what a TOML file can: n = N where the settings say None.
+    said = {key: recipe.model_config().tokens if value is None else value for key, value in settings.items()}
+    recipe = replace(recipe, settings=said)
     tell(f"training {ablation}: {name}, {recipe.epochs} epochs")
     training = open_dataset(test.name, data.data_dir, "train")
     with training_progress() as (on_step, _):

@@ -131,9 +131,13 @@ def complexity(
         raise InputError("give either --measure or --measured, not both: a saved measurement is not made anew")
     if not 0 < seconds <= 3600:
         raise InputError(f"--seconds must lie above 0 and up to 3600, got {seconds:g}")
-    swept = replace(sizes, dim=_given(dim, _SWEPT_AT_DIM), tokens=_given(tokens, _SWEPT_AT_TOKENS))
-    by_tokens = [replace(swept, tokens=value) for value in _range("--over-tokens", over_tokens or "64..16384")]
-    by_dim = [replace(swept, dim=value) for value in _range("--over-dim", over_dim or "64..2048")]
+    over_n = _range("--over-tokens", over_tokens or "64..16384")
+    over_d = _range("--over-dim", over_dim or "64..2048")
+    by_tokens, by_dim = [], []
+    if measure:  # at sizes of its own, which heads and aggregated tokens must divide, too
+        swept = replace(sizes, dim=_given(dim, _SWEPT_AT_DIM), tokens=_given(tokens, _SWEPT_AT_TOKENS))
+        by_tokens = [replace(swept, tokens=value) for value in over_n]
+        by_dim = [replace(swept, dim=value) for value in over_d]
     if measure and not by_tokens and not by_dim:
         raise InputError("--over-tokens - and --over-dim - leave nothing to measure")
     if plot is not None:
@@ -159,12 +163,11 @@ def complexity(
         from saformer.reports.figures.complexity import formula_panels, measured_panels, scaling_figure
         from saformer.reports.plots import save_figure
 
-        drawn = by_tokens if dim is not None else [replace(s, dim=sizes.dim) for s in by_tokens]
-        panels = (
-            measured_panels(chosen, measurement)
-            if measurement is not None
-            else formula_panels(chosen, drawn or [sizes], table)
-        )
+        if measurement is not None:
+            panels = measured_panels(chosen, measurement)
+        else:
+            drawn = [replace(sizes, tokens=value) for value in over_n]
+            panels = formula_panels(chosen, drawn or [sizes], table)
         save_figure(scaling_figure(panels), plot)
         tell(f"wrote {plot}")
     outputs.emit(report)

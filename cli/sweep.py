@@ -165,7 +165,9 @@ def _network(
     known = origin is not None and parameter.setting not in assumed
     changed: dict[str, Any] = {parameter.setting: value}
     network, remarks = load_for(replace(options, **changed), data)
-    return network, remarks, trained_at if known else None
+    # The sweep says once, for all its values, what the network was trained at.
+    said = f"--{parameter} {value} was given"
+    return network, [remark for remark in remarks if not remark.startswith(said)], trained_at if known else None
 
 
 def _measure(networks: "list[Model]", data: "Dataset", run: RunOptions) -> "list[Resources]":

@@ -36,13 +36,13 @@ def test_a_sweep_over_aggregated_tokens_of_random_weights(saformer):
 def test_one_checkpoint_for_each_value(saformer, tmp_path):
     ckpt = []
     for steps in (1, 2):
-        path = tmp_path / f"{steps}.safetensors"
+        path = tmp_path / str(steps)
         code = saformer(
             *("train", "--dataset", "digits", "--model", "saformer-1-8", "--epochs", "1", "--time-steps", steps),
             *("--out", path),
         ).code
         assert code == 0
-        ckpt += ["--ckpt", path]
+        ckpt += ["--ckpt", path / "best.safetensors"]
     result = saformer("sweep", "time-steps", "1,2", *ckpt, "--dataset", "digits", "--limit", "8")
     assert result.code == 0, result.err
     assert "without training anew" not in " ".join(result.out.split())
