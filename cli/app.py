@@ -8,6 +8,7 @@ from saformer.cli import (
     ablate,
     attention,
     audit,
+    card,
     catalogue,
     compare,
     complexity,
@@ -68,6 +69,7 @@ app.command("complexity")(opened(complexity.complexity))
 app.command("flops")(opened(flops.flops))
 app.command("train")(opened(train.train))
 app.command("eval")(opened(eval.evaluate))
+app.command("card")(opened(card.card))
 app.command("plot")(opened(plot.plot))
 app.command("models")(opened(catalogue.models))
 app.command("datasets")(opened(catalogue.datasets))

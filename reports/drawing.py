@@ -57,7 +57,7 @@ def draw(record: Any, console: Console, options: ConsoleOptions) -> RenderResult
         case Heading():
             renderables = [drawn.line(Line(record.text, "strong"))]
         case Verbatim():
-            renderables = [drawn.line(Line(record.text))]
+            renderables = [drawn.line(Line(line)) for line in record.lines]
         case Picture():
             renderables = [drawn.line(Line(record.alt, label="figure: "))]
     for renderable in renderables:

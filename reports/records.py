@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 from saformer.reports.format import NOT_KNOWN, si
+from saformer.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -234,6 +235,11 @@ class Verbatim(_Drawn):
     """Text that is shown as it is, such as a command."""
 
     text: str
+
+    @property
+    def lines(self) -> list[str]:
+        """Its lines, without what could steer a terminal."""
+        return [printable(line) for line in self.text.splitlines()]
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def markdown_text(report: Report) -> str:
         elif isinstance(part, Heading):
             blocks.append(f"{'#' * part.level} {_md(part.text)}")
         elif isinstance(part, Verbatim):
-            blocks.append(f"```\n{printable(part.text)}\n```")
+            blocks.append("\n".join(["```", *part.lines, "```"]))
         elif isinstance(part, Picture):
             blocks.append(f"![{_md(part.alt)}]({PICTURES}/{part.name}.png)\n\n*{_md(part.caption)}*")
         elif part.text:
@@ -145,7 +145,7 @@ def latex_text(report: Report) -> str:
         elif isinstance(part, Heading):
             blocks.append(rf"\{'sub' * max(part.level - 2, 0)}section*{{{_tex(part.text)}}}")
         elif isinstance(part, Verbatim):
-            blocks.append(f"\\begin{{verbatim}}\n{_verbatim(part.text)}\n\\end{{verbatim}}")
+            blocks.append(f"\\begin{{verbatim}}\n{_verbatim(part)}\n\\end{{verbatim}}")
         elif isinstance(part, Picture):
             blocks.append(_latex_picture(part))
         elif part.text:
@@ -325,10 +325,10 @@ def _accented(c: str) -> bool:
     return c in "ßøØæÆ" or (ord(c) < 0x100 and unicodedata.normalize("NFD", c)[0].isascii())
 
 
-def _verbatim(text: str) -> str:
+def _verbatim(part: Verbatim) -> str:
     """Text for a verbatim environment: ASCII, in lines that fit the page."""
-    ascii_only = printable(text).encode("ascii", "backslashreplace").decode("ascii")
-    return "\n".join(textwrap.fill(line, 88, subsequent_indent="    ") for line in ascii_only.splitlines())
+    ascii_only = [line.encode("ascii", "backslashreplace").decode("ascii") for line in part.lines]
+    return "\n".join(textwrap.fill(line, 88, subsequent_indent="    ") for line in ascii_only)
 
 
 def _latex_picture(picture: Picture) -> str:

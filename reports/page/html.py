@@ -49,7 +49,7 @@ def _part(part: Any) -> str:
     if isinstance(part, Heading):
         return f"<h3>{_text(part.text)}</h3>"
     if isinstance(part, Verbatim):
-        return f'<pre tabindex="0"><code>{_text(part.text)}</code></pre>'
+        return f'<pre tabindex="0"><code>{_escaped(part.lines)}</code></pre>'
     if isinstance(part, Facts):
         pairs = "".join(f"<dt>{_text(label)}</dt><dd>{_text(text)}</dd>" for label, text in part.facts)
         return f'<dl class="facts">{pairs}</dl>'
@@ -62,6 +62,12 @@ def _text(text: str) -> str:
     from markupsafe import escape
 
     return str(escape(printable(text)))
+
+
+def _escaped(lines: list[str]) -> str:
+    from markupsafe import escape
+
+    return "\n".join(str(escape(line)) for line in lines)
 
 
 def _line(line: Line) -> str:

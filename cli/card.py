@@ -1,0 +1,105 @@
+"""`saformer card`: trained weights for others, small on disk, with a page that says what they are."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from saformer.cli import options as opt
+from saformer.cli.options import ModelOptions
+from saformer.cli.sources import check_fit, choose_device, data_for, load_for, read_for, run_profile
+from saformer.cli.terminal import progress, show
+from saformer.errors import InputError
+
+if TYPE_CHECKING:
+    from saformer.training import Recipe
+
+
+def card(
+    data: opt.DataOptions,
+    run: opt.RunOptions,
+    ckpt: opt.Checkpoint = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE.safetensors", help="Copy of the weights to write; the card goes beside it, as .md."
+        ),
+    ] = None,
+    half: Annotated[bool, typer.Option("--half", help="Keep the weights in half precision.")] = False,
+    remark: Annotated[
+        list[str] | None, typer.Option("--remark", metavar="TEXT", help="A sentence for the card; repeat it.")
+    ] = None,
+    hardware: opt.HardwareName = "45nm-fp32",
+) -> None:
+    """Copy a checkpoint for others, with a card: command, configuration, data, accuracy, firing rates, energies.
+
+      saformer card --ckpt run/best.safetensors --dataset cifar10 --half --out weights/saformer-4-384.safetensors
+
+    All numbers of the card are measured on the copy, after rounding.
+    """
+    import torch
+
+    from saformer.analysis.accountings import ACCOUNTINGS
+    from saformer.analysis.hardware import load_hardware
+    from saformer.checkpoints import save
+    from saformer.checkpoints.shipped import SHIPPED
+    from saformer.files import check_distinct, check_target, write_text_atomic
+    from saformer.reports.card import card_report
+    from saformer.reports.writers import markdown_text
+    from saformer.training import Recipe, evaluate
+
+    if ckpt is None or out is None:
+        raise InputError("say which weights and where to: --ckpt run/best.safetensors --out weights/NAME.safetensors")
+    if out.suffix != ".safetensors":
+        raise InputError(f"--out {out}: the name must end in .safetensors; the card goes beside it, as .md")
+    page = out.with_suffix(".md")
+    table = load_hardware(hardware)
+    check_distinct([out, page], [ckpt])
+    for path in (out, page):
+        check_target(path)
+    options = ModelOptions(checkpoint=ckpt)
+    raw = read_for(options)
+    opened = data_for(options, data, "digits" if ckpt in SHIPPED else None, raw)
+    original, _ = load_for(options, opened, raw)
+    details = dict((original.origin.details if original.origin else None) or {})
+    details.pop("version", None)  # of the program that writes it
+    save(original, out, dtype=torch.float16 if half else None, **details)
+
+    options = ModelOptions(checkpoint=str(out))
+    model, remarks = load_for(options, opened)
+    check_fit(model, opened)
+    profile = run_profile(model, opened, run, remarks)
+    device = choose_device(run.device)
+    with progress(f"testing {model.config.name}", len(opened)) as advance:
+        found = evaluate(model.to(device), opened, device=device, on_batch=advance)
+    training = details.get("training")
+    recipe = Recipe.from_stored(training) if training else None
+    report = card_report(
+        out.name,
+        model,
+        opened,
+        found,
+        [profile.account(name, table) for name in ACCOUNTINGS],
+        recipe,
+        None if recipe is None else _command(recipe),
+        [*(["the weights are kept in half precision"] if half else []), *(remark or [])],
+    )
+    write_text_atomic(page, markdown_text(report))
+    show(f"wrote {out} and {page}")
+
+
+def _command(recipe: "Recipe") -> str:
+    """What trains it again: the options in which it differs from the shipped recipe of its data set."""
+    from saformer.training import load_recipe
+
+    words = ["saformer", "train", "--dataset", recipe.dataset, "--data-dir", "DIR", "--model", recipe.model]
+    for key, value, _ in recipe.differences(load_recipe(recipe.dataset)):
+        flag = key.replace("_", "-")
+        if key == "settings":
+            words += [word for name, setting in value.items() for word in ("--setting", f"{name}={setting}")]
+        elif isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif key not in ("dataset", "model"):
+            words += [f"--{flag}", f"{value:g}" if isinstance(value, float) else str(value)]
+    return shlex.join([*words, "--out", "run"])
