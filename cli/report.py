@@ -15,6 +15,7 @@ from saformer.cli.options import DataOptions, ModelOptions, RunOptions
 from saformer.cli.sources import data_for, load_for
 from saformer.cli.sweep import Parameter, swept
 from saformer.cli.terminal import progress, show
+from saformer.errors import InputError
 
 if TYPE_CHECKING:
     from saformer.analysis.complexity.measuring import Measurement
@@ -76,10 +77,16 @@ def report(
     table = load_hardware(hardware)
     measurement = None if complexity is None else read_measurement(complexity)
     sources = [*(models or []), *(from_profile or [])] or list(_DEFAULT)
+    if twice := [what for what in sources if sources.count(what) > 1]:
+        raise InputError(f"{twice[0]} is named twice: once is enough")
     names = names_of(sources)
+    wanted = [names[sources.index(name)] if name in sources else name for name in ours or []]
+    if missing := [name for name in wanted if name not in names]:
+        raise InputError(f"--ours {missing[0]!r} is none of the networks: {', '.join(names)}")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file: name a folder")
     profiles = profiles_of(sources, data, run)
     subjects = [Subject(*each) for each in zip(names, profiles, sources, strict=True)]
-    wanted = [names[sources.index(name)] if name in sources else name for name in ours or []]
     command = shlex.join(["saformer", *sys.argv[1:]])
     more = [] if quick else [*_attention(sources, data, run), *_sweeps(sources, data, run, accounting, table)]
     more += _complexity(subjects, table, measurement)

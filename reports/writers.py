@@ -134,12 +134,20 @@ def markdown_text(report: Report) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def latex_text(report: Report) -> str:
-    """Tables with the rules of booktabs; what was run stands above them as a comment, and the notes below."""
+def latex_text(report: Report, facts: bool = False) -> str:
+    """Tables with the rules of booktabs; what was run stands above them as a comment, and the notes below.
+
+    Args:
+        report: what to write.
+        facts: set them as text, not as comments.
+    """
     blocks = [f"% needs: \\usepackage{{{', '.join(_packages(report))}}}"]
     for part in report.parts:
         if isinstance(part, Table):
             blocks.append(_latex_table(part))
+        elif isinstance(part, Facts) and facts:
+            rows = [rf"\item[{_tex(label)}] {_breakable(text)}" for label, text in part.facts]
+            blocks.append("\n".join([r"\begin{description}\setlength{\itemsep}{0pt}", *rows, r"\end{description}"]))
         elif isinstance(part, Facts):
             blocks.append("\n".join(f"% {printable(label)}: {printable(text)}" for label, text in part.facts))
         elif isinstance(part, Heading):
@@ -149,8 +157,7 @@ def latex_text(report: Report) -> str:
         elif isinstance(part, Picture):
             blocks.append(_latex_picture(part))
         elif part.text:
-            # A path of a module is one long word, unless it may break at its dots and underlines.
-            text = re.sub(_BREAKS, r"\g<0>\\allowbreak{}", _tex(_sentence(part)))
+            text = _breakable(_sentence(part))
             blocks.append(f"\\noindent {text}" if not part.label else f"\\noindent\\hangindent=1em {text}")
     return "\n\n".join(blocks) + "\n"
 
@@ -168,7 +175,7 @@ def latex_document(report: Report, title: str) -> str:
         r"\begin{document}",
         r"\maketitle",
     ]
-    return "\n".join(preamble) + "\n\n" + latex_text(report) + "\n\\end{document}\n"
+    return "\n".join(preamble) + "\n\n" + latex_text(report, facts=True) + "\n\\end{document}\n"
 
 
 def _packages(report: Report) -> list[str]:
@@ -323,6 +330,12 @@ def _tex_size(longest: Sequence[int], columns: Sequence[Column]) -> str:
 def _accented(c: str) -> bool:
     """A letter that every installation of LaTeX can set: ASCII with an accent, and a few more."""
     return c in "ßøØæÆ" or (ord(c) < 0x100 and unicodedata.normalize("NFD", c)[0].isascii())
+
+
+def _breakable(text: str) -> str:
+    """Text in which the path of a module, else one long word, and a hash may go on in the next line."""
+    broken = re.sub(_BREAKS, r"\g<0>\\allowbreak{}", _tex(text))
+    return re.sub(r"\b[0-9a-f]{40,}\b", lambda found: r"\allowbreak{}".join(re.findall(".{1,8}", found[0])), broken)
 
 
 def _verbatim(part: Verbatim) -> str:

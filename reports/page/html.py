@@ -93,7 +93,9 @@ def _picture(picture: Picture) -> str:
 def _table(table: Table) -> str:
     columns = [i for i, column in enumerate(table.columns) if column.shown]
     rows = table.every_row
-    kind = ' class="interactive"' if len(rows) >= _INTERACTIVE_ROWS else ""
+    # Where a name stands for the rows below it, too, sorting would part them from it.
+    named = all(table.cell(0, row.cells[0]).text.strip() for row in rows)
+    kind = ' class="interactive"' if named and len(rows) >= _INTERACTIVE_ROWS else ""
     head = "".join(
         f'<th scope="col"{_class(_number(table, i))}>{_text(table.columns[i].header) or "&nbsp;"}</th>' for i in columns
     )
@@ -130,7 +132,8 @@ def _cells(table: Table, row: Row, columns: list[int]) -> str:
             continue
         text = _text((cell.text + cell.after).strip().replace("\n", " "))
         if place == 0:
-            cells.append(f'<th scope="row">{text}</th>')
+            value = f' data-value="{_value(cell)}"' if _number(table, i) else ""
+            cells.append(f'<th scope="row"{_class(_number(table, i))}{value}>{text}</th>')
         elif _number(table, i):
             cells.append(f'<td class="number" data-value="{_value(cell)}">{text}</td>')
         else:

@@ -1,0 +1,55 @@
+"""`saformer report`: the folder that it writes, and what it refuses."""
+
+import pytest
+
+
+def test_it_writes_a_page_in_three_formats_and_the_figures(saformer, tmp_path):
+    out = tmp_path / "made" / "report"
+    result = saformer("report", "digits/saformer", "--out", out, "--limit", "8", "--batch-size", "8")
+    assert result.code == 0, result.err
+    page = (out / "report.html").read_text(encoding="utf-8")
+    for words in ("Figure 4: attention maps", "Figure 5: time steps", "Figure 6: aggregated tokens", "Tables 4 and 5"):
+        assert words in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert (out / "report.md").exists()
+    assert "\\end{document}" in (out / "report.tex").read_text(encoding="utf-8")
+    drawn = {path.suffix for path in (out / "figures").iterdir()}
+    assert drawn == {".pdf", ".png"}
+    assert len(list((out / "figures").glob("*.pdf"))) == len(list((out / "figures").glob("*.png"))) > 6
+
+
+def test_saved_profiles_are_enough(saformer, tmp_path):
+    profile = tmp_path / "p.json"
+    assert saformer("energy", "--limit", "8", "--save-profile", profile).code == 0
+    result = saformer("report", "--from-profile", profile, "--out", tmp_path / "r", "--title", "One & all")
+    assert result.code == 0, result.err
+    page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+    assert "<h1>One &amp; all</h1>" in page
+    assert "Figure 5" not in page  # nothing is run again
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("none.pt",), "none.pt"),
+        (("digits/saformer", "--accounting", "spreadsheet"), "spreadsheet"),
+        (("digits/saformer", "--hardware", "abacus"), "abacus"),
+        (("digits/saformer", "--ours", "digits/sdt"), "digits/sdt"),
+        (("digits/saformer", "--complexity", "none.json"), "none.json"),
+        (("digits/saformer", "digits/saformer"), "twice"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(saformer, tmp_path, arguments, words):
+    out = tmp_path / "r"
+    result = saformer("report", *arguments, "--out", out, "--limit", "4")
+    assert result.code == 1
+    assert len(result.err.strip().splitlines()) == 1, result.err
+    assert words in result.err
+    assert not out.exists()
+
+
+def test_a_file_in_the_place_of_the_folder(saformer, tmp_path):
+    (tmp_path / "r").write_text("mine")
+    result = saformer("report", "digits/saformer", "--out", tmp_path / "r", "--limit", "4")
+    assert (result.code, len(result.err.strip().splitlines())) == (1, 1)
+    assert (tmp_path / "r").read_text() == "mine"
