@@ -2,7 +2,6 @@
 
 from collections import Counter as Tally
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +10,7 @@ from saformer.analysis.counting import Counter, Held
 from saformer.analysis.layouts import Layouts
 from saformer.analysis.profiles import SPIKES_OF, Neurons, inside
 from saformer.analysis.provenance import Provenance
-from saformer.analysis.storages import storage_id, tensors_in
+from saformer.analysis.storages import storage_id
 
 # Where libraries define what all their spiking neurons descend from.
 _LIBRARY_NEURONS = {("spikingjelly", "BaseNode"), ("spikingjelly", "SimpleBaseNode"), ("snntorch", "SpikingNeuron")}
@@ -207,8 +206,3 @@ def _steps(candidates: list[_Candidate]) -> int:
     tally = Tally(lengths)
     most = [length for length, count in tally.items() if count == max(tally.values())]
     return min((length for length in most if length > 1), default=1)
-
-
-def first_tensor(values: Any) -> Tensor | None:
-    """The first tensor in nested arguments or results."""
-    return next(tensors_in(values), None)

@@ -79,11 +79,13 @@ def ablate(
         raise InputError(f"--keep {keep}: there is no such folder; make it first")
     if plot is not None:
         check_format(plot)
-    outputs = plan(format, json, csv, files={"--plot": plot}, inputs=[*(ckpt or []), data.input, hardware])
+    outputs = plan(format, json, csv, files={"--plot": plot}, inputs=[*(ckpt or []), data.input, opt.file_of(hardware)])
     only_shipped = all(name in SHIPPED for name in ckpt or [])
     opened = open_data(data, "digits" if only_shipped else None)
     if train and (data.input is not None or opened.kind != "static"):
         raise InputError("--train needs a data set by name that has a recipe: --dataset digits")
+    if train and data.split == "train":
+        raise InputError("--train learns from the train split: test on another, --split test")
     found = _given(ckpt or [], opened)
     size = model or _size({network.config.name for network, _ in found.values()})
     names = {ablation: ablation_model(ablation, size) for ablation in ABLATIONS}
@@ -183,7 +185,14 @@ def _trained(
     tell(f"training {ablation}: {name}, {recipe.epochs} epochs")
     training = open_dataset(test.name, data.data_dir, "train")
     with training_progress() as (on_step, _):
-        result = train_by(recipe, training, test, device=str(choose_device(run.device)), on_step=on_step)
+        result = train_by(
+            recipe,
+            training,
+            test,
+            device=str(choose_device(run.device)),
+            on_step=on_step,
+            on_warning=lambda text: tell(f"warning: {text}"),
+        )
     if keep is not None:
         file = keep / f"{ablation.lower().replace('/', '').replace(' ', '-')}.safetensors"
         save(result.model, file, training=result.details())

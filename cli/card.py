@@ -1,6 +1,7 @@
 """`saformer card`: trained weights for others, small on disk, with a page that says what they are."""
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,9 +17,16 @@ if TYPE_CHECKING:
     from saformer.training import Recipe
 
 
+@dataclass(frozen=True, kw_only=True)
+class _RunOptions(opt.RunOptions):
+    """How to run; in the type of the training."""
+
+    dtype: opt.DType = opt.DType.float32
+
+
 def card(
     data: opt.DataOptions,
-    run: opt.RunOptions,
+    run: _RunOptions,
     ckpt: opt.Checkpoint = None,
     out: Annotated[
         Path | None,
@@ -62,17 +70,17 @@ def card(
     raw = read_for(options)
     opened = data_for(options, data, "digits" if ckpt in SHIPPED else None, raw)
     original, _ = load_for(options, opened, raw)
+    check_fit(original, opened)
     details = dict((original.origin.details if original.origin else None) or {})
     details.pop("version", None)  # of the program that writes it
     save(original, out, dtype=torch.float16 if half else None, **details)
 
     options = ModelOptions(checkpoint=str(out))
     model, remarks = load_for(options, opened)
-    check_fit(model, opened)
     profile = run_profile(model, opened, run, remarks)
     device = choose_device(run.device)
     with progress(f"testing {model.config.name}", len(opened)) as advance:
-        found = evaluate(model.to(device), opened, device=device, on_batch=advance)
+        found = evaluate(model.to(device), opened, batch_size=run.batch_size, device=device, on_batch=advance)
     training = details.get("training")
     recipe = Recipe.from_stored(training) if training else None
     report = card_report(
@@ -91,9 +99,11 @@ def card(
 
 def _command(recipe: "Recipe") -> str:
     """What trains it again: the options in which it differs from the shipped recipe of its data set."""
+    from saformer.data import DATASETS
     from saformer.training import load_recipe
 
-    words = ["saformer", "train", "--dataset", recipe.dataset, "--data-dir", "DIR", "--model", recipe.model]
+    where = ["--data-dir", "DIR"] if DATASETS[recipe.dataset].download else []
+    words = ["saformer", "train", "--dataset", recipe.dataset, *where, "--model", recipe.model]
     for key, value, _ in recipe.differences(load_recipe(recipe.dataset)):
         flag = key.replace("_", "-")
         if key == "settings":
@@ -101,5 +111,5 @@ def _command(recipe: "Recipe") -> str:
         elif isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
         elif key not in ("dataset", "model"):
-            words += [f"--{flag}", f"{value:g}" if isinstance(value, float) else str(value)]
+            words += [f"--{flag}", repr(value) if isinstance(value, float) else str(value)]
     return shlex.join([*words, "--out", "run"])

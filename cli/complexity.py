@@ -20,6 +20,7 @@ _SIZES, _MEASURED, _OUTPUT = "Sizes", "Measured", "Output"
 # The sweeps hold the other size low, so that the terms which grow fastest rule within reach.
 _SWEPT_AT_DIM, _SWEPT_AT_TOKENS = 64, 64
 _TOKENS, _DIM = 64, 384
+_SECONDS = 1.0
 
 
 def _size(flag: str, letter: str, help: str) -> typer.models.OptionInfo:
@@ -80,8 +81,11 @@ def complexity(
         ),
     ] = None,
     seconds: Annotated[
-        float, typer.Option("--seconds", metavar="S", help="For the repeats of each size.", rich_help_panel=_MEASURED)
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            "--seconds", metavar="S", help="For the repeats of each size. Default: 1.", rich_help_panel=_MEASURED
+        ),
+    ] = None,
     device: opt.Device = "cpu",
     seed: opt.Seed = 0,
     measured: Annotated[
@@ -129,7 +133,9 @@ def complexity(
             raise InputError(f"{flag} belongs to --measure: add it")
     if measure and measured is not None:
         raise InputError("give either --measure or --measured, not both: a saved measurement is not made anew")
-    if not 0 < seconds <= 3600:
+    if seconds is not None and not measure:
+        raise InputError("--seconds belongs to --measure: add it")
+    if seconds is not None and not 0 < seconds <= 3600:
         raise InputError(f"--seconds must lie above 0 and up to 3600, got {seconds:g}")
     over_n = _range("--over-tokens", over_tokens or "64..16384")
     over_d = _range("--over-dim", over_dim or "64..2048")
@@ -144,7 +150,7 @@ def complexity(
         check_format(plot)
     outputs = plan(format, json, files={"--plot": plot}, inputs=[opt.file_of(hardware), measured])
 
-    measurement = _measure(chosen, by_tokens, by_dim, seconds, device, seed) if measure else None
+    measurement = _measure(chosen, by_tokens, by_dim, seconds or _SECONDS, device, seed) if measure else None
     if measured is not None:
         from saformer.analysis.complexity.saved import read_measurement
 

@@ -7,7 +7,7 @@ import typer
 
 from saformer.cli import options as opt
 from saformer.cli.outputs import plan
-from saformer.cli.sources import check_fit, choose_device, data_for, load_for, read_for
+from saformer.cli.sources import check_fit, check_ours, choose_device, data_for, load_for, read_for
 from saformer.cli.terminal import progress
 from saformer.errors import InputError
 
@@ -45,6 +45,7 @@ def evaluate(
 
     if model.checkpoint is None or model.foreign:
         raise InputError("say which network: --ckpt FILE, such as run/best.safetensors")
+    check_ours(model)
     outputs = plan(format, json, inputs=[model.checkpoint, data.input])
     raw = read_for(model)
     opened = data_for(model, data, "digits" if model.checkpoint in SHIPPED else None, raw)

@@ -251,15 +251,13 @@ Csv = Annotated[
     typer.Option(
         "--csv",
         metavar="FILE",
-        help="Write one row per operation as CSV; - for standard output.",
+        help="Write plain rows as CSV; - for standard output.",
         rich_help_panel=_OUTPUT,
     ),
 ]
 Plot = Annotated[
     Path | None,
-    typer.Option(
-        "--plot", metavar="FILE.{png,pdf,svg}", help="Draw energy and firing rate per layer.", rich_help_panel=_OUTPUT
-    ),
+    typer.Option("--plot", metavar="FILE.{png,pdf,svg}", help="Draw what the table shows.", rich_help_panel=_OUTPUT),
 ]
 SaveProfile = Annotated[
     Path | None,

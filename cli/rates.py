@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saformer.cli.options import DataOptions, ModelOptions, RunOptions, SavedOptions
-from saformer.cli.sources import load_for, profile_from
+from saformer.cli.sources import check_ours, load_for, profile_from
 from saformer.distributed import is_main
 from saformer.errors import InputError
 
@@ -41,6 +41,9 @@ def _from_rates(
         raise InputError(f"{option} stands for data, and nothing is run: leave out {', '.join(flags)}")
     if options.model is None or options.weights is not None:
         raise InputError(f"{option} needs an architecture alone: give --model NAME, and no --ckpt or --weights")
+    if options.foreign:
+        raise InputError(f"{option} needs one of our own models: see `saformer models`")
+    check_ours(options)
     if uniform_rate is not None and not 0 <= uniform_rate <= 1:
         raise InputError(f"--uniform-rate is a firing rate from 0 to 1, got {uniform_rate:g}")
     from saformer.analysis.rates import profile_from_rates, read_rates

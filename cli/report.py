@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _TIME_STEPS = [1, 2, 4, 6]  # of Figure 5
 _AGGREGATED = [1, 2, 4, 8, 16, 64]  # of Figure 6
+PAGE = "report.html"
 _DEFAULT = ["digits/saformer", "digits/sdt", "digits/spikformer"]
 
 
@@ -71,6 +72,7 @@ def report(
     from saformer.analysis.accountings import get_accounting
     from saformer.analysis.complexity.saved import read_measurement
     from saformer.analysis.hardware import load_hardware
+    from saformer.files import check_target
     from saformer.reports.page.contents import Subject, page
 
     get_accounting(accounting)
@@ -85,6 +87,8 @@ def report(
         raise InputError(f"--ours {missing[0]!r} is none of the networks: {', '.join(names)}")
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file: name a folder")
+    if out.is_dir():
+        check_target(out / PAGE)
     profiles = profiles_of(sources, data, run)
     subjects = [Subject(*each) for each in zip(names, profiles, sources, strict=True)]
     command = shlex.join(["saformer", *sys.argv[1:]])
@@ -99,11 +103,11 @@ def _checkpoints(sources: list[str]) -> dict[str, ModelOptions]:
     return {what: option for what, option in options.items() if option.checkpoint is not None}
 
 
-def _opened(options: dict[str, ModelOptions], data: DataOptions) -> "Dataset":
+def _opened(option: ModelOptions, sources: list[str], data: DataOptions) -> "Dataset":
+    """The data as the network takes it, digits where nobody said and a shipped network is among the sources."""
     from saformer.checkpoints.shipped import SHIPPED
 
-    first = next(iter(options.values()))
-    return data_for(first, data, "digits" if all(name in SHIPPED for name in options) else None)
+    return data_for(option, data, "digits" if any(name in SHIPPED for name in sources) else None)
 
 
 def _attention(sources: list[str], data: DataOptions, run: RunOptions) -> "list[Part]":
@@ -113,7 +117,9 @@ def _attention(sources: list[str], data: DataOptions, run: RunOptions) -> "list[
     options = _checkpoints(sources)
     if not options:
         return []
-    inspections, image, title, _ = inspected(options, _opened(options, data), 0, data, run.device)
+    inspections, image, title, _ = inspected(
+        options, _opened(next(iter(options.values())), sources, data), 0, data, run.device
+    )
     return attention_section(inspections, image, title) if any(i.maps for i in inspections.values()) else []
 
 
@@ -129,8 +135,8 @@ def _sweeps(
     ]
     if not ours:
         return []
-    what, option = ours[0]
-    opened = _opened({what: option}, data)
+    _, option = ours[0]
+    opened = _opened(option, sources, data)
     model, _ = load_for(option, opened)
     tokens = model.config.tokens
     values = {Parameter.aggregated: [n for n in _AGGREGATED if n <= tokens and tokens % n == 0]}
@@ -171,7 +177,7 @@ def _write(made: "Report", title: str, out: Path) -> None:
                 write_bytes_atomic(pictures / f"{picture.name}.{format}", figure_bytes(picture.figure, format))
                 advance(1)
         for name, text in (
-            ("report.html", html_text(made, title)),
+            (PAGE, html_text(made, title)),
             ("report.md", markdown_text(Report([Heading(title, 1), *made.parts]))),
             ("report.tex", latex_document(made, title)),
         ):

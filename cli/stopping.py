@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from saformer.distributed import is_main, world_size
+from saformer.errors import Stopped
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -19,9 +20,10 @@ def stop_requests(tell: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
         nonlocal wanted
         # torchrun passes a Ctrl-C on that the terminal has sent to everyone already: there, two are one.
         if wanted and number == signal.SIGINT and world_size() == 1:
-            raise KeyboardInterrupt
+            raise Stopped("stopped at once; the same command goes on from the last checkpoint")
         if not wanted and is_main():
-            tell("stopping after this step; Ctrl-C again stops at once, and the run goes on from its last checkpoint")
+            again = "; Ctrl-C again stops at once" if world_size() == 1 else ""
+            tell(f"stopping after this step{again}; the run goes on from its last checkpoint")
         wanted = True
 
     before = [signal.signal(number, handle) for number in _SIGNALS]

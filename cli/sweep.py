@@ -131,6 +131,8 @@ def _sources(values: list[int], ckpt: list[str] | None, model: str | None, weigh
     if model is not None:
         if ckpt:
             raise InputError("give either --ckpt or --model, not both: a checkpoint shows its own architecture")
+        if weights is not None:
+            raise InputError("--weights chooses among the weights of a checkpoint: give --ckpt, not --model")
         return [ModelOptions(model=model)] * len(values)
     ckpt = ckpt or [DEFAULT_CHECKPOINT]
     if len(ckpt) not in (1, len(values)):

@@ -7,7 +7,7 @@ from saformer.analysis.account import Account
 from saformer.reports.accountings_table import accountings_table
 from saformer.reports.evaluation import evaluation_report
 from saformer.reports.format import percent
-from saformer.reports.records import Facts, Heading, Line, Report, Verbatim, note
+from saformer.reports.records import Facts, Heading, Line, Part, Report, Verbatim, note
 from saformer.reports.tables import energy_report, neuron_table
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def card_report(
         ("with", f"torch {training.get('torch', '-')}, {training.get('threads', '-')} threads"),
         ("accuracy", f"top-1 {percent(found.top1, 2)} of {found.images:,} test images"),
     ]
-    parts = [Heading(name, 1), Facts(facts), *map(note, remarks)]
+    parts: list[Part] = [Heading(name, 1), Facts(facts), *map(note, remarks)]
     if command is not None:
         parts += [Heading("Made by"), Verbatim(command)]
     if recipe is not None:

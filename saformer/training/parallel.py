@@ -15,7 +15,7 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def processes() -> int:
-    """How many processes have joined: 1 without torch.distributed."""
+    """How many processes have joined: 1 without torch.distributed, whatever torchrun's variables say."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 

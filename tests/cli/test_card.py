@@ -10,7 +10,7 @@ def test_a_card_says_how_the_weights_were_made_and_is_measured_on_the_copy(safor
     )
     assert result.code == 0, result.err
     text = out.with_suffix(".md").read_text(encoding="utf-8")
-    assert "saformer train --dataset digits --data-dir DIR --model saformer-2-64" in text
+    assert "saformer train --dataset digits --model saformer-2-64" in text
     assert "\nepochs = " in text
     for words in ("# small.safetensors", "only an example", "half precision", "learning\\_rate", "top-1", "exact"):
         assert words in text or words.replace("\\", "") in text
