@@ -53,20 +53,6 @@ def test_models_of_different_time_are_compared_on_their_own_frames(saformer, ges
     ]
 
 
-def test_the_recipe_of_gestures_ends_in_a_checkpoint_that_energy_reads(saformer, gestures, tmp_path) -> None:
-    options = ("--dataset", "dvs128gesture", "--data-dir", gestures)
-    trained = saformer(
-        "train", *options, "--model", "saformer-1-16", "-T", "2", "--epochs", "1", "--out", tmp_path / "run"
-    )
-    assert trained.code == 0, trained.err
-    result = saformer("energy", "--ckpt", tmp_path / "run" / "best.safetensors", *options, "--json", "-")
-    assert result.code == 0, result.err
-    found = json.loads(result.out)
-    assert (found["model"]["time_steps"], found["data"]["images"], found["totals"]["macs"]) == (2, 11, 0)
-    evaluated = saformer("eval", "--ckpt", tmp_path / "run" / "best.safetensors", *options, "--json", "-")
-    assert json.loads(evaluated.out)["accuracy"] == found["accuracy"]
-
-
 def test_a_folder_of_images_is_profiled(saformer, tmp_path) -> None:
     for name in ("n01", "n02"):
         (tmp_path / "val" / name).mkdir(parents=True)
