@@ -105,10 +105,8 @@ def compare(
         check_format(plot)
     outputs = plan(format, files={"--plot": plot}, inputs=[*models, data.input, opt.file_of(hardware)])
     names = names_of(models)
-    wanted = [names[models.index(name)] if name in models else name for name in ours or []]
-    if missing := [name for name in wanted if name not in names]:
-        raise InputError(f"--ours {missing[0]!r} is none of the models compared: {', '.join(names)}")
-    profiles = profiles_of(models, data, run)
+    wanted = ours_of(ours, models, names)
+    profiles = profiles_of(models, data, run, {})
     data_sets = list(dict.fromkeys(profile.data.name for profile in profiles))
     if not data_sets and data.dataset:
         data_sets = [data.dataset]
@@ -153,14 +151,15 @@ def _figure(figure: Figure, by_accounting: "dict[str, list[ComparisonRow]]") -> 
     return relative_figure(rows, tuple(QUANTITIES) if figure is Figure.relative else (figure.value,))
 
 
-def profiles_of(models: list[str], data: DataOptions, run: RunOptions) -> "list[Profile]":
-    """A profile of each: read where it is one, else recorded; the data set is opened once."""
+def profiles_of(
+    models: list[str], data: DataOptions, run: RunOptions, opened: "dict[tuple[Any, ...], Dataset]"
+) -> "list[Profile]":
+    """A profile of each: read where it is one, else recorded; `opened` keeps the data for who needs them again."""
     from saformer.analysis.profiles import Profile
     from saformer.checkpoints.shipped import SHIPPED
 
     sources = [(what, None if is_profile(Path(what)) else options_of(what)) for what in models]
     default = "digits" if any(s is not None and s.checkpoint in SHIPPED for _, s in sources) else None
-    opened: dict[tuple[Any, ...], Dataset] = {}
     profiles: list[Profile] = []
     for what, source in sources:
         if source is None:
@@ -171,6 +170,14 @@ def profiles_of(models: list[str], data: DataOptions, run: RunOptions) -> "list[
         model, remarks = load_for(source, found, raw)
         profiles.append(run_profile(model, found, run, remarks))
     return profiles
+
+
+def ours_of(ours: list[str] | None, models: list[str], names: list[str]) -> list[str]:
+    """The short names of the models that --ours names, by that name or as they were given."""
+    wanted = [names[models.index(name)] if name in models else name for name in ours or []]
+    if missing := [name for name in wanted if name not in names]:
+        raise InputError(f"--ours {missing[0]!r} is none of the models compared: {', '.join(names)}")
+    return wanted
 
 
 def names_of(models: list[str]) -> list[str]:

@@ -4,13 +4,13 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from saformer.cli import options as opt
 from saformer.cli.attention import inspected
-from saformer.cli.compare import is_profile, names_of, options_of, profiles_of
+from saformer.cli.compare import is_profile, names_of, options_of, ours_of, profiles_of
 from saformer.cli.options import DataOptions, ModelOptions, RunOptions
 from saformer.cli.sources import data_for, load_for
 from saformer.cli.sweep import Parameter, swept
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from saformer.data.dataset import Dataset
     from saformer.reports.page.contents import Subject
     from saformer.reports.records import Part, Report
+
+    _Opened = dict[tuple[Any, ...], Dataset]  # what was read for one section, for the next
 
 _TIME_STEPS = [1, 2, 4, 6]  # of Figure 5
 _AGGREGATED = [1, 2, 4, 8, 16, 64]  # of Figure 6
@@ -82,17 +84,19 @@ def report(
     if twice := [what for what in sources if sources.count(what) > 1]:
         raise InputError(f"{twice[0]} is named twice: once is enough")
     names = names_of(sources)
-    wanted = [names[sources.index(name)] if name in sources else name for name in ours or []]
-    if missing := [name for name in wanted if name not in names]:
-        raise InputError(f"--ours {missing[0]!r} is none of the networks: {', '.join(names)}")
+    wanted = ours_of(ours, sources, names)
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file: name a folder")
     if out.is_dir():
         check_target(out / PAGE)
-    profiles = profiles_of(sources, data, run)
+    opened: _Opened = {}
+    profiles = profiles_of(sources, data, run, opened)
     subjects = [Subject(*each) for each in zip(names, profiles, sources, strict=True)]
     command = shlex.join(["saformer", *sys.argv[1:]])
-    more = [] if quick else [*_attention(sources, data, run), *_sweeps(sources, data, run, accounting, table)]
+    more: list[Part] = []
+    if not quick and (again := _checkpoints(sources)):
+        more += _attention(again, sources, data, run, opened)
+        more += _sweeps(again, sources, data, run, accounting, table, opened)
     more += _complexity(subjects, table, measurement)
     _write(page(subjects, table, accounting, wanted, command, more), title, out)
 
@@ -103,50 +107,51 @@ def _checkpoints(sources: list[str]) -> dict[str, ModelOptions]:
     return {what: option for what, option in options.items() if option.checkpoint is not None}
 
 
-def _opened(option: ModelOptions, sources: list[str], data: DataOptions) -> "Dataset":
+def _data(option: ModelOptions, sources: list[str], data: DataOptions, opened: "_Opened") -> "Dataset":
     """The data as the network takes it, digits where nobody said and a shipped network is among the sources."""
     from saformer.checkpoints.shipped import SHIPPED
 
-    return data_for(option, data, "digits" if any(name in SHIPPED for name in sources) else None)
+    return data_for(option, data, "digits" if any(name in SHIPPED for name in sources) else None, opened=opened)
 
 
-def _attention(sources: list[str], data: DataOptions, run: RunOptions) -> "list[Part]":
+def _attention(
+    options: dict[str, ModelOptions], sources: list[str], data: DataOptions, run: RunOptions, opened: "_Opened"
+) -> "list[Part]":
     """Figure 4 on the first sample of the data, of the networks that take it."""
     from saformer.reports.page.contents import attention_section
 
-    options = _checkpoints(sources)
-    if not options:
-        return []
     inspections, image, title, _ = inspected(
-        options, _opened(next(iter(options.values())), sources, data), 0, data, run.device
+        options, _data(next(iter(options.values())), sources, data, opened), 0, data, run.device
     )
     return attention_section(inspections, image, title) if any(i.maps for i in inspections.values()) else []
 
 
 def _sweeps(
-    sources: list[str], data: DataOptions, run: RunOptions, accounting: str, hardware: "Hardware"
+    options: dict[str, ModelOptions],
+    sources: list[str],
+    data: DataOptions,
+    run: RunOptions,
+    accounting: str,
+    hardware: "Hardware",
+    opened: "_Opened",
 ) -> "list[Part]":
     """Figures 5 and 6 of the first SAFormer."""
     from saformer.reports.page.contents import sweep_section
 
-    options = _checkpoints(sources)
-    ours = [
-        (what, option) for what, option in options.items() if hasattr(load_for(option, None)[0].config, "aggregated")
-    ]
-    if not ours:
+    option = next((o for o in options.values() if hasattr(load_for(o, None)[0].config, "aggregated")), None)
+    if option is None:
         return []
-    _, option = ours[0]
-    opened = _opened(option, sources, data)
-    model, _ = load_for(option, opened)
+    found = _data(option, sources, data, opened)
+    model, _ = load_for(option, found)
     tokens = model.config.tokens
     values = {Parameter.aggregated: [n for n in _AGGREGATED if n <= tokens and tokens % n == 0]}
-    if opened.kind == "static":
+    if found.kind == "static":
         values = {Parameter.time_steps: _TIME_STEPS, **values}
     return [
         part
         for parameter, chosen in values.items()
         for part in sweep_section(
-            swept(parameter, dict.fromkeys(chosen, option), opened, replace(run, batch_size=64), accounting, hardware)
+            swept(parameter, dict.fromkeys(chosen, option), found, replace(run, batch_size=64), accounting, hardware)
         )
     ]
 
@@ -183,4 +188,4 @@ def _write(made: "Report", title: str, out: Path) -> None:
         ):
             write_text_atomic(out / name, text)
             advance(1)
-    show(f"wrote {out / 'report.html'}, report.md, report.tex, and {len(made.pictures)} figures in {pictures}")
+    show(f"wrote {out / PAGE}, report.md, report.tex, and {len(made.pictures)} figures in {pictures}")

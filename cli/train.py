@@ -55,7 +55,7 @@ def train(
       torchrun --nproc-per-node=2 -m saformer.cli train --dataset cifar10 ...
     """
     from saformer.data import open_dataset
-    from saformer.distributed import is_main, own_device
+    from saformer.distributed import own_device
     from saformer.training import RunFolder, load_recipe
     from saformer.training import train as run
     from saformer.training.folder import RECIPE
@@ -75,21 +75,13 @@ def train(
     if target.suffix == ".safetensors":
         raise InputError(f"--out is the folder of the run, {target.stem} for instance: it will hold best.safetensors")
 
-    def remark(text: str) -> None:
-        if is_main():
-            tell(text)
-
-    def say(text: str) -> None:
-        if is_main():
-            show(text)
-
     with stop_requests(tell) as stop:
         folder = RunFolder(
             target,
             keep=keep,
             minutes=checkpoint_minutes,
             steps=checkpoint_steps,
-            warn=lambda text: remark(f"warning: {text}"),
+            warn=lambda text: tell(f"warning: {text}"),
         )
         folder.check(resolved)
         chosen = own_device(choose_device(device))
@@ -106,11 +98,11 @@ def train(
             for split in ("train", "test")
         )
         going_on = f", going on from {kept[-1].name}" if (kept := folder.checkpoints()) else ""
-        say(
+        show(
             f"{config.name} on {resolved.dataset}: {len(training):,} training images, {resolved.epochs} epochs, "
             f"seed {resolved.seed}, {chosen}{going_on}"
         )
-        with training_progress(is_main()) as (on_step, on_epoch):
+        with training_progress() as (on_step, on_epoch):
             result = run(
                 resolved,
                 training,
@@ -119,12 +111,12 @@ def train(
                 folder=folder,
                 on_step=on_step,
                 on_epoch=on_epoch,
-                on_warning=lambda text: remark(f"warning: {text}"),
+                on_warning=lambda text: tell(f"warning: {text}"),
                 stop=stop,
             )
         best = max(epoch.test_accuracy for epoch in result.history)
-        say(
+        show(
             f"{result.accuracy:.2%} of {len(test):,} test images right after {resolved.epochs} epochs, "
             f"at best {best:.2%}"
         )
-        say(f"wrote {folder.best}; next: saformer energy --ckpt {folder.best} --dataset {resolved.dataset}")
+        show(f"wrote {folder.best}; next: saformer energy --ckpt {folder.best} --dataset {resolved.dataset}")

@@ -51,10 +51,6 @@ class Subject:
     profile: Profile
     source: str
 
-    def account(self, accounting: str, hardware: Hardware) -> Account:
-        """The profile under one accounting."""
-        return self.profile.account(accounting, hardware)
-
 
 def page(
     subjects: Sequence[Subject],
@@ -74,15 +70,20 @@ def page(
         command: that made the page.
         more: sections that stand before the origins of the numbers, each opened by its heading.
     """
+    accounts = [{name: s.profile.account(name, hardware) for name in ACCOUNTINGS} for s in subjects]
     rows = {
-        name: comparison_rows([(s.name, s.account(name, hardware)) for s in subjects], ours)
+        name: comparison_rows([(s.name, each[name]) for s, each in zip(subjects, accounts, strict=True)], ours)
         for name in [accounting, *(name for name in ACCOUNTINGS if name != accounting)]
     }
     return Report(
         [
             *_opening(rows[accounting], accounting, hardware),
             *_overview(rows, accounting),
-            *(part for subject in subjects for part in _network(subject, accounting, hardware)),
+            *(
+                part
+                for subject, each in zip(subjects, accounts, strict=True)
+                for part in _network(subject, each, accounting, hardware)
+            ),
             *_published(rows[accounting]),
             *more,
             *_origins(subjects, command),
@@ -141,9 +142,9 @@ def _overview(rows: dict[str, list[ComparisonRow]], accounting: str) -> list[Par
     return parts
 
 
-def _network(subject: Subject, accounting: str, hardware: Hardware) -> list[Part]:
+def _network(subject: Subject, accounts: Mapping[str, Account], accounting: str, hardware: Hardware) -> list[Part]:
     """What one network does and costs."""
-    account = subject.account(accounting, hardware)
+    account = accounts[accounting]
     slug = Heading(subject.name).anchor
     parts: list[Part] = [Heading(f"{subject.name} on {account.data.name}"), *energy_report(account, layers=True).parts]
     if account.layers:
@@ -173,10 +174,9 @@ def _network(subject: Subject, accounting: str, hardware: Hardware) -> list[Part
                 f"Firing rate of each spiking layer of {subject.name} at each time step.",
             )
         )
-    accounts = [subject.account(name, hardware) for name in ACCOUNTINGS]
     parts += [
         Heading(f"Accountings of {subject.name}, block by block", 3),
-        *accountings_report(accounts).parts[1:],  # what was run stands above
+        *accountings_report(list(accounts.values())).parts[1:],  # what was run stands above
         Heading(f"Is {subject.name} spike-driven?", 3),
         *audit_report(audit(subject.profile, hardware)).parts,
     ]
