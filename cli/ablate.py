@@ -9,7 +9,15 @@ import typer
 from saformer.cli import options as opt
 from saformer.cli.options import DataOptions, ModelOptions
 from saformer.cli.outputs import plan
-from saformer.cli.sources import choose_device, load_for, open_data, resolve_checkpoint, run_profile
+from saformer.cli.sources import (
+    DEFAULT_CHECKPOINT,
+    choose_device,
+    default_dataset,
+    load_for,
+    open_data,
+    resolve_checkpoint,
+    run_profile,
+)
 from saformer.cli.terminal import tell, training_progress
 from saformer.errors import InputError
 
@@ -62,7 +70,6 @@ def ablate(
     """
     from saformer.analysis.accountings import get_accounting
     from saformer.analysis.hardware import load_hardware
-    from saformer.checkpoints.shipped import SHIPPED
     from saformer.models.ablations import ABLATIONS, ablation_model
     from saformer.reports.ablation_table import ablation_table
     from saformer.reports.comparison import comparison_rows
@@ -80,8 +87,7 @@ def ablate(
     if plot is not None:
         check_format(plot)
     outputs = plan(format, json, csv, files={"--plot": plot}, inputs=[*(ckpt or []), data.input, opt.file_of(hardware)])
-    only_shipped = all(name in SHIPPED for name in ckpt or [])
-    opened = open_data(data, "digits" if only_shipped else None)
+    opened = open_data(data, default_dataset(ckpt or [DEFAULT_CHECKPOINT]))
     if train and (data.input is not None or opened.kind != "static"):
         raise InputError("--train needs a data set by name that has a recipe: --dataset digits")
     if train and data.split == "train":

@@ -8,7 +8,7 @@ import typer
 from saformer.cli import options as opt
 from saformer.cli.options import ModelOptions
 from saformer.cli.outputs import plan
-from saformer.cli.sources import DEFAULT_CHECKPOINT, check_fit, choose_device, data_for, load_for
+from saformer.cli.sources import DEFAULT_CHECKPOINT, check_fit, choose_device, data_for, default_dataset, load_for
 from saformer.cli.terminal import tell
 from saformer.errors import InputError
 
@@ -51,7 +51,6 @@ def attention(
 
     saformer attention --ckpt digits/saformer --ckpt digits/sdt --image 3 --plot maps.png
     """
-    from saformer.checkpoints.shipped import SHIPPED
     from saformer.reports.attention_table import attention_report
     from saformer.reports.figures.attention import attention_figure, raster_figure
     from saformer.reports.plots import check_format, save_figure
@@ -70,8 +69,7 @@ def attention(
         load_for(one, None)  # a file at fault should not wait for the data
     opened = None
     if image.isdecimal():
-        default = "digits" if all(name in SHIPPED for name in names) else None
-        opened = data_for(options[names[0]], data, default)
+        opened = data_for(options[names[0]], data, default_dataset(names))
         if int(image) >= len(opened):
             raise InputError(f"{opened.name} has {len(opened):,} samples: --image takes 0 to {len(opened) - 1}")
     elif not Path(image).exists():

@@ -9,7 +9,7 @@ import typer
 
 from saformer.cli import options as opt
 from saformer.cli.options import ModelOptions
-from saformer.cli.sources import check_fit, choose_device, data_for, load_for, read_for, run_profile
+from saformer.cli.sources import check_fit, choose_device, data_for, default_dataset, load_for, read_for, run_profile
 from saformer.cli.terminal import progress, show
 from saformer.errors import InputError
 
@@ -51,7 +51,6 @@ def card(
     from saformer.analysis.accountings import ACCOUNTINGS
     from saformer.analysis.hardware import load_hardware
     from saformer.checkpoints import save
-    from saformer.checkpoints.shipped import SHIPPED
     from saformer.files import check_distinct, check_target, write_text_atomic
     from saformer.reports.card import card_report
     from saformer.reports.writers import markdown_text
@@ -68,7 +67,7 @@ def card(
         check_target(path)
     options = ModelOptions(checkpoint=ckpt)
     raw = read_for(options)
-    opened = data_for(options, data, "digits" if ckpt in SHIPPED else None, raw)
+    opened = data_for(options, data, default_dataset([ckpt]), raw)
     original, _ = load_for(options, opened, raw)
     check_fit(original, opened)
     details = dict((original.origin.details if original.origin else None) or {})

@@ -9,7 +9,7 @@ import typer
 from saformer.cli import options as opt
 from saformer.cli.options import DataOptions, ModelOptions, RunOptions
 from saformer.cli.outputs import plan
-from saformer.cli.sources import data_for, load_for, read_for, resolve_checkpoint, run_profile
+from saformer.cli.sources import data_for, default_dataset, load_for, read_for, resolve_checkpoint, run_profile
 from saformer.cli.terminal import tell
 from saformer.errors import InputError
 
@@ -156,10 +156,9 @@ def profiles_of(
 ) -> "list[Profile]":
     """A profile of each: read where it is one, else recorded; `opened` keeps the data for who needs them again."""
     from saformer.analysis.profiles import Profile
-    from saformer.checkpoints.shipped import SHIPPED
 
     sources = [(what, None if is_profile(Path(what)) else options_of(what)) for what in models]
-    default = "digits" if any(s is not None and s.checkpoint in SHIPPED for _, s in sources) else None
+    default = default_dataset(models)
     profiles: list[Profile] = []
     for what, source in sources:
         if source is None:

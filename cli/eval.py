@@ -7,7 +7,7 @@ import typer
 
 from saformer.cli import options as opt
 from saformer.cli.outputs import plan
-from saformer.cli.sources import check_fit, check_ours, choose_device, data_for, load_for, read_for
+from saformer.cli.sources import check_fit, check_ours, choose_device, data_for, default_dataset, load_for, read_for
 from saformer.cli.terminal import progress
 from saformer.errors import InputError
 
@@ -37,7 +37,6 @@ def evaluate(
 
     A static image can be shown for another number of steps than the network was trained with: -T 2.
     """
-    from saformer.checkpoints.shipped import SHIPPED
     from saformer.distributed import is_main, own_device
     from saformer.reports.evaluation import evaluation_report
     from saformer.reports.records import Report, note
@@ -48,7 +47,7 @@ def evaluate(
     check_ours(model)
     outputs = plan(format, json, inputs=[model.checkpoint, data.input])
     raw = read_for(model)
-    opened = data_for(model, data, "digits" if model.checkpoint in SHIPPED else None, raw)
+    opened = data_for(model, data, default_dataset([model.checkpoint]), raw)
     network, remarks = load_for(model, opened, raw)
     del raw  # a second copy of the weights
     check_fit(network, opened)

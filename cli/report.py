@@ -12,7 +12,7 @@ from saformer.cli import options as opt
 from saformer.cli.attention import inspected
 from saformer.cli.compare import is_profile, names_of, options_of, ours_of, profiles_of
 from saformer.cli.options import DataOptions, ModelOptions, RunOptions
-from saformer.cli.sources import data_for, load_for
+from saformer.cli.sources import data_for, default_dataset, load_for
 from saformer.cli.sweep import Parameter, swept
 from saformer.cli.terminal import progress, show
 from saformer.errors import InputError
@@ -108,10 +108,7 @@ def _checkpoints(sources: list[str]) -> dict[str, ModelOptions]:
 
 
 def _data(option: ModelOptions, sources: list[str], data: DataOptions, opened: "_Opened") -> "Dataset":
-    """The data as the network takes it, digits where nobody said and a shipped network is among the sources."""
-    from saformer.checkpoints.shipped import SHIPPED
-
-    return data_for(option, data, "digits" if any(name in SHIPPED for name in sources) else None, opened=opened)
+    return data_for(option, data, default_dataset(sources), opened=opened)
 
 
 def _attention(

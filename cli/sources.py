@@ -1,7 +1,7 @@
 """From the options to a model, a data set and a profile, the same way in every command."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -67,6 +67,13 @@ def resolve_checkpoint(name: str) -> Path:
 
     path = Path(name)
     return path if path.exists() else shipped_path(name) or path
+
+
+def default_dataset(names: Iterable[str | None]) -> str | None:
+    """The data set where none is named: digits where a shipped checkpoint is among the names, else none."""
+    from saformer.checkpoints.shipped import SHIPPED
+
+    return "digits" if any(name in SHIPPED for name in names) else None
 
 
 def read_for(options: ModelOptions) -> "RawCheckpoint | None":
@@ -414,11 +421,8 @@ def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "
             raise InputError("give a checkpoint (--ckpt FILE) or a model (--model NAME) to run on this data")
         options = replace(options, checkpoint=DEFAULT_CHECKPOINT)
         shown = [f"no --ckpt given: this is {DEFAULT_CHECKPOINT}, a small SAFormer that comes with the program"]
-    from saformer.checkpoints.shipped import SHIPPED
-
-    default = "digits" if options.checkpoint in SHIPPED else None
     raw = read_for(options)
-    opened = data_for(options, data, default, raw)
+    opened = data_for(options, data, default_dataset([options.checkpoint]), raw)
     model, remarks = load_for(options, opened, raw)
     del raw  # a second copy of the weights
     return run_profile(model, opened, run, [*shown, *remarks])

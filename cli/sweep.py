@@ -9,7 +9,7 @@ import typer
 from saformer.cli import options as opt
 from saformer.cli.options import ModelOptions, RunOptions
 from saformer.cli.outputs import plan
-from saformer.cli.sources import DEFAULT_CHECKPOINT, choose_device, data_for, load_for, run_profile
+from saformer.cli.sources import DEFAULT_CHECKPOINT, choose_device, data_for, default_dataset, load_for, run_profile
 from saformer.cli.terminal import progress, tell
 from saformer.errors import InputError
 
@@ -71,7 +71,6 @@ def sweep(
     """
     from saformer.analysis.accountings import get_accounting
     from saformer.analysis.hardware import load_hardware
-    from saformer.checkpoints.shipped import SHIPPED
     from saformer.reports.figures.sweep import sweep_figure
     from saformer.reports.plots import check_format, save_figure
     from saformer.reports.sweep import sweep_report
@@ -83,7 +82,7 @@ def sweep(
         check_format(plot)
     outputs = plan(format, json, csv, files={"--plot": plot}, inputs=[*(ckpt or []), data.input, opt.file_of(hardware)])
     options = _sources(wanted, ckpt, model, weights)
-    opened = data_for(options[0], data, "digits" if all(one.checkpoint in SHIPPED for one in options) else None)
+    opened = data_for(options[0], data, default_dataset(one.checkpoint for one in options))
     result = swept(parameter, dict(zip(wanted, options, strict=True)), opened, run, accounting, table)
     if plot is not None:
         save_figure(sweep_figure(result), plot)

@@ -124,6 +124,9 @@ def _variable(name: str, otherwise: int) -> int:
 
 def _join() -> Any:
     """Set up the group; its store, which outlives it."""
+    # Read when torch is loaded. A warning of its C++ code, such as one about a second try to connect, would be printed
+    # by every process; errors are raised all the same.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     import torch
     import torch.distributed as dist
 
