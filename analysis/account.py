@@ -93,6 +93,16 @@ class NeuronAccount:
     firing_rate: float
     per_step: tuple[float, ...]
 
+    @property
+    def neurons(self) -> float:
+        """How many neurons the layer has: `elements` counts each once for each time step."""
+        return self.elements / len(self.per_step) if self.per_step else float("nan")
+
+    @property
+    def rate_per_step(self) -> tuple[float, ...]:
+        """Share of the neurons that fire at each time step."""
+        return tuple(spikes / self.neurons if self.neurons else 0.0 for spikes in self.per_step)
+
 
 @dataclass(frozen=True)
 class Account:

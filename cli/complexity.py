@@ -21,6 +21,7 @@ _SIZES, _MEASURED, _OUTPUT = "Sizes", "Measured", "Output"
 _SWEPT_AT_DIM, _SWEPT_AT_TOKENS = 64, 64
 _TOKENS, _DIM = 64, 384
 _SECONDS = 1.0
+_DEVICE = "cpu"
 
 
 def _size(flag: str, letter: str, help: str) -> typer.models.OptionInfo:
@@ -67,7 +68,7 @@ def complexity(
         typer.Option(
             "--over-tokens",
             metavar="A..B",
-            help="N: doubled from A to B, or a list. Default: 64..16384; none: -.",
+            help="N: two sizes for each doubling from A to B, or a list. Default: 64..16384; none: -.",
             rich_help_panel=_MEASURED,
         ),
     ] = None,
@@ -76,7 +77,7 @@ def complexity(
         typer.Option(
             "--over-dim",
             metavar="A..B",
-            help="D: doubled from A to B, or a list. Default: 64..2048; none: -.",
+            help="D: two sizes for each doubling from A to B, or a list. Default: 64..2048; none: -.",
             rich_help_panel=_MEASURED,
         ),
     ] = None,
@@ -86,7 +87,7 @@ def complexity(
             "--seconds", metavar="S", help="For the repeats of each size. Default: 1.", rich_help_panel=_MEASURED
         ),
     ] = None,
-    device: opt.Device = "cpu",
+    device: opt.Device = _DEVICE,
     seed: opt.Seed = 0,
     measured: Annotated[
         Path | None,
@@ -133,12 +134,13 @@ def complexity(
             raise InputError(f"{flag} belongs to --measure: add it")
     if measure and measured is not None:
         raise InputError("give either --measure or --measured, not both: a saved measurement is not made anew")
-    if seconds is not None and not measure:
-        raise InputError("--seconds belongs to --measure: add it")
+    for flag, changed in (("--seconds", seconds is not None), ("--device", device != _DEVICE), ("--seed", seed != 0)):
+        if changed and not measure:
+            raise InputError(f"{flag} belongs to --measure: add it")
     if seconds is not None and not 0 < seconds <= 3600:
         raise InputError(f"--seconds must lie above 0 and up to 3600, got {seconds:g}")
-    over_n = _range("--over-tokens", over_tokens or "64..16384")
-    over_d = _range("--over-dim", over_dim or "64..2048")
+    over_n = _range("--over-tokens", over_tokens or "64..16384", sizes.aggregated)
+    over_d = _range("--over-dim", over_dim or "64..2048", sizes.heads)
     by_tokens, by_dim = [], []
     if measure:  # at sizes of its own, which heads and aggregated tokens must divide, too
         swept = replace(sizes, dim=_given(dim, _SWEPT_AT_DIM), tokens=_given(tokens, _SWEPT_AT_TOKENS))
@@ -183,8 +185,11 @@ def _given(value: int | None, default: int) -> int:
     return default if value is None else value
 
 
-def _range(flag: str, text: str) -> list[int]:
-    """`64..1024` doubles from 64 to 1024; `64,100` is a list; `-` is none."""
+def _range(flag: str, text: str, divisor: int) -> list[int]:
+    """`64..256` is 64, 96, 128, 192, 256, without what lies between doublings and is no multiple of `divisor`.
+
+    `64,100` is a list; `-` is none.
+    """
     if text.strip() == "-":
         return []
     try:
@@ -193,7 +198,9 @@ def _range(flag: str, text: str) -> list[int]:
             values = sorted({int(part) for part in text.split(",")})
         else:
             start, end = int(first), int(last)
-            values = [start << i for i in range(max(end, 1).bit_length()) if 0 < start << i <= end]
+            doubled = [start << i for i in range(max(end, 1).bit_length()) if 0 < start << i <= end]
+            between = {value + value // 2 for value in doubled if value % 2 == 0}
+            values = sorted({*doubled, *(value for value in between if value <= end and value % divisor == 0)})
     except ValueError:
         values = []
     if not values or values[0] < 1:

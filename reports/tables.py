@@ -272,11 +272,8 @@ def neuron_table(account: Account) -> Table | Line:
     ]
     rows = []
     for neuron in account.neurons:
-        # `elements` counts a neuron once for each time step.
-        neurons = neuron.elements / len(neuron.per_step) if neuron.per_step else float("nan")
-        rates = [spikes / neurons if neurons else float("nan") for spikes in neuron.per_step]
-        padding = [None] * (steps - len(rates))
-        rows.append([neuron.name, neurons, neuron.spikes, neuron.firing_rate, *rates, *padding])
+        padding = [None] * (steps - len(neuron.per_step))
+        rows.append([neuron.name, neuron.neurons, neuron.spikes, neuron.firing_rate, *neuron.rate_per_step, *padding])
     meaning = "rate: spikes / (neurons x time steps); t = 1, 2, ...: rate at that step in %."
     title = f"Spiking layers of {account.model.name} on {account.data.name}"
     return Table(title, columns, rows, [meaning], _NEURON_LAYOUTS, quiet=True)

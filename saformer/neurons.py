@@ -2,14 +2,15 @@
 
 import functools
 import math
+import threading
 from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
-# Elements per pass on a CPU. A step is several passes over the membrane; with blocks of this size the membrane
-# and the current step stay in the cache between them, which halves the time of a whole-tensor loop.
-_CPU_BLOCK = 1 << 18
+# Neurons per pass on a CPU, for each thread. A step is several passes over the membrane; with blocks of this size the
+# membrane and the current step stay in the cache between them, which halves the time of a whole-tensor loop.
+_CPU_BLOCK = 1 << 17
 
 
 def _membrane_type(x: Tensor) -> torch.dtype:
@@ -17,28 +18,59 @@ def _membrane_type(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
-def _charge(membrane: Tensor, current: Tensor, scratch: Tensor, tau: float, reset: float, out: Tensor) -> None:
-    """Eq. 1: out = membrane + (current - (membrane - reset)) / tau; `out` may be `membrane`."""
-    if reset:
-        torch.sub(membrane, reset, out=scratch)
-        torch.sub(current, scratch, out=scratch)
-    else:
-        torch.sub(current, membrane, out=scratch)
-    if math.frexp(tau)[0] == 0.5:  # a power of two: times 1/tau is the same number as division by tau
-        torch.add(membrane, scratch, alpha=1.0 / tau, out=out)
-    else:
-        torch.add(membrane, scratch.div_(tau), out=out)
+def _charge(inputs: Tensor, tau: float, threshold: float, reset: float, vectors: Tensor, charged: Tensor) -> None:
+    """Eqs. 1 and 3 over all time steps, from rest: membranes after charging, with their sign changed.
+
+    Changed, because then one operator resets: `torch.threshold` replaces what does not exceed a number. Few operators
+    matter, for threads wait for one another after each. No rounding is affected.
+
+    Args:
+        inputs: T x neurons.
+        tau: membrane time constant.
+        threshold: V_th.
+        reset: V_reset.
+        vectors: memory for 2 x neurons.
+        charged: T x neurons, where -U[t] = -H[t-1] - (X[t] - (H[t-1] - V_reset)) / tau is written.
+    """
+    membrane, drive = vectors
+    exact = math.frexp(tau)[0] == 0.5  # a power of two: times 1/tau is the same number as division by tau
+    start = torch.add(inputs[0], reset, out=drive) if reset else inputs[0]  # H[0] = 0
+    torch.mul(start, -1.0 / tau, out=charged[0]) if exact else torch.div(start, -tau, out=charged[0])
+    for current, before, charge in zip(inputs[1:], charged[:-1], charged[1:], strict=True):
+        torch.threshold(before, -threshold, -reset, out=membrane)
+        if reset:
+            torch.add(membrane, reset, out=drive).add_(current)
+        else:
+            torch.add(current, membrane, out=drive)
+        if exact:
+            torch.sub(membrane, drive, alpha=1.0 / tau, out=charge)
+        else:
+            torch.sub(membrane, drive.div_(tau), out=charge)
+
+
+_kept = threading.local()
+
+
+def _scratch(like: Tensor, *shape: int) -> Tensor:
+    """Memory to work in, of `shape` and the membranes' type, with anything in it.
+
+    On a CPU each thread keeps its own from call to call: the system clears fresh memory page by page, which takes as
+    long as the neurons' arithmetic.
+    """
+    wide, count = _membrane_type(like), math.prod(shape)
+    if like.device.type != "cpu":
+        return torch.empty(shape, dtype=wide, device=like.device)
+    memory = getattr(_kept, "memory", None)
+    if memory is None or memory.dtype != wide or len(memory) < count:
+        with torch.inference_mode(False):  # memory made in that mode could not be used outside it
+            memory = _kept.memory = torch.empty(count, dtype=wide)
+    return memory[:count].view(shape)
 
 
 def _block(x: Tensor) -> int:
     """How many of the flattened neurons one pass works on; at least 1."""
     size = max(x[0].numel(), 1)
-    return min(_CPU_BLOCK, size) if x.device.type == "cpu" else size
-
-
-def _as(values: Tensor, buffer: Tensor) -> Tensor:
-    """`values` in the type of `buffer`: themselves, or copied into it."""
-    return values if values.dtype == buffer.dtype else buffer.copy_(values)
+    return min(_CPU_BLOCK * torch.get_num_threads(), size) if x.device.type == "cpu" else size
 
 
 def _lif(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
@@ -55,21 +87,13 @@ def _lif(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
     """
     x = x.contiguous()
     spikes = torch.empty_like(x)
-    wide, size = _membrane_type(x), _block(x)
-    vectors = torch.empty(3, size, dtype=wide, device=x.device)
+    size, same = _block(x), x.dtype == _membrane_type(x)
+    memory = _scratch(x, len(x) + 2, size)
     for inputs, outputs in zip(x.flatten(1).split(size, 1), spikes.flatten(1).split(size, 1), strict=True):
-        membrane, scratch, buffer = vectors[:, : inputs.shape[1]]
-        membrane.zero_()
-        for current, fired in zip(inputs, outputs, strict=True):
-            _charge(membrane, _as(current, buffer), scratch, tau, reset, out=membrane)
-            spiked = fired if fired.dtype == wide else scratch
-            torch.ge(membrane, threshold, out=spiked)
-            # Eq. 3: membrane = reset * spiked + membrane * (1 - spiked)
-            membrane.addcmul_(membrane, spiked, value=-1.0)
-            if reset:
-                membrane.add_(spiked, alpha=reset)
-            if spiked is scratch:
-                fired.copy_(spiked)
+        rows = memory[:, : inputs.shape[1]]
+        # Where types differ, the membranes are written over the converted currents.
+        _charge(inputs if same else rows[2:].copy_(inputs), tau, threshold, reset, rows[:2], rows[2:])
+        torch.le(rows[2:], -threshold, out=outputs)  # Eq. 2: U >= V_th
     return spikes
 
 
@@ -85,30 +109,24 @@ def _lif_backward(gradient: Tensor, x: Tensor, tau: float, threshold: float, res
     """
     x, gradient = x.contiguous(), gradient.contiguous()
     result = torch.empty_like(x)
-    wide, size = _membrane_type(x), _block(x)
-    offset = torch.full((), -alpha * threshold, dtype=wide, device=x.device)
-    # Made once: fresh memory costs more than the arithmetic done in it.
-    work = torch.empty(3, len(x), size, dtype=wide, device=x.device)
-    vectors = torch.empty(3, size, dtype=wide, device=x.device)
+    steps, size, same = len(x), _block(x), x.dtype == _membrane_type(x)
+    memory = _scratch(x, 3 * steps + 1, size)
+    offset = memory.new_full((), -alpha * threshold)
     pieces = (tensor.flatten(1).split(size, 1) for tensor in (x, gradient, result))
-    for current, by_spikes, target in zip(*pieces, strict=True):
-        charged, silent, buffer = work[:, :, : current.shape[1]]
-        membrane, scratch, now = vectors[:, : current.shape[1]]
-        by_current = target if x.dtype == wide else buffer
-        membrane.zero_()
-        for step, charge, kept in zip(current, charged, silent, strict=True):
-            _charge(membrane, _as(step, now), scratch, tau, reset, out=charge)
-            torch.lt(charge, threshold, out=kept)
-            torch.mul(charge, kept, out=membrane)
-            if reset:
-                membrane.add_(torch.rsub(kept, 1.0), alpha=reset)
-        slope = torch.add(offset, charged, alpha=alpha, out=charged).sigmoid_()
+    for currents, by_spikes, target in zip(*pieces, strict=True):
+        vectors, charged, silent, buffer = memory[:, : currents.shape[1]].split([2, steps, steps - 1, steps])
+        by_current = target if same else buffer
+        _charge(currents if same else charged.copy_(currents), tau, threshold, reset, vectors, charged)
+        torch.gt(charged[:-1], -threshold, out=silent)
+        slope = torch.add(offset, charged, alpha=-alpha, out=charged).sigmoid_()
         # sigmoid_backward(d, s) = d s (1 - s), in one pass
-        torch.ops.aten.sigmoid_backward.grad_input(_as(by_spikes, buffer), slope, grad_input=by_current)
+        torch.ops.aten.sigmoid_backward.grad_input(
+            by_spikes if same else buffer.copy_(by_spikes), slope, grad_input=by_current
+        )
         by_current.mul_(alpha / tau)
-        for t in reversed(range(len(current) - 1)):
+        for t in reversed(range(steps - 1)):
             by_current[t].addcmul_(by_current[t + 1], silent[t], value=1.0 - 1.0 / tau)
-        if by_current is buffer:
+        if not same:
             target.copy_(buffer)
     return result
 

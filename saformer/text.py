@@ -1,6 +1,8 @@
 """Text that may come from strangers, on outputs that may not know every character: the one place that cares."""
 
 import codecs
+import reprlib
+from typing import Any
 
 # What stands for a character that an output cannot write; whatever is not here becomes a question mark.
 _PLAIN = {
@@ -26,11 +28,19 @@ _PLAIN = {
     "█": "#",
 }
 PLAIN_ERRORS = "saformer.plain"
+_BRIEF = 80  # characters of a value in a message
 
 
 def printable(text: str) -> str:
     """The text with whatever could steer a terminal (escapes, control characters, direction marks) written out."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def brief(value: Any, bare: bool = False) -> str:
+    """A value for a message: one short line, whatever a file held."""
+    text = value if bare else "not there" if value is None else reprlib.repr(value)
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}..."
 
 
 def encodable(text: str, encoding: str) -> str:

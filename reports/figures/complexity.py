@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 _GUIDE = "#8a8a8a"
+_MOST_TICKS = 10
 _AXIS_LABELS = {"tokens": "Tokens N", "dim": "Channels D"}
 
 
@@ -130,6 +131,7 @@ def scaling_figure(panels: Sequence[Panel]) -> "Figure":
             axes.set_title(panel.title)
             axes.grid(which="major")
             ticks = sorted({size for x, _ in panel.series.values() for size in x})
+            ticks = ticks[:: 1 + len(ticks) // _MOST_TICKS]  # sizes come in even ratios, so that labels do, too
             axes.set_xticks(ticks, [f"{size:g}" for size in ticks])
             axes.minorticks_off()
         for axes in grid.flat[len(panels) :]:

@@ -51,9 +51,4 @@ def rates_figure(account: Account) -> "Figure":
 
 def firing_rates(account: Account) -> list[list[float]]:
     """Firing rate in percent of each spiking layer at each step."""
-    rates = []
-    for neuron in account.neurons:
-        # `elements` counts a neuron once for each time step.
-        neurons = neuron.elements / len(neuron.per_step) if neuron.per_step else 0.0
-        rates.append([100 * spikes / neurons if neurons else 0.0 for spikes in neuron.per_step])
-    return rates
+    return [[100 * rate for rate in neuron.rate_per_step] for neuron in account.neurons]

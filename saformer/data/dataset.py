@@ -40,6 +40,10 @@ class LazyImages(ABC):
         chosen = torch.arange(len(self))[index.cpu()]  # refuses what is out of range, takes masks
         return self.read(chosen.tolist())
 
+    def digest(self) -> str | None:
+        """SHA-256, in hexadecimal, that differs where an image does; None where only reading them all would tell."""
+        return None
+
     @abstractmethod
     def read(self, indices: list[int]) -> Tensor:
         """The images of these indices, in this order, in memory of the CPU."""

@@ -68,6 +68,10 @@ class CachedFrames(LazyImages):
             self._sound[index] = True
         return torch.from_numpy(frames).to(self.dtype)
 
+    def digest(self) -> str:
+        """SHA-256 of the shape and of the checksums (CRC-32) of all samples."""
+        return hashlib.sha256(json.dumps([*self.shape, self._sums]).encode()).hexdigest()
+
     def _made_again(self, index: int) -> np.ndarray:
         with contextlib.suppress(OSError):
             _index(self._path).unlink()

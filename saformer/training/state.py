@@ -55,7 +55,7 @@ class RunState:
 
     Args:
         recipe: what is followed.
-        data_sha256: of the training images and labels, where they lie in memory.
+        data_sha256: of the training images and labels, where it can be had (see `data_sha256` below).
         device: where the model is.
     """
 
@@ -166,11 +166,21 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def data_sha256(dataset: Dataset) -> str | None:
-    """SHA-256 of the images and labels, in hexadecimal; None where the images do not lie in memory."""
-    if not isinstance(dataset.images, Tensor) or dataset.labels is None:
+    """SHA-256 of the images and labels, in hexadecimal; None where no image is in memory or has a checksum.
+
+    Of frames that lie in a file, the checksums stand for the frames.
+    """
+    images = dataset.images
+    if dataset.labels is None:
         return None
-    digest = hashlib.sha256()
-    for tensor in (dataset.images, dataset.labels):
+    digest, in_memory = hashlib.sha256(), [dataset.labels]
+    if isinstance(images, Tensor):
+        in_memory.insert(0, images)
+    elif (known := images.digest()) is not None:
+        digest.update(known.encode())
+    else:
+        return None
+    for tensor in in_memory:
         digest.update(str((tuple(tensor.shape), tensor.dtype)).encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()

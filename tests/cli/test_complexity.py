@@ -31,7 +31,7 @@ def test_a_small_measurement(saformer, tmp_path):
     assert "time over N" in result.out and "peak memory over D" in result.out and "N^" in result.out
     assert figure.read_bytes().startswith(b"\x89PNG")
     points = json.loads(numbers.read_text())["measured"]["points"]
-    assert {p["tokens"] for p in points if p["over"] == "N"} == {16, 32, 64}
+    assert {p["tokens"] for p in points if p["over"] == "N"} == {16, 24, 32, 48, 64}
     assert {p["dim"] for p in points if p["over"] == "D"} == {16, 32, 48}
 
     again = saformer("complexity", "--measured", numbers, "-n", "4", "-T", "2", "--plot", tmp_path / "again.png")
@@ -72,6 +72,8 @@ def test_the_formulas_can_be_drawn(saformer, tmp_path):
         (("--heads", "7"), "H = 7 do not divide dim D = 384"),
         (("--attention", "softmax"), "unknown attention 'softmax'"),
         (("--over-dim", "64"), "belongs to --measure"),
+        (("--seed", "1"), "--seed belongs to --measure"),
+        (("--device", "auto", "--measured", "x.json"), "--device belongs to --measure"),
         (("--measure", "--over-tokens", "64..32"), "--over-tokens takes A..B"),
         (("--measure", "--over-tokens", "0..32"), "--over-tokens takes A..B"),
         (("--measure", "--over-dim", "x"), "--over-dim takes A..B"),

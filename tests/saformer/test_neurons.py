@@ -137,7 +137,7 @@ def test_sizes_around_the_block_boundary(monkeypatch: pytest.MonkeyPatch, size: 
 
 
 def test_a_layer_that_crosses_the_real_block_boundary() -> None:
-    size = neurons._CPU_BLOCK + 3
+    size = neurons._CPU_BLOCK * torch.get_num_threads() + 3
     x = current(2, 1, size)
     assert torch.equal(LIF()(x), reference(x, 2.0, 1.0, 0.0))
 

@@ -15,6 +15,7 @@ import torch
 from saformer.data import frame_cache, open_dataset
 from saformer.data.recordings import Recording
 from saformer.errors import InputError
+from saformer.training.state import data_sha256
 
 
 @pytest.fixture
@@ -52,6 +53,16 @@ def test_frames_are_made_once(root, made) -> None:
     assert np.array_equal(np.load(path), images.numpy())
     assert torch.equal(opened(root, time_steps=4).images[:].sum(1), images.sum(1)) and len(read) == 10
     assert len(files(root / ".saformer")) == 2
+
+
+def test_frames_have_a_digest(root, formats) -> None:
+    digest = data_sha256(opened(root))
+    assert digest is not None and digest == data_sha256(opened(root))
+    assert digest != data_sha256(opened(root, time_steps=4))
+    shutil.rmtree(root / ".saformer")
+    assert digest == data_sha256(opened(root))
+    (root / "bird" / "cifar10_bird_9.aedat").write_bytes(formats.aedat2([1, 2], [3, 3], [4, 4], [0, 1]))
+    assert digest != data_sha256(opened(root))
 
 
 def test_a_changed_recording_has_its_frames_made_again(root, made, formats) -> None:
