@@ -68,7 +68,7 @@ def complexity(
         typer.Option(
             "--over-tokens",
             metavar="A..B",
-            help="N: two sizes for each doubling from A to B, or a list. Default: 64..16384; none: -.",
+            help="N: two for each doubling from A to B, where n divides both, or a list. Default: 64..16384; none: -.",
             rich_help_panel=_MEASURED,
         ),
     ] = None,
@@ -77,7 +77,7 @@ def complexity(
         typer.Option(
             "--over-dim",
             metavar="A..B",
-            help="D: two sizes for each doubling from A to B, or a list. Default: 64..2048; none: -.",
+            help="D: two for each doubling from A to B, where H divides both, or a list. Default: 64..2048; none: -.",
             rich_help_panel=_MEASURED,
         ),
     ] = None,

@@ -2,7 +2,8 @@
 
 import functools
 import math
-import threading
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from types import ModuleType
 
 import torch
@@ -18,53 +19,42 @@ def _membrane_type(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
-def _charge(inputs: Tensor, tau: float, threshold: float, reset: float, vectors: Tensor, charged: Tensor) -> None:
-    """Eqs. 1 and 3 over all time steps, from rest: membranes after charging, with their sign changed.
+def _charged(
+    currents: Iterable[Tensor], rows: Iterable[Tensor], vectors: Tensor, tau: float, threshold: float, reset: float
+) -> Iterator[Tensor]:
+    """Eqs. 1 and 3 from rest: the membranes after charging at each step, with their sign changed.
 
     Changed, because then one operator resets: `torch.threshold` replaces what does not exceed a number. Few operators
     matter, for threads wait for one another after each. No rounding is affected.
 
     Args:
-        inputs: T x neurons.
+        currents: X[t] for each step.
+        rows: memory for each step, where -U[t] = -H[t-1] - (X[t] - (H[t-1] - V_reset)) / tau is written; it may be the
+            same for all.
+        vectors: memory for two more.
         tau: membrane time constant.
         threshold: V_th.
         reset: V_reset.
-        vectors: memory for 2 x neurons.
-        charged: T x neurons, where -U[t] = -H[t-1] - (X[t] - (H[t-1] - V_reset)) / tau is written.
     """
     membrane, drive = vectors
     exact = math.frexp(tau)[0] == 0.5  # a power of two: times 1/tau is the same number as division by tau
-    start = torch.add(inputs[0], reset, out=drive) if reset else inputs[0]  # H[0] = 0
-    torch.mul(start, -1.0 / tau, out=charged[0]) if exact else torch.div(start, -tau, out=charged[0])
-    for current, before, charge in zip(inputs[1:], charged[:-1], charged[1:], strict=True):
-        torch.threshold(before, -threshold, -reset, out=membrane)
-        if reset:
-            torch.add(membrane, reset, out=drive).add_(current)
+    before = None
+    for current, charge in zip(currents, rows, strict=True):
+        if before is None:  # H[0] = 0
+            start = torch.add(current, reset, out=drive) if reset else current
+            torch.mul(start, -1.0 / tau, out=charge) if exact else torch.div(start, -tau, out=charge)
         else:
-            torch.add(current, membrane, out=drive)
-        if exact:
-            torch.sub(membrane, drive, alpha=1.0 / tau, out=charge)
-        else:
-            torch.sub(membrane, drive.div_(tau), out=charge)
-
-
-_kept = threading.local()
-
-
-def _scratch(like: Tensor, *shape: int) -> Tensor:
-    """Memory to work in, of `shape` and the membranes' type, with anything in it.
-
-    On a CPU each thread keeps its own from call to call: the system clears fresh memory page by page, which takes as
-    long as the neurons' arithmetic.
-    """
-    wide, count = _membrane_type(like), math.prod(shape)
-    if like.device.type != "cpu":
-        return torch.empty(shape, dtype=wide, device=like.device)
-    memory = getattr(_kept, "memory", None)
-    if memory is None or memory.dtype != wide or len(memory) < count:
-        with torch.inference_mode(False):  # memory made in that mode could not be used outside it
-            memory = _kept.memory = torch.empty(count, dtype=wide)
-    return memory[:count].view(shape)
+            torch.threshold(before, -threshold, -reset, out=membrane)
+            if reset:
+                torch.add(membrane, reset, out=drive).add_(current)
+            else:
+                torch.add(current, membrane, out=drive)
+            if exact:
+                torch.sub(membrane, drive, alpha=1.0 / tau, out=charge)
+            else:
+                torch.sub(membrane, drive.div_(tau), out=charge)
+        before = charge
+        yield charge
 
 
 def _block(x: Tensor) -> int:
@@ -87,13 +77,14 @@ def _lif(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
     """
     x = x.contiguous()
     spikes = torch.empty_like(x)
-    size, same = _block(x), x.dtype == _membrane_type(x)
-    memory = _scratch(x, len(x) + 2, size)
+    wide, size = _membrane_type(x), _block(x)
+    memory = torch.empty(4 if x.dtype != wide else 3, size, dtype=wide, device=x.device)
     for inputs, outputs in zip(x.flatten(1).split(size, 1), spikes.flatten(1).split(size, 1), strict=True):
         rows = memory[:, : inputs.shape[1]]
-        # Where types differ, the membranes are written over the converted currents.
-        _charge(inputs if same else rows[2:].copy_(inputs), tau, threshold, reset, rows[:2], rows[2:])
-        torch.le(rows[2:], -threshold, out=outputs)  # Eq. 2: U >= V_th
+        currents = inputs if x.dtype == wide else (rows[3].copy_(current) for current in inputs)
+        steps = _charged(currents, repeat(rows[2], len(x)), rows[:2], tau, threshold, reset)
+        for charged, fired in zip(steps, outputs, strict=True):
+            torch.le(charged, -threshold, out=fired)  # Eq. 2: U >= V_th
     return spikes
 
 
@@ -109,14 +100,17 @@ def _lif_backward(gradient: Tensor, x: Tensor, tau: float, threshold: float, res
     """
     x, gradient = x.contiguous(), gradient.contiguous()
     result = torch.empty_like(x)
-    steps, size, same = len(x), _block(x), x.dtype == _membrane_type(x)
-    memory = _scratch(x, 3 * steps + 1, size)
+    wide, steps, size = _membrane_type(x), len(x), _block(x)
+    same = x.dtype == wide
+    # Made once: fresh memory costs more than the arithmetic done in it.
+    memory = torch.empty(3 * steps + 1, size, dtype=wide, device=x.device)
     offset = memory.new_full((), -alpha * threshold)
     pieces = (tensor.flatten(1).split(size, 1) for tensor in (x, gradient, result))
     for currents, by_spikes, target in zip(*pieces, strict=True):
         vectors, charged, silent, buffer = memory[:, : currents.shape[1]].split([2, steps, steps - 1, steps])
         by_current = target if same else buffer
-        _charge(currents if same else charged.copy_(currents), tau, threshold, reset, vectors, charged)
+        for _ in _charged(currents if same else charged.copy_(currents), charged, vectors, tau, threshold, reset):
+            pass
         torch.gt(charged[:-1], -threshold, out=silent)
         slope = torch.add(offset, charged, alpha=-alpha, out=charged).sigmoid_()
         # sigmoid_backward(d, s) = d s (1 - s), in one pass

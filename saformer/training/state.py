@@ -166,7 +166,7 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def data_sha256(dataset: Dataset) -> str | None:
-    """SHA-256 of the images and labels, in hexadecimal; None where no image is in memory or has a checksum.
+    """SHA-256 of the images and labels, in hexadecimal; None where the images are neither in memory nor have checksums.
 
     Of frames that lie in a file, the checksums stand for the frames.
     """
