@@ -107,19 +107,14 @@ def _checkpoints(sources: list[str]) -> dict[str, ModelOptions]:
     return {what: option for what, option in options.items() if option.checkpoint is not None}
 
 
-def _data(option: ModelOptions, sources: list[str], data: DataOptions, opened: "_Opened") -> "Dataset":
-    return data_for(option, data, default_dataset(sources), opened=opened)
-
-
 def _attention(
     options: dict[str, ModelOptions], sources: list[str], data: DataOptions, run: RunOptions, opened: "_Opened"
 ) -> "list[Part]":
     """Figure 4 on the first sample of the data, of the networks that take it."""
     from saformer.reports.page.contents import attention_section
 
-    inspections, image, title, _ = inspected(
-        options, _data(next(iter(options.values())), sources, data, opened), 0, data, run.device
-    )
+    found = data_for(next(iter(options.values())), data, default_dataset(sources), opened=opened)
+    inspections, image, title, _ = inspected(options, found, 0, data, run.device)
     return attention_section(inspections, image, title) if any(i.maps for i in inspections.values()) else []
 
 
@@ -138,7 +133,7 @@ def _sweeps(
     option = next((o for o in options.values() if hasattr(load_for(o, None)[0].config, "aggregated")), None)
     if option is None:
         return []
-    found = _data(option, sources, data, opened)
+    found = data_for(option, data, default_dataset(sources), opened=opened)
     model, _ = load_for(option, found)
     tokens = model.config.tokens
     values = {Parameter.aggregated: [n for n in _AGGREGATED if n <= tokens and tokens % n == 0]}

@@ -7,7 +7,7 @@ from typing import Any
 from saformer.analysis.profiles.record import SPIKES_OF, FreeArithmetic, Hits, Neurons, Profile, inside
 from saformer.analysis.statistics import Moments
 from saformer.errors import InputError
-from saformer.text import brief
+from saformer.text import briefly
 
 _IMAGES = ("data", "images")  # the one thing that parts differ in
 _SAME_RUN = ("dtype", "graded", "confidence")  # settings that decide what the integers mean
@@ -149,7 +149,7 @@ def _check_belongs(ours: Profile, theirs: Profile) -> None:
     for what, mine, its in pairs:
         if mine != its:
             raise InputError(
-                f"the two profiles cannot be added: {what} is {brief(mine)} in one, {brief(its)} in the other"
+                f"the two profiles cannot be added: {what} is {briefly(mine)} in one, {briefly(its)} in the other"
             )
 
 

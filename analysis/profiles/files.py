@@ -14,7 +14,7 @@ from saformer.analysis.profiles.record import FreeArithmetic, Hits, Neurons, Ope
 from saformer.analysis.statistics import Moments
 from saformer.errors import InputError
 from saformer.files import write_text_atomic
-from saformer.text import brief
+from saformer.text import briefly
 
 _KIND = "saformer-profile"
 _MOST = 2**100  # far beyond any run; its squares and their products are within what a float holds
@@ -47,13 +47,13 @@ def from_json(plain: Any) -> Profile:
     if not isinstance(plain, dict) or plain.get("kind") != _KIND:
         raise InputError("this is not a saved profile: it was not written by --save-profile")
     if plain.get("schema") != SCHEMA:
-        raise InputError(f"the profile has schema {brief(plain.get('schema'))}, this version reads schema {SCHEMA}")
+        raise InputError(f"the profile has schema {briefly(plain.get('schema'))}, this version reads schema {SCHEMA}")
     try:
         profile = _parse(plain)
     except KeyError as error:
-        raise InputError(f"the profile is incomplete: {brief(error.args[0])} is missing") from None
+        raise InputError(f"the profile is incomplete: {briefly(error.args[0])} is missing") from None
     except (TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
-        raise InputError(f"the profile is damaged: {brief(str(error), bare=True)}") from None
+        raise InputError(f"the profile is damaged: {briefly(str(error), bare=True)}") from None
     _check(profile)
     return profile
 
@@ -154,7 +154,7 @@ def _share(value: Any) -> float:
 def _integer(value: Any, most: int = _MOST) -> int:
     """A count: everything in a profile is one."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"expected an integer, found {brief(value)}")
+        raise ValueError(f"expected an integer, found {briefly(value)}")
     if not 0 <= value <= most:
         raise ValueError(f"expected a count, found {'a negative number' if value < 0 else 'one beyond any run'}")
     return value
@@ -162,7 +162,7 @@ def _integer(value: Any, most: int = _MOST) -> int:
 
 def _typed(value: Any, *types: type) -> Any:
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        raise ValueError(f"found {brief(value)} where {types[0].__name__} belongs")
+        raise ValueError(f"found {briefly(value)} where {types[0].__name__} belongs")
     return value
 
 
