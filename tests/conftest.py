@@ -1,4 +1,4 @@
-"""What tests of several processes share."""
+"""What tests of several processes share, and where kernels run."""
 
 import os
 import socket
@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
+
+# Read when Triton is imported: without a GPU, kernels run on NumPy, operation by operation.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 @dataclass(frozen=True)

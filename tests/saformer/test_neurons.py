@@ -1,4 +1,3 @@
-import importlib.util
 import math
 import sys
 from collections.abc import Iterator
@@ -285,35 +284,3 @@ def test_without_triton_or_with_an_old_one_there_are_no_kernels(monkeypatch: pyt
     assert torch.equal(neurons._lif_cuda(x, 2.0, 1.0, 0.0), neurons._lif(x, 2.0, 1.0, 0.0))
     settings = (2.0, 1.0, 0.0, 4.0)
     assert torch.equal(neurons._lif_backward_cuda(x, x, *settings), neurons._lif_backward(x, x, *settings))
-
-
-needs_gpu = pytest.mark.skipif(
-    not torch.cuda.is_available() or importlib.util.find_spec("triton") is None, reason="needs a GPU and Triton"
-)
-
-
-@needs_gpu
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize(("tau", "threshold", "reset"), SETTINGS)
-def test_the_kernels_are_the_operator(dtype: torch.dtype, tau: float, threshold: float, reset: float) -> None:
-    x, gradient = current(6, 3, 7, 143, dtype=dtype), current(6, 3, 7, 143, seed=9, dtype=dtype)
-    assert neurons._kernels() is not None
-    spikes = neurons.lif(x.cuda(), tau, threshold, reset)
-    assert torch.equal(spikes.cpu(), neurons.lif(x, tau, threshold, reset))
-    on_gpu, on_cpu = (
-        torch.ops.saformer.lif_backward(gradient.to(device), x.to(device), tau, threshold, reset, 2.5).cpu()
-        for device in ("cuda", "cpu")
-    )
-    tolerance = {torch.float64: 1e-12, torch.float32: 2e-6, torch.float16: 2e-2, torch.bfloat16: 1e-1}[dtype]
-    assert torch.allclose(on_gpu, on_cpu, rtol=0, atol=tolerance)
-
-
-@needs_gpu
-@pytest.mark.parametrize("shape", [(1, 1), (4, 0, 3), (32, 1000), (33, 10), (16, 512), (4, 513)])
-def test_the_kernels_at_edges_of_shape(shape: tuple[int, ...]) -> None:
-    x = current(*shape, dtype=torch.float32)
-    assert torch.equal(LIF()(x.cuda()).cpu(), LIF()(x))
-    on_gpu, on_cpu = x.cuda().requires_grad_(), x.clone().requires_grad_()
-    LIF()(on_gpu).sum().backward()
-    LIF()(on_cpu).sum().backward()
-    assert torch.allclose(on_gpu.grad.cpu(), on_cpu.grad, rtol=0, atol=2e-6)
