@@ -1,6 +1,7 @@
 """Batches to learn from: their order and their augmentation depend on the recipe's seed and the step alone."""
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -37,8 +38,9 @@ class Batches:
         self.images, self.labels = dataset.images, labels_of(dataset).to(device)
         if isinstance(self.images, Tensor) and self.images.dtype == torch.uint8 and self.images.ndim == 4:
             self.images = self.images.to(device)
-        self.augment = build_augmentation(recipe, dataset)
         self.per_epoch = math.ceil(len(dataset) / recipe.batch_size)
+        self._augment = build_augmentation(recipe, dataset)
+        self._unmixed = build_augmentation(replace(recipe, mixup=0.0), dataset)
 
     def order(self, epoch: int) -> tuple[Tensor, ...]:
         """Indices of the images of each batch of an epoch (from 1); the last batch may be smaller."""
@@ -50,6 +52,8 @@ class Batches:
 
         Both come on the device; they have no rows where `start` is `stop`.
         """
+        mixing = not self.recipe.mixup_off_epoch or step < self.recipe.mixup_off_epoch * self.per_epoch
+        augment = self._augment if mixing else self._unmixed
         first = min(start, len(chosen) - 1) // CHUNK
         last = max(math.ceil(stop / CHUNK), first + 1)
         pieces = []
@@ -58,7 +62,7 @@ class Batches:
             images = chosen[chunk * CHUNK : (chunk + 1) * CHUNK]
             stored = self.images[images.to(getattr(self.images, "device", "cpu"))].to(self.device)
             labels = self.labels[images.to(self.device)]
-            pieces.append(self.augment(stored, labels, derived_seed(self.recipe.seed, "augmentation", step, chunk)))
+            pieces.append(augment(stored, labels, derived_seed(self.recipe.seed, "augmentation", step, chunk)))
         inputs, targets = (
             torch.cat(parts)[start - first * CHUNK : stop - first * CHUNK] for parts in zip(*pieces, strict=True)
         )

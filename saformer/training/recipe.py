@@ -121,6 +121,9 @@ class Recipe:
     )
     erasing: float = _up_to(1, "SHARE", "Share of images in which a random rectangle is erased.")
     mixup: float = _up_to(1000, "ALPHA", "Blend images with others, by a weight from Beta(ALPHA, ALPHA); 0: off.")
+    mixup_off_epoch: int = whole(
+        0, _AUGMENTATION, "N", "Blend images in the first N epochs only; 0: in all of them.", 0
+    )
     event_flip: bool = switch(_AUGMENTATION, "Mirror half of the event samples.", False)
     event_roll: int = whole(0, _AUGMENTATION, "PIXELS", "Roll event frames by up to so many pixels.", 0)
     event_rotation: float = _up_to(180, "DEGREES", "Turn event frames by up to so many degrees.")

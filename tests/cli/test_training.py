@@ -81,6 +81,7 @@ def test_every_field_of_a_recipe_is_an_option_that_reaches_it(saformer, tmp_path
         "randaugment": ("1", 1),
         "erasing": ("0.1", 0.1),
         "mixup": ("0.3", 0.3),
+        "mixup_off_epoch": ("1", 1),
         "event_flip": (None, True),
         "event_roll": ("1", 1),
         "event_rotation": ("2", 2),

@@ -3,6 +3,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+from torch import Tensor
 
 from saformer.training.batches import CHUNK, Batches, share
 from saformer.training.seeds import derived_seed
@@ -27,6 +28,20 @@ def test_however_a_batch_is_shared_out_its_images_are_the_same(digits, small, pa
     assert torch.equal(torch.cat([piece for piece, _ in pieces]), inputs)
     assert torch.equal(torch.cat([piece for _, piece in pieces]), targets)
     assert not torch.equal(batches.inputs(chosen, 8, 0, len(chosen))[0], inputs)
+
+
+def test_images_are_blended_in_the_first_epochs_only(digits, small) -> None:
+    data, cpu = digits("train", 50), torch.device("cpu")
+
+    def targets(step: int, **changes: object) -> Tensor:
+        batches = Batches(small(**changes), data, cpu)
+        return batches.inputs(batches.order(1)[0], step, 0, 20)[1]
+
+    steps = Batches(small(), data, cpu).per_epoch
+    plain = targets(0)
+    assert not torch.equal(targets(2 * steps - 1, mixup=0.5, mixup_off_epoch=2), plain)
+    assert torch.equal(targets(2 * steps, mixup=0.5, mixup_off_epoch=2), plain)
+    assert not torch.equal(targets(2 * steps, mixup=0.5), plain)
 
 
 def test_images_that_are_read_one_batch_at_a_time_come_out_the_same(digits, small) -> None:
