@@ -15,7 +15,6 @@ from saformer.cli.sources import (
     default_dataset,
     load_for,
     open_data,
-    resolve_checkpoint,
     run_profile,
 )
 from saformer.cli.terminal import tell, training_progress
@@ -131,6 +130,7 @@ def _with(network: _Network, data: "Dataset", run: opt.RunOptions) -> tuple[Any,
 
 def _given(ckpt: list[str], data: "Dataset") -> dict[str, _Network]:
     """The networks of checkpoints, by the row of the table that their settings make them."""
+    from saformer.checkpoints.shipped import resolve_checkpoint
     from saformer.models.ablations import ABLATIONS, ablation_of
 
     found: dict[str, _Network] = {}

@@ -9,7 +9,7 @@ def models(format: opt.Format = None) -> None:
     import torch
 
     from saformer.checkpoints import load
-    from saformer.checkpoints.shipped import SHIPPED, shipped_path
+    from saformer.checkpoints.shipped import SHIPPED, resolve_checkpoint
     from saformer.models import FAMILIES, PRESETS, configure, from_config
     from saformer.reports.format import percent
     from saformer.reports.records import Column, Line, Report, number
@@ -37,8 +37,8 @@ def models(format: opt.Format = None) -> None:
     presets = catalogue_table("Models (--model NAME, untrained)", columns, rows, notes)
     rows = []
     for name in SHIPPED:
-        path = shipped_path(name)
-        if path is None or not path.exists():
+        path = resolve_checkpoint(name)
+        if not path.exists():
             continue
         model = load(path)
         training = ((model.origin and model.origin.details) or {}).get("training", {})

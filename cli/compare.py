@@ -9,7 +9,7 @@ import typer
 from saformer.cli import options as opt
 from saformer.cli.options import DataOptions, ModelOptions, RunOptions
 from saformer.cli.outputs import plan
-from saformer.cli.sources import data_for, default_dataset, load_for, read_for, resolve_checkpoint, run_profile
+from saformer.cli.sources import data_for, default_dataset, load_for, read_for, run_profile
 from saformer.cli.terminal import tell
 from saformer.errors import InputError
 
@@ -41,6 +41,7 @@ def is_profile(path: Path) -> bool:
 
 def options_of(what: str) -> ModelOptions:
     """A checkpoint (file or shipped), or a model by its name."""
+    from saformer.checkpoints.shipped import resolve_checkpoint
     from saformer.models.presets import parse_name
 
     path = resolve_checkpoint(what)

@@ -61,14 +61,6 @@ def open_data(
     )
 
 
-def resolve_checkpoint(name: str) -> Path:
-    """A checkpoint file, or the shipped checkpoint of that name where there is no such file."""
-    from saformer.checkpoints.shipped import shipped_path
-
-    path = Path(name)
-    return path if path.exists() else shipped_path(name) or path
-
-
 def default_dataset(names: Iterable[str | None]) -> str | None:
     """The data set where none is named: digits where a shipped checkpoint is among the names, else none."""
     from saformer.checkpoints.shipped import SHIPPED
@@ -79,6 +71,7 @@ def default_dataset(names: Iterable[str | None]) -> str | None:
 def read_for(options: ModelOptions) -> "RawCheckpoint | None":
     """The checkpoint file of the options, read once; None where they name a model."""
     from saformer.checkpoints import read_checkpoint
+    from saformer.checkpoints.shipped import resolve_checkpoint
 
     return (
         None if options.checkpoint is None else read_checkpoint(resolve_checkpoint(options.checkpoint), options.weights)

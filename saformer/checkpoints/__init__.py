@@ -13,6 +13,7 @@ import saformer
 from saformer.checkpoints.origin import Assumption, Origin
 from saformer.checkpoints.published import recognise
 from saformer.checkpoints.reading import RawCheckpoint, read_checkpoint
+from saformer.checkpoints.shipped import resolve_checkpoint
 from saformer.checkpoints.writing import RUN_PREFIX, save_safetensors
 from saformer.errors import InputError
 from saformer.models import config_from_dict, from_config
@@ -74,7 +75,7 @@ def load(path: str | Path, *, weights: str | None = None, **settings: Any) -> Mo
     (`Origin`) that says what was assumed.
 
     Args:
-        path: the file.
+        path: the file, or the name of a shipped checkpoint, such as "digits/saformer".
         weights: which of several sets of weights in the file to use, such as "model_ema".
         **settings: what the file does not say, or what shall differ from it: time_steps, heads, pooling,
             image_size, ...
@@ -82,7 +83,7 @@ def load(path: str | Path, *, weights: str | None = None, **settings: Any) -> Mo
     Raises:
         InputError: the file cannot be read, or holds no architecture known here, or does not fit.
     """
-    return model_from(read_checkpoint(path, weights), **settings)
+    return model_from(read_checkpoint(resolve_checkpoint(path), weights), **settings)
 
 
 def model_from(raw: RawCheckpoint, **settings: Any) -> Model:

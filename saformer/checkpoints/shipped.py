@@ -3,7 +3,7 @@
 from importlib import resources
 from pathlib import Path
 
-# Name on the command line -> file in the package.
+# Name -> file in the package.
 SHIPPED = {
     "digits/saformer": "saformer.safetensors",
     "digits/spikformer": "spikformer.safetensors",
@@ -11,8 +11,9 @@ SHIPPED = {
 }
 
 
-def shipped_path(name: str) -> Path | None:
-    """The file of a shipped checkpoint, or None if there is none of that name."""
-    if name not in SHIPPED:
-        return None
-    return Path(str(resources.files("saformer.checkpoints").joinpath("digits", SHIPPED[name])))
+def resolve_checkpoint(name: str | Path) -> Path:
+    """A checkpoint file, or the shipped checkpoint of that name where there is no such file."""
+    path, file = Path(name), SHIPPED.get(str(name))
+    if file is None or path.exists():
+        return path
+    return Path(str(resources.files("saformer.checkpoints").joinpath("digits", file)))

@@ -24,12 +24,11 @@ def saved(tmp_path_factory):
     """A profile of the shipped Spikformer, recorded with integers."""
     import saformer as package  # not the fixture of this name
     from saformer.analysis import profile
-    from saformer.checkpoints.shipped import shipped_path
     from saformer.data import open_dataset
 
     path = tmp_path_factory.mktemp("profile") / "spikformer.json"
     data = open_dataset("digits", None, "test")
-    model = package.load(shipped_path("digits/spikformer"))
+    model = package.load("digits/spikformer")
     batches = list(data.batches(4, 12, 0))
     profile(model, batches, data="digits", graded=True, run={"batch_size": 4}, check_flops=False).save(path)
     return path

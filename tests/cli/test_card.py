@@ -22,9 +22,8 @@ def test_a_card_says_how_the_weights_were_made_and_is_measured_on_the_copy(safor
 
 
 def load_shipped():
-    from saformer.checkpoints.shipped import shipped_path
 
-    return load(shipped_path("digits/saformer"))
+    return load("digits/saformer")
 
 
 def test_a_card_needs_weights_and_a_place(saformer, tmp_path):

@@ -15,11 +15,10 @@ def saved(tmp_path_factory):
     """A profile of the shipped SAFormer."""
     from saformer.analysis import profile
     from saformer.checkpoints import load
-    from saformer.checkpoints.shipped import shipped_path
     from saformer.data import open_dataset
 
     path = tmp_path_factory.mktemp("profile") / "p.json"
-    profile(load(shipped_path("digits/saformer")), open_dataset("digits").batches(10, limit=20)).save(path)
+    profile(load("digits/saformer"), open_dataset("digits").batches(10, limit=20)).save(path)
     return path
 
 

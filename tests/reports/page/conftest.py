@@ -6,7 +6,6 @@ import torch
 import saformer
 from saformer.analysis import profile
 from saformer.analysis.hardware import load_hardware
-from saformer.checkpoints.shipped import shipped_path
 from saformer.data import open_dataset
 from saformer.reports.page.contents import Subject, page
 from saformer.reports.records import Report
@@ -17,7 +16,7 @@ def subjects() -> list[Subject]:
     data = open_dataset("digits", None, "test")
     made = []
     for name in ("digits/saformer", "digits/spikformer"):
-        model = saformer.load(shipped_path(name))
+        model = saformer.load(name)
         with torch.random.fork_rng():
             recorded = profile(model, data.batches(8, 16, 0), data="digits", split="test", name=model.config.name)
         made.append(Subject(name, recorded, name))

@@ -1,4 +1,4 @@
-"""Run by test_neurons_triton.py: compiles the kernels of the LIF for GPUs that need not be there.
+"""Run by test_kernels.py: compiles the kernels of the LIF for GPUs that need not be there.
 
 Prints, as JSON, for each kernel what of it goes through memory, read off the machine code that `ptxas` makes.
 """

@@ -1,0 +1,30 @@
+"""Everything that a GPU would compute, on a device that is not the CPU: the same numbers, and nothing left behind."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PARTS = ("profiles", "foreign", "test", "images", "settings", "events", "gone on")
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    # In a process of its own: a device cannot be unregistered.
+    script = Path(__file__).with_name("two_devices.py")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_device_refuses_what_a_gpu_would(found: dict[str, Any]) -> None:
+    assert found["sim"]["mixing fails"] and not found["cpu"]["mixing fails"]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_numbers_are_those_of_the_cpu(found: dict[str, Any], part: str) -> None:
+    assert found["cpu"].keys() == found["sim"].keys() == {"mixing fails", *PARTS}
+    assert found["sim"][part] == found["cpu"][part]
