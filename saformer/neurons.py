@@ -57,9 +57,30 @@ def _charged(
         yield charge
 
 
+def planes(x: Tensor) -> Tensor:
+    """`x`, or a copy, with one dense plane of memory per step, one after the other.
+
+    Each neuron is on its own, so what order a plane is in does not matter: channels-last stays channels-last, and the
+    layers around the neurons need not put it back.
+    """
+    dense = torch.ops.aten.is_non_overlapping_and_dense(x)
+    return x if dense and (len(x) == 1 or x.stride(0) * len(x) == x.numel()) else x.contiguous()
+
+
+def flat(x: Tensor) -> Tensor:
+    """A view of `planes`, T x neurons."""
+    neurons = x.numel() // max(len(x), 1)
+    return x.as_strided((len(x), neurons), (neurons, 1))
+
+
+def laid_out_as(x: Tensor, tensor: Tensor) -> Tensor:
+    """`tensor`, or a copy, in the memory layout of `planes` x of the same shape."""
+    return tensor if tensor.stride() == x.stride() else torch.empty_like(x, dtype=tensor.dtype).copy_(tensor)
+
+
 def _block(x: Tensor) -> int:
-    """How many of the flattened neurons one pass works on; at least 1."""
-    size = max(x[0].numel(), 1)
+    """How many of the neurons of T x neurons one pass works on; at least 1."""
+    size = max(x.shape[1], 1)
     return min(_CPU_BLOCK * torch.get_num_threads(), size) if x.device.type == "cpu" else size
 
 
@@ -75,11 +96,12 @@ def _lif(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
     Returns:
         Spikes of the shape and type of `x`, each 0 or 1. The membrane is float32 where `x` is narrower.
     """
-    x = x.contiguous()
+    x = planes(x)
     spikes = torch.empty_like(x)
+    x, fired_at = flat(x), flat(spikes)
     wide, size = _membrane_type(x), _block(x)
     memory = torch.empty(4 if x.dtype != wide else 3, size, dtype=wide, device=x.device)
-    for inputs, outputs in zip(x.flatten(1).split(size, 1), spikes.flatten(1).split(size, 1), strict=True):
+    for inputs, outputs in zip(x.split(size, 1), fired_at.split(size, 1), strict=True):
         rows = memory[:, : inputs.shape[1]]
         currents = inputs if x.dtype == wide else (rows[3].copy_(current) for current in inputs)
         steps = _charged(currents, repeat(rows[2], len(x)), rows[:2], tau, threshold, reset)
@@ -98,14 +120,15 @@ def _lif_backward(gradient: Tensor, x: Tensor, tau: float, threshold: float, res
 
     The membranes are computed again from the input: cheaper than keeping T of them per layer.
     """
-    x, gradient = x.contiguous(), gradient.contiguous()
+    x = planes(x)
     result = torch.empty_like(x)
+    x, gradient, targets = flat(x), flat(laid_out_as(x, gradient)), flat(result)
     wide, steps, size = _membrane_type(x), len(x), _block(x)
     same = x.dtype == wide
     # Made once: fresh memory costs more than the arithmetic done in it.
     memory = torch.empty(3 * steps + 1, size, dtype=wide, device=x.device)
     offset = memory.new_full((), -alpha * threshold)
-    pieces = (tensor.flatten(1).split(size, 1) for tensor in (x, gradient, result))
+    pieces = (tensor.split(size, 1) for tensor in (x, gradient, targets))
     for currents, by_spikes, target in zip(*pieces, strict=True):
         vectors, charged, silent, buffer = memory[:, : currents.shape[1]].split([2, steps, steps - 1, steps])
         by_current = target if same else buffer
@@ -168,9 +191,9 @@ _library.impl("lif_backward", _lif_backward_cuda, "CUDA")
 
 
 def _like(*args: Tensor | float) -> Tensor:
-    """Shape of either operator's result, for tracing without data: that of `x`."""
+    """Shape and layout of either operator's result, for tracing without data: those of `x`."""
     x = next(arg for arg in reversed(args) if isinstance(arg, Tensor))
-    return torch.empty_like(x, memory_format=torch.contiguous_format)
+    return torch.empty_like(planes(x))
 
 
 _library.impl("lif", _like, "Meta")

@@ -12,6 +12,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from saformer.neurons import laid_out_as, planes
+
 #: Steps are unrolled, and backwards all membranes of a neuron are held at once: more steps would spill.
 MAX_STEPS = 32
 
@@ -128,7 +130,7 @@ def _launch(kernel: Any, tensors: list[Tensor], tau: float, **settings: float) -
 
 def forward(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
     """`saformer.neurons.lif` on a CUDA device, bit for bit."""
-    x = x.contiguous()
+    x = planes(x)
     spikes = torch.empty_like(x)
     _launch(_forward_kernel, [x, spikes], tau, THRESHOLD=threshold, RESET=reset)
     return spikes
@@ -136,7 +138,7 @@ def forward(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
 
 def backward(gradient: Tensor, x: Tensor, tau: float, threshold: float, reset: float, alpha: float) -> Tensor:
     """Its gradient by `x`, to rounding."""
-    gradient, x = gradient.contiguous(), x.contiguous()
-    result = torch.empty_like(x)
+    x = planes(x)
+    gradient, result = laid_out_as(x, gradient), torch.empty_like(x)
     _launch(_backward_kernel, [gradient, x, result], tau, THRESHOLD=threshold, RESET=reset, ALPHA=alpha)
     return result
