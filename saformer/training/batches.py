@@ -1,6 +1,9 @@
 """Batches to learn from: their order and their augmentation depend on the recipe's seed and the step alone."""
 
 import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import torch
@@ -9,6 +12,7 @@ from torch import Tensor
 from saformer.data.dataset import Dataset
 from saformer.errors import InputError
 from saformer.training.augmentation import build_augmentation
+from saformer.training.parallel import processes, this_process
 from saformer.training.recipe import Recipe
 from saformer.training.seeds import derived_seed
 
@@ -29,15 +33,18 @@ class Batches:
 
     Args:
         recipe: its seed, batch size and augmentation.
-        dataset: images and labels. Raw pixels in memory are moved to the device once; anything else batch by batch.
+        dataset: images and labels. Raw pixels in memory are moved once to where they are augmented; anything else
+            batch by batch.
         device: where the inputs shall be.
     """
 
     def __init__(self, recipe: Recipe, dataset: Dataset, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
-        self.images, self.labels = dataset.images, labels_of(dataset).to(device)
+        # RandAugment runs on the CPU; pixels from a device would first wait for all that the device has to do.
+        self._place = torch.device("cpu") if recipe.randaugment else device
+        self.images, self.labels = dataset.images, labels_of(dataset).to(self._place)
         if isinstance(self.images, Tensor) and self.images.dtype == torch.uint8 and self.images.ndim == 4:
-            self.images = self.images.to(device)
+            self.images = self.images.to(self._place)
         self.per_epoch = math.ceil(len(dataset) / recipe.batch_size)
         self._augment = build_augmentation(recipe, dataset)
         self._unmixed = build_augmentation(replace(recipe, mixup=0.0), dataset)
@@ -46,6 +53,29 @@ class Batches:
         """Indices of the images of each batch of an epoch (from 1); the last batch may be smaller."""
         generator = torch.Generator().manual_seed(derived_seed(self.recipe.seed, "order", epoch))
         return torch.randperm(len(self.labels), generator=generator).split(self.recipe.batch_size)
+
+    def shares(self, count: int) -> list[tuple[int, int]]:
+        """Where this process's share of each part of a batch of `count` images begins and ends."""
+        parts = min(self.recipe.accumulate, count)
+        found = []
+        for start, stop in (share(count, part, parts) for part in range(parts)):
+            mine = share(stop - start, this_process(), processes())
+            found.append((start + mine[0], start + mine[1]))
+        return found
+
+    def ahead(self, batches: Iterable[Tensor], step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The `inputs` of all shares of these batches, the first of which is that of step `step`.
+
+        While one is learnt from, the next is read and augmented in another thread.
+        """
+        coming: deque[Future[tuple[Tensor, Tensor]]] = deque()
+        with ThreadPoolExecutor(1) as thread:
+            for later, chosen in enumerate(batches):
+                for start, stop in self.shares(len(chosen)):
+                    coming.append(thread.submit(self.inputs, chosen, step + later, start, stop))
+                    if len(coming) > 1:
+                        yield coming.popleft().result()
+            yield from (last.result() for last in coming)
 
     def inputs(self, chosen: Tensor, step: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Images `start` to `stop` of the batch `chosen` of step `step` (from 0), augmented, with soft targets.
@@ -58,13 +88,14 @@ class Batches:
         last = max(math.ceil(stop / CHUNK), first + 1)
         pieces = []
         for chunk in range(first, last):
-            # Where the images are indexed: on the device, or on the CPU, where those that come from a file are.
+            # Where the images are indexed: in their place, or on the CPU, where those that come from a file are.
             images = chosen[chunk * CHUNK : (chunk + 1) * CHUNK]
-            stored = self.images[images.to(getattr(self.images, "device", "cpu"))].to(self.device)
-            labels = self.labels[images.to(self.device)]
+            stored = self.images[images.to(getattr(self.images, "device", "cpu"))].to(self._place)
+            labels = self.labels[images.to(self._place)]
             pieces.append(augment(stored, labels, derived_seed(self.recipe.seed, "augmentation", step, chunk)))
         inputs, targets = (
-            torch.cat(parts)[start - first * CHUNK : stop - first * CHUNK] for parts in zip(*pieces, strict=True)
+            torch.cat(parts)[start - first * CHUNK : stop - first * CHUNK].to(self.device)
+            for parts in zip(*pieces, strict=True)
         )
         return inputs, targets
 

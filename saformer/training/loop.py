@@ -3,8 +3,9 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -14,12 +15,12 @@ from torch import Tensor
 from saformer.data.dataset import Dataset
 from saformer.errors import InputError, Stopped, brief
 from saformer.models import Model
-from saformer.training.batches import Batches, labels_of, share
+from saformer.training.batches import Batches, labels_of
 from saformer.training.evaluation import evaluate
 from saformer.training.folder import RunFolder
 from saformer.training.metrics import Epoch, Progress, extreme_layers, extremes_text
 from saformer.training.optimiser import learning_rate
-from saformer.training.parallel import processes, share_gradients, this_process, total
+from saformer.training.parallel import processes, share_gradients, total
 from saformer.training.recipe import Recipe
 from saformer.training.state import Position, RunState, data_sha256, first_model
 
@@ -61,8 +62,13 @@ class _Learner:
         called = share_gradients(state.model, state.device)
         self.called: Any = torch.compile(called) if self.recipe.compile else called
 
-    def step(self, chosen: Tensor, stop: bool) -> bool:
+    def step(self, chosen: Tensor, coming: Iterator[tuple[Tensor, Tensor]], stop: bool) -> bool:
         """Learn from the images `chosen`; whether any process wants to stop, as this one does where `stop` is true.
+
+        Args:
+            chosen: indices of the batch, the share of other processes included.
+            coming: gives the inputs and targets of each part of this process's share (see `Batches.ahead`).
+            stop: whether this process wants to stop.
 
         Raises:
             InputError: the loss or the gradient is not finite.
@@ -72,7 +78,7 @@ class _Learner:
         for group in state.optimiser.param_groups:
             group["lr"] = rate
         with _compiler_errors():
-            loss, right = self._gradients(chosen)
+            loss, right = self._gradients(len(chosen), coming)
         state.scaler.unscale_(state.optimiser)
         gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
@@ -96,21 +102,17 @@ class _Learner:
         position.loss += loss_sum
         return stops > 0
 
-    def _gradients(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    def _gradients(self, count: int, coming: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         """Put the gradient of the mean loss in place; loss summed and hits over this process's share of the images."""
-        state, count = self.state, len(chosen)
+        state = self.state
         loss, right = torch.zeros(2, device=state.device)
         state.optimiser.zero_grad()
-        parts = min(self.recipe.accumulate, count)
-        for part in range(parts):
-            start, stop = share(count, part, parts)
-            mine = share(stop - start, this_process(), processes())
-            inputs, targets = self.batches.inputs(chosen, state.position.step, start + mine[0], start + mine[1])
+        parts = len(self.batches.shares(count))
+        for part, (inputs, targets) in enumerate(islice(coming, parts), start=1):
             if self.recipe.channels_last and inputs.ndim == 4:
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
-            last = part == parts - 1
             # Gradients travel once per step, with the last part.
-            with nullcontext() if last or processes() == 1 else self.called.no_sync():
+            with nullcontext() if part == parts or processes() == 1 else self.called.no_sync():
                 with torch.autocast(state.device.type, self.type, enabled=self.type is not None):
                     scores = self.called(inputs)
                 losses = F.cross_entropy(scores.float(), targets, reduction="sum")
@@ -205,15 +207,17 @@ def _train(
     while state.position.epoch <= recipe.epochs:
         start = time.perf_counter() - state.position.seconds
         state.model.train()
-        for chosen in batches.order(state.position.epoch)[state.position.batch :]:
-            stopping = learner.step(chosen, stop())
-            state.position.seconds = time.perf_counter() - start
-            if on_step is not None:
-                on_step(_progress(state.position, recipe, learner.steps))
-            if stopping:
-                _stop(state, folder, learner.steps)
-            if folder is not None and folder.due(state.position.step):
-                folder.save(state)
+        order = batches.order(state.position.epoch)[state.position.batch :]
+        with closing(batches.ahead(order, state.position.step)) as coming:
+            for chosen in order:
+                stopping = learner.step(chosen, coming, stop())
+                state.position.seconds = time.perf_counter() - start
+                if on_step is not None:
+                    on_step(_progress(state.position, recipe, learner.steps))
+                if stopping:
+                    _stop(state, folder, learner.steps)
+                if folder is not None and folder.due(state.position.step):
+                    folder.save(state)
         epoch = _test(state, test_set, learner.steps, start)
         state.history.append(epoch)
         state.position = Position(epoch=epoch.epoch + 1, step=state.position.step)

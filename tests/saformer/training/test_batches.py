@@ -1,3 +1,5 @@
+import threading
+from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 
@@ -5,8 +7,26 @@ import pytest
 import torch
 from torch import Tensor
 
+from saformer.data.dataset import LazyImages
+from saformer.errors import InputError
 from saformer.training.batches import CHUNK, Batches, share
 from saformer.training.seeds import derived_seed
+
+
+class Lazy(LazyImages):
+    """Images that count how often they are read, and in which threads; one of them may be damaged."""
+
+    def __init__(self, images: Tensor, unreadable: int | None = None) -> None:
+        super().__init__(tuple(images.shape), images.dtype)
+        self.images, self.unreadable = images, unreadable
+        self.seen, self.readers = threading.Semaphore(0), set[int]()
+
+    def read(self, indices: list[int]) -> Tensor:
+        if self.unreadable in indices:
+            raise InputError(f"image {indices.index(self.unreadable)} of its batch is damaged")
+        self.seen.release()
+        self.readers.add(threading.get_ident())
+        return self.images[indices]
 
 
 def test_every_image_comes_once_in_an_epoch_and_in_another_order_in_the_next(digits, small) -> None:
@@ -46,22 +66,48 @@ def test_images_are_blended_in_the_first_epochs_only(digits, small) -> None:
 
 def test_images_that_are_read_one_batch_at_a_time_come_out_the_same(digits, small) -> None:
     data = digits("train", 50)
-
-    class Lazy:
-        dtype, shape, ndim = data.images.dtype, data.images.shape, data.images.ndim
-
-        def __len__(self) -> int:
-            return len(data.images)
-
-        def __getitem__(self, chosen: torch.Tensor) -> torch.Tensor:
-            return data.images[chosen]
-
-    lazy = replace(data, images=Lazy())  # type: ignore[arg-type]
+    lazy = replace(data, images=Lazy(data.images))
     cpu, recipe = torch.device("cpu"), small(shift=0, mixup=0.5)
     chosen = Batches(recipe, data, cpu).order(1)[0]
     expected = Batches(recipe, data, cpu).inputs(chosen, 0, 0, 20)
     found = Batches(recipe, lazy, cpu).inputs(chosen, 0, 0, 20)
     assert torch.equal(found[0], expected[0]) and torch.equal(found[1], expected[1])
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_what_is_made_ahead_is_what_each_step_asks_for(digits, small, accumulate: int) -> None:
+    batches = Batches(small(mixup=0.5, accumulate=accumulate), digits("train", 50), torch.device("cpu"))
+    order = batches.order(2)[1:]
+    wanted = [
+        batches.inputs(chosen, 4 + i, *part) for i, chosen in enumerate(order) for part in batches.shares(len(chosen))
+    ]
+    found = list(batches.ahead(order, 4))
+    assert len(found) == len(wanted) == 2 * accumulate
+    for made, expected in zip(found, wanted, strict=True):
+        assert torch.equal(made[0], expected[0]) and torch.equal(made[1], expected[1])
+
+
+def test_one_batch_is_read_while_the_one_before_is_learnt_from(digits, small) -> None:
+    data = digits("train", 50)
+    lazy = Lazy(data.images)
+    batches = Batches(small(shift=0, batch_size=16), replace(data, images=lazy), torch.device("cpu"))
+    with closing(batches.ahead(batches.order(1), 0)) as coming:
+        next(coming)
+        assert lazy.seen.acquire(timeout=60) and lazy.seen.acquire(timeout=60)
+        assert not lazy.seen.acquire(timeout=0.2)  # and no more: memory may be short
+        next(coming)
+        assert lazy.seen.acquire(timeout=60)
+    assert lazy.readers.isdisjoint({threading.get_ident()})
+
+
+def test_images_that_cannot_be_read_are_told_when_their_batch_is_due(digits, small) -> None:
+    data = digits("train", 50)
+    lazy = Lazy(data.images, unreadable=int(Batches(small(), data, torch.device("cpu")).order(1)[1][3]))
+    batches = Batches(small(shift=0), replace(data, images=lazy), torch.device("cpu"))
+    coming = batches.ahead(batches.order(1), 0)
+    next(coming)
+    with pytest.raises(InputError, match="image 3 of its batch is damaged"):
+        next(coming)
 
 
 def test_shares_follow_each_other_and_differ_by_one_at_most() -> None:
