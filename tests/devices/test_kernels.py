@@ -70,6 +70,19 @@ def test_any_layout_in_memory() -> None:
     assert torch.allclose(found.cpu(), expected, rtol=0, atol=2e-6)
 
 
+def test_channels_last_goes_in_and_comes_out() -> None:
+    x, gradient = (current(4, 3, 5, 6, seed=seed).contiguous(memory_format=torch.channels_last) for seed in (0, 1))
+    expected = LIF()(x.contiguous())
+    for some in (gradient, gradient.contiguous()):
+        spikes = neurons._lif_cuda(on_device(x), 2.0, 1.0, 0.0)
+        found = neurons._lif_backward_cuda(on_device(some), on_device(x), 2.0, 1.0, 0.0, 4.0)
+        assert spikes.stride() == found.stride() == x.stride()
+        assert torch.equal(spikes.cpu(), expected)
+        assert torch.allclose(
+            found.cpu(), torch.ops.saformer.lif_backward(gradient, x, 2.0, 1.0, 0.0, 4.0), rtol=0, atol=2e-6
+        )
+
+
 @pytest.mark.skipif(not CUDA, reason="needs a GPU")
 def test_a_gpu_chooses_them_by_itself() -> None:
     x = current(4, 513)

@@ -222,6 +222,41 @@ def test_gradient_of_input_that_is_not_contiguous() -> None:
     assert torch.allclose(x.grad, y.grad, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_channels_last_goes_in_and_comes_out(dtype: torch.dtype) -> None:
+    # 4 x 3 images of 5 channels. A copy to the usual order, and one back, would cost more than the neurons.
+    x = current(12, 5, 6, 7, dtype=dtype).contiguous(memory_format=torch.channels_last).unflatten(0, (4, 3))
+    weights = current(4, 3, 5, 6, 7, seed=1, dtype=dtype)
+    x.requires_grad_()
+    y = x.detach().contiguous().requires_grad_()
+    for some in (weights, weights.flatten(0, 1).contiguous(memory_format=torch.channels_last).view_as(x)):
+        x.grad = y.grad = None
+        spikes, expected = LIF()(x), LIF()(y)
+        assert spikes.stride() == x.stride() != y.stride()
+        assert torch.equal(spikes, expected)
+        spikes.backward(some)
+        expected.backward(weights)
+        assert torch.equal(x.grad, y.grad)
+
+
+@pytest.mark.parametrize("view", ["whole", "channels last", "steps inside", "one step", "every second", "repeated"])
+def test_without_data_the_layout_is_foretold(view: str) -> None:
+    x = current(4, 3, 5, 6)
+    x = {
+        "whole": x,
+        "channels last": x.contiguous(memory_format=torch.channels_last),
+        "steps inside": x.transpose(0, 2),
+        "one step": x.transpose(0, 2)[:1],
+        "every second": x[:, :, ::2],
+        "repeated": x[:1].expand(4, 3, 5, 6),
+    }[view]
+    gradient = torch.ones(()).expand(x.shape)
+    found = (neurons.lif(x, 2.0, 1.0, 0.0), torch.ops.saformer.lif_backward(gradient, x, 2.0, 1.0, 0.0, 4.0))
+    x, gradient = (torch.empty_strided(t.shape, t.stride(), dtype=t.dtype, device="meta") for t in (x, gradient))
+    foretold = (neurons.lif(x, 2.0, 1.0, 0.0), torch.ops.saformer.lif_backward(gradient, x, 2.0, 1.0, 0.0, 4.0))
+    assert [tensor.stride() for tensor in foretold] == [tensor.stride() for tensor in found]
+
+
 def test_no_gradient_is_kept_where_none_is_asked_for() -> None:
     x = current(4, 3).requires_grad_()
     with torch.no_grad():
