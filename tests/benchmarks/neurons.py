@@ -54,6 +54,11 @@ def plain_loop(x: Tensor) -> Tensor:
     return torch.stack(spikes)
 
 
+def plain_loop_in_float32(x: Tensor) -> Tensor:
+    """The same with membranes in float32, whatever the type of the current: what ours computes."""
+    return plain_loop(x.float()).to(x.dtype)
+
+
 def spikingjelly(backend: str) -> Contender:
     """The same neuron of SpikingJelly."""
     from spikingjelly.activation_based import neuron, surrogate
@@ -75,9 +80,11 @@ def spikingjelly(backend: str) -> Contender:
     return run
 
 
-def contenders(device: str) -> dict[str, Contender]:
+def contenders(device: str, dtype: torch.dtype) -> dict[str, Contender]:
     """By name, ours first."""
     found: dict[str, Contender] = {"ours": LIF(), "plain loop": plain_loop}
+    if dtype != torch.float32:
+        found["plain loop, float32 membranes"] = plain_loop_in_float32
     if importlib.util.find_spec("spikingjelly"):
         backends = [name for name in ("cupy", "triton") if device == "cuda" and importlib.util.find_spec(name)]
         found |= {f"SpikingJelly, {name}": spikingjelly(name) for name in ("torch", *backends)}
@@ -151,8 +158,8 @@ def main(repeats: int, threads: int) -> None:
     for column in ("forwards + backwards", "against ours"):
         table.add_column(column, justify="right")
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-        neurons = contenders(device)
         for dtype in (torch.float32, torch.bfloat16):
+            neurons = contenders(device, dtype)
             times = measure(layers, neurons, device, dtype, repeats)
             for name, value in zip(neurons, times, strict=True):
                 kind = str(dtype).removeprefix("torch.")

@@ -257,6 +257,21 @@ def test_without_data_the_layout_is_foretold(view: str) -> None:
     assert [tensor.stride() for tensor in foretold] == [tensor.stride() for tensor in found]
 
 
+def test_a_compiler_takes_the_neurons_whole() -> None:
+    # Everything of torch.compile but the code of a processor, which takes minutes.
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(5, 7), LIF(), torch.nn.Linear(7, 3))
+    compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
+    x, found = current(4, 6, 5, dtype=torch.float32), []
+    for called in (network, compiled):
+        network.zero_grad()
+        scores = called(x)
+        scores.square().sum().backward()
+        found.append([scores.detach(), *(parameter.grad.clone() for parameter in network.parameters())])
+    assert all(torch.equal(mine, other) for mine, other in zip(*found, strict=True))
+    assert found[0][1].abs().max() > 0
+
+
 def test_no_gradient_is_kept_where_none_is_asked_for() -> None:
     x = current(4, 3).requires_grad_()
     with torch.no_grad():
