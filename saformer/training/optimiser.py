@@ -1,9 +1,10 @@
 """AdamW, its learning rate over the steps, and the running mean of the weights."""
 
 import math
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from saformer.training.recipe import Recipe
@@ -36,10 +37,13 @@ def running_mean(model: nn.Module, decay: float) -> AveragedModel:
     The decay of step n is at most (1 + n) / (10 + n), so that the first, random weights are soon forgotten.
     """
 
-    def follow(mean: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
-        if not mean.is_floating_point():  # a count of batches
-            return current
-        n = int(steps)
-        return mean.lerp(current.to(mean.dtype), 1 - min(decay, (1 + n) / (10 + n)))
+    def follow(means: Any, currents: Any, _: Any) -> None:
+        if not means[0].is_floating_point():  # counts of batches
+            torch._foreach_copy_(means, currents)
+            return
+        # Asked here and not of the argument, which lies on the device: to read it is to wait for the device.
+        n = int(mean.n_averaged)
+        torch._foreach_lerp_(means, currents, 1 - min(decay, (1 + n) / (10 + n)))
 
-    return AveragedModel(model, avg_fn=follow, use_buffers=True)
+    mean = AveragedModel(model, multi_avg_fn=follow, use_buffers=True)
+    return mean
