@@ -7,9 +7,20 @@ import typer
 
 from saformer.cli import options as opt
 from saformer.cli.outputs import plan
-from saformer.cli.sources import check_fit, check_ours, choose_device, data_for, default_dataset, load_for, read_for
+from saformer.cli.sources import check_fit, choose_device, data_for, default_dataset, load_for, read_for
 from saformer.cli.terminal import progress
 from saformer.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class _CheckpointOptions(opt.ModelOptions):
+    """A checkpoint, and settings that its file does not hold."""
+
+    # No options: only a trained network of ours is worth a test.
+    model: str | None = None
+    arguments: list[str] | None = None
+    input_shape: str | None = None
+    time_first: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +35,7 @@ class _RunOptions(opt.RunOptions):
 
 
 def evaluate(
-    model: opt.ModelOptions,
+    model: _CheckpointOptions,
     data: opt.DataOptions,
     run: _RunOptions,
     neurons: opt.Neurons = False,
@@ -42,9 +53,8 @@ def evaluate(
     from saformer.reports.records import Report, note
     from saformer.training import evaluate as count_right
 
-    if model.checkpoint is None or model.foreign:
+    if model.checkpoint is None:
         raise InputError("say which network: --ckpt FILE, such as run/best.safetensors")
-    check_ours(model)
     outputs = plan(format, json, inputs=[model.checkpoint, data.input])
     raw = read_for(model)
     opened = data_for(model, data, default_dataset([model.checkpoint]), raw)

@@ -58,6 +58,11 @@ Model = Annotated[
         rich_help_panel=_MODEL,
     ),
 ]
+# Where a model of the user's own has no place.
+Untrained = Annotated[
+    str | None,
+    typer.Option("--model", metavar="NAME", help="Untrained: a preset or FAMILY-DEPTH-DIM.", rich_help_panel=_MODEL),
+]
 ModelArguments = Annotated[
     list[str] | None,
     typer.Option("--model-arg", metavar="K=V", help="Argument of your own factory; repeat it.", rich_help_panel=_MODEL),

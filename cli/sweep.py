@@ -54,7 +54,7 @@ def sweep(
             rich_help_panel="Model",
         ),
     ] = None,
-    model: opt.Model = None,
+    model: opt.Untrained = None,
     weights: opt.Weights = None,
     accounting: opt.AccountingName = "paper",
     hardware: opt.HardwareName = "45nm-fp32",
