@@ -9,7 +9,16 @@ import typer
 
 from saformer.cli import options as opt
 from saformer.cli.options import ModelOptions
-from saformer.cli.sources import check_fit, choose_device, data_for, default_dataset, load_for, read_for, run_profile
+from saformer.cli.sources import (
+    check_fit,
+    choose_device,
+    data_for,
+    default_dataset,
+    load_for,
+    read_for,
+    run_profile,
+    trained_on,
+)
 from saformer.cli.terminal import progress, show
 from saformer.errors import InputError
 
@@ -44,7 +53,7 @@ def card(
 
       saformer card --ckpt run/best.safetensors --dataset cifar10 --half --out weights/saformer-4-384.safetensors
 
-    All numbers of the card are measured on the copy, after rounding.
+    All numbers of the card are measured on the copy, after rounding. Without --dataset, on what it was trained on.
     """
     import torch
 
@@ -67,7 +76,8 @@ def card(
         check_target(path)
     options = ModelOptions(checkpoint=ckpt)
     raw = read_for(options)
-    opened = data_for(options, data, default_dataset([ckpt]), raw)
+    default = default_dataset([ckpt]) or trained_on(load_for(options, None, raw)[0])
+    opened = data_for(options, data, default, raw)
     original, _ = load_for(options, opened, raw)
     check_fit(original, opened)
     details = dict((original.origin.details if original.origin else None) or {})

@@ -167,10 +167,19 @@ def load_for(
             f"the checkpoint holds {model.origin.unused_parameters:,} parameters that no forward pass uses "
             f"({_kinds(model.origin.unused)})"
         )
-    trained_on = ((model.origin.details or {}).get("training") or {}).get("dataset")
-    if data is not None and trained_on in DATASETS and data.name in DATASETS and trained_on != data.name:
-        remarks.append(f"the model was trained on {trained_on}, not on {data.name}")
+    before = trained_on(model)
+    if data is not None and before is not None and data.name in DATASETS and before != data.name:
+        remarks.append(f"the model was trained on {before}, not on {data.name}")
     return model, remarks
+
+
+def trained_on(model: "Model") -> str | None:
+    """The data set that the checkpoint of the model was trained on, where it says one that can be opened."""
+    from saformer.data import DATASETS
+
+    details = model.origin.details if model.origin else None
+    name = ((details or {}).get("training") or {}).get("dataset")
+    return name if name in DATASETS else None
 
 
 def data_for(

@@ -65,6 +65,10 @@ def train(
     if recipe is None and flags["dataset"] is None and out is not None and (out / RECIPE).is_file():
         recipe = out / RECIPE
     if recipe is None and flags["dataset"] is None:
+        if out is not None:
+            raise InputError(
+                f"there is no run in {out} to go on with: say what to train on, --dataset digits for instance"
+            )
         raise InputError(
             "say what to train on: --dataset digits, or another of `saformer datasets`; "
             "or which run to go on with: --out with its folder"

@@ -15,7 +15,7 @@ from pathlib import Path
 from saformer.data import DATASETS
 from saformer.data.frames import FrameSettings
 from saformer.data.recordings import Recording, Sample
-from saformer.errors import InputError
+from saformer.errors import InputError, brief
 
 #: Folders of classes; the place of each is its label. SpikingJelly's loader sorts the numbers of the gestures as
 #: text, so gesture 11 (folder 10) has label 2, in published checkpoints as well.
@@ -154,9 +154,9 @@ def _by_class(
         if not (folder / name).is_dir():
             raise InputError(f"{folder} has no folder {name}, one of its {len(classes)} classes: is it complete?")
         # By name as text, as SpikingJelly's loader sorts the files that it makes: 1, 10, 100, 101, ...
-        files = sorted(
-            (path for path in (folder / name).iterdir() if path.suffix == suffix), key=lambda p: f"{p.stem}.npz"
-        )
+        # What starts with a dot is not theirs: macOS leaves ._1.npz beside 1.npz.
+        there = (path for path in (folder / name).iterdir() if path.suffix == suffix and not path.name.startswith("."))
+        files = sorted(there, key=lambda path: f"{path.stem}.npz")
         if not files:
             raise InputError(f"{folder / name} holds no {suffix} file: each class needs at least one")
         for path in part(files):
@@ -187,7 +187,11 @@ def _gesture_trials(folder: Path, split: str) -> Iterator[Recording]:
 def _gesture_samples(path: Path) -> Iterator[Sample]:
     """The gestures of a trial, from its label file."""
     labels = path.with_name(f"{path.stem}_labels.csv")
-    rows = list(csv.reader(_lines(labels)))
+    reader = csv.reader(_lines(labels))
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise InputError(f"{labels}, line {reader.line_num}: {brief(error)}; unpack the archive again") from None
     if not rows or len(rows[0]) != len(_COLUMNS) or rows[0][0].strip().isdigit():
         raise InputError(f"{labels}, line 1: expected the names of the columns, {','.join(_COLUMNS)}")
     seen: dict[int, int] = {}

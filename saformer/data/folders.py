@@ -107,9 +107,15 @@ def _is_image(path: Path) -> bool:
 
 def _images(folder: Path) -> Iterator[Path]:
     """Images in a folder and the folders in it, by name."""
-    for root, folders, files in os.walk(folder, followlinks=True):
-        folders.sort()
+    for root, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
+        here = Path(root).resolve()
+        # A link to a folder above would be followed for ever.
+        folders[:] = sorted(name for name in folders if not here.is_relative_to(Path(root, name).resolve()))
         yield from (path for path in (Path(root, file) for file in sorted(files)) if _is_image(path))
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _decode(path: Path, size: int) -> np.ndarray:
@@ -119,7 +125,9 @@ def _decode(path: Path, size: int) -> np.ndarray:
     # Decoders fail on damage in almost any way.
     try:
         with Image.open(path) as file:
-            image = file.convert("RGB")
+            # Pillow warns of what it drops where a palette has transparent colours, unless they become alpha first.
+            transparent = file.mode == "P" and "transparency" in file.info
+            image = (file.convert("RGBA") if transparent else file).convert("RGB")
         scaled = int(size / CROP)
         width, height = image.size
         if width <= height:

@@ -3,8 +3,10 @@
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
+import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -43,6 +45,8 @@ class CachedFrames(LazyImages):
         index = json.loads(_index(path).read_text(encoding="utf-8"))
         self._path, self._recordings, self._settings = path, tuple(recordings), settings
         self._sums: list[int] = index["crc32"]
+        if index["check"] != _check(self._sums):
+            raise ValueError(f"the index of {path} is damaged")
         self._sound = np.zeros(len(self._sums), bool)
         self._frames = np.load(path, mmap_mode="r", allow_pickle=False)
         shape = _shape(recordings, settings)
@@ -65,6 +69,8 @@ class CachedFrames(LazyImages):
         for frame, index in zip(frames, indices, strict=True):
             if not self._sound[index] and zlib.crc32(frame) != self._sums[index]:
                 frame[:] = self._made_again(index)
+                if zlib.crc32(frame) != self._sums[index]:
+                    raise InputError(f"{self._source(index)} was changed while it was in use: start again")
             self._sound[index] = True
         return torch.from_numpy(frames).to(self.dtype)
 
@@ -77,6 +83,9 @@ class CachedFrames(LazyImages):
             _index(self._path).unlink()
         recording, place = _order(self._recordings)[index]
         return [frames for _, frames in self._recordings[recording].frames(self._settings)][place]
+
+    def _source(self, index: int) -> Path:
+        return self._recordings[_order(self._recordings)[index][0]].path
 
 
 def cached_frames(
@@ -102,7 +111,7 @@ def cached_frames(
     """
     key = _key(recordings, settings)
     name = f"{what}-T{settings.time_steps}-{settings.split_by}-{settings.size}-{key[:16]}.npy"
-    folders = [cache_dir] if cache_dir is not None else [data_dir / FOLDER, _users_cache()]
+    folders = [cache_dir] if cache_dir is not None else [data_dir / FOLDER, *_users_cache()]
     for folder in folders:
         if (found := _opened(folder / name, recordings, settings)) is not None:
             return found
@@ -120,10 +129,12 @@ def cached_frames(
 
 
 def _opened(path: Path, recordings: Sequence[Recording], settings: FrameSettings) -> CachedFrames | None:
-    # What a damaged file does to json and numpy is manifold; each time the answer is to make it again.
+    # A damaged file makes json and numpy fail in almost any way; each time the answer is to make it again.
     try:
         return CachedFrames(path, recordings, settings)
-    except (OSError, ValueError, KeyError, TypeError, EOFError):
+    except MemoryError:
+        raise
+    except Exception:
         return None
 
 
@@ -164,16 +175,25 @@ def _index(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
-def _users_cache() -> Path:
+def _users_cache() -> list[Path]:
+    """The folder for what may be lost; none where the user has no home."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "saformer"
+    try:
+        return [(Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "saformer"]
+    except RuntimeError:
+        return []
+
+
+def _check(sums: list[int]) -> int:
+    """A checksum of the checksums: the data are identified by them, before any sample is read."""
+    return zlib.crc32(json.dumps(sums).encode())
 
 
 def _writable(folders: Sequence[Path]) -> Path:
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
-            if os.access(folder, os.W_OK | os.X_OK):
+            with tempfile.NamedTemporaryFile(dir=folder):  # rights alone do not tell
                 return folder
     tried = " or ".join(map(str, folders))
     raise InputError(f"event frames cannot be kept in {tried}: name a folder that can be written with --cache-dir")
@@ -208,7 +228,7 @@ def _make(path: Path, what: str, recordings: Sequence[Recording], settings: Fram
             left.unlink()
     with contextlib.suppress(OSError):
         _index(path).unlink()
-    needed, free = int(np.prod(shape)), shutil.disk_usage(path.parent).free
+    needed, free = math.prod(shape), shutil.disk_usage(path.parent).free
     if free < needed:
         raise InputError(
             f"the frames of {what} take {needed / 1e9:.1f} GB, {path.parent} has {free / 1e9:.1f} GB left: "
@@ -227,7 +247,12 @@ def _make(path: Path, what: str, recordings: Sequence[Recording], settings: Fram
             sums[:] = file.finish()
 
     write_atomic(path, write)
-    write_text_atomic(_index(path), json.dumps({"version": VERSION, "crc32": sums}))
+    try:
+        write_text_atomic(_index(path), json.dumps({"version": VERSION, "crc32": sums, "check": _check(sums)}))
+    except InputError:  # the disk is full, say: frames without their index would only fill it
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise
 
 
 class _FrameFile:
@@ -259,7 +284,7 @@ class _FrameFile:
         self._begin = self._handle.tell()  # numpy pads headers to 64 bytes, so it is the same for each width
 
     def _at(self, row: int, dtype: np.dtype) -> int:
-        return self._begin + row * dtype.itemsize * int(np.prod(self._shape[1:]))
+        return self._begin + row * dtype.itemsize * math.prod(self._shape[1:])
 
     def _write(self, row: int, frames: np.ndarray) -> None:
         data = np.ascontiguousarray(frames, self._dtype).tobytes()

@@ -66,11 +66,11 @@ class FrameSettings:
 
 
 def integrate(events: Events, settings: FrameSettings) -> np.ndarray:
-    """Count the events of each frame: T x 2 x H x W integers, whose sum is the number of events.
+    """Count the events of each frame: T x 2 x H x W integers.
 
     By number this is `integrate_events_by_fixed_frames_number` of SpikingJelly, the protocol of Spikformer and of
     the Spike-driven Transformer; by time also, but for a span without events, where that fails: here it is an
-    empty frame.
+    empty frame. The sum is the number of events; by time, only where the clock does not jump back.
 
     Raises:
         InputError: no events, or split by time where the clock runs backwards.

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from saformer.data.dataset import Dataset
-from saformer.errors import InputError
+from saformer.errors import InputError, brief
 
 _MODES = {1: "L", 3: "RGB"}
 
@@ -57,8 +57,10 @@ def open_picture(path: str | Path, like: str, channels: int, size: int) -> Datas
         raise InputError(f"{path} is no PNG or JPEG picture") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise InputError(f"{path} has too many pixels: make it smaller first") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders fail on damage in almost any way
+        reason = getattr(error, "strerror", None) or brief(error)
         raise InputError(f"cannot read the picture {path}: {reason}") from None
     image = torch.from_numpy(pixels.reshape(size, size, channels)).permute(2, 0, 1)[None].contiguous()
     return Dataset(Path(path).name, None, "static", image, None, classes=None, mean=mean, std=std)

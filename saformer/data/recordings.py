@@ -71,9 +71,10 @@ def _read_bytes(path: Path) -> bytes:
 def _arrays(path: Path, names: tuple[str, ...]) -> list[np.ndarray]:
     """Arrays of an .npz file, each a plain array of numbers."""
     try:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):  # numpy would take it for something else, and advise to unpickle it
+                raise zipfile.BadZipFile("it is no zip archive")
         with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise InputError(f"{path} is a single array, not an .npz file with {', '.join(names)}")
             for name in names:
                 if name not in archive.files:
                     held = ", ".join(archive.files[:8]) or "nothing"
@@ -115,6 +116,8 @@ def _read_frames(path: Path, settings: FrameSettings) -> np.ndarray:
         shapes = [" x ".join(map(str, shape)) for shape in (frames.shape, wanted)]
         raise InputError(f"{path}: frames is {shapes[0]}, expected {shapes[1]}")
     # Counts of 32-bit floats are exact below 2^24, far above any recording here.
+    if frames.dtype == np.float16:  # ends below 2^24
+        frames = frames.astype(np.float32)
     if frames.dtype.kind not in "iubf" or not ((frames >= 0) & (frames < 2**24) & (frames == np.floor(frames))).all():
         raise InputError(f"{path}: frames holds numbers that are no counts of events: make it again with SpikingJelly")
     return frames.astype(np.int64)

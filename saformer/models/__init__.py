@@ -33,7 +33,7 @@ def configure(name: str, **settings: Any) -> ModelConfig:
     family, depth, dim = parse_name(name)
     merged = {**PRESETS.get(name, {}), **settings}
     config_class, _ = _CLASSES[family]
-    known = {field.name for field in fields(config_class)}
+    known = {field.name for field in fields(config_class)} - {"depth", "dim"}  # which the name says
     unknown = sorted(set(merged) - known)
     if unknown:
         raise InputError(f"{family} has no setting {unknown[0]!r}; it has {', '.join(sorted(known))}")

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from saformer.checkpoints.origin import Origin
 
 
+# Far beyond use; beyond 2^63 PyTorch fails with many lines.
+_MOST = 1e9
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """Settings common to all families.
@@ -40,14 +44,14 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for key in ("depth", "dim", "num_classes", "in_channels", "image_size", "time_steps"):
             value = getattr(self, key)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{self.family}: {key} must be a whole number >= 1, got {value!r}")
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST:
+                raise InputError(f"{self.family}: {key} must be a whole number from 1 to {_MOST:g}, got {value!r}")
         if self.dim % 8:
             raise InputError(f"{self.family}: dim must be a multiple of 8, got {self.dim}")
         if not isinstance(self.pooling, str) or len(self.pooling) != 4 or set(self.pooling) - {"0", "1"}:
             raise InputError(f"{self.family}: pooling takes four digits 0 or 1, such as 0011, got {self.pooling!r}")
         ratio = self.mlp_ratio
-        if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 1 <= self.dim * ratio < float("inf"):
+        if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 1 <= self.dim * ratio <= _MOST:
             raise InputError(f"{self.family}: mlp_ratio must be a number that leaves a hidden width, got {ratio!r}")
         if self.grid < 1:
             raise InputError(

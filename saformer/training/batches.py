@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from itertools import starmap
 
 import torch
 from torch import Tensor
@@ -66,15 +67,21 @@ class Batches:
     def ahead(self, batches: Iterable[Tensor], step: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The `inputs` of all shares of these batches, the first of which is that of step `step`.
 
-        While one is learnt from, the next is read and augmented in another thread.
+        While a GPU learns from one, the next is read and augmented in another thread. A CPU has no thread to spare: a
+        second one was measured to make steps a third longer.
         """
+        wanted = (
+            (chosen, step + later, *part) for later, chosen in enumerate(batches) for part in self.shares(len(chosen))
+        )
+        if self.device.type == "cpu":
+            yield from starmap(self.inputs, wanted)
+            return
         coming: deque[Future[tuple[Tensor, Tensor]]] = deque()
         with ThreadPoolExecutor(1) as thread:
-            for later, chosen in enumerate(batches):
-                for start, stop in self.shares(len(chosen)):
-                    coming.append(thread.submit(self.inputs, chosen, step + later, start, stop))
-                    if len(coming) > 1:
-                        yield coming.popleft().result()
+            for arguments in wanted:
+                coming.append(thread.submit(self.inputs, *arguments))
+                if len(coming) > 1:
+                    yield coming.popleft().result()
             yield from (last.result() for last in coming)
 
     def inputs(self, chosen: Tensor, step: int, start: int, stop: int) -> tuple[Tensor, Tensor]:

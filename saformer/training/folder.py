@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from saformer.training.recipe import Recipe, load_recipe
 from saformer.training.state import RunState
 
 RECIPE, METRICS, BEST = "recipe.toml", "metrics.csv", "best.safetensors"
-_LAST = "last-*.safetensors"
+_LAST = re.compile(r"last-(\d{8,})\.safetensors")
 
 
 class RunFolder:
@@ -41,9 +42,11 @@ class RunFolder:
         warn: Callable[[str], None] = lambda text: None,
     ) -> None:
         if keep < 1:
-            raise InputError(f"at least one checkpoint must be kept, got {keep}")
-        if not 0 <= minutes < float("inf") or steps < 0:
-            raise InputError("the time and the steps between checkpoints must not be negative")
+            raise InputError(f"--keep must be at least 1, got {keep}")
+        if not 0 <= minutes < float("inf"):
+            raise InputError(f"--checkpoint-minutes must be a number from 0, got {minutes:g}")
+        if steps < 0:
+            raise InputError(f"--checkpoint-steps must be a whole number from 0, got {steps}")
         self.path, self.keep, self.minutes, self.steps, self.warn = Path(path), keep, minutes, steps, warn
         self._lock: IO[str] | None = None
         self._saved = time.monotonic()
@@ -60,10 +63,12 @@ class RunFolder:
 
     def checkpoints(self) -> list[Path]:
         """The last checkpoints, the oldest first."""
-        return sorted(self.path.glob(_LAST))
+        return sorted((path for path in self.path.glob("last-*") if _LAST.fullmatch(path.name)), key=_step)
 
     def check(self, recipe: Recipe) -> None:
         """Make the folder, or see that the run in it follows this recipe; nobody else may write in it from now on.
+
+        A recipe by which nothing was trained yet may give way to another.
 
         Raises:
             InputError: it holds another run or anything else, another process works in it, or it cannot be written.
@@ -77,7 +82,9 @@ class RunFolder:
         except OSError as error:
             reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror or str(error)
             raise InputError(f"cannot keep a run in {self.path}: {reason}; name another folder with --out") from None
-        if (self.path / RECIPE).exists():
+        if [entry.name for entry in found] == [RECIPE]:
+            pass
+        elif (self.path / RECIPE).exists():
             before = load_recipe(file=self.path / RECIPE)
             if differing := before.differences(recipe):
                 words = ", ".join(f"{key} {_shown(old)} (now {_shown(new)})" for key, old, new in differing)
@@ -89,11 +96,19 @@ class RunFolder:
             raise InputError(
                 f"{self.path} holds files, but no run ({RECIPE} is missing): name another folder with --out"
             )
-        else:
-            write_text_atomic(self.path / RECIPE, recipe.to_toml())
         for leftover in self.path.glob(".*.*.*"):  # what a killed process was writing, see write_atomic
             with contextlib.suppress(OSError):
                 leftover.unlink()
+
+    def begin(self, recipe: Recipe) -> None:
+        """`check`, and write the recipe where it is not there: the run can be trained.
+
+        Raises:
+            InputError: as `check`.
+        """
+        self.check(recipe)
+        if self.writes and not self.checkpoints():
+            write_text_atomic(self.path / RECIPE, recipe.to_toml())
 
     def release(self) -> None:
         """Let others write in the folder again."""
@@ -125,7 +140,7 @@ class RunFolder:
             InputError: the checkpoint cannot be read.
         """
         kept = self.checkpoints() if self.writes else []
-        step = int(kept[-1].stem.removeprefix("last-")) if kept else 0
+        step = _step(kept[-1]) if kept else 0
         step = int(total(torch.tensor(step)))  # the first process knows, the others learn it
         if step:
             state.restore(self.path / _name(step))
@@ -178,7 +193,14 @@ class RunFolder:
 
 
 def _name(step: int) -> str:
-    return _LAST.replace("*", f"{step:08d}")
+    return f"last-{step:08d}.safetensors"
+
+
+def _step(path: Path) -> int:
+    """Inverse of `_name`."""
+    found = _LAST.fullmatch(path.name)
+    assert found is not None
+    return int(found[1])
 
 
 def _shown(value: object) -> str:

@@ -200,7 +200,7 @@ def _train(
     batches = Batches(recipe, train_set, device)
     state = RunState(recipe, data_sha256(train_set), device)
     if folder is not None:
-        folder.check(recipe)
+        folder.begin(recipe)
         folder.restore(state)
     learner = _Learner(state, batches)
     named: set[str] = extreme_layers(state.history[-1].firing_rates) if state.history else set()

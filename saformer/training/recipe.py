@@ -29,8 +29,9 @@ def _field(
 
 
 def whole(least: int, group: str, metavar: str, text: str, default: Any = MISSING) -> Any:
-    """A field that holds a whole number from `least`."""
-    return _field(int, lambda value: value >= least, f"a whole number >= {least}", group, metavar, text, default)
+    """A field that holds a whole number from `least`, and none that no computer can count to."""
+    wanted = f"a whole number from {least} to 1e9"
+    return _field(int, lambda value: least <= value <= 1e9, wanted, group, metavar, text, default)
 
 
 def real(
@@ -186,6 +187,8 @@ class Recipe:
             raise InputError(
                 f"min_learning_rate {self.min_learning_rate:g} is above the peak, learning_rate {self.learning_rate:g}"
             )
+        if self.accumulate > self.batch_size:
+            raise InputError(f"accumulate {self.accumulate} is more parts than a batch of {self.batch_size} has images")
 
     def model_config(self) -> "ModelConfig":
         """Settings of the model, with the classes, channels and image size of the data set.

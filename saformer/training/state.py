@@ -129,7 +129,11 @@ class RunState:
         Raises:
             InputError: the file cannot be read, is of another recipe or of other data.
         """
-        weights, beside, details = load_run(path)
+        gone = "remove it, and the run goes on from the one before"
+        try:
+            weights, beside, details = load_run(path)
+        except InputError as error:
+            raise InputError(f"{error}; or {gone}") from None
         try:
             stored, run = details["training"], details["run"]
             if differing := Recipe.from_stored(stored).differences(self.recipe):
@@ -148,9 +152,7 @@ class RunState:
         except InputError as error:
             raise InputError(f"checkpoint {path}: {error}") from None
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError):
-            raise InputError(
-                f"checkpoint {path} is damaged: remove it, and the run goes on from the one before"
-            ) from None
+            raise InputError(f"checkpoint {path} is damaged: {gone}") from None
 
     def _restore_optimiser(self, stored: Mapping[str, Tensor]) -> None:
         entries: dict[int, dict[str, Tensor]] = {}

@@ -134,6 +134,13 @@ def test_a_recipe_that_cannot_be_used_is_named(saformer, tmp_path, text, said):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_command_that_was_refused_can_be_given_again_corrected(saformer, tmp_path):
+    short = (*TINY, "--epochs", "1", "--out", tmp_path / "run")
+    assert "shift must be" in saformer("train", *short, "--shift", "9").complaint
+    assert "--device cuda" in saformer("train", *short, "--shift", "1", "--device", "cuda").complaint
+    assert saformer("train", *short, "--shift", "2").code == 0
+
+
 def test_training_refuses_bad_input(saformer, tmp_path):
     assert "--dataset" in saformer("train").complaint
     assert "mnist" in saformer("train", "--dataset", "mnist").complaint
@@ -144,7 +151,7 @@ def test_training_refuses_bad_input(saformer, tmp_path):
     assert "it is a file" in saformer("train", *TINY, "--out", file / "run").err or file.read_text() == "mine"
     assert "folder of the run" in saformer("train", *TINY, "--out", tmp_path / "x.safetensors").complaint
     assert "--setting takes name=value" in saformer("train", *TINY, "--setting", "heads").complaint
-    assert "at least one checkpoint" in saformer("train", *TINY, "--keep", "0", "--out", tmp_path / "r").complaint
+    assert "--keep must be at least 1" in saformer("train", *TINY, "--keep", "0", "--out", tmp_path / "r").complaint
     assert not (tmp_path / "r").exists()
 
 
@@ -206,6 +213,12 @@ def test_eval_for_another_number_of_steps_and_as_text(saformer, run, tmp_path):
     assert "saformer-1-16, T = 3, on digits, test split: 16 images" in result.out
     assert "top-1" in result.out and "top-5" in result.out and "head_lif" in result.out
     assert json.loads(target.read_text())["model"]["time_steps"] == 3
+
+
+def test_a_card_is_measured_on_what_the_network_was_trained_on(saformer, run, tmp_path):
+    result = saformer("card", "--ckpt", run / "best.safetensors", "--out", tmp_path / "a.safetensors", "--limit", "16")
+    assert result.code == 0, result.err
+    assert "data: digits, test split" in (tmp_path / "a.md").read_text(encoding="utf-8")
 
 
 def test_eval_refuses_bad_input(saformer, run):

@@ -1,3 +1,6 @@
+import os
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -59,6 +62,33 @@ def test_a_truncated_image_names_itself(root) -> None:
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(InputError, match=r"b\.JPEG cannot be decoded as an image \(image file is truncated"):
         open_dataset("imagefolder", root, "val").images[:]
+
+
+def test_colours_of_a_palette_are_kept_where_some_are_transparent(root) -> None:
+    image = Image.new("P", (300, 300), 1)
+    image.putpalette([0, 0, 0, 200, 100, 50])
+    image.save(root / "val" / "n01" / "a.png", transparency=b"\x00\x80")
+    with warnings.catch_warnings(action="error"):
+        assert open_dataset("imagefolder", root, "val").images[0][:, 5, 5].tolist() == [200, 100, 50]
+
+
+def test_a_link_to_a_folder_above_is_not_followed(root) -> None:
+    (root / "val" / "n02" / "loop").symlink_to("..")
+    (root / "val" / "n02" / "elsewhere").symlink_to(root / "val" / "n01" / "more")
+    assert len(open_dataset("imagefolder", root, "val")) == 5
+
+
+def test_a_folder_of_a_class_that_cannot_be_read_is_named(root, monkeypatch) -> None:
+    listed = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("more"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(InputError, match=r"n01/more cannot be read \(Permission denied\)"):
+        open_dataset("imagefolder", root, "val")
 
 
 def test_a_folder_without_splits_is_taken_whole(root) -> None:

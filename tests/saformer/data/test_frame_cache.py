@@ -6,7 +6,9 @@ import pickle
 import shutil
 import subprocess
 import sys
+import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,7 +90,10 @@ def test_a_damaged_sample_is_made_again_when_it_is_read(root, made) -> None:
     assert np.array_equal(np.load(path), images.numpy())
 
 
-@pytest.mark.parametrize("harm", ["cut", "empty", "no index", "index", "version", "fewer sums", "not an object"])
+HARMS = ("cut", "empty", "header", "no index", "index", "version", "fewer sums", "another sum", "no object", "deep")
+
+
+@pytest.mark.parametrize("harm", HARMS)
 def test_a_damaged_file_is_made_again(root, made, harm: str) -> None:
     images, read = made
     (path,) = files(root / ".saformer")
@@ -99,6 +104,10 @@ def test_a_damaged_file_is_made_again(root, made, harm: str) -> None:
             path.write_bytes(path.read_bytes()[:-7])
         case "empty":
             path.write_bytes(b"")
+        case "header":
+            content = bytearray(path.read_bytes())
+            content[10] ^= 1  # the brace that opens it
+            path.write_bytes(content)
         case "no index":
             index.unlink()
         case "index":
@@ -107,11 +116,27 @@ def test_a_damaged_file_is_made_again(root, made, harm: str) -> None:
             index.write_text(json.dumps({**held, "version": 0}))
         case "fewer sums":
             index.write_text(json.dumps({**held, "crc32": held["crc32"][1:]}))
-        case "not an object":
+        case "another sum":  # it is part of the digest, by which a run knows its data
+            index.write_text(json.dumps({**held, "crc32": [held["crc32"][0] ^ 1, *held["crc32"][1:]]}))
+        case "no object":
             index.write_text("[]")
+        case "deep":
+            index.write_text("[" * 100_000)
     assert torch.equal(opened(root).images[:], images)
     assert len(read) == 10
     assert torch.equal(opened(root).images[:], images) and len(read) == 10
+
+
+def test_a_recording_that_changes_under_a_damaged_sample_is_named(root, formats) -> None:
+    data = opened(root, time_steps=1)
+    (path,) = files(root / ".saformer")
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    truck = root / "truck" / "cifar10_truck_9.aedat"
+    truck.write_bytes(formats.aedat2(range(300), [5] * 300, [5] * 300, [1] * 300))  # more than fit in a byte
+    with pytest.raises(InputError, match=rf"{truck} was changed while it was in use: start again"):
+        data.images[9]
 
 
 @pytest.mark.parametrize(("count", "dtype", "stored"), [(255, "u1", "u1"), (256, "i4", "u2"), (70_000, "i8", "u4")])
@@ -140,6 +165,43 @@ def test_where_the_data_cannot_be_written_to_the_users_cache_has_the_frames(root
         InputError, match=r"cannot be kept in .*/file: name a folder that can be written with --cache-dir"
     ):
         opened(root, cache_dir=tmp_path / "file")
+
+
+def test_a_folder_that_takes_no_files_is_refused_whatever_its_rights_say(root, monkeypatch) -> None:
+    def refused(**settings):
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", refused)  # /proc is such a folder for root
+    with pytest.raises(InputError, match="name a folder that can be written with --cache-dir"):
+        opened(root, cache_dir=root / "strange")
+
+
+def test_without_a_home_frames_lie_beside_the_data(root, monkeypatch) -> None:
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    opened(root)
+    assert len(files(root / ".saformer")) == 1
+    with pytest.raises(InputError, match=r"cannot be kept in .*: name a folder"):
+        monkeypatch.setattr(frame_cache, "FOLDER", "bird/cifar10_bird_9.aedat/below a file")
+        opened(root)
+
+
+def test_more_steps_than_any_disk_holds(root) -> None:
+    with pytest.raises(InputError, match=r"take [\d.]+ GB, .* GB left"):
+        opened(root, time_steps=10**18)
+
+
+def test_frames_whose_index_cannot_be_written_are_taken_away(root, monkeypatch) -> None:
+    def full(path, text):
+        raise InputError(f"cannot write {path}: no space left on the device")
+
+    monkeypatch.setattr(frame_cache, "write_text_atomic", full)
+    with pytest.raises(InputError, match="no space left"):
+        opened(root)
+    assert files(root / ".saformer") == []
 
 
 _COUNTING = """

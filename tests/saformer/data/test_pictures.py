@@ -1,3 +1,5 @@
+import struct
+
 import pytest
 import torch
 from PIL import Image
@@ -44,6 +46,17 @@ def test_what_is_no_picture_is_one_line(tmp_path, red):
         open_picture(red, "cifar10-dvs", 3, 32)
     with pytest.raises(InputError, match="channels"):
         open_picture(red, "cifar10", 2, 32)
+
+
+def test_a_picture_with_a_broken_description_is_one_line(tmp_path):
+    # An image description of 4 letters, and an orientation that has the description written anew.
+    entries = struct.pack("<H HHI4s HHIHH I", 2, 0x010E, 2, 4, b"\xff\xfe\xfd\0", 0x0112, 3, 1, 6, 0, 0)
+    broken = struct.pack("<H HHI4s HHIHH I", 2, 0x011A, 2, 4, b"abc\0", 0x0112, 3, 1, 6, 0, 0)
+    for name, directory in (("odd.jpg", entries), ("broken.jpg", broken)):
+        Image.new("RGB", (8, 8)).save(tmp_path / name, exif=b"Exif\0\0II*\0\x08\0\0\0" + directory)
+    assert len(open_picture(tmp_path / "odd.jpg", "cifar10", 3, 32)) == 1
+    with pytest.raises(InputError, match=r"cannot read the picture .*broken\.jpg: [^\n]*$"):
+        open_picture(tmp_path / "broken.jpg", "cifar10", 3, 32)
 
 
 def test_a_picture_of_too_many_pixels_is_refused(tmp_path, monkeypatch):

@@ -74,8 +74,12 @@ def test_images_that_are_read_one_batch_at_a_time_come_out_the_same(digits, smal
     assert torch.equal(found[0], expected[0]) and torch.equal(found[1], expected[1])
 
 
+# Any device but the CPU; what is computed on this one is thrown away.
+ELSEWHERE = torch.device("meta")
+
+
 @pytest.mark.parametrize("accumulate", [1, 3])
-def test_what_is_made_ahead_is_what_each_step_asks_for(digits, small, accumulate: int) -> None:
+def test_what_comes_is_what_each_step_asks_for(digits, small, accumulate: int) -> None:
     batches = Batches(small(mixup=0.5, accumulate=accumulate), digits("train", 50), torch.device("cpu"))
     order = batches.order(2)[1:]
     wanted = [
@@ -87,10 +91,10 @@ def test_what_is_made_ahead_is_what_each_step_asks_for(digits, small, accumulate
         assert torch.equal(made[0], expected[0]) and torch.equal(made[1], expected[1])
 
 
-def test_one_batch_is_read_while_the_one_before_is_learnt_from(digits, small) -> None:
+def test_one_batch_is_read_while_a_device_learns_from_the_one_before(digits, small) -> None:
     data = digits("train", 50)
     lazy = Lazy(data.images)
-    batches = Batches(small(shift=0, batch_size=16), replace(data, images=lazy), torch.device("cpu"))
+    batches = Batches(small(shift=0, batch_size=16), replace(data, images=lazy), ELSEWHERE)
     with closing(batches.ahead(batches.order(1), 0)) as coming:
         next(coming)
         assert lazy.seen.acquire(timeout=60) and lazy.seen.acquire(timeout=60)
@@ -100,10 +104,11 @@ def test_one_batch_is_read_while_the_one_before_is_learnt_from(digits, small) ->
     assert lazy.readers.isdisjoint({threading.get_ident()})
 
 
-def test_images_that_cannot_be_read_are_told_when_their_batch_is_due(digits, small) -> None:
+@pytest.mark.parametrize("device", ["cpu", ELSEWHERE])
+def test_images_that_cannot_be_read_are_told_when_their_batch_is_due(digits, small, device) -> None:
     data = digits("train", 50)
     lazy = Lazy(data.images, unreadable=int(Batches(small(), data, torch.device("cpu")).order(1)[1][3]))
-    batches = Batches(small(shift=0), replace(data, images=lazy), torch.device("cpu"))
+    batches = Batches(small(shift=0), replace(data, images=lazy), torch.device(device))
     coming = batches.ahead(batches.order(1), 0)
     next(coming)
     with pytest.raises(InputError, match="image 3 of its batch is damaged"):

@@ -109,6 +109,14 @@ def test_another_recipe_in_the_same_folder_is_told_what_differs(run, small, tmp_
     assert {entry: entry.read_bytes() for entry in (tmp_path / "run").iterdir()} == before
 
 
+def test_a_recipe_by_which_nothing_was_trained_yet_gives_way(run, small, tmp_path) -> None:
+    first = RunFolder(tmp_path / "run")
+    first.begin(small(epochs=300))
+    first.release()
+    run(until=None)
+    assert load_recipe(file=tmp_path / "run" / "recipe.toml") == small()
+
+
 def test_other_images_than_the_run_began_with_are_refused(digits, small, tmp_path) -> None:
     folder = tmp_path / "run"
     with pytest.raises(Stopped):
@@ -213,13 +221,30 @@ def test_a_damaged_checkpoint_is_named(run, tmp_path) -> None:
     newest = tmp_path / "run" / "last-00000003.safetensors"
     raw = newest.read_bytes()
     newest.write_bytes(raw[: len(raw) // 2])
-    with pytest.raises(InputError, match=r"last-00000003\.safetensors"):
+    with pytest.raises(
+        InputError, match=r"last-00000003\.safetensors: .*; or remove it, and the run goes on from the one before$"
+    ):
         run()
     newest.write_bytes(raw.replace(b"position", b"quotient"))
     with pytest.raises(InputError, match="is damaged: remove it, and the run goes on from the one before"):
         run()
     newest.unlink()
     assert len(run().history) == 2
+
+
+def test_images_that_do_not_fit_the_recipe_leave_no_recipe_behind(digits, small, tmp_path) -> None:
+    with pytest.raises(InputError, match="shift must be from 0 to 7 pixels"):
+        train(small(shift=9), digits("train", IMAGES), digits("test", 30), folder=RunFolder(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_files_that_only_look_like_checkpoints_are_left_alone(run, tmp_path) -> None:
+    with pytest.raises(_Pulled):
+        run(until=4)
+    for name in ("last-best.safetensors", "last-00000003-copy.safetensors"):
+        (tmp_path / "run" / name).write_text("mine")
+    assert len(run().history) == 2
+    assert (tmp_path / "run" / "last-00000003-copy.safetensors").read_text() == "mine"
 
 
 def test_a_checkpoint_without_a_run_in_it_is_refused(run, tmp_path, small) -> None:
