@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import starmap
@@ -64,7 +64,7 @@ class Batches:
             found.append((start + mine[0], start + mine[1]))
         return found
 
-    def ahead(self, batches: Iterable[Tensor], step: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def ahead(self, batches: Iterable[Tensor], step: int) -> Generator[tuple[Tensor, Tensor], None, None]:
         """The `inputs` of all shares of these batches, the first of which is that of step `step`.
 
         While a GPU learns from one, the next is read and augmented in another thread. A CPU has no thread to spare: a
