@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from saformer.checkpoints.origin import Origin
 
 
-# Far beyond use; beyond 2^63 PyTorch fails with many lines.
-_MOST = 1e9
+# Far beyond use, and beyond any memory; near 2^63 PyTorch fails with many lines.
+_MOST = 10**12
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ModelConfig:
         for key in ("depth", "dim", "num_classes", "in_channels", "image_size", "time_steps"):
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST:
-                raise InputError(f"{self.family}: {key} must be a whole number from 1 to {_MOST:g}, got {value!r}")
+                raise InputError(f"{self.family}: {key} must be a whole number from 1 to 1e12, got {value!r}")
         if self.dim % 8:
             raise InputError(f"{self.family}: dim must be a multiple of 8, got {self.dim}")
         if not isinstance(self.pooling, str) or len(self.pooling) != 4 or set(self.pooling) - {"0", "1"}:

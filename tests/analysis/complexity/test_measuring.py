@@ -27,8 +27,8 @@ def test_the_peak_is_what_lives_at_once_and_not_what_was_ever_allocated() -> Non
 
 
 def test_memory_inside_an_operator_is_seen() -> None:
-    # A transposed current is copied inside the neuron's own operator.
-    x = torch.zeros(4, MIB // 4, 4).transpose(1, 2)
+    # A current whose steps do not follow each other in memory is copied inside the neuron's own operator.
+    x = torch.zeros(MIB // 4, 4, 4).transpose(0, 1)
     lif = torch.ops.saformer.lif.default
     spikes = x.numel() * 4
     assert peak_bytes(lambda: lif(x, 2.0, 1.0, 0.0), CPU) >= 2 * spikes
