@@ -78,13 +78,11 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._take()
-            found = [entry for entry in self.path.iterdir() if not entry.name.startswith(".")]
+            others = [entry for entry in self.path.iterdir() if not entry.name.startswith(".") and entry.name != RECIPE]
         except OSError as error:
             reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror or str(error)
             raise InputError(f"cannot keep a run in {self.path}: {reason}; name another folder with --out") from None
-        if [entry.name for entry in found] == [RECIPE]:
-            pass
-        elif (self.path / RECIPE).exists():
+        if others and (self.path / RECIPE).exists():
             before = load_recipe(file=self.path / RECIPE)
             if differing := before.differences(recipe):
                 words = ", ".join(f"{key} {_shown(old)} (now {_shown(new)})" for key, old, new in differing)
@@ -92,7 +90,7 @@ class RunFolder:
                     f"{self.path} holds another run, with {words}: "
                     "give the same options to continue it, or another --out"
                 )
-        elif found:
+        elif others:
             raise InputError(
                 f"{self.path} holds files, but no run ({RECIPE} is missing): name another folder with --out"
             )
