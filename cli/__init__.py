@@ -11,6 +11,16 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line: exit status 0 done, 1 input at fault (one line on standard error), 2 usage."""
+    from saformer.distributed import end_process
+
+    try:
+        _run()
+    except SystemExit as stop:
+        end_process(stop.code)
+        raise
+
+
+def _run() -> None:
     from saformer.cli.app import app
     from saformer.distributed import process_group
     from saformer.errors import InputError, Stopped
