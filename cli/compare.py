@@ -182,5 +182,5 @@ def ours_of(ours: list[str] | None, models: list[str], names: list[str]) -> list
 
 def names_of(models: list[str]) -> list[str]:
     """Short names that are still told apart: the file's own name, or the whole path where two are alike."""
-    short = [Path(what).name if Path(what).exists() else what for what in models]
+    short = [Path(what).name if Path(what).is_file() else what for what in models]
     return [what if short.count(name) > 1 else name for what, name in zip(models, short, strict=True)]

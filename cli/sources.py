@@ -150,6 +150,8 @@ def load_for(
     if fitting:
         model = _fitted(raw, options, fitting)
     remarks = []
+    if Path(options.checkpoint).is_dir():
+        remarks.append(f"{options.checkpoint} is the network in the package, not the folder of that name here")
     assert model.origin is not None
     assumed = [a for a in model.origin.assumptions if a.source == "default" and a.setting not in fitting]
     if assumed:

@@ -83,7 +83,7 @@ def accountings_comparison_table(by_accounting: Mapping[str, Sequence[Comparison
         hidden("quantity"),
         *(number(name, key=name) for name in by_accounting),
         number("published", key="published", shown=published),
-        Column("from", key="from"),
+        Column("from", key="from", shown=any(row.origin != MEASURED for row in first)),
         hidden("data"),
     ]
 

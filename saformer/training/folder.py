@@ -83,7 +83,10 @@ class RunFolder:
             reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror or str(error)
             raise InputError(f"cannot keep a run in {self.path}: {reason}; name another folder with --out") from None
         if others and (self.path / RECIPE).exists():
-            before = load_recipe(file=self.path / RECIPE)
+            try:
+                before = load_recipe(file=self.path / RECIPE)
+            except InputError as error:
+                raise InputError(f"{error}; mend it to continue this run, or name another folder with --out") from None
             if differing := before.differences(recipe):
                 words = ", ".join(f"{key} {_shown(old)} (now {_shown(new)})" for key, old, new in differing)
                 raise InputError(

@@ -66,6 +66,14 @@ def test_nothing_given_shows_the_shipped_saformer_and_says_so(saformer):
     assert max(map(len, result.out.splitlines())) <= 100
 
 
+def test_a_folder_with_the_name_of_the_shipped_saformer_does_not_hide_it(saformer, monkeypatch, tmp_path):
+    (tmp_path / "digits" / "saformer").mkdir(parents=True)  # such as the folder of a run
+    monkeypatch.chdir(tmp_path)
+    result = saformer("energy", "--limit", "8")
+    assert result.code == 0
+    assert "is the network in the package, not the folder of that name here" in " ".join(result.out.split())
+
+
 def test_layers_open_every_block(saformer):
     result = saformer("energy", "--limit", "20", "--layers", "--neurons")
     for name in ("proj_conv1", "attn.q_linear", "attn.qk", "attn.ka", "attn.dwc_conv", "mlp.fc2_linear"):

@@ -215,6 +215,14 @@ def test_a_disk_that_is_full_at_the_end_ends_the_run_in_one_line_that_says_where
     assert _same(train(small(), digits("train", IMAGES), digits("test", 30), folder=folder), undisturbed)
 
 
+def test_a_damaged_recipe_is_named(run, tmp_path) -> None:
+    with pytest.raises(_Pulled):
+        run(until=4)
+    (tmp_path / "run" / "recipe.toml").write_text("model = [")
+    with pytest.raises(InputError, match=r"recipe\.toml is not a TOML file: .*; mend it to continue .* --out$"):
+        run()
+
+
 def test_a_damaged_checkpoint_is_named(run, tmp_path) -> None:
     with pytest.raises(_Pulled):
         run(until=4)
