@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
+# Here and in the processes that tests start: tensors are so small that threads only wait for one another.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
+
 # Read when Triton is imported: without a GPU, kernels run on NumPy, operation by operation.
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
@@ -47,7 +51,6 @@ def processes(tmp_path: Path) -> Callable[..., list[Ended]]:
                     "WORLD_SIZE": str(count),
                     "MASTER_ADDR": "127.0.0.1",
                     "MASTER_PORT": str(port),
-                    "OMP_NUM_THREADS": "1",
                     **variables,
                 },
             )

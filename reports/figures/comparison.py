@@ -106,7 +106,8 @@ def accountings_figure(by_accounting: Mapping[str, Sequence[ComparisonRow]]) -> 
     with figure_style():
         from matplotlib.figure import Figure
 
-        height = len(data_sets) * (0.28 * len(groups) + 0.45) + 0.6
+        most = max(len(found) for group in groups.values() for found in group.values())
+        height = len(data_sets) * (max(0.28, 0.12 * most) * len(groups) + 0.45) + 0.6
         figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
         panels = figure.subplots(len(data_sets), 1, sharex=True, squeeze=False)[:, 0]
         rows = [row for group in groups.values() for found in group.values() for row in found]
@@ -115,13 +116,15 @@ def accountings_figure(by_accounting: Mapping[str, Sequence[ComparisonRow]]) -> 
         labelled: set[str] = set()
         for axes, data in zip(panels, data_sets, strict=True):
             for place, group in enumerate(groups.values()):
-                axes.axhline(place, color="#d9d9d9", linewidth=0.5, zorder=0)
-                for row in group.get(data, []):
+                if place % 2 == 0:
+                    axes.axhspan(place - 0.5, place + 0.5, color="#f2f2f2", linewidth=0, zorder=0)
+                found = group.get(data, [])
+                for i, row in enumerate(found):
                     look = looks[row.name]
                     name = row.name + (" (untrained)" if row.origin == UNTRAINED else "")
                     axes.plot(
                         row.energy_mj * factor,
-                        place,
+                        place + (i - (len(found) - 1) / 2) * 0.7 / len(found),  # equal energies stay visible
                         linestyle="none",
                         marker=look.marker,
                         markersize=6,
@@ -131,6 +134,7 @@ def accountings_figure(by_accounting: Mapping[str, Sequence[ComparisonRow]]) -> 
                     )
                     labelled.add(row.name)
             axes.set_xscale("log")
+            _plain_decades(axes, [row.energy_mj * factor for row in rows])
             axes.set_yticks(range(len(groups)), list(groups))
             axes.set_ylim(len(groups) - 0.5, -0.5)
             axes.set_title(data, loc="left")
@@ -138,6 +142,16 @@ def accountings_figure(by_accounting: Mapping[str, Sequence[ComparisonRow]]) -> 
         panels[-1].set_xlabel(f"Energy per image ({unit})")
         figure.legend(loc="outside upper center", ncols=4)
         return figure
+
+
+def _plain_decades(axes: "Axes", values: Sequence[float]) -> None:
+    """Ticks of a logarithmic axis as plain numbers, at 1, 2 and 5 where there is room."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    few = max(values) <= 1000 * min(values)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 _Draw = Callable[["Axes", Sequence[ComparisonRow], Mapping[str, Look]], None]

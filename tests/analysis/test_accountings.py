@@ -1,7 +1,6 @@
 """Accountings against the published counters, against brute force, and by hand."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,15 +33,6 @@ NAMES = [
     "sdt_2_64_cifar",
     "spikingformer_1_48_cifar",
 ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tensors here are so small that threads only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def awake(name: str, batch: int = 4, seed: int = 0, **settings: Any) -> tuple[Model, Tensor]:

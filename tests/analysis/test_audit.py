@@ -1,7 +1,6 @@
 """The audit: which networks are spike-driven, why others are not, and what the equations leave out."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,14 +13,6 @@ from saformer.analysis.accountings import ACCOUNTINGS
 from saformer.analysis.audit import Audit, LeftOut, audit
 from saformer.analysis.hardware import Hardware
 from saformer.neurons import LIF
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def recorded(name: str, kind: str = "static", **settings: Any) -> Profile:

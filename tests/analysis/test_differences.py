@@ -1,6 +1,5 @@
 """Reasons for which accountings disagree: they name what differs, and their energies add up."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,14 +11,6 @@ from saformer.analysis import Profile, profile
 from saformer.analysis.accountings import ACCOUNTINGS
 from saformer.analysis.differences import Difference, differences
 from saformer.analysis.hardware import Hardware
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def recorded(name: str, prune: bool = False, **settings: Any) -> Profile:

@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,6 @@ from saformer.attention import SSA
 from saformer.errors import InputError
 from saformer.models.config import Model
 from saformer.neurons import LIF
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tensors here are so small that threads only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def awake(name: str, seed: int = 0, batch: int = 4, **settings: Any) -> tuple[Model, Tensor]:

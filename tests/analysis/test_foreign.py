@@ -2,7 +2,7 @@
 
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,15 +18,6 @@ from saformer.neurons import LIF
 spikingjelly = pytest.importorskip("spikingjelly.activation_based")
 snn = pytest.importorskip("snntorch")
 from spikingjelly.activation_based import functional, layer, neuron, surrogate  # noqa: E402
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
 
 STEPS = 4
 

@@ -1,5 +1,4 @@
 import math
-from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -13,15 +12,6 @@ import saformer
 from saformer.analysis import profile
 from saformer.analysis.statistics import Moments, exact_gram
 from saformer.models.config import Model
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tensors here are so small that threads only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def awake(name: str, seed: int = 0, batch: int = 9, **settings: Any) -> tuple[Model, Tensor]:

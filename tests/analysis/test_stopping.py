@@ -1,7 +1,7 @@
 """Early stopping: when it looks, and that its interval keeps its promise."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -15,15 +15,6 @@ import saformer
 from saformer.analysis import Profile, profile, stopping
 from saformer.analysis.energy import account_for
 from saformer.analysis.stopping import FIRST_LOOK, PrecisionRule, looks
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
 
 # --- When it looks ---
 

@@ -5,18 +5,9 @@ import math
 
 import numpy as np
 import pytest
-import torch
 
 NAMES = ["paper", "spike-driven", "exact", "neurobench", "syops", "spikingformer"]
 RUN = ("--limit", "8", "--dataset", "digits")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

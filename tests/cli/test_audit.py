@@ -3,21 +3,12 @@
 import json
 
 import pytest
-import torch
 
 ORACLES = [
     ("spikformer_2_64_cifar", False),
     ("spikformer_2_32_cifar10dvs", False),
     ("sdt_2_64_cifar", True),
 ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(("name", "driven"), [("digits/saformer", True), ("digits/spikformer", False)])

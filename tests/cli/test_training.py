@@ -258,7 +258,6 @@ def test_torchrun_trains_in_two_processes_and_prints_once(tmp_path):
         capture_output=True,
         text=True,
         timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("epoch   1/1") == 1 and done.stdout.count("next: saformer energy") == 1

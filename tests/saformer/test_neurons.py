@@ -1,6 +1,5 @@
 import math
 import sys
-from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -15,15 +14,6 @@ SETTINGS = [
     for tau in (2.0, 3.0, 1.5, 4.0)
     for threshold, reset in ((1.0, 0.0), (0.5, 0.0), (1.0, 0.25), (1.0, -0.3), (0.3, 0.1))
 ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tensors here are so small that threads only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def reference(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 from math import nan
 
 import pytest
@@ -102,11 +103,19 @@ def test_accountings_have_a_marker_for_each_model(rows: list[ComparisonRow]) -> 
     (axes,) = accountings_figure({"paper": rows, "exact": more}).axes
     assert names(axes) == ["paper", "exact"]
     assert axes.get_xscale() == "log"
-    drawn = sorted((int(line.get_ydata()[0]), line.get_xdata()[0]) for line in axes.lines if len(line.get_xdata()) == 1)
+    markers = [(line.get_ydata()[0], line.get_xdata()[0]) for line in axes.lines if len(line.get_xdata()) == 1]
+    drawn = sorted((round(place), energy) for place, energy in markers)
     assert drawn == sorted(
         [(0, row.energy_mj) for row in rows if not row.published]
         + [(1, 3 * row.energy_mj) for row in rows if not row.published]
     )
+
+
+def test_equal_energies_do_not_hide_each_other(rows: list[ComparisonRow]) -> None:
+    same = [replace(row, energy_mj=0.5) for row in rows[:3]]
+    (axes,) = accountings_figure({"paper": same, "exact": same}).axes
+    places = sorted(float(line.get_ydata()[0]) for line in axes.lines)
+    assert len(places) == 6 and min(b - a for a, b in pairwise(places)) > 0.1
 
 
 def test_labels_stay_inside_the_figure(rows: list[ComparisonRow]) -> None:

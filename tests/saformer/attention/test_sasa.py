@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -13,15 +12,6 @@ from saformer.errors import InputError
 
 STEPS, BATCH, DIM, GRID = 4, 3, 8, (4, 4)
 TOKENS = GRID[0] * GRID[1]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tensors here are so small that threads only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def lif(x: Tensor, threshold: float = 1.0) -> Tensor:

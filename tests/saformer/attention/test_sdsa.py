@@ -1,7 +1,5 @@
 """SDSA against its definition, and its event mode against the pools of the published code."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,15 +8,6 @@ from saformer.attention import SDSA
 
 STEPS, BATCH, DIM, HEADS, HEIGHT, WIDTH = 4, 3, 12, 3, 3, 4
 TOKENS = HEIGHT * WIDTH
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tensors here are so small that threads only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def lif(x: Tensor, threshold: float = 1.0) -> Tensor:

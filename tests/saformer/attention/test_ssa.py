@@ -1,7 +1,5 @@
 """SSA against Eqs. 8-10, written out head by head and token by token."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,15 +8,6 @@ from saformer.attention import SSA
 
 STEPS, BATCH, DIM, HEADS, SIDE = 4, 3, 12, 3, 3
 TOKENS = SIDE**2
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tensors here are so small that threads only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def lif(x: Tensor, threshold: float = 1.0) -> Tensor:

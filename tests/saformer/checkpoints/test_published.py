@@ -1,7 +1,7 @@
 import argparse
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,6 @@ from saformer.models import configure
 
 ORACLES = Path(__file__).resolve().parents[2] / "data" / "oracles"
 NAMES = ["spikformer_2_64_cifar", "spikformer_2_32_cifar10dvs", "spikformer_2_32_imagenet", "sdt_2_64_cifar"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tensors here are so small that threads only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def checkpoint(name: str) -> dict[str, Any]:

@@ -1,5 +1,4 @@
 import warnings
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -11,15 +10,6 @@ import saformer
 from saformer.errors import InputError
 from saformer.models import FAMILIES, PRESETS, config_from_dict, configure, from_config
 from saformer.models.config import Model, pooling_for
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tensors here are so small that threads only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def awake(name: str, seed: int = 0, **settings: Any) -> tuple[Model, Tensor]:
