@@ -15,9 +15,10 @@ from torch import Tensor, nn
 import saformer
 from saformer.analysis import witness
 from saformer.analysis.account import DataInfo, ModelInfo
+from saformer.analysis.hits import HitCounter
 from saformer.analysis.layouts import ShapeLog
 from saformer.analysis.operations import NORMS
-from saformer.analysis.profiles import SPIKES_OF, FreeArithmetic, Hits, Operand, Operation, Profile
+from saformer.analysis.profiles import SPIKES_OF, FreeArithmetic, Operand, Operation, Profile
 from saformer.analysis.provenance import Source, raw_sources
 from saformer.analysis.recognition import Decision
 from saformer.analysis.recorder import FreeCounts, OperationCounts, Recorder
@@ -61,37 +62,6 @@ def _split(batch: Batch) -> tuple[Tensor, Tensor | None]:
         return batch, None
     images, labels = batch
     return images, labels
-
-
-class _HitCounter:
-    """Counts right predictions, on the model's device."""
-
-    def __init__(self) -> None:
-        self.labelled = 0
-        self.top1, self.top5 = torch.zeros((), dtype=torch.int64), torch.zeros((), dtype=torch.int64)
-        self.classes = 0
-
-    def add(self, output: Any, labels: Tensor | None) -> None:
-        scores = output[0] if isinstance(output, tuple | list) else output
-        if isinstance(scores, Tensor) and scores.ndim == 3 and labels is not None and scores.shape[1] == len(labels):
-            scores = scores.mean(0)  # T x B x classes
-        if labels is None or not isinstance(scores, Tensor) or scores.ndim != 2 or len(scores) != len(labels):
-            return
-        self.classes = scores.shape[1]
-        if int(labels.max()) >= self.classes:
-            raise InputError(
-                f"the data has a label {int(labels.max())}, "
-                f"the model only {self.classes} classes (0 to {self.classes - 1})"
-            )
-        right = scores.topk(min(5, self.classes), dim=1).indices.eq(labels.to(scores.device)[:, None])
-        self.labelled += len(labels)
-        self.top1 = self.top1.to(scores.device) + right[:, 0].sum()
-        self.top5 = self.top5.to(scores.device) + right.any(1).sum()
-
-    def result(self) -> Hits | None:
-        if not self.labelled:
-            return None
-        return Hits(self.labelled, int(self.top1), int(self.top5) if self.classes >= 5 else None)
 
 
 def _moments(recorder: Recorder, counted: Sequence[OperationCounts | FreeCounts]) -> tuple[str, Moments]:
@@ -199,7 +169,7 @@ def profile(
     known_steps = time_steps or getattr(getattr(model, "config", None), "time_steps", None)
     parameter = next(model.parameters(), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
-    hits = _HitCounter()
+    hits = HitCounter()
     recorder: Recorder | None = None
     # Our own models carry no state and say how they lay out time.
     state = None if isinstance(model, Model) else State(model)
@@ -216,7 +186,7 @@ def profile(
                 kind = kind or ("events" if images.ndim == 5 else "static")
                 shapes = None
                 if state is not None:
-                    shapes, notes = _rehearse(model, images, known_steps, to_input, state)
+                    shapes, notes = _rehearse(model, images, known_steps, to_input, state, hits)
                 recorder = Recorder(model, known_steps, graded, shapes)
             inputs = images if to_input is None else to_input(images)
             recorder.start_batch([inputs], images)
@@ -225,7 +195,7 @@ def profile(
             recorder.end_batch(output)
             if state is not None:
                 state.restore()
-            hits.add(output, labels)
+            hits.add(output, labels, len(images))
             if progress is not None:
                 progress(len(images))
             if enough is not None:
@@ -255,7 +225,12 @@ def profile(
 
 
 def _rehearse(
-    model: nn.Module, images: Tensor, time_steps: int | None, to_input: Callable[[Tensor], Tensor] | None, state: State
+    model: nn.Module,
+    images: Tensor,
+    time_steps: int | None,
+    to_input: Callable[[Tensor], Tensor] | None,
+    state: State,
+    hits: HitCounter,
 ) -> tuple[ShapeLog | None, list[str]]:
     """Run a foreign model twice on a few images before anything is counted.
 
@@ -283,6 +258,7 @@ def _rehearse(
             finally:
                 state.restore()
             shapes = recorder.layouts.log
+            hits.learn(output)
             outputs.append(next(tensors_in((output,)), few).clone())
     if outputs[0].shape == outputs[1].shape and torch.equal(outputs[0].nan_to_num(), outputs[1].nan_to_num()):
         return shapes, []
@@ -293,7 +269,7 @@ def _rehearse(
     ]
 
 
-def _collect(recorder: Recorder, hits: _HitCounter, model: ModelInfo, data: DataInfo, run: dict[str, Any]) -> Profile:
+def _collect(recorder: Recorder, hits: HitCounter, model: ModelInfo, data: DataInfo, run: dict[str, Any]) -> Profile:
     """Read the recorder's integers, and decide what they show."""
     decision = recorder.recognition.decide(recorder.time_steps)
     operations = [o for o in recorder.operations.values() if not decision.holds(o.name)]

@@ -1,0 +1,95 @@
+"""Right predictions of a run: class scores, found in whatever a model puts out, beside labels."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from saformer.analysis.profiles import Hits
+from saformer.errors import InputError
+
+
+class HitCounter:
+    """Counts right predictions, on the model's device.
+
+    Scores are B x classes, T x B x classes, B x T x classes (the mean over T counts), or a list of T times B x classes;
+    of a tuple the first, of a dictionary `logits`. Where one batch gives no scores, there is no accuracy.
+    """
+
+    def __init__(self) -> None:
+        self._labelled = 0
+        self._classes = 0
+        self._top1, self._top5 = torch.zeros((), dtype=torch.int64), torch.zeros((), dtype=torch.int64)
+        self._unread = False
+        self._other: torch.Size | None = None
+
+    def learn(self, output: Any) -> None:
+        """Look at what the model puts out for another number of images: it shows which dimension holds them."""
+        scores = _tensor_of(output)
+        self._other = None if scores is None else scores.shape
+
+    def add(self, output: Any, labels: Tensor | None, images: int) -> None:
+        """Add a batch.
+
+        Raises:
+            InputError: the labels are not one class number per image, or the model has fewer classes.
+        """
+        if labels is None:
+            return
+        labels = _class_numbers(labels, images)
+        scores = self._scores(output, images)
+        if scores is None:
+            self._unread = True
+            return
+        self._classes = scores.shape[1]
+        wrong = [label for label in (int(labels.min()), int(labels.max())) if not 0 <= label < self._classes]
+        if wrong:
+            raise InputError(
+                f"the data has a label {wrong[0]}, the model only {self._classes} classes (0 to {self._classes - 1})"
+            )
+        best = scores.topk(min(5, self._classes), dim=1).indices
+        right = best.eq(labels.to(scores.device)[:, None])
+        self._labelled += images
+        self._top1 = self._top1.to(scores.device) + right[:, 0].sum()
+        self._top5 = self._top5.to(scores.device) + right.any(1).sum()
+
+    def result(self) -> Hits | None:
+        """The hits so far; None if nothing is known."""
+        if not self._labelled or self._unread:
+            return None
+        return Hits(self._labelled, int(self._top1), int(self._top5) if self._classes >= 5 else None)
+
+    def _scores(self, output: Any, images: int) -> Tensor | None:
+        """B x classes, or None."""
+        scores = _tensor_of(output)
+        if scores is None or scores.ndim not in (2, 3) or not scores.shape[-1]:
+            return None
+        if scores.ndim == 2:
+            return scores if len(scores) == images else None
+        fitting = [axis for axis in (0, 1) if scores.shape[axis] == images]
+        if len(fitting) > 1 and self._other is not None:  # T is B, too
+            other = self._other
+            fitting = [axis for axis in fitting if len(other) == 3 and other[axis] != scores.shape[axis]]
+        return scores.mean(1 - fitting[0]) if len(fitting) == 1 else None
+
+
+def _tensor_of(output: Any) -> Tensor | None:
+    if isinstance(output, dict):
+        output = output.get("logits")
+    if isinstance(output, list) and len(output) > 1 and all(isinstance(x, Tensor) and x.ndim == 2 for x in output):
+        return torch.stack(output) if len({x.shape for x in output}) == 1 else None
+    if isinstance(output, tuple | list):
+        output = output[0] if output else None
+    return output if isinstance(output, Tensor) else None
+
+
+def _class_numbers(labels: Tensor, images: int) -> Tensor:
+    """B whole numbers, of B or B x 1."""
+    flat = labels.flatten() if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if flat.shape != (images,) or flat.is_complex() or not bool((flat == flat.to(torch.int64)).all()):
+        shape = " x ".join(map(str, labels.shape)) or "a single number"
+        raise InputError(
+            f"labels must be one whole number for each of {images} images, got {shape} of "
+            f"{str(labels.dtype).removeprefix('torch.')}: of one-hot rows give argmax(1)"
+        )
+    return flat.to(torch.int64)

@@ -1,0 +1,76 @@
+"""Where class scores are found in what a model puts out, and which labels are none."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from saformer.analysis import profile
+from saformer.errors import InputError
+
+CLASSES = torch.tensor([2, 0, 1, 3])  # what each image shows, as one-hot features with noise
+
+
+class Puts(nn.Module):
+    """Puts out B x 4 scores at each of T = 4 steps, of which the first alone is wrong everywhere."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+
+    def forward(self, x: Tensor) -> Any:
+        first = x.roll(1, dims=1)
+        steps = [first, 2 * x, 2 * x, 2 * x]
+        return {
+            "T x B": lambda: torch.stack(steps),
+            "B x T": lambda: torch.stack(steps, 1),
+            "list": lambda: steps,
+            "logits": lambda: {"features": first, "logits": x},
+            "first of a tuple": lambda: (x, first),
+        }[self.how]()
+
+
+def hits(how: str, *batches: tuple[Tensor, Tensor]) -> tuple[int, int] | None:
+    found = profile(Puts(how), batches, check_flops=False).hits
+    return None if found is None else (found.labelled, found.top1)
+
+
+@pytest.mark.parametrize("how", ["T x B", "B x T", "list", "logits", "first of a tuple"])
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_scores_are_found(how: str, size: int) -> None:
+    x = torch.eye(4)[CLASSES]
+    batches = [(x[i : i + size], CLASSES[i : i + size]) for i in range(0, 4, size)]
+    assert hits(how, *batches) == (4, 4)
+
+
+def test_no_accuracy_of_some_batches_alone() -> None:
+    class Odd(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x if len(x) == 4 else x.sum(0)
+
+    batches = [(torch.eye(4), torch.arange(4)), (torch.eye(3, 4), torch.arange(3))]
+    assert profile(Odd(), batches, check_flops=False).hits is None
+
+
+def test_a_column_of_labels() -> None:
+    wrong = (CLASSES + 1) % 4
+    x = torch.eye(4)[CLASSES]
+    assert hits("logits", (x, CLASSES[:, None])) == (4, 4)
+    assert hits("logits", (x, wrong[:, None])) == (4, 0)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (torch.eye(4, dtype=torch.int64), "got 4 x 4 of int64: of one-hot rows give argmax"),
+        (torch.tensor([0, 1]), "one whole number for each of 4 images, got 2 of int64"),
+        (torch.tensor([0.5, 1, 2, 3]), "got 4 of float32"),
+        (torch.tensor(3), "got a single number of int64"),
+        (torch.tensor([0, 1, 2, 4]), "a label 4, the model only 4 classes"),
+        (torch.tensor([0, 1, 2, -1]), "a label -1, the model only 4 classes"),
+    ],
+)
+def test_labels_that_are_none(labels: Tensor, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        hits("logits", (torch.eye(4), labels))
