@@ -34,6 +34,7 @@ class Call:
         rows: shape whose first dimensions are those of `events`; default that of the first operand.
         stacked: images and steps can only be in the first dimension, the second holds channels.
         read: the tensors of the model that the operands stand for, where these were made from them.
+        masked: minus infinity was added to the result, to rule something out.
     """
 
     op: str
@@ -47,6 +48,7 @@ class Call:
     rows: torch.Size | None = None
     stacked: bool = False
     read: tuple[Tensor, ...] = ()
+    masked: bool = False
 
 
 def _uniform(x: Tensor, fan_out: int) -> Callable[[int, Counter], Tensor]:
@@ -85,8 +87,10 @@ def matmul(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor],
 
 
 def addmm(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
-    """aten.addmm, baddbmm, addmv (bias, x, y)."""
-    return replace(_matrix(args[1], args[2], is_activation), bias=0 if is_activation(args[0]) else args[0].numel())
+    """aten.addmm, baddbmm, addmv (bias, x, y); the bias may be the mask of an attention."""
+    bias = 0 if is_activation(args[0]) else args[0].numel()
+    masked = args[0].ndim > 1 and bool(torch.isneginf(args[0]).any())
+    return replace(_matrix(args[1], args[2], is_activation), bias=bias, masked=masked)
 
 
 def convolution(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:

@@ -19,7 +19,7 @@ from saformer.analysis.hits import HitCounter
 from saformer.analysis.layouts import ShapeLog
 from saformer.analysis.operations import NORMS
 from saformer.analysis.profiles import SPIKES_OF, FreeArithmetic, Operand, Operation, Profile
-from saformer.analysis.provenance import Source, raw_sources
+from saformer.analysis.provenance import Source
 from saformer.analysis.recognition import Decision
 from saformer.analysis.recorder import FreeCounts, OperationCounts, Recorder
 from saformer.analysis.states import State
@@ -92,7 +92,9 @@ def _source_name(source: Source | None, decision: Decision) -> str:
     return source.name if neuron is None else f"{SPIKES_OF}{neuron}"
 
 
-def _operations(operations: list[OperationCounts], moments: Moments, decision: Decision) -> tuple[Operation, ...]:
+def _operations(
+    recorder: Recorder, operations: list[OperationCounts], moments: Moments, decision: Decision
+) -> tuple[Operation, ...]:
     result, position = [], 1
     for counts in operations:
         width = len(counts.elements)
@@ -110,7 +112,7 @@ def _operations(operations: list[OperationCounts], moments: Moments, decision: D
                 counts.dense,
                 operands,
                 events,
-                first=raw_sources(counts.sources) and not spikes,
+                first=recorder.reads_image(counts) and not spikes,
                 outputs=counts.outputs,
                 bias=counts.bias,
                 inner=counts.inner,
@@ -287,7 +289,7 @@ def _collect(recorder: Recorder, hits: HitCounter, model: ModelInfo, data: DataI
     return Profile(
         model=model,
         data=replace(data, images=sum(recorder.batch_sizes)),
-        operations=_operations(operations, moments, decision),
+        operations=_operations(recorder, operations, moments, decision),
         neurons=decision.neurons,
         free=tuple(free),
         uncounted=tuple(

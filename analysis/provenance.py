@@ -97,6 +97,10 @@ class Provenance:
 
     # -- activations ---------------------------------------------------------------------------------------------
 
+    def start_batch(self) -> None:
+        """Forget the activations of the batch before: what the model kept of them is state, and was brought back."""
+        self._sources.clear()
+
     def enter(self, x: Tensor, raw: bool = True) -> None:
         """Take `x` as the network's input; not `raw` if it was turned into spikes before."""
         self._sources[x] = Source(THE_INPUT, raw)

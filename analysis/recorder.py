@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 import torch
@@ -35,9 +36,9 @@ from saformer.analysis.operations import (
     einsum,
 )
 from saformer.analysis.profiles import SPIKES_OF
-from saformer.analysis.provenance import RESULT_OF, Provenance, Source
+from saformer.analysis.provenance import RESULT_OF, Provenance, Source, raw_sources
 from saformer.analysis.recognition import Recognition, of_a_library
-from saformer.analysis.storages import StorageMap, tensors_in
+from saformer.analysis.storages import StorageMap, storage_id, tensors_in
 from saformer.naming import current_name
 from saformer.neurons import lif
 
@@ -63,6 +64,8 @@ class OperationCounts:
     lost: Held | None = None  # events that meet a zero weight; None: no weight is zero
     graded: Held | None = None
     all_integers: bool = True
+    raw: bool = False  # what it reads is the network's input still
+    image: bool = False  # and not zeros and ones alone, while the images are
     current: list[Held] = field(default_factory=list)  # this batch: nonzeros of each operand, then events
     units: list[Held | None] = field(default_factory=list)
 
@@ -86,6 +89,7 @@ class _Frame:
 
     module: nn.Module
     path: str
+    given: frozenset[int] = frozenset()  # storages of its arguments
     used: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     weighted: bool = False
     certain: bool = False  # holds neurons that are so by their operator or their class
@@ -118,6 +122,11 @@ class Recorder(TorchDispatchMode):
         self.by_image = True
         self.layouts = Layouts(time_steps, other)
         self._paths = {id(module): path for path, module in model.named_modules()}
+        self._modules = frozenset(self._paths.values())
+        self._kinds: defaultdict[str, dict[Any, str]] = defaultdict(dict)  # name -> kind of call -> name of its own
+        self._drawn = False  # the input is spikes that were drawn from the images
+        self._grey = False  # images hold other values than zeros and ones: so far, and in this batch
+        self._grey_now = False
         self._stack: list[_Frame] = []
         self._provenance = Provenance(model)
         self._zero_weights: StorageMap[bool] = StorageMap()
@@ -133,7 +142,7 @@ class Recorder(TorchDispatchMode):
         """Watch everything that is executed inside. (Entering the mode itself is also how it decomposes operators.)"""
         hooks = []
         for module in self.model.modules():
-            hooks.append(module.register_forward_pre_hook(self._enter_module))
+            hooks.append(module.register_forward_pre_hook(self._enter_module, with_kwargs=True))
             hooks.append(module.register_forward_hook(self._leave_module, always_call=True, with_kwargs=True))
         fast_path = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)  # one fused operator hides the products of attention
@@ -150,8 +159,9 @@ class Recorder(TorchDispatchMode):
             for hook in hooks:
                 hook.remove()
 
-    def _enter_module(self, module: nn.Module, args: Any) -> None:
-        self._stack.append(_Frame(module, self._paths.get(id(module), "")))
+    def _enter_module(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        given = frozenset(storage_id(x) for x in tensors_in((args, kwargs)))
+        self._stack.append(_Frame(module, self._paths.get(id(module), ""), given))
 
     def _leave_module(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         frame = self._stack.pop()
@@ -202,7 +212,20 @@ class Recorder(TorchDispatchMode):
             frame.used[call.op] += 1
             again = frame.used[call.op] > 1 and not self._merging
             what = f"{call.op}_{frame.used[call.op]}" if again else call.op
-        return f"{frame.path}.{what}".lstrip("."), False
+        name = f"{frame.path}.{what}".lstrip(".")
+        if name in self._modules:  # somebody's nn.Linear that is called `linear`
+            name = f"{frame.path}.functional_{what}".lstrip(".")
+        return name, False
+
+    def _own_name(self, name: str, call: Call, sources: tuple[Source | None, ...], raw: bool) -> str:
+        """`name`; for calls of another kind under the same name, such as the second product of a module that
+        multiplies anything, or a layer that reads the image first and spikes later, `name:2` and so on.
+        """
+        kind: Any = (call.op, raw, Fraction(call.dense, max(call.operands[0].numel(), 1)))
+        if call.weight is None:  # sizes may change with the step; T steps of one product have the same origins
+            kind = (call.op, len(call.operands), tuple(_origin(source) for source in sources))
+        kinds = self._kinds[name]
+        return kinds.setdefault(kind, f"{name}:{len(kinds) + 1}" if kinds else name)
 
     # -- batches --------------------------------------------------------------------------------------------------
 
@@ -216,11 +239,14 @@ class Recorder(TorchDispatchMode):
         self._counter.clear()
         self.layouts.start_batch(len(images))
         self.recognition.start_batch()
+        self._provenance.start_batch()
+        self._grey_now = not self._counter.holds_binary(images)
+        self._grey |= self._grey_now
         for x in inputs:
             self._finite.watch(x, "the input holds")
             # Spikes that were drawn from an image are the image no more.
-            drawn = x is not images and self._counter.holds_binary(x) and not self._counter.holds_binary(images)
-            self._provenance.enter(x, raw=not drawn)
+            self._drawn |= x is not images and self._grey_now and self._counter.holds_binary(x)
+            self._provenance.enter(x, raw=not self._drawn)
 
     def end_batch(self, output: Any) -> None:
         """Close the batch: its counters become rows of `units`, one per image (or one for the batch).
@@ -344,17 +370,22 @@ class Recorder(TorchDispatchMode):
         if not any(self._provenance.is_activation(x) for x in call.operands):
             return None
         name, module = self._name(call)
-        if self._stack:
-            self._stack[-1].weighted |= call.op != "product"
+        read = call.read or call.operands
+        sources = tuple(self._provenance.source(x) for x in read)
+        raw = raw_sources(sources)
+        name = self._own_name(name, call, sources, raw)
+        self._notice_synapses(call, read, sources)
         if out is not None:
-            self._finite.watch(out, f"the result of {name} holds")
+            watch = self._finite.watch_result if call.masked else self._finite.watch
+            watch(out, f"the result of {name} holds")
         counts = self.operations.get(name)
         if counts is None:
             zeros = [Held(torch.zeros((), dtype=torch.int64, device=x.device)) for x in call.operands]
-            sources = tuple(self._provenance.source(x) for x in call.read or call.operands)
             counts = self.operations[name] = OperationCounts(
-                name, call.op, call.bias, call.inner, module, sources, [0] * len(call.operands), zeros
+                name, call.op, call.bias, call.inner, module, sources, [0] * len(call.operands), zeros, raw=raw
             )
+        if raw and self._grey_now and not counts.image:
+            counts.image = not all(self._counter.holds_binary(x) for x in call.operands)
         if call.weight is not None:
             counts.weights = call.weight.numel()  # the same at every execution, so it is not added up
         counts.dense += call.dense
@@ -378,6 +409,27 @@ class Recorder(TorchDispatchMode):
         counts.current = [Held(counter) for counter in counters]
         self._book_weights(call, counts, events)
         return name
+
+    def _notice_synapses(self, call: Call, read: tuple[Tensor, ...], sources: tuple[Source | None, ...]) -> None:
+        """Modules with synaptic operations inside are no neurons.
+
+        A neuron multiplies, too, when it resets its membrane. But it multiplies neither the spikes of two layers nor
+        two of its arguments: that is attention.
+        """
+        if not self._stack:
+            return
+        if call.op != "product":
+            self._stack[-1].weighted = True
+            return
+        spikes = {source.passed[-1] for source in sources if source is not None and source.passed}
+        self._stack[-1].weighted |= len(spikes) > 1
+        storages = {storage_id(x) for x in read}
+        for frame in self._stack:
+            frame.weighted |= len(storages) > 1 and storages <= frame.given
+
+    def reads_image(self, counts: OperationCounts) -> bool:
+        """Whether an operation reads the network's input itself, and not spikes that the model drew from it."""
+        return counts.raw and (counts.image or not self._grey)
 
     def _book_weights(self, call: Call, counts: OperationCounts, events: Tensor) -> None:
         """Events that meet a zero weight, where some weights are zero; graded events, if asked for."""
@@ -432,6 +484,13 @@ class Recorder(TorchDispatchMode):
     def pools(self) -> list[FreeCounts]:
         """Free arithmetic whose input was counted."""
         return [counts for counts in self.free.values() if counts.ones is not None]
+
+
+def _origin(source: Source | None) -> str:
+    """Layer that an operand comes from: the same at every step, whatever the first step does otherwise."""
+    if source is None:
+        return "a constant"
+    return source.passed[-1] if source.passed else source.name if source.name.startswith((RESULT_OF, SPIKES_OF)) else ""
 
 
 def _join(a: Tensor, b: Tensor) -> Tensor:

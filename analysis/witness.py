@@ -80,12 +80,13 @@ def compare(operations: tuple[Operation, ...], images: int, fvcore: dict[str, in
     masks: dict[str, ModuleFlops] = {}
     products: dict[str, tuple[int, list[str], list[str]]] = {}
     for operation in operations:
-        module = operation.name if operation.name in fvcore else operation.name.rpartition(".")[0]
+        layer = operation.name.partition(":")[0]  # `layer:2` is the layer called in another way
+        module = layer if layer in fvcore else layer.rpartition(".")[0]
         if operation.op in _ELEMENTWISE:
             masks[operation.name] = ModuleFlops(operation.name, operation.op, operation.dense // images, None)
             continue
         dense, ops, names = products.setdefault(module, (0, [], []))
-        what = [operation.name.rpartition(".")[2]] if operation.name != module else []
+        what = [operation.name.rpartition(".")[2]] if layer != module else []
         products[module] = (dense + operation.dense // images, [*ops, operation.op], [*names, *what])
     rows = {
         module: ModuleFlops(

@@ -475,11 +475,12 @@ def test_events_that_meet_a_weight_of_a_pruned_convolution(seed: int, dims: int,
 def test_events_that_meet_a_weight_of_a_pruned_linear_layer() -> None:
     layer, x = pruned(nn.Linear(6, 5)), values("real", 3, 4, 6)
     p = profile(Net(lambda m, y: m.fc(m.fc(y)[..., :1] * 0 + y), fc=layer), [x, x[:2]], check_flops=False)
-    o = only(p, "fc")
     with torch.no_grad():
         second = layer(x)[..., :1] * 0 + x
-    assert o.effective == sum(indicator_layer(layer, part) for y in (x, second) for part in (y, y[:2]))
-    assert o.effective < o.events
+    for name, y in (("fc", x), ("fc:2", second)):  # the image, then what was made of it
+        o = only(p, name)
+        assert o.effective == sum(indicator_layer(layer, part) for part in (y, y[:2]))
+        assert o.effective < o.events
 
 
 def test_zero_weights_in_one_part_of_a_parameter() -> None:
@@ -816,22 +817,72 @@ def test_a_name_does_not_outlive_an_error() -> None:
 
 
 def test_a_module_that_is_used_twice_has_one_entry() -> None:
-    net = Net(lambda m, y: m.fc(m.fc(y)), fc=nn.Linear(6, 6))
+    net = Net(lambda m, y: m.fc(m.fc(m.first(y))), first=nn.Linear(6, 6), fc=nn.Linear(6, 6))
     x = values("real", 3, 6)
     with torch.no_grad():
-        hidden = net.fc(x)
+        y = net.first(x)
+        z = net.fc(y)
     p = run(net, x)
     o = only(p, "fc")
     assert (o.dense, o.operands[0].elements) == (216, 36)
-    assert o.operands[0].nonzero == nonzeros(x) + nonzeros(hidden)
-    assert_images(
-        p, [(nonzeros(i) + nonzeros(h), 6 * (nonzeros(i) + nonzeros(h))) for i, h in zip(x, hidden, strict=True)]
-    )
+    assert o.operands[0].nonzero == nonzeros(y) + nonzeros(z)
+    counted = [(nonzeros(a), 6 * nonzeros(a), nonzeros(b) + nonzeros(c)) for a, b, c in zip(x, y, z, strict=True)]
+    assert_images(p, [(*first, both, 6 * both) for *first, both in counted])
 
 
 def test_a_module_under_two_paths_has_the_first() -> None:
     shared = nn.Linear(6, 6)
-    assert names(run(nn.Sequential(shared, nn.ReLU(), shared), values("real", 3, 6))) == ["0"]
+    net = nn.Sequential(nn.Linear(6, 6), shared, nn.ReLU(), shared)
+    assert names(run(net, values("real", 3, 6))) == ["0", "1"]
+
+
+def test_a_layer_that_reads_the_image_and_then_spikes_has_two_entries() -> None:
+    fire = nn.Threshold(0.1, 0.0)
+    net = Net(lambda m, y: m.fc((m.fire(m.fc(y)) > 0).float()), fc=nn.Linear(6, 6), fire=fire)
+    x = values("real", 3, 6)
+    p = profile(net, [x, x[:2]])
+    first, second = p.operations
+    assert (first.name, first.dense, first.first) == ("fc", 180, True)
+    assert (second.name, second.dense, second.first) == ("fc:2", 180, False)
+    assert second.gate.binary and not any("fvcore counts" in note for note in p.notes)
+
+
+def test_one_module_that_multiplies_anything_has_an_entry_for_each_product() -> None:
+    class Multiply(nn.Module):
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return x @ y
+
+    def attention(m: Any, x: Tensor) -> Tensor:
+        return torch.stack([m.multiply(m.multiply(m.q(t), m.k(t).transpose(1, 2)), m.v(t)) for t in x])
+
+    parts = {name: Net(lambda m, y: (y > 0.5).float()) for name in "qkv"}
+    p = run(Net(attention, multiply=Multiply(), **parts), values("real", 4, 3, 5, 6), time_steps=4)
+    first, second = p.operations
+    assert [o.name for o in p.operations] == ["multiply.matmul", "multiply.matmul:2"]
+    assert first.sources == ("spikes of q", "spikes of k") and second.sources[1] == "spikes of v"
+    assert first.dense == second.dense == 4 * 3 * 5 * 5 * 6
+
+
+def test_cross_attention_projects_queries_and_keys_at_rates_of_their_own() -> None:
+    def attention(m: Any, x: Tensor) -> Tensor:
+        return m.attn((x > 0.5).float(), *[(x[:, :3] > -0.5).float()] * 2)[0]
+
+    x = values("real", 2, 5, 8)
+    p = run(Net(attention, attn=nn.MultiheadAttention(8, 2, batch_first=True)), x)
+    queries, keys = (o for o in p.operations if "in_proj_weight" in o.name)
+    assert (queries.dense, keys.dense) == (2 * 5 * 8 * 8, 2 * 3 * 8 * 16)
+    assert queries.events == 8 * nonzeros(x > 0.5) and keys.events == 16 * nonzeros(x[:, :3] > -0.5)
+
+
+def test_functions_keep_clear_of_modules_with_their_names() -> None:
+    def run_all(m: Any, x: Tensor) -> Tensor:
+        y = m.linear(x)
+        return F.linear(y, torch.ones(3, 6)) + (m.matmul(y) @ m.matmul(y).t()).sum() + m.product(y).mul(y).sum()
+
+    layers = {name: nn.Linear(6, 6) for name in ("linear", "matmul", "product")}
+    assert names(run(Net(run_all, **layers), values("real", 3, 6))) == [
+        *("linear", "functional_linear", "matmul", "functional_matmul", "product", "functional_product")
+    ]
 
 
 def test_entries_of_several_batches_are_one() -> None:
