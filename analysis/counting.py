@@ -254,7 +254,7 @@ class Counter:
 
     def _nonzero_along(self, x: Tensor, dim: int) -> Tensor:
         """Nonzeros along one of the last two dimensions, for every matrix of the stack."""
-        if self.is_binary(x):
+        if self.is_binary(x) or not x.numel():
             return _sum(x, dim)
         stack = x.reshape(-1, *x.shape[-2:])
         scratch, counts = _scratch(x), []

@@ -1,7 +1,6 @@
-"""What each operator of the dispatcher means: a synaptic operation with its formula, free arithmetic, or a mere move.
+"""The operators that are synaptic operations, each with its formula.
 
-A formula is a pure function from the operator's arguments and result to a `Call`. Operators that compute and stand
-in none of the tables are not skipped: the recorder names them in its result.
+A formula is a pure function from the operator's arguments and result to a `Call`.
 """
 
 import math
@@ -94,7 +93,10 @@ def addmm(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], 
 
 
 def convolution(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
-    """aten.convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups)."""
+    """aten.convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups).
+
+    The kernel may be an activation, too, or alone.
+    """
     x, weight, bias, stride, padding, dilation, transposed, output_padding, groups = args[:9]
     dims = weight.ndim - 2
     stride, padding, dilation = (list(v) * dims if len(v) == 1 else list(v) for v in (stride, padding, dilation))
@@ -117,7 +119,25 @@ def convolution(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Ten
         return aten.convolution(a, w, None, stride, padding, dilation, transposed, output_padding, groups)
 
     name = f"conv{'_transpose' if transposed else ''}{dims}d"
-    return Call(name, dense, (x,), weight, events, again, bias=0 if bias is None else bias.numel(), stacked=True)
+    call = Call(name, dense, (x,), weight, events, again, bias=0 if bias is None else bias.numel(), stacked=True)
+    return call if not is_activation(weight) else _with_made_kernel(call, weight, is_activation(x))
+
+
+def _with_made_kernel(call: Call, kernel: Tensor, both: bool) -> Call:
+    """A convolution whose kernel depends on the input; if not `both`, what it is applied to does not."""
+    x, convolve = call.operands[0], call.again
+    whole = kernel.unsqueeze(0)  # no dimension of a kernel holds images
+
+    def meet(a: Tensor, w: Tensor) -> Tensor:
+        return convolve(a, w.view(kernel.shape))
+
+    def events(rows: int, counter: Counter) -> Tensor:
+        a = x.ne(0).to(torch.float64) if both else torch.ones_like(x, dtype=torch.float64)
+        return meet(a, kernel.ne(0).to(torch.float64)).round().to(torch.int64).reshape(rows, -1).sum(1)
+
+    if both:
+        return replace(call, operands=(x, whole), weight=None, events=events, again=meet)
+    return replace(call, operands=(whole,), weight=x, events=events, again=lambda w, a: meet(a, w))
 
 
 def _mask(x: Tensor, y: Tensor, read: tuple[Tensor, ...] = ()) -> Call:
@@ -237,6 +257,43 @@ def einsum(args: tuple[Any, ...], is_activation: Callable[[Tensor], bool]) -> Ca
     )
 
 
+def addcmul(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
+    """aten.addcmul(input, x, y)."""
+    return elementwise_product(args[1:3], out, is_activation)
+
+
+def index_put(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
+    """aten.index_put(x, (mask,), 0), which is x[mask] = 0."""
+    x, indices, value = args[:3]
+    mask = indices[0]
+    if len(indices) != 1 or mask is None or mask.dtype != torch.bool or mask.shape != x.shape:
+        return None
+    return _selection(mask, value, x, is_activation)
+
+
+def attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """aten.scaled_dot_product_attention step by step, its scale applied to the product: spikes stay spikes."""
+    if enable_gqa:
+        key, value = (x.repeat_interleave(query.shape[-3] // x.shape[-3], -3) for x in (key, value))
+    scores = query @ key.transpose(-2, -1) * (query.shape[-1] ** -0.5 if scale is None else scale)
+    if is_causal:
+        attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=query.device).tril()
+    if attn_mask is not None:
+        additive = attn_mask.dtype != torch.bool
+        scores = scores + attn_mask if additive else scores.masked_fill(attn_mask.logical_not(), -torch.inf)
+    weights = torch._safe_softmax(scores, -1)
+    return torch.dropout(weights, dropout_p, dropout_p > 0) @ value
+
+
 Formula = Callable[[tuple[Any, ...], Tensor, Callable[[Tensor], bool]], Call | None]
 
 FORMULAS: dict[Any, Formula] = {
@@ -260,65 +317,8 @@ FORMULAS: dict[Any, Formula] = {
     aten.where: where,
     aten.masked_fill: masked_fill,
     aten.masked_fill_: masked_fill,
+    aten.addcmul: addcmul,
+    aten.addcmul_: addcmul,
+    aten.index_put: index_put,
+    aten.index_put_: index_put,
 }
-
-
-def _operators(names: str) -> frozenset[Any]:
-    return frozenset(getattr(aten, name) for name in names.split() if hasattr(aten, name))
-
-
-# Arithmetic that Eqs. 19-20 leave out: normalisation, activation, pooling, shortcuts, scaling. Listed apart.
-FREE = _operators(
-    "add add_ sub sub_ rsub div div_ neg neg_ addcmul addcmul_ addcdiv addcdiv_ lerp lerp_ mean sum prod cumsum var "
-    "std var_mean std_mean batch_norm native_batch_norm _native_batch_norm_legit "
-    "_native_batch_norm_legit_no_training cudnn_batch_norm _batch_norm_impl_index layer_norm native_layer_norm "
-    "group_norm native_group_norm instance_norm rms_norm softmax _softmax _safe_softmax log_softmax _log_softmax "
-    "relu relu_ relu6 "
-    "gelu gelu_ silu silu_ elu elu_ leaky_relu leaky_relu_ prelu hardtanh hardtanh_ hardswish hardswish_ "
-    "hardsigmoid sigmoid sigmoid_ tanh tanh_ mish softplus exp exp_ log log2 log1p expm1 sqrt rsqrt square abs pow "
-    "pow_ reciprocal sin cos max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices "
-    "mkldnn_max_pool2d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d "
-    "_adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_max_pool2d upsample_nearest2d upsample_bilinear2d "
-    "upsample_bicubic2d norm linalg_vector_norm floor ceil round sign clamp clamp_ clamp_min clamp_max minimum "
-    "maximum amax amin max min heaviside remainder fmod logical_or logical_or_ logical_xor logical_not logical_not_ "
-    "bitwise_or bitwise_or_ bitwise_xor bitwise_not"
-)
-
-# Views, copies, comparisons and bookkeeping: nothing is computed on values.
-MOVES = _operators(
-    "view _unsafe_view reshape expand expand_as permute transpose transpose_ t t_ flatten unflatten squeeze "
-    "squeeze_ unsqueeze unsqueeze_ clone contiguous copy_ cat stack concat split split_with_sizes unsafe_split "
-    "unsafe_split_with_sizes unsafe_chunk chunk slice select index index_select index_put_ gather scatter scatter_ "
-    "narrow unbind detach detach_ alias to _to_copy "
-    "empty empty_like zeros zeros_like ones ones_like full full_like new_empty new_zeros new_ones new_full arange "
-    "repeat repeat_interleave constant_pad_nd pad roll flip lift_fresh fill_ zero_ "
-    "view_as as_strided _reshape_alias unfold movedim swapaxes ravel eq ne lt le gt ge "
-    "any all argmax topk sort is_same_size scalar_tensor item "
-    "_local_scalar_dense dropout dropout_ feature_dropout alpha_dropout native_dropout bernoulli bernoulli_ rand "
-    "rand_like randn randn_like randint randperm normal_ uniform_ type_as float double half bool int long numel "
-    "sym_size size dim conj_physical resolve_conj resolve_neg view_as_real view_as_complex "
-    "isnan isfinite isinf broadcast_tensors embedding "
-    "pixel_shuffle pixel_unshuffle tril triu diagonal split_copy set_ resize_ is_nonzero equal allclose"
-)
-
-# Normalisation whose scale and shift the weights before it can take in.
-NORMS = _operators("batch_norm native_batch_norm _native_batch_norm_legit_no_training cudnn_batch_norm")
-# Their cost lies in what they read, so that is counted, too (as for pooling modules).
-AVERAGES = _operators(
-    "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d avg_pool1d avg_pool2d avg_pool3d mean"
-)
-# Zeros and ones go in, zeros and ones come out.
-KEEP_BINARY = _operators("max_pool2d max_pool3d")
-# Values go in, the answer to a question comes out: thresholds, spikes drawn at a rate.
-ENCODERS = _operators(
-    "eq ne lt le gt ge eq_ ne_ lt_ le_ gt_ ge_ bernoulli heaviside logical_and logical_or logical_xor logical_not "
-    "bitwise_and bitwise_or bitwise_xor bitwise_not"
-)
-# The second argument gives a shape or a type.
-LIKE = _operators("to type_as view_as expand_as")
-ATTENTION = _operators("scaled_dot_product_attention")
-RECURRENT = _operators("lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell")
-# Results that take a shape, a type or a device from an activation, and no value.
-CREATORS = _operators(
-    "empty_like zeros_like ones_like full_like rand_like randn_like randint_like new_empty new_zeros new_ones new_full"
-)

@@ -17,7 +17,7 @@ from saformer.analysis import witness
 from saformer.analysis.account import DataInfo, ModelInfo
 from saformer.analysis.hits import HitCounter
 from saformer.analysis.layouts import ShapeLog
-from saformer.analysis.operations import NORMS
+from saformer.analysis.operators import NORMS
 from saformer.analysis.profiles import SPIKES_OF, FreeArithmetic, Operand, Operation, Profile
 from saformer.analysis.provenance import Source
 from saformer.analysis.recognition import Decision

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from saformer.analysis.operations import LIKE
+from saformer.analysis.operators import LIKE
 from saformer.analysis.storages import StorageMap, storage_id, tensors_in
 
 RESULT_OF = "result of "  # source of what a layer with weights puts out

@@ -20,20 +20,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from saformer.analysis.counting import Counter, Held
 from saformer.analysis.finiteness import FiniteCheck
 from saformer.analysis.layouts import Layout, Layouts, ShapeLog
-from saformer.analysis.operations import (
+from saformer.analysis.operations import FORMULAS, Call, attention, einsum
+from saformer.analysis.operators import (
     ATTENTION,
     AVERAGES,
     CREATORS,
     ENCODERS,
-    FORMULAS,
     FREE,
     KEEP_BINARY,
     MOVES,
     NORMS,
     RECURRENT,
-    Call,
     aten,
-    einsum,
 )
 from saformer.analysis.profiles import SPIKES_OF
 from saformer.analysis.provenance import RESULT_OF, Provenance, Source, raw_sources
@@ -322,7 +320,7 @@ class Recorder(TorchDispatchMode):
         elif packet in ATTENTION:
             # The same attention, step by step: two products with a softmax between them.
             with self:
-                return torch.ops.aten._scaled_dot_product_attention_math(*args, **kwargs)[0]
+                return attention(*args, **kwargs)
         else:
             out = self._decompose(func, packet, args, kwargs)
             if out is not NotImplemented:

@@ -208,8 +208,10 @@ def test_an_image_that_is_prepared_is_an_image_still(prepare: Callable[[Tensor],
         lambda m, y: torch.bernoulli(y.sigmoid()),
         lambda m, y: lif(m, y),
         lambda m, y: m.fire(y),
+        lambda m, y: torch.zeros(2, *y.shape).scatter_(0, (y > 0).long()[None], 1.0)[0],
+        lambda m, y: torch.floor(y.sigmoid() * 8) % 2,
     ],
-    ids=["rate", "bernoulli", "neurons", "own neurons"],
+    ids=["rate", "bernoulli", "neurons", "own neurons", "latency", "bit plane"],
 )
 def test_spikes_that_stand_for_an_image_cost_accumulates(encode: Callable[..., Tensor]) -> None:
     class Fire(nn.Module):
