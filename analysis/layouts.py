@@ -45,15 +45,18 @@ class Layouts:
     """Tells the layout of each tensor of a forward pass.
 
     With T known, sizes tell: T x B, T*B or B. With T unknown they do not: a first dimension of B may be T, too. Then a
-    second forward pass with another number of images shows which dimension grows with it.
+    second forward pass with another number of images shows which dimension grows with it. Of a stranger's model both
+    are asked.
 
     Args:
         time_steps: T, if activations are laid out time first; None if nobody said.
         other: shapes of a pass with another number of images; None if there was none.
+        time_first: of k*T*B rows it is known that time comes first, then images: nothing else is merged before them.
     """
 
-    def __init__(self, time_steps: int | None, other: ShapeLog | None = None) -> None:
+    def __init__(self, time_steps: int | None, other: ShapeLog | None = None, time_first: bool = True) -> None:
         self.time_steps = time_steps
+        self._time_first = time_first
         self.log = ShapeLog()
         self._other = other
         self._axes: dict[tuple[Key, int], int | None] = {}  # which dimension grows; None: not exactly one does
@@ -70,19 +73,27 @@ class Layouts:
             shape: its shape.
             stacked: images and steps can only be in the first dimension, the second holds channels.
         """
-        if self.time_steps is not None:
-            return self._by_size(self.time_steps, shape, stacked)
         seen = self.log.shapes[key]
         seen.append(shape)
+        if self.time_steps is not None:
+            return self._by_size(self.time_steps, (key, len(seen) - 1), shape, stacked)
         return self._by_axis(self._axis(key, len(seen) - 1, shape), shape, stacked)
 
-    def _by_size(self, steps: int, shape: torch.Size, stacked: bool) -> Layout:
+    def _by_size(self, steps: int, call: tuple[Key, int], shape: torch.Size, stacked: bool) -> Layout:
         batch, leading = self.log.batch, shape[0] if shape else 1
         if not stacked and leading == steps and len(shape) > 1 and shape[1] == batch:
-            return Layout(steps, batch)
+            return Layout(steps, batch, apart=self._may_hold_images(1, call, shape))
         if leading % (steps * batch) == 0 and leading >= steps * batch:
-            return Layout(steps, batch)
-        return Layout(1, batch, apart=leading == batch)
+            apart = self._time_first or leading == steps * batch  # heads, say, may be merged before or after
+            return Layout(steps, batch, apart=apart and self._may_hold_images(0, call, shape))
+        return Layout(1, batch, apart=leading == batch and self._may_hold_images(0, call, shape))
+
+    def _may_hold_images(self, axis: int, call: tuple[Key, int], shape: torch.Size) -> bool:
+        """Whether the other pass says nothing against it."""
+        others = [] if self._other is None else self._other.shapes.get(call[0], [])
+        if self._other is None or self._other.batch == self.log.batch or call[1] >= len(others):
+            return True
+        return _grown(shape, self.log.batch, others[call[1]], self._other.batch) == axis
 
     def _axis(self, key: Key, call: int, shape: torch.Size) -> int | None:
         """The dimension that holds the images."""

@@ -35,7 +35,7 @@ FREE = _operators(
     "softshrink hardshrink rrelu __lshift__ __rshift__ bitwise_left_shift bitwise_right_shift "
     "fake_quantize_per_tensor_affine fake_quantize_per_tensor_affine_cachemask "
     "fake_quantize_per_channel_affine_cachemask _fake_quantize_per_tensor_affine_cachemask_tensor_qparams "
-    "adaptive_max_pool1d adaptive_max_pool3d lp_pool2d upsample_nearest1d upsample_nearest3d upsample_linear1d "
+    "adaptive_max_pool1d adaptive_max_pool3d upsample_nearest1d upsample_nearest3d upsample_linear1d "
     "upsample_trilinear3d _upsample_nearest_exact1d fractional_max_pool2d floor_divide floor_divide_ count_nonzero "
     "histc renorm _embedding_bag_forward_only _upsample_nearest_exact2d _upsample_nearest_exact3d "
     "_upsample_bilinear2d_aa _upsample_bicubic2d_aa"

@@ -217,6 +217,9 @@ def profile(
         **(run or {}),
     }
     result = _collect(recorder, hits, info, DataInfo(data, split, 0, kind or "static"), settings)
+    for name, levels in recorder.recognition.decide(recorder.time_steps).graded:
+        values = ", ".join(f"{level:g}" for level in levels)
+        notes.append(f"{name} puts out a few values, but not 0 and 1 alone ({values}): not taken for spiking neurons")
     if check_flops:
         with _evaluating(model):
             one = example.clone()

@@ -35,6 +35,7 @@ class _Candidate:
         fires: it put out a one.
         converts: it made zeros and ones of other values. (What reads spikes and puts out spikes may be a pool.)
         places: for each entry of `spikes`, what it read there; a module may be used in several places.
+        levels: the few values that it made of many, if these were not 0 and 1 alone.
     """
 
     name: str
@@ -47,6 +48,7 @@ class _Candidate:
     elements: int = 0
     spikes: list[Held] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
+    levels: tuple[float, ...] = ()
     calls: int = 0  # in this batch
     entries: int = 0  # in this batch
 
@@ -100,12 +102,14 @@ class Decision:
         undecided: what may be one.
         steps: T.
         modules: the neurons that are modules as a whole, with all that happens inside.
+        graded: modules that made few values of many, others than 0 and 1, and what these were.
     """
 
     neurons: tuple[Neurons, ...]
     undecided: tuple[Neurons, ...]
     steps: int
     modules: frozenset[str] = frozenset()
+    graded: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
     def neuron_of(self, paths: tuple[str, ...]) -> str | None:
         """The layer of neurons among modules that put out the same tensor."""
@@ -156,6 +160,7 @@ class Recognition:
         with torch.utils._python_dispatch._disable_current_modes():
             if not self._counter.looks_binary(put) or not self._add(candidate, read, put):
                 candidate.refuted = True
+                candidate.levels = _levels(put) if not _levels(read) else ()
                 return False
             candidate.converts = candidate.converts or not self._counter.holds_binary(read)
         before, after = self._provenance.source(read), self._provenance.source(put)
@@ -197,7 +202,17 @@ class Recognition:
             tuple(Neurons(c.name, c.elements, c.per_step(time_steps or _steps(found or open_))) for c in open_),
             steps,
             modules,
+            tuple((c.name, c.levels) for c in self._candidates.values() if c.levels),
         )
+
+
+_FEW, _MANY = 8, 64  # values that neurons may put out; elements that show whether they are so few by nature
+
+
+def _levels(x: Tensor) -> tuple[float, ...]:
+    """The values of `x` if they are few, at a glance."""
+    values = x.flatten()[:: max(x.numel() // 1024, 1)].unique()
+    return tuple(map(float, values)) if len(values) <= _FEW and x.numel() >= _MANY else ()
 
 
 def _steps(candidates: list[_Candidate]) -> int:

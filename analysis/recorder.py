@@ -37,6 +37,7 @@ from saformer.analysis.profiles import SPIKES_OF
 from saformer.analysis.provenance import RESULT_OF, Provenance, Source, raw_sources
 from saformer.analysis.recognition import Recognition, of_a_library
 from saformer.analysis.storages import StorageMap, storage_id, tensors_in
+from saformer.models.config import Model
 from saformer.naming import current_name
 from saformer.neurons import lif
 
@@ -118,7 +119,7 @@ class Recorder(TorchDispatchMode):
         self.uncounted: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.batch_sizes: list[int] = []
         self.by_image = True
-        self.layouts = Layouts(time_steps, other)
+        self.layouts = Layouts(time_steps, other, time_first=isinstance(model, Model))
         self._paths = {id(module): path for path, module in model.named_modules()}
         self._modules = frozenset(self._paths.values())
         self._kinds: defaultdict[str, dict[Any, str]] = defaultdict(dict)  # name -> kind of call -> name of its own

@@ -462,4 +462,8 @@ def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) 
         remarks.append("the inputs are random: give --dataset or --input for rates that mean something")
     else:
         raise InputError("say what to run your model on: --input-shape C,H,W for random inputs, --dataset or --input")
+    if run.time_first and opened.kind == "events" and opened.shape[0] != run.time_first:
+        raise InputError(
+            f"the events have {opened.shape[0]} frames, not {run.time_first}: --time-first {opened.shape[0]}"
+        )
     return run_profile(model, opened, run, remarks)

@@ -311,3 +311,30 @@ def test_a_network_that_insists_on_its_batch_size_is_run_all_the_same() -> None:
             return super().forward(x.view(6, 4))
 
     assert facts(run(Fixed(Fire()), [X]))[:4] == facts(run(Net(Fire()), [X]))[:4]
+
+
+@pytest.mark.parametrize(
+    ("levels", "text"), [((-1.0, 0.0, 1.0), "-1, 0, 1"), ((0.0, 0.5), "0, 0.5"), ((0.0, 1.0, 2.0), "0, 1, 2")]
+)
+def test_neurons_of_other_values_than_0_and_1_are_named(levels: tuple[float, ...], text: str) -> None:
+    class Graded(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.tensor(levels)[torch.bucketize(x, torch.linspace(-0.3, 0.3, len(levels) - 1))].type_as(x)
+
+    class Shortcut(nn.Module):
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return x + y
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(6, 32), nn.Linear(32, 3)
+            self.graded, self.shortcut = Graded(), Shortcut()
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.graded(self.a(x))
+            return self.b(self.shortcut(y, y))
+
+    torch.manual_seed(0)
+    p = profile(Net(), [torch.randn(9, 6)])
+    assert p.notes == (f"graded puts out a few values, but not 0 and 1 alone ({text}): not taken for spiking neurons",)

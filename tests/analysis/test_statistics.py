@@ -229,6 +229,33 @@ def test_a_model_that_mixes_images_gets_an_interval_over_batches() -> None:
     assert account.energy_mj_ci95 == pytest.approx(ratio_interval(sizes, energies), rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("first", "unit"),
+    [("T x B", "image"), ("T*B", "image"), ("T x heads x B", "batch"), ("B*heads*T", "batch"), ("T*B*heads", "batch")],
+)
+def test_images_that_cannot_be_told_from_heads_get_an_interval_over_batches(first: str, unit: str) -> None:
+    steps, heads = 4, 3
+
+    class Products(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            q = (x.expand(steps, *x.shape) > 0.1).float().unflatten(-1, (heads, 2)).transpose(2, 3)  # T B heads N d
+            q = {
+                "T x B": lambda: q,
+                "T*B": lambda: q.flatten(0, 1),
+                "T x heads x B": lambda: q.transpose(1, 2).contiguous(),
+                "B*heads*T": lambda: q.permute(1, 2, 0, 3, 4).flatten(0, 2),
+                "T*B*heads": lambda: q.flatten(0, 2),
+            }[first]()
+            return (q @ q.transpose(-1, -2)).sum().expand(len(x))
+
+    x = torch.randn(2 * heads, 5, 6, generator=torch.Generator().manual_seed(1))
+    p = profile(Products(), x.split(heads), time_steps=steps, check_flops=False)
+    assert p.unit == unit
+    if unit == "image":
+        parts = [profile(Products(), [image[None]], time_steps=steps, check_flops=False) for image in x]
+        assert p.moments == sum((part.moments for part in parts[1:]), parts[0].moments)
+
+
 def _as_events(p: Any) -> Any:
     """The same integers, taken for those of a spiking network on event data, where each layer is charged ACs."""
     from dataclasses import replace
