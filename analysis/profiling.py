@@ -16,6 +16,7 @@ import saformer
 from saformer.analysis import witness
 from saformer.analysis.account import DataInfo, ModelInfo
 from saformer.analysis.hits import HitCounter
+from saformer.analysis.lateness import Calls, Late
 from saformer.analysis.layouts import ShapeLog
 from saformer.analysis.operators import NORMS
 from saformer.analysis.profiles import SPIKES_OF, FreeArithmetic, Operand, Operation, Profile
@@ -29,6 +30,12 @@ from saformer.errors import InputError
 from saformer.models.config import Model
 
 _NORM_NAMES = {packet.__name__ for packet in NORMS}
+
+_NOT_AT_REST = (
+    "run on the same images again, the model gives another output: it draws random numbers of its own, or keeps a "
+    "state that cannot be seen from outside; reset that at the start of forward, or the numbers depend on the "
+    "order of the images"
+)
 
 Batch = Tensor | tuple[Tensor, Tensor | None]
 
@@ -186,10 +193,10 @@ def profile(
             if recorder is None:
                 example = images[:1].clone()
                 kind = kind or ("events" if images.ndim == 5 else "static")
-                shapes = None
+                shapes, late = None, Late()
                 if state is not None:
-                    shapes, notes = _rehearse(model, images, known_steps, to_input, state, hits)
-                recorder = Recorder(model, known_steps, graded, shapes)
+                    shapes, late, notes = _rehearse(model, images, known_steps, to_input, state, hits)
+                recorder = Recorder(model, known_steps, graded, shapes, late)
             inputs = images if to_input is None else to_input(images)
             recorder.start_batch([inputs], images)
             with recorder.recording():
@@ -236,48 +243,48 @@ def _rehearse(
     to_input: Callable[[Tensor], Tensor] | None,
     state: State,
     hits: HitCounter,
-) -> tuple[ShapeLog | None, list[str]]:
+) -> tuple[ShapeLog | None, Late, list[str]]:
     """Run a foreign model twice on a few images before anything is counted.
 
     Which dimension of a tensor holds the images shows where it grows with their number; and a model that is back in
     the state it was in gives the same answer again.
 
     Returns:
-        The shapes, or None if it cannot run on any other number of images; sentences on what was found.
+        The shapes, or None if it cannot run on any other number of images; modules whose first steps come before any
+        input; sentences on what was found.
     """
     few = torch.cat([images] * 3)[: 3 if len(images) == 2 else 2]
     outputs: list[Tensor] = []
     shapes: ShapeLog | None = None
+    late = Late()
     devices = [images.device] if images.device.type == "cuda" else []
     for _ in range(2):
         # Both times the same random numbers, and none that the run itself would have drawn.
         with torch.random.fork_rng(devices):
             inputs = few.clone() if to_input is None else to_input(few.clone())
-            recorder = Recorder(model, time_steps)
+            recorder = Recorder(model, time_steps, late=late)
+            recorder.calls = calls = Calls()
             recorder.start_batch([inputs], few)
             try:
                 with recorder.recording():
                     output = model(inputs)
             except Exception:  # the model may insist on its own batch size; it will speak for itself in the run
-                return None, []
+                return None, Late(), []
             finally:
                 state.restore()
+            if shapes is None:
+                late = calls.late()
             shapes = recorder.layouts.log
             hits.learn(output)
             outputs.append(next(tensors_in((output,)), few).clone())
-    if outputs[0].shape == outputs[1].shape and torch.equal(outputs[0].nan_to_num(), outputs[1].nan_to_num()):
-        return shapes, []
-    return shapes, [
-        "run on the same images again, the model gives another output: it draws random numbers of its own, or keeps a "
-        "state that cannot be seen from outside; reset that at the start of forward, or the numbers depend on the "
-        "order of the images"
-    ]
+    same = outputs[0].shape == outputs[1].shape and torch.equal(outputs[0].nan_to_num(), outputs[1].nan_to_num())
+    return shapes, late, [] if same else [_NOT_AT_REST]
 
 
 def _collect(recorder: Recorder, hits: HitCounter, model: ModelInfo, data: DataInfo, run: dict[str, Any]) -> Profile:
     """Read the recorder's integers, and decide what they show."""
     decision = recorder.recognition.decide(recorder.time_steps)
-    operations = [o for o in recorder.operations.values() if not decision.holds(o.name)]
+    operations = [o for o in recorder.operations.values() if not decision.holds(o.name, o.weights > 0)]
     outside = {place: counts for place, counts in recorder.free.items() if not decision.holds(place[0])}
     pools = [counts for counts in outside.values() if counts.ones is not None]
     unit, moments = _moments(recorder, [*operations, *pools])

@@ -121,6 +121,11 @@ class Provenance:
         """Whether an operator was seen that computed `x`, or the model holds it."""
         return x in self._sources or x in self._constants or storage_id(x) in self._held
 
+    def is_parameter(self, x: Tensor) -> bool:
+        """Whether `x` is a parameter of the model, or a part of one."""
+        held = self._held.get(storage_id(x), ())
+        return any(isinstance(whole, nn.Parameter) and _within(x, whole) for whole, _ in held)
+
     def create(self, outputs: Any) -> None:
         """Take new tensors as constants, though their shape may be that of an activation."""
         for x in tensors_in((outputs,)):

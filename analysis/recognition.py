@@ -31,6 +31,7 @@ class _Candidate:
         certain: our own neurons, or those of a library: what they read says nothing, it may be silent, or spikes.
         operator: one operator, called in this module; whatever else the module does is its own.
         refuted: it put out something else than zeros and ones, holds weights, or goes around certain neurons.
+        weighted: it holds weights all the same: neurons of a library with connections among themselves.
         compares: what it puts out is the answer to a comparison that it makes: a neuron, even one that never fires.
         fires: it put out a one.
         converts: it made zeros and ones of other values. (What reads spikes and puts out spikes may be a pool.)
@@ -42,6 +43,7 @@ class _Candidate:
     certain: bool = False
     operator: bool = False
     refuted: bool = False
+    weighted: bool = False
     compares: bool = False
     fires: bool = False
     converts: bool = False
@@ -102,6 +104,8 @@ class Decision:
         undecided: what may be one.
         steps: T.
         modules: the neurons that are modules as a whole, with all that happens inside.
+        recurrent: those of them that hold weights.
+        others: a library's neurons that put out other values than 0 and 1.
         graded: modules that made few values of many, others than 0 and 1, and what these were.
     """
 
@@ -109,15 +113,21 @@ class Decision:
     undecided: tuple[Neurons, ...]
     steps: int
     modules: frozenset[str] = frozenset()
+    recurrent: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
     graded: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
     def neuron_of(self, paths: tuple[str, ...]) -> str | None:
         """The layer of neurons among modules that put out the same tensor."""
         return next((path for path in paths if path in self.modules), None)
 
-    def holds(self, name: str) -> bool:
-        """Whether something happens inside a layer of neurons: it is the neurons' own arithmetic."""
-        return any(inside(name, path) for path in self.modules)
+    def holds(self, name: str, weighted: bool = False) -> bool:
+        """Whether something happens inside a layer of neurons: it is the neurons' own arithmetic.
+
+        What is `weighted` is not, where neurons are connected among themselves.
+        """
+        holding = self.modules | self.others
+        return any(inside(name, path) for path in holding - (self.recurrent if weighted else frozenset()))
 
 
 class Recognition:
@@ -147,14 +157,17 @@ class Recognition:
         candidate = self._candidates.setdefault(path, _Candidate(path))
         candidate.refuted = not candidate.operator
 
-    def watch(self, module: nn.Module, path: str, read: Tensor | None, put: Tensor | None) -> bool:
-        """Look at one call of a module without weights; whether it may be a layer of neurons."""
+    def watch(
+        self, module: nn.Module, path: str, read: Tensor | None, put: Tensor | None, weighted: bool = False
+    ) -> bool:
+        """Look at one call of a module without weights, or of a library's neurons; whether it may be such a layer."""
         if read is None or put is None or not put.numel() or not (put.is_floating_point() or put.dtype == torch.bool):
             return False
         handed_on = storage_id(read) == storage_id(put) or self._counter.is_binary(put)
         if handed_on or not self._provenance.is_activation(put):
             return False
         candidate = self._candidates.setdefault(path, _Candidate(path, certain=of_a_library(module)))
+        candidate.weighted |= weighted
         if candidate.refuted:
             return False
         with torch.utils._python_dispatch._disable_current_modes():
@@ -190,7 +203,9 @@ class Recognition:
         Args:
             time_steps: T, if somebody said.
         """
+        others = frozenset(c.name for c in self._candidates.values() if c.certain and c.refuted)
         found = [c for c in self._candidates.values() if c.is_neuron]
+        found = [c for c in found if not any(inside(c.name, path) for path in others)]
         # Of nested ones the outermost counts.
         found = [c for c in found if not any(o is not c and not o.operator and inside(c.name, o.name) for o in found)]
         modules = frozenset(c.name for c in found if not c.operator)
@@ -202,6 +217,8 @@ class Recognition:
             tuple(Neurons(c.name, c.elements, c.per_step(time_steps or _steps(found or open_))) for c in open_),
             steps,
             modules,
+            frozenset(c.name for c in self._candidates.values() if c.weighted),
+            others,
             tuple((c.name, c.levels) for c in self._candidates.values() if c.levels),
         )
 

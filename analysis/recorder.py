@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from saformer.analysis.counting import Counter, Held
 from saformer.analysis.finiteness import FiniteCheck
+from saformer.analysis.lateness import Calls, Late
 from saformer.analysis.layouts import Layout, Layouts, ShapeLog
 from saformer.analysis.operations import FORMULAS, Call, attention, einsum
 from saformer.analysis.operators import (
@@ -105,10 +106,16 @@ class Recorder(TorchDispatchMode):
             images are told apart only where `other` shows which dimension holds them.
         graded: also count an integer input of k as k events.
         other: shapes that the same model's tensors had with another number of images.
+        late: modules whose first calls come before any input has reached them.
     """
 
     def __init__(
-        self, model: nn.Module, time_steps: int | None, graded: bool = False, other: ShapeLog | None = None
+        self,
+        model: nn.Module,
+        time_steps: int | None,
+        graded: bool = False,
+        other: ShapeLog | None = None,
+        late: Late | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -133,6 +140,8 @@ class Recorder(TorchDispatchMode):
         self._finite = FiniteCheck()
         self.recognition = Recognition(self._provenance, self._counter, self.layouts)
         self._merging = 0
+        self._late = late or Late()
+        self.calls: Calls | None = None  # set it to have them noted
 
     # -- modules --------------------------------------------------------------------------------------------------
 
@@ -159,18 +168,34 @@ class Recorder(TorchDispatchMode):
                 hook.remove()
 
     def _enter_module(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        given = frozenset(storage_id(x) for x in tensors_in((args, kwargs)))
-        self._stack.append(_Frame(module, self._paths.get(id(module), ""), given))
+        given = list(tensors_in((args, kwargs)))
+        path = self._paths.get(id(module), "")
+        if path in self._late.reads:
+            self._reached(given, path)
+        if self.calls is not None:
+            self.calls.read(path, given, self._provenance)
+        self._stack.append(_Frame(module, path, frozenset(map(storage_id, given))))
+
+    def _reached(self, tensors: list[Tensor], path: str) -> None:
+        """Take the state of a model before any input has reached it as what it is in later steps: an activation."""
+        for x in tensors:
+            if x.is_floating_point() and not (self._provenance.is_activation(x) or self._provenance.is_parameter(x)):
+                self._provenance.set_source(x, Source(f"a state in {path}"))
 
     def _leave_module(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         frame = self._stack.pop()
         read, put = next(tensors_in((args, kwargs)), None), next(tensors_in((output,)), None)
         self._notice_opaque(frame, (args, kwargs), put)
+        if put is not None:
+            if frame.path in self._late.puts:
+                self._reached([put], frame.path)
+            if self.calls is not None:
+                self.calls.put(frame.path, put, self._provenance)
         library = of_a_library(module)
-        if frame.weighted or (frame.certain and not library):
+        if (frame.weighted or frame.certain) and not library:
             self.recognition.refute(frame.path)
         elif not type(module).__module__.startswith("torch.nn") and self.recognition.watch(
-            module, frame.path, read, put
+            module, frame.path, read, put, frame.weighted
         ):
             assert read is not None and put is not None
             with torch.utils._python_dispatch._disable_current_modes():

@@ -361,6 +361,47 @@ def test_hidden_or_not_makes_no_difference() -> None:
     assert counts(profile(Leaky(False), [x])) == counts(profile(Leaky(True), [x]))
 
 
+@pytest.mark.parametrize("kind", [snn.RLeaky, snn.RSynaptic])
+def test_neurons_of_snntorch_that_are_connected_among_themselves(kind: Any) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            decays = {"beta": 0.9} if kind is snn.RLeaky else {"alpha": 0.9, "beta": 0.8}
+            self.fc1, self.fc2 = nn.Linear(8, 6), nn.Linear(6, 4)
+            self.lif = kind(**decays, linear_features=6, init_hidden=True, threshold=0.3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.stack([self.fc2(self.lif(self.fc1(x))) for _ in range(5)])
+
+    torch.manual_seed(0)
+    p = profile(Net(), [torch.randn(7, 8)])
+    assert [neurons.name for neurons in p.neurons] == ["lif"] and len(p.neurons[0].per_step) == 5
+    dense = {o.name: o.dense for o in p.operations}
+    assert dense == {"fc1": 7 * 5 * 48, "lif.recurrent": 7 * 5 * 36, "fc2": 7 * 5 * 24}
+    assert all(o.gate.binary for o in p.operations if not o.first)
+    assert p.notes == ()
+
+
+@pytest.mark.parametrize("mode", ["s", "m"])
+def test_ternary_neurons_of_spikingjelly_are_named_and_keep_their_arithmetic(mode: str) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc1, self.fc2, self.ternary = nn.Linear(8, 32), nn.Linear(32, 4), neuron.TernaryIFNode(step_mode=mode)
+
+        def forward(self, x: Tensor) -> Tensor:
+            if mode == "m":
+                return self.fc2(self.ternary(3 * self.fc1(x.expand(4, *x.shape))))
+            return torch.stack([self.fc2(self.ternary(3 * self.fc1(x))) for _ in range(4)])
+
+    torch.manual_seed(0)
+    p = profile(Net(), [torch.randn(7, 8)], check_flops=False)
+    assert [o.name for o in p.operations] == ["fc1", "fc2"]
+    assert p.neurons == ()
+    (note,) = p.notes
+    assert note.startswith("ternary puts out a few values, but not 0 and 1 alone (-1, 0, 1)")
+
+
 # --- A user's own modules ---
 
 

@@ -164,7 +164,7 @@ def test_time_first(saformer):
 def test_time_first_is_the_number_of_frames(saformer, folder):
     np.savez(folder / "x.npz", x=np.ones((5, 4, 3, 8, 8), np.float32))
     command = ("energy", "--model", "mypkg:InTime", "--input", folder / "x.npz", "--json", "-", "--time-first")
-    assert "the events have 4 frames, not 8: give --time-first 4" in saformer(*command, "8").complaint
+    assert "the events have 4 frames, not 8: --time-first 4" in saformer(*command, "8").complaint
     assert measured(saformer(*command, "4"))["model"]["time_steps"] == 4
 
 
