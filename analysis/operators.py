@@ -73,6 +73,9 @@ ENCODERS = _operators(
     "eq ne lt le gt ge eq_ ne_ lt_ le_ gt_ ge_ bernoulli poisson heaviside logical_and logical_or logical_xor "
     "logical_not bitwise_and bitwise_or bitwise_xor bitwise_not"
 )
+# What is left where the answer is no, and what only scales that.
+COMPLEMENTS = _operators("rsub sub logical_not bitwise_not")
+SCALES = _operators("mul mul_ div div_")
 # The second argument gives a shape or a type.
 LIKE = _operators("to type_as view_as expand_as")
 ATTENTION = _operators("scaled_dot_product_attention")

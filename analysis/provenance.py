@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from saformer.analysis.operators import LIKE
+from saformer.analysis.operators import COMPLEMENTS, LIKE, SCALES
 from saformer.analysis.storages import StorageMap, storage_id, tensors_in
 
 RESULT_OF = "result of "  # source of what a layer with weights puts out
@@ -23,12 +23,16 @@ class Source:
         raw: it is the network's input still: as given, moved about, or after arithmetic that is not synaptic
             (normalised, pooled), with neither a weight nor a threshold between.
         threshold: it is the answer to a comparison, zeros and ones whatever was compared.
+        encoded: what was compared is the network's input still: not the spikes of neurons, but of an encoder.
+        complement: it is where such an answer is no, perhaps scaled: what keeps a membrane that has not fired.
         passed: modules that may turn out to be neurons, and put it out; the outermost first.
     """
 
     name: str
     raw: bool = False
     threshold: bool = False
+    encoded: bool = False
+    complement: bool = False
     passed: tuple[str, ...] = ()
 
 
@@ -153,8 +157,13 @@ class Provenance:
             self._mark_constant(func, inputs, outputs)
             return
         raw = not (weighted or threshold) and all(origin.raw for origin in origins)
+        encoded = threshold and all(origin.raw or origin.encoded for origin in origins)
+        complement = len(origins) == 1 and (
+            (packet in COMPLEMENTS and origins[0].threshold and not origins[0].complement)
+            or (packet in SCALES and origins[0].complement)
+        )
         if source is not None:
-            result = Source(source, raw, threshold)
+            result = Source(source, raw, threshold, encoded, complement)
         else:
             result = replace(origins[0], raw=raw, threshold=all(origin.threshold for origin in origins))
         for x in tensors_in((outputs,)):

@@ -152,6 +152,13 @@ class Recognition:
         candidate = self._candidates.setdefault(path, _Candidate(path, certain=True, operator=True))
         self._add(candidate, read, spikes, steps=spikes.shape[0])
 
+    def book_function(self, reader: str, spikes: Tensor) -> None:
+        """Add spikes that no module puts out as a whole, but a comparison in a function, by the layer that reads them."""
+        candidate = self._candidates.setdefault(f"input of {reader}", _Candidate(f"input of {reader}", operator=True))
+        candidate.compares = True
+        if not candidate.refuted:
+            candidate.refuted = not self._add(candidate, spikes, spikes)
+
     def refute(self, path: str) -> None:
         """A module is no layer of neurons, whatever it puts out."""
         candidate = self._candidates.setdefault(path, _Candidate(path))

@@ -136,6 +136,7 @@ class Recorder(TorchDispatchMode):
         self._stack: list[_Frame] = []
         self._provenance = Provenance(model)
         self._zero_weights: StorageMap[bool] = StorageMap()
+        self._functional: StorageMap[bool] = StorageMap()  # spikes of neurons that are no modules
         self._counter = Counter()
         self._finite = FiniteCheck()
         self.recognition = Recognition(self._provenance, self._counter, self.layouts)
@@ -317,13 +318,13 @@ class Recorder(TorchDispatchMode):
             # An operator that writes into its argument is counted on what it read.
             mutable = func._schema.is_mutable
             formula, is_activation = FORMULAS[packet], self._provenance.is_activation
-            call = formula(args, args[0], is_activation) if mutable else None
+            call = self._unless_reset(formula(args, args[0], is_activation)) if mutable else None
             booked = self._book(call) if call is not None else None
             out = func(*args, **kwargs)
             if mutable:
                 for x in tensors_in((args, kwargs)):
                     self._counter.forget(x)
-            elif (call := formula(args, out, is_activation)) is not None:
+            elif (call := self._unless_reset(formula(args, out, is_activation))) is not None:
                 booked = self._book(call, out)
             if call is None:
                 self._book_free(packet, args, kwargs, out)
@@ -338,8 +339,11 @@ class Recorder(TorchDispatchMode):
         elif packet in FREE:
             out = func(*args, **kwargs)
             self._book_free(packet, args, kwargs, out)
-            if packet in KEEP_BINARY and self._counter.is_binary(args[0]):
-                self._counter.mark_binary(out)
+            if packet in KEEP_BINARY:
+                if self._counter.is_binary(args[0]):
+                    self._counter.mark_binary(out)
+                before = self._provenance.source(args[0])
+                threshold |= before is not None and before.threshold
         elif packet is _NEURON:
             out = self._run_neurons(func, args, kwargs)
             source, weighted = f"{SPIKES_OF}{self._path()}", True
@@ -402,6 +406,8 @@ class Recorder(TorchDispatchMode):
         if out is not None:
             watch = self._finite.watch_result if call.masked else self._finite.watch
             watch(out, f"the result of {name} holds")
+        if call.weight is not None:
+            self._notice_spikes(name, call.operands[0], sources[0])
         counts = self.operations.get(name)
         if counts is None:
             zeros = [Held(torch.zeros((), dtype=torch.int64, device=x.device)) for x in call.operands]
@@ -450,6 +456,26 @@ class Recorder(TorchDispatchMode):
         storages = {storage_id(x) for x in read}
         for frame in self._stack:
             frame.weighted |= len(storages) > 1 and storages <= frame.given
+
+    def _unless_reset(self, call: Call | None) -> Call | None:
+        """The call, unless it resets membranes: multiplies them with one where no spike is, and zero where one is."""
+        if call is None or call.op != "product":
+            return call
+        sources = [self._provenance.source(x) for x in call.read or call.operands]
+        inverted = bool(call.read)  # `read` is the mask of what is left out
+        for gate, other in (sources, sources[::-1]):
+            if gate is None or other is None or other.threshold or other.passed or other.raw:
+                continue
+            if (gate.threshold and not gate.complement) if inverted and gate is sources[0] else gate.complement:
+                return call if other.name.startswith(SPIKES_OF) else None
+        return call
+
+    def _notice_spikes(self, reader: str, x: Tensor, source: Source | None) -> None:
+        """A layer that reads answers to a comparison: neurons written as a function, with no module of their own."""
+        if source is None or not source.threshold or source.encoded or source.passed or x in self._functional:
+            return
+        self._functional[x] = True
+        self.recognition.book_function(reader, x)
 
     def reads_image(self, counts: OperationCounts) -> bool:
         """Whether an operation reads the network's input itself, and not spikes that the model drew from it."""
