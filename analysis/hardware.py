@@ -64,7 +64,7 @@ def load_hardware(name: str | Path = DEFAULT_HARDWARE) -> Hardware:
                 f"unknown hardware {str(name)!r}: choose one of {', '.join(hardware_names())} or give a .toml file"
             )
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the hardware file {name}: {error}") from None
+        raise InputError(f"cannot read the hardware file {name}: {getattr(error, 'strerror', None) or error}") from None
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOML's own error; a number of 5000 digits; 5000 brackets

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from saformer.analysis.profiles import Hits
+from saformer.data.dataset import check_labels
 from saformer.errors import InputError
 
 
@@ -42,11 +43,7 @@ class HitCounter:
             self._unread = True
             return
         self._classes = scores.shape[1]
-        wrong = [label for label in (int(labels.min()), int(labels.max())) if not 0 <= label < self._classes]
-        if wrong:
-            raise InputError(
-                f"the data has a label {wrong[0]}, the model only {self._classes} classes (0 to {self._classes - 1})"
-            )
+        check_labels(labels, self._classes)
         best = scores.topk(min(5, self._classes), dim=1).indices
         right = best.eq(labels.to(scores.device)[:, None])
         self._labelled += images

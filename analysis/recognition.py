@@ -153,8 +153,9 @@ class Recognition:
         self._add(candidate, read, spikes, steps=spikes.shape[0])
 
     def book_function(self, reader: str, spikes: Tensor) -> None:
-        """Add spikes that no module puts out as a whole, but a comparison in a function, by the layer that reads them."""
-        candidate = self._candidates.setdefault(f"input of {reader}", _Candidate(f"input of {reader}", operator=True))
+        """Add spikes that a comparison in a function puts out, and no module; named by the layer that reads."""
+        name = f"input of {reader}"
+        candidate = self._candidates.setdefault(name, _Candidate(name, operator=True))
         candidate.compares = True
         if not candidate.refuted:
             candidate.refuted = not self._add(candidate, spikes, spikes)

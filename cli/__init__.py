@@ -24,8 +24,11 @@ def _run() -> None:
     from saformer.cli.app import app
     from saformer.distributed import process_group
     from saformer.errors import InputError, Stopped
-    from saformer.text import PLAIN_ERRORS
+    from saformer.text import PLAIN_ERRORS, briefly
 
+    os.environ["MPLBACKEND"] = "agg"  # files alone are drawn; a notebook's own backend is not there in a child process
+    if os.environ.get("COLUMNS", "").strip() == "0":  # some pseudo-terminals say so, and mean that they do not know
+        del os.environ["COLUMNS"]
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=PLAIN_ERRORS)  # a terminal that knows no ± gets +/-
@@ -40,7 +43,8 @@ def _run() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to say, to nobody
         sys.exit(1)
     except OSError as error:
-        fail(f"cannot write the output: {error.strerror or error}")
+        what = "cannot write the output" if error.filename is None else f"{briefly(error.filename, bare=True)}"
+        fail(f"{what}: {error.strerror or error}")
     except (MemoryError, RuntimeError) as error:
         from saformer.cli.sources import out_of_memory
 

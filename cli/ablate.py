@@ -81,8 +81,10 @@ def ablate(
     for option, given in (("--epochs", epochs is not None), ("--keep", keep is not None)):
         if given and not train:
             raise InputError(f"{option} is for --train")
-    if keep is not None and not keep.is_dir():
-        raise InputError(f"--keep {keep}: there is no such folder; make it first")
+    if keep is not None:
+        from saformer.files import make_folder
+
+        make_folder(keep)
     if plot is not None:
         check_format(plot)
     outputs = plan(format, json, csv, files={"--plot": plot}, inputs=[*(ckpt or []), data.input, opt.file_of(hardware)])

@@ -8,7 +8,15 @@ import typer
 from saformer.cli import options as opt
 from saformer.cli.options import ModelOptions
 from saformer.cli.outputs import plan
-from saformer.cli.sources import DEFAULT_CHECKPOINT, check_fit, choose_device, data_for, default_dataset, load_for
+from saformer.cli.sources import (
+    DEFAULT_CHECKPOINT,
+    check_fit,
+    choose_device,
+    data_for,
+    default_dataset,
+    load_for,
+    trained_on,
+)
 from saformer.cli.terminal import tell
 from saformer.errors import InputError
 
@@ -117,8 +125,7 @@ def _picture(path: str, model: "Model", dataset: str | None) -> "Dataset":
     """The picture as the model takes it, normalised as the data set it was trained on."""
     from saformer.data.pictures import open_picture
 
-    details = (model.origin.details if model.origin else None) or {}
-    like = dataset or (details.get("training") or {}).get("dataset")
+    like = dataset or trained_on(model)
     if like is None:
         raise InputError("the checkpoint does not say how its pixels were normalised: give --dataset, such as cifar10")
     return open_picture(path, like, model.config.in_channels, model.config.image_size)

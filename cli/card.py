@@ -90,7 +90,7 @@ def card(
     device = choose_device(run.device)
     with progress(f"testing {model.config.name}", len(opened)) as advance:
         found = evaluate(model.to(device), opened, batch_size=run.batch_size, device=device, on_batch=advance)
-    training = details.get("training")
+    training = model.origin.training if model.origin else {}
     recipe = Recipe.from_stored(training) if training else None
     report = card_report(
         out.name,

@@ -41,8 +41,7 @@ def models(format: opt.Format = None) -> None:
         if not path.exists():
             continue
         model = load(path)
-        training = ((model.origin and model.origin.details) or {}).get("training", {})
-        accuracy = training.get("accuracy")
+        accuracy = model.origin.training.get("accuracy") if model.origin else None
         parameters = sum(p.numel() for p in model.parameters())
         rows.append([name, model.config.name, parameters, model.config.time_steps, accuracy])
     columns = [
@@ -65,7 +64,7 @@ def datasets(data_dir: opt.DataDir = None, format: opt.Format = None) -> None:
 
     columns = [
         Column("name"),
-        number("classes", write=str),
+        number("classes", write=lambda classes: "by folder" if classes is None else str(classes)),
         Column("image"),
         Column("train / test", data=False),
         hidden("train_images"),

@@ -39,6 +39,13 @@ def is_profile(path: Path) -> bool:
         return False
 
 
+def check_run_options(models: list[str], data: DataOptions, run: RunOptions, also: tuple[str, ...] = ()) -> None:
+    """Raise InputError for options of a run where there are profiles alone; `also` are flags that say something."""
+    flags = [flag for flag in (*data.flags, *run.flags) if flag not in also]
+    if flags and all(is_profile(Path(what)) for what in models):
+        raise InputError(f"nothing is run, the numbers are there already: leave out {', '.join(flags)}")
+
+
 def options_of(what: str) -> ModelOptions:
     """A checkpoint (file or shipped), or a model by its name."""
     from saformer.checkpoints.shipped import resolve_checkpoint
@@ -100,8 +107,13 @@ def compare(
     models = models or []
     if not models and not published:
         raise InputError("say what to compare: checkpoints, models by name or saved profiles, or --published alone")
+    check_run_options(models, data, run, () if models else ("--dataset",))
+    if ours and not models:
+        raise InputError("--ours names one of the models compared, and there are none: leave it out")
     if figure is not Figure.values and accounting == "all":
         raise InputError(f"--figure {figure} draws one accounting: leave out --accounting all")
+    if figure is not Figure.values and plot is None:
+        raise InputError(f"--figure {figure} is about the figure: add --plot FILE")
     if plot is not None:
         check_format(plot)
     outputs = plan(format, files={"--plot": plot}, inputs=[*models, data.input, opt.file_of(hardware)])

@@ -10,7 +10,7 @@ import typer
 
 from saformer.cli import options as opt
 from saformer.cli.attention import inspected
-from saformer.cli.compare import is_profile, names_of, options_of, ours_of, profiles_of
+from saformer.cli.compare import check_run_options, is_profile, names_of, options_of, ours_of, profiles_of
 from saformer.cli.options import DataOptions, ModelOptions, RunOptions
 from saformer.cli.sources import data_for, default_dataset, load_for
 from saformer.cli.sweep import Parameter, swept
@@ -83,10 +83,13 @@ def report(
     sources = [*(models or []), *(from_profile or [])] or list(_DEFAULT)
     if twice := [what for what in sources if sources.count(what) > 1]:
         raise InputError(f"{twice[0]} is named twice: once is enough")
+    check_run_options(sources, data, run)
     names = names_of(sources)
     wanted = ours_of(ours, sources, names)
     if out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file: name a folder")
+    if out.is_symlink() and not out.exists():
+        raise InputError(f"--out {out} is a link that leads nowhere: name a folder")
     if out.is_dir():
         check_target(out / PAGE)
     opened: _Opened = {}

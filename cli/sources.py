@@ -43,8 +43,12 @@ def open_data(
     if data.input is not None:
         if data.split_by is not None:
             raise InputError("--split-by makes frames of events: the frames of --input are made already")
+        if unused := [flag for flag in data.flags if flag != "--input"]:
+            raise InputError(f"--input is all the data there is: leave out {', '.join(unused)}")
         return open_arrays(data.input)
     name = data.dataset or default
+    if name == "digits" and (unused := [flag for flag in data.flags if flag in ("--data-dir", "--cache-dir")]):
+        raise InputError(f"digits lies in the program: leave out {', '.join(unused)}, or name another --dataset")
     if name is None:
         raise InputError(
             "there is no data to run on: give --dataset NAME (see `saformer datasets`) or --input FILE.npz"
@@ -179,9 +183,8 @@ def trained_on(model: "Model") -> str | None:
     """The data set that the checkpoint of the model was trained on, where it says one that can be opened."""
     from saformer.data import DATASETS
 
-    details = model.origin.details if model.origin else None
-    name = ((details or {}).get("training") or {}).get("dataset")
-    return name if name in DATASETS else None
+    name = model.origin.training.get("dataset") if model.origin else None
+    return name if isinstance(name, str) and name in DATASETS else None
 
 
 def data_for(

@@ -38,8 +38,8 @@ def card_report(
         command: that trains it again.
         remarks: sentences of whoever made it.
     """
-    training = ((model.origin.details if model.origin else None) or {}).get("training") or {}
     origin = model.origin
+    training = origin.training if origin else {}
     facts = [
         ("network", f"{model.config.name}, T = {model.config.time_steps}"),
         ("file", f"{name}, SHA-256 {origin.sha256 if origin else '-'}"),

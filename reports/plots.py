@@ -4,6 +4,7 @@ Figures are made without pyplot: no window, no state that a notebook or another 
 """
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from saformer.analysis.account import Account, LayerAccount
 from saformer.errors import InputError
 from saformer.files import write_bytes_atomic
 from saformer.reports.format import NOT_KNOWN, energy_unit, fixed, significant
+from saformer.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -199,9 +201,29 @@ def figure_bytes(figure: "Figure", format: str) -> bytes:
         "svg": {"Creator": None, "Date": None},
     }[format]
     output = BytesIO()
-    with figure_style():
+    _name_plainly(figure)
+    with figure_style(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box stands for it
         figure.savefig(output, format=format, metadata=metadata)
     return output.getvalue()
+
+
+def _name_plainly(figure: "Figure") -> None:
+    """Write out what cannot be drawn in names that come from files: control characters, bytes that are no text."""
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedLocator
+
+    def plain(text: str) -> str:
+        return "\n".join(map(printable, text.split("\n")))
+
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if isinstance(axis.get_major_locator(), FixedLocator):  # labels of ticks are made anew for each drawing
+                labels = [label.get_text() for label in axis.get_ticklabels()]
+                if (written := list(map(plain, labels))) != labels:
+                    axis.set_ticklabels(written)
+    for artist in figure.findobj(Text):
+        artist.set_text(plain(artist.get_text()))
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def _check(profile: Profile) -> None:
         ("the size of its products", rows),
         ("its products", rows and _possible(moments, per_image)),
         ("elements, nonzeros and ones", all(x.ones <= x.nonzero <= x.elements for x in read)),
-        ("events", all(o.operands and o.effective <= o.events for o in operations)),
+        ("events", all(o.operands and o.effective <= o.events <= o.dense for o in operations)),
         ("sources", all(len(o.sources) in (0, len(o.operands)) for o in operations)),
         ("names", _distinct(o.name for o in operations) and _distinct(n.name for n in profile.neurons)),
         ("the kind of data", profile.data.kind in ("static", "events")),

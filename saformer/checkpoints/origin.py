@@ -37,3 +37,9 @@ class Origin:
     unused_parameters: int = 0
     unused: tuple[str, ...] = ()
     details: dict[str, Any] | None = None
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """What the file says about its training; nothing where it says nothing, or no such thing."""
+        found = (self.details or {}).get("training")
+        return found if isinstance(found, dict) else {}

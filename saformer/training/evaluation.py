@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from saformer.data.dataset import Dataset
+from saformer.data.dataset import Dataset, check_labels
 from saformer.neurons import LIF
 from saformer.training.batches import labels_of, share
 from saformer.training.parallel import processes, this_process, total
@@ -89,7 +89,7 @@ def evaluate(
         on_batch: called with the number of images, by all processes, of each batch that is done.
 
     Raises:
-        InputError: the data set has no labels.
+        InputError: the data set has no labels, or one that the model has no class for.
     """
     all_labels = labels_of(dataset)
     device = torch.device(device)
@@ -104,6 +104,7 @@ def evaluate(
             for part in chosen[first:last].split(batch_size):
                 labels = all_labels[part].to(device)
                 scores = model(dataset.normalise(dataset.images[part].to(device)))
+                check_labels(all_labels[part], scores.shape[1])
                 hits[0] += len(part)
                 hits[1] += (scores.argmax(1) == labels).sum()
                 if scores.shape[1] >= 5:

@@ -504,6 +504,7 @@ def negative(value: int) -> int:
         at("operations", 1, "dense", value=None),
         at("operations", 1, "name", value=7),
         at("operations", 1, "first", value="no"),
+        at("operations", 1, "dense", value=0),
         at("operations", value=lambda v: v[:-1]),
         at("operations", value=None),
         at("operations", value={}),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from saformer.checkpoints import read_checkpoint
+from saformer.checkpoints import load, read_checkpoint, save
 
 NAME = "spikformer_2_64_cifar"
 
@@ -450,3 +450,41 @@ def test_an_output_that_lacks_a_character_gets_a_plain_one(encoding):
     text = done.stdout.decode(encoding)
     assert "?" not in text and ("†" in text) is (encoding == "utf-8")
     assert ("±" if encoding != "ascii" else "+/-") in text
+
+
+def test_a_label_that_the_network_has_no_class_for(saformer, tmp_path):
+    np.savez(tmp_path / "x.npz", x=np.zeros((2, 1, 8, 8), np.float32), y=np.array([0, 10]))
+    for command in ("eval", "energy"):
+        complaint = saformer(command, "--ckpt", "digits/saformer", "--input", tmp_path / "x.npz").complaint
+        assert "the data has a label 10, the model only 10 classes (0 to 9)" in complaint
+
+
+@pytest.mark.parametrize("training", [[1], "x", 3, {"dataset": [1]}, {"dataset": {"a": []}}, None])
+def test_a_checkpoint_that_tells_nonsense_of_its_training(saformer, tmp_path, training):
+    network = load("digits/saformer")
+    save(network, tmp_path / "n.safetensors", training=training)
+    options = ("--ckpt", tmp_path / "n.safetensors", "--dataset", "digits", "--limit", "4")
+    for command in ("energy", "eval"):
+        assert saformer(command, *options).code == 0
+    assert saformer("attention", "--ckpt", tmp_path / "n.safetensors", "--dataset", "digits", "--image", "1").code == 0
+
+
+def test_options_of_other_data(saformer, tmp_path):
+    assert "leave out --data-dir" in saformer("energy", "--data-dir", tmp_path).complaint
+    assert "leave out --cache-dir" in saformer("energy", "--dataset", "digits", "--cache-dir", tmp_path).complaint
+    np.savez(tmp_path / "x.npz", x=np.zeros((2, 1, 8, 8), np.float32))
+    data = ("energy", "--ckpt", "digits/saformer", "--input", tmp_path / "x.npz")
+    assert "--input is all the data there is: leave out --split" in saformer(*data, "--split", "train").complaint
+
+
+def test_a_name_too_long_is_no_fault_of_the_output(saformer):
+    assert "File name too long" in (complaint := saformer("energy", "--from-profile", "x" * 5000).complaint)
+    assert "cannot write" not in complaint
+
+
+@pytest.mark.parametrize("variables", [{"MPLBACKEND": "module://matplotlib_inline.backend_inline"}, {"COLUMNS": "0"}])
+def test_what_a_notebook_or_a_pseudo_terminal_says(tmp_path, variables):
+    command = [sys.executable, "-m", "saformer.cli", "energy", "--limit", "4", "--plot", "e.png"]
+    done = subprocess.run(command, env={**os.environ, **variables}, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "wrote e.png\n")
+    assert "patch_embed" in done.stdout and (tmp_path / "e.png").exists()

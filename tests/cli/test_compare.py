@@ -1,5 +1,7 @@
 """`saformer compare`: several models, accountings, published numbers, figures."""
 
+import os
+
 import pytest
 
 
@@ -63,3 +65,24 @@ def test_bad_input_is_one_line(saformer, profiles, tmp_path):
     cut = tmp_path / "cut.json"
     cut.write_text(profiles[0].read_text()[:300])
     assert "cut.json" in saformer("compare", profiles[1], cut).complaint
+
+
+def test_options_that_would_say_nothing_are_refused(saformer, profiles):
+    for option in (("--dataset", "cifar10"), ("--limit", "3"), ("--input", "x.npz"), ("--dtype", "float64")):
+        complaint = saformer("compare", *profiles[:2], *option).complaint
+        assert f"nothing is run, the numbers are there already: leave out {option[0]}" in complaint
+    assert "leave out --seed" in saformer("compare", "--published", "--seed", "3").complaint
+    assert saformer("compare", "--published", "--dataset", "cifar10").code == 0
+    assert "--ours names one of the models" in saformer("compare", "--published", "--ours", "x").complaint
+    assert "add --plot FILE" in saformer("compare", *profiles[:2], "--figure", "relative").complaint
+    report = ("report", "--quick", "--from-profile", profiles[0], "--out", "page")
+    assert "leave out --limit" in saformer(*report, "--limit", "3").complaint
+
+
+def test_names_that_cannot_be_drawn(saformer, profiles, tmp_path, recwarn):
+    odd = [tmp_path / "\u6a21\u578b.json", tmp_path / os.fsdecode(b"b\xff.json")]
+    for path, profile in zip(odd, profiles, strict=False):
+        path.write_bytes(profile.read_bytes())
+    result = saformer("compare", *odd, "--plot", tmp_path / "c.png")
+    assert result.code == 0 and (tmp_path / "c.png").exists()
+    assert not [w for w in recwarn if "Glyph" in str(w.message)]

@@ -111,10 +111,10 @@ def test_an_ablation_without_training_says_so(saformer):
 
 def test_an_ablation_trains_keeps_and_reads_what_it_kept(saformer, tmp_path):
     arguments = ("ablate", "--model", "saformer-1-8", "--limit", "8")
-    trained = saformer(*arguments, "--train", "--epochs", "1", "--keep", tmp_path, "--format", "csv")
+    trained = saformer(*arguments, "--train", "--epochs", "1", "--keep", tmp_path / "kept", "--format", "csv")
     assert trained.code == 0, trained.err
     assert "untrained" not in trained.out
-    files = sorted(tmp_path.iterdir())
+    files = sorted((tmp_path / "kept").iterdir())
     assert [file.name for file in files] == [
         "saformer.safetensors",
         "sdsa.safetensors",
@@ -136,7 +136,7 @@ def test_an_ablation_trains_keeps_and_reads_what_it_kept(saformer, tmp_path):
         (("--ckpt", "digits/sdt", "--ckpt", "digits/sdt"), "one of each"),
         (("--ckpt", "digits/sdt", "--model", "saformer-1-16"), "of the size of saformer-1-16"),
         (("--model", "sdt-1-16"), "ablation is of a saformer"),
-        (("--train", "--keep", "nofolder"), "no such folder"),
+        (("--train", "--keep", __file__), "there is a file in its place"),
     ],
 )
 def test_an_ablation_refuses_bad_input(saformer, arguments, words):
