@@ -43,6 +43,8 @@ Batch = Tensor | tuple[Tensor, Tensor | None]
 def describe_model(model: nn.Module, name: str | None = None, time_steps: int | None = None) -> ModelInfo:
     """Name, parameters, T and checkpoint of a model; of one of ours, from its settings and origin."""
     config, origin = getattr(model, "config", None), getattr(model, "origin", None)
+    if any(map(nn.parameter.is_lazy, model.parameters())):
+        raise InputError("the model has lazy layers without weights yet: run it once on an image first")
     return ModelInfo(
         name=name or getattr(config, "name", None) or type(model).__name__,
         parameters=sum(parameter.numel() for parameter in model.parameters()),

@@ -38,6 +38,7 @@ from saformer.analysis.profiles import SPIKES_OF
 from saformer.analysis.provenance import RESULT_OF, Provenance, Source, raw_sources
 from saformer.analysis.recognition import Recognition, of_a_library
 from saformer.analysis.storages import StorageMap, storage_id, tensors_in
+from saformer.errors import InputError
 from saformer.models.config import Model
 from saformer.naming import current_name
 from saformer.neurons import lif
@@ -150,7 +151,9 @@ class Recorder(TorchDispatchMode):
     def recording(self) -> Iterator[None]:
         """Watch everything that is executed inside. (Entering the mode itself is also how it decomposes operators.)"""
         hooks = []
-        for module in self.model.modules():
+        for path, module in self.model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule) and not isinstance(module, torch.jit.TopLevelTracedModule):
+                raise InputError(f"{path or 'the model'} was compiled by torch.jit.script: give it as it was written")
             hooks.append(module.register_forward_pre_hook(self._enter_module, with_kwargs=True))
             hooks.append(module.register_forward_hook(self._leave_module, always_call=True, with_kwargs=True))
         fast_path = torch.backends.mha.get_fastpath_enabled()

@@ -4,14 +4,30 @@ import weakref
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
-from torch import Tensor
+import torch
+from torch import Tensor, UntypedStorage
+
+from saformer.errors import InputError
 
 V = TypeVar("V")
 
 
+def storage_of(x: Tensor) -> UntypedStorage:
+    """The memory of a tensor.
+
+    Raises:
+        InputError: it has none of its own.
+    """
+    try:
+        return x.untyped_storage()
+    except NotImplementedError:
+        kind = "sparse tensors" if x.layout is not torch.strided else "tensors of torch.vmap, or of a kind of their own"
+        raise InputError(f"the model computes with {kind}: what depends on the input is lost there") from None
+
+
 def storage_id(x: Tensor) -> int:
     """What all views of one storage have in common."""
-    return x.untyped_storage()._cdata
+    return storage_of(x)._cdata
 
 
 def tensors_in(values: Any) -> Iterator[Tensor]:
@@ -36,7 +52,7 @@ class StorageMap(Generic[V]):
         self._entries: dict[int, tuple[weakref.ref[object], V]] = {}
 
     def __setitem__(self, x: Tensor, value: V) -> None:
-        storage = x.untyped_storage()
+        storage = storage_of(x)
         key = storage._cdata
         entries = self._entries
         entries[key] = (weakref.ref(storage, lambda _: entries.pop(key, None)), value)

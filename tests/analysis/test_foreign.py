@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from saformer.analysis import Profile, profile
 from saformer.analysis.audit import audit
+from saformer.errors import InputError
 from saformer.neurons import LIF
 
 spikingjelly = pytest.importorskip("spikingjelly.activation_based")
@@ -400,6 +401,35 @@ def test_ternary_neurons_of_spikingjelly_are_named_and_keep_their_arithmetic(mod
     assert p.neurons == ()
     (note,) = p.notes
     assert note.startswith("ternary puts out a few values, but not 0 and 1 alone (-1, 0, 1)")
+
+
+# --- What cannot be watched ---
+
+
+class Vectorised(nn.Module):
+    """A layer for one image, applied to many."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.vmap(self.fc)(x)
+
+
+UNWATCHABLE: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "scripted": (lambda: nn.Sequential(torch.jit.script(nn.Linear(4, 3))), "0 was compiled by torch.jit.script"),
+    "lazy": (lambda: nn.LazyLinear(3), "lazy layers without weights"),
+    "sparse": (lambda: Call(lambda x: torch.sparse.mm(x.to_sparse(), torch.ones(4, 3))), "sparse tensors"),
+    "vmap": (lambda: Vectorised(), "tensors of torch.vmap"),
+}
+
+
+@pytest.mark.parametrize("what", UNWATCHABLE)
+def test_what_cannot_be_watched_is_said_in_words(what: str) -> None:
+    make, words = UNWATCHABLE[what]
+    with pytest.raises(InputError, match=words):
+        profile(make(), [torch.randn(2, 4)])
 
 
 # --- A user's own modules ---
