@@ -69,8 +69,11 @@ def _evaluating(model: nn.Module) -> Any:
 def _split(batch: Batch) -> tuple[Tensor, Tensor | None]:
     if isinstance(batch, Tensor):
         return batch, None
-    images, labels = batch
-    return images, labels
+    if isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[0], Tensor):
+        images, labels = batch
+        return images, None if labels is None else torch.as_tensor(labels)
+    what = f"{len(batch)} things" if isinstance(batch, tuple | list) else type(batch).__name__
+    raise InputError(f"a batch is a tensor of images, or a pair of such a tensor and labels, got {what}")
 
 
 def _moments(recorder: Recorder, counted: Sequence[OperationCounts | FreeCounts]) -> tuple[str, Moments]:
@@ -226,6 +229,12 @@ def profile(
         **(run or {}),
     }
     result = _collect(recorder, hits, info, DataInfo(data, split, 0, kind or "static"), settings)
+    frames = example.shape[1] if example.ndim == 5 else result.model.time_steps
+    if known_steps is None and result.model.time_steps not in (None, frames):
+        notes.append(
+            f"the input has {frames} frames, but the neurons were seen to run {result.model.time_steps} times: if they "
+            "get all frames in one call, T is not known, nor are spikes by step"
+        )
     for name, levels in recorder.recognition.decide(recorder.time_steps).graded:
         values = ", ".join(f"{level:g}" for level in levels)
         notes.append(f"{name} puts out a few values, but not 0 and 1 alone ({values}): not taken for spiking neurons")

@@ -432,6 +432,38 @@ def test_what_cannot_be_watched_is_said_in_words(what: str) -> None:
         profile(make(), [torch.randn(2, 4)])
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_frames_that_neurons_get_in_one_call_are_noted(first: bool) -> None:
+    def forward(m: Any, x: Tensor) -> Tensor:
+        frames = x.flatten(2)
+        return (
+            m.b(m.fire(m.a(frames))).mean(1) if first else torch.stack([m.b(m.fire(m.a(f))) for f in frames.unbind(1)])
+        )
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.fire = nn.Linear(8, 6), nn.Linear(6, 3), Call(lambda x: (x > 0.2).float())
+
+        def forward(self, x: Tensor) -> Tensor:
+            return forward(self, x)
+
+    p = profile(Net(), [torch.rand(3, 4, 2, 2, 2)])
+    assert any("the input has 4 frames, but the neurons were seen to run" in note for note in p.notes) == first
+    assert p.model.time_steps == (1 if first else 4)
+
+
+def test_what_is_no_batch() -> None:
+    for batch, words in (
+        ((torch.ones(2, 3), 1, 2), "got 3 things"),
+        ({"x": 1}, "got dict"),
+        ([1.0, 2.0], "got 2 things"),
+    ):
+        with pytest.raises(InputError, match=words):
+            profile(nn.Linear(3, 2), [batch])  # type: ignore[list-item]
+    assert profile(nn.Linear(3, 2), [(torch.ones(2, 3), [0, 1])]).hits.labelled == 2  # type: ignore[list-item]
+
+
 # --- A user's own modules ---
 
 
