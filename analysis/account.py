@@ -14,6 +14,15 @@ SCHEMA = 1
 MJ_PER_PJ = 1e-9
 
 
+def block_of(name: str) -> str:
+    """The part of a model that an operation belongs to: the path up to the first number, or its first component."""
+    parts = name.partition(":")[0].removesuffix(" (input)").split(".")
+    for i, part in enumerate(parts[:-1]):
+        if part.isdigit():
+            return ".".join(parts[: i + 1])
+    return parts[0]
+
+
 @dataclass(frozen=True)
 class ModelInfo:
     """What was run: name, parameters in use, time steps T (None: not known), the checkpoint with its SHA-256."""
@@ -75,12 +84,8 @@ class LayerAccount:
 
     @property
     def block(self) -> str:
-        """The part of the model it belongs to: the path up to the first number, or its first component."""
-        parts = self.name.split(".")
-        for i, part in enumerate(parts[:-1]):
-            if part.isdigit():
-                return ".".join(parts[: i + 1])
-        return parts[0]
+        """The part of the model it belongs to, see `block_of`."""
+        return block_of(self.name)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from importlib import resources
 from itertools import pairwise
 from typing import Any
 
-from saformer.analysis.account import MJ_PER_PJ
+from saformer.analysis.account import MJ_PER_PJ, block_of
 from saformer.analysis.profiles import Neurons, Operand, Operation, Profile
 from saformer.errors import InputError
 
@@ -100,12 +100,8 @@ class MemoryRow:
 
     @property
     def block(self) -> str:
-        """The part of the model it belongs to: the path up to the first number, or its first component."""
-        parts = self.name.split(".")
-        for i, part in enumerate(parts[:-1]):
-            if part.isdigit():
-                return ".".join(parts[: i + 1])
-        return parts[0]
+        """The part of the model it belongs to, see `block_of`."""
+        return block_of(self.name)
 
 
 @dataclass(frozen=True)

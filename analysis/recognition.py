@@ -154,7 +154,7 @@ class Recognition:
 
     def book_function(self, reader: str, spikes: Tensor) -> None:
         """Add spikes that a comparison in a function puts out, and no module; named by the layer that reads."""
-        name = f"input of {reader}"
+        name = f"{reader} (input)"
         candidate = self._candidates.setdefault(name, _Candidate(name, operator=True))
         candidate.compares = True
         if not candidate.refuted:

@@ -76,7 +76,7 @@ def test_spikes_of_functions_are_counted_and_resets_are_free(reset: str) -> None
     pooled, second = ([int(s.sum()) for s in layer] for layer in zip(*net.fired, strict=True))
     p = profile(net, [x])
     assert [o.name for o in p.operations] == ["conv", "fc1", "fc2"]
-    assert {n.name: list(n.per_step) for n in p.neurons} == {"input of fc1": pooled, "input of fc2": second}
+    assert {n.name: list(n.per_step) for n in p.neurons} == {"fc1 (input)": pooled, "fc2 (input)": second}
     assert sum(pooled) and sum(second)
     assert p.model.time_steps == STEPS and p.unit == "image" and p.notes == ()
     assert [o.events for o in p.operations][1:] == [12 * sum(pooled), 3 * sum(second)]
@@ -108,7 +108,7 @@ def test_several_layers_that_read_the_same_spikes_read_one_layer_of_neurons() ->
 
     torch.manual_seed(0)
     p = profile(Heads(), [torch.randn(5, 8)])
-    assert [n.name for n in p.neurons] == ["input of q"]
+    assert [n.name for n in p.neurons] == ["q (input)"]
     assert [o.name for o in p.operations] == ["fc", "q", "k", "product"]
 
 
@@ -162,5 +162,5 @@ def test_neurons_that_put_out_their_membrane_first() -> None:
     torch.manual_seed(0)
     p = profile(Net(), [torch.randn(5, 8)])
     assert [o.name for o in p.operations] == ["a", "b"]
-    assert [(n.name, len(n.per_step)) for n in p.neurons] == [("input of b", STEPS)]
+    assert [(n.name, len(n.per_step)) for n in p.neurons] == [("b (input)", STEPS)]
     assert p.account().macs == STEPS * 48
