@@ -13,20 +13,26 @@ from saformer.errors import InputError
 class HitCounter:
     """Counts right predictions, on the model's device.
 
-    Scores are B x classes, T x B x classes, B x T x classes (the mean over T counts), or a list of T times B x classes;
-    of a tuple the first, of a dictionary `logits`. Where one batch gives no scores, there is no accuracy.
+    Scores are B x classes; T x B x classes, of which the mean over T counts; B x T x classes or a list of T times
+    B x classes, where T is known; of a tuple the first, of a dictionary `logits`. Where one batch gives no scores,
+    there is no accuracy.
+
+    Args:
+        steps: T, if somebody knows.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, steps: int | None = None) -> None:
+        self._steps = steps
         self._labelled = 0
         self._classes = 0
         self._top1, self._top5 = torch.zeros((), dtype=torch.int64), torch.zeros((), dtype=torch.int64)
         self._unread = False
         self._other: torch.Size | None = None
+        self._axis: int | None = None  # which dimension held the images in a batch where only one could
 
     def learn(self, output: Any) -> None:
         """Look at what the model puts out for another number of images: it shows which dimension holds them."""
-        scores = _tensor_of(output)
+        scores = self._tensor_of(output)
         self._other = None if scores is None else scores.shape
 
     def add(self, output: Any, labels: Tensor | None, images: int) -> None:
@@ -58,26 +64,31 @@ class HitCounter:
 
     def _scores(self, output: Any, images: int) -> Tensor | None:
         """B x classes, or None."""
-        scores = _tensor_of(output)
+        scores = self._tensor_of(output)
         if scores is None or scores.ndim not in (2, 3) or not scores.shape[-1]:
             return None
         if scores.ndim == 2:
             return scores if len(scores) == images else None
         fitting = [axis for axis in (0, 1) if scores.shape[axis] == images]
-        if len(fitting) > 1 and self._other is not None:  # T is B, too
-            other = self._other
-            fitting = [axis for axis in fitting if len(other) == 3 and other[axis] != scores.shape[axis]]
-        return scores.mean(1 - fitting[0]) if len(fitting) == 1 else None
+        other = self._other
+        if other is not None and len(other) == 3 and other != scores.shape:  # T, or classes, may be as many as images
+            fitting = [axis for axis in fitting if other[axis] != scores.shape[axis]]
+        fitting = [axis for axis in fitting if axis == 1 or scores.shape[1] == self._steps]  # else: B x classes x T?
+        if len(fitting) > 1:
+            fitting = [self._axis if self._axis is not None else 1]
+        elif fitting:
+            self._axis = fitting[0]
+        return scores.mean(1 - fitting[0]) if fitting else None
 
-
-def _tensor_of(output: Any) -> Tensor | None:
-    if isinstance(output, dict):
-        output = output.get("logits")
-    if isinstance(output, list) and len(output) > 1 and all(isinstance(x, Tensor) and x.ndim == 2 for x in output):
-        return torch.stack(output) if len({x.shape for x in output}) == 1 else None
-    if isinstance(output, tuple | list):
-        output = output[0] if output else None
-    return output if isinstance(output, Tensor) else None
+    def _tensor_of(self, output: Any) -> Tensor | None:
+        if isinstance(output, dict):
+            output = output.get("logits")
+        if isinstance(output, list) and len(output) > 1 and len(output) == self._steps:
+            alike = all(isinstance(x, Tensor) and x.ndim == 2 and x.shape == output[0].shape for x in output)
+            return torch.stack(output) if alike else None
+        if isinstance(output, tuple | list):
+            output = output[0] if output else None
+        return output if isinstance(output, Tensor) else None
 
 
 def _class_numbers(labels: Tensor, images: int) -> Tensor:

@@ -31,7 +31,7 @@ FREE = _operators(
     "logcumsumexp cummax cummin median kthvalue index_add index_add_ scatter_add scatter_add_ scatter_reduce "
     "scatter_reduce_ col2im sqrt_ rsqrt_ square_ abs_ floor_ ceil_ round_ sign_ clamp_min_ clamp_max_ reciprocal_ "
     "log_ trunc trunc_ frac frac_ exp2 log10 erf erfc erfinv logit xlogy tan asin acos atan atan2 sinh cosh hypot "
-    "sinc heaviside_ remainder_ glu celu celu_ selu selu_ threshold threshold_ log_sigmoid_forward log_sigmoid "
+    "sinc heaviside_ remainder_ im2col glu celu celu_ selu selu_ threshold threshold_ log_sigmoid_forward log_sigmoid "
     "softshrink hardshrink rrelu __lshift__ __rshift__ bitwise_left_shift bitwise_right_shift "
     "fake_quantize_per_tensor_affine fake_quantize_per_tensor_affine_cachemask "
     "fake_quantize_per_channel_affine_cachemask _fake_quantize_per_tensor_affine_cachemask_tensor_qparams "
@@ -46,7 +46,7 @@ MOVES = _operators(
     "view _unsafe_view reshape expand expand_as permute transpose transpose_ t t_ flatten unflatten squeeze squeeze_ "
     "unsqueeze unsqueeze_ clone contiguous copy_ cat stack concat split split_with_sizes unsafe_split "
     "unsafe_split_with_sizes unsafe_chunk chunk slice select index index_select gather scatter scatter_ narrow "
-    "unbind detach detach_ alias to _to_copy im2col nan_to_num nan_to_num_ rot90 nonzero masked_scatter "
+    "unbind detach detach_ alias to _to_copy nan_to_num nan_to_num_ rot90 nonzero masked_scatter "
     "masked_scatter_ masked_select channel_shuffle native_channel_shuffle _unsafe_index index_copy index_copy_ "
     "index_fill index_fill_ take take_along_dim _pack_padded_sequence select_scatter slice_scatter diag_embed "
     "reflection_pad1d reflection_pad2d reflection_pad3d max_unpool2d _unique2 bucketize poisson replication_pad1d "
@@ -73,9 +73,8 @@ ENCODERS = _operators(
     "eq ne lt le gt ge eq_ ne_ lt_ le_ gt_ ge_ bernoulli poisson heaviside logical_and logical_or logical_xor "
     "logical_not bitwise_and bitwise_or bitwise_xor bitwise_not"
 )
-# What is left where the answer is no, and what only scales that.
-COMPLEMENTS = _operators("rsub sub logical_not bitwise_not")
-SCALES = _operators("mul mul_ div div_")
+# What takes a part of a membrane away where it has fired.
+SUMS = _operators("add add_ sub sub_ rsub lerp lerp_")
 # The second argument gives a shape or a type.
 LIKE = _operators("to type_as view_as expand_as")
 ATTENTION = _operators("scaled_dot_product_attention")

@@ -183,7 +183,7 @@ def profile(
     known_steps = time_steps or getattr(getattr(model, "config", None), "time_steps", None)
     parameter = next(model.parameters(), None)
     device = parameter.device if parameter is not None else torch.device("cpu")
-    hits = HitCounter()
+    hits = HitCounter()  # until the first batch shows T
     recorder: Recorder | None = None
     # Our own models carry no state and say how they lay out time.
     state = None if isinstance(model, Model) else State(model)
@@ -198,6 +198,7 @@ def profile(
             if recorder is None:
                 example = images[:1].clone()
                 kind = kind or ("events" if images.ndim == 5 else "static")
+                hits = HitCounter(known_steps or (images.shape[1] if images.ndim == 5 else None))
                 shapes, late = None, Late()
                 if state is not None:
                     shapes, late, notes = _rehearse(model, images, known_steps, to_input, state, hits)
@@ -229,6 +230,11 @@ def profile(
         **(run or {}),
     }
     result = _collect(recorder, hits, info, DataInfo(data, split, 0, kind or "static"), settings)
+    if recorder.fired and not result.neurons:
+        notes.append(
+            "something fires and is reset as neurons are, but no layer reads its zeros and ones (they are pooled, "
+            "scaled or added first): no spiking neurons were recognised"
+        )
     frames = example.shape[1] if example.ndim == 5 else result.model.time_steps
     if known_steps is None and result.model.time_steps not in (None, frames):
         notes.append(

@@ -1,14 +1,17 @@
 """Where tensors come from: activations from the input, by way of which operation; weights from which parameter."""
 
+import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from saformer.analysis.operators import COMPLEMENTS, LIKE, SCALES
+from saformer.analysis.operators import LIKE, SUMS
 from saformer.analysis.storages import StorageMap, storage_id, tensors_in
+
+_TOKENS = itertools.count(1)
 
 RESULT_OF = "result of "  # source of what a layer with weights puts out
 THE_INPUT = "the input"
@@ -23,17 +26,27 @@ class Source:
         raw: it is the network's input still: as given, moved about, or after arithmetic that is not synaptic
             (normalised, pooled), with neither a weight nor a threshold between.
         threshold: it is the answer to a comparison, zeros and ones whatever was compared.
-        encoded: what was compared is the network's input still: not the spikes of neurons, but of an encoder.
-        complement: it is where such an answer is no, perhaps scaled: what keeps a membrane that has not fired.
+        token: what it is a value of: the same after it was moved, scaled or shifted, another after anything else.
+        compared: of an answer to a comparison, or what is left where it is no: tokens of the values compared.
+        membrane: it was reset where it had fired, or is the answer to a comparison of such a value.
+        bare: no operation stands between the input and it, synaptic ones, that is: an encoder at most.
+        maker: the innermost module that put it out.
         passed: modules that may turn out to be neurons, and put it out; the outermost first.
     """
 
     name: str
     raw: bool = False
     threshold: bool = False
-    encoded: bool = False
-    complement: bool = False
+    token: int = field(default_factory=lambda: next(_TOKENS), compare=False)
+    compared: frozenset[int] = frozenset()
+    membrane: bool = False
+    bare: bool = False
+    maker: str = ""
     passed: tuple[str, ...] = ()
+
+    def gates(self, other: "Source") -> bool:
+        """Whether it is the answer to a comparison of that very value: its activation function, or its reset."""
+        return other.token in self.compared and not other.compared
 
 
 @dataclass(frozen=True)
@@ -107,7 +120,7 @@ class Provenance:
 
     def enter(self, x: Tensor, raw: bool = True) -> None:
         """Take `x` as the network's input; not `raw` if it was turned into spikes before."""
-        self._sources[x] = Source(THE_INPUT, raw)
+        self._sources[x] = Source(THE_INPUT, raw, bare=True)
 
     def is_activation(self, x: Tensor) -> bool:
         """Whether `x` depends on the input."""
@@ -137,9 +150,16 @@ class Provenance:
             self._constants[x] = ()
 
     def mark(
-        self, func: Any, inputs: Any, outputs: Any, source: str | None, weighted: bool = False, threshold: bool = False
-    ) -> None:
-        """Follow one operator from its inputs to its outputs.
+        self,
+        func: Any,
+        inputs: Any,
+        outputs: Any,
+        source: str | None,
+        weighted: bool = False,
+        threshold: bool = False,
+        reset: bool = False,
+    ) -> bool:
+        """Follow one operator from its inputs to its outputs; whether it resets a membrane.
 
         Args:
             func: the operator.
@@ -148,6 +168,7 @@ class Provenance:
             source: name of what it computes; None for a move, which keeps the source of what was moved.
             weighted: a synaptic operation, which no raw input survives.
             threshold: it compares, or chooses between two constants.
+            reset: it multiplies a value with the answer to a comparison of that value.
         """
         packet = func._overloadpacket
         read = list(tensors_in(inputs))
@@ -155,23 +176,39 @@ class Provenance:
         origins = [o for x in (read[:1] if packet in LIKE else read) if (o := self._sources.get(x)) is not None]
         if not origins:
             self._mark_constant(func, inputs, outputs)
-            return
+            return False
         raw = not (weighted or threshold) and all(origin.raw for origin in origins)
-        encoded = threshold and all(origin.raw or origin.encoded for origin in origins)
-        complement = len(origins) == 1 and (
-            (packet in COMPLEMENTS and origins[0].threshold and not origins[0].complement)
-            or (packet in SCALES and origins[0].complement)
-        )
         if source is not None:
-            result = Source(source, raw, threshold, encoded, complement)
+            result = Source(source, raw, threshold)
         else:
             result = replace(origins[0], raw=raw, threshold=all(origin.threshold for origin in origins))
-        for x in tensors_in((outputs,)):
+        one = len(origins) == 1 or (source is None and len({origin.token for origin in origins}) == 1)
+        reset |= packet in SUMS and len(origins) == 2 and any(a.gates(b) for a, b in (origins, origins[::-1]))
+        compared: frozenset[int] = frozenset()
+        if threshold:
+            compared = frozenset(t for origin in origins for t in (origin.token, *origin.compared))
+        elif not weighted and (one or source is None) and all(origin.compared for origin in origins):
+            compared = frozenset(t for origin in origins for t in origin.compared)
+        result = replace(
+            result,
+            compared=compared,
+            membrane=not weighted and (reset or any(origin.membrane for origin in origins)),
+            bare=not weighted and all(origin.bare for origin in origins),
+        )
+        size = max((x.numel() for x in read if x in self._sources), default=0)
+        outputs = list(tensors_in((outputs,)))
+        same = one and not (weighted or threshold) and all(x.numel() == size for x in outputs)
+        token = origins[0].token if same else next(_TOKENS)
+        if reset:  # a membrane that was reset is the same membrane
+            token = next((origin.token for origin in origins if not origin.compared), token)
+        result = replace(result, token=token)
+        for x in outputs:
             known = self._sources.get(x) if source is None else None
             if known is None:
                 self._sources[x] = result
-            elif (known.raw, known.threshold) != (result.raw, result.threshold):  # something else was written into it
-                self._sources[x] = replace(known, raw=result.raw, threshold=result.threshold)
+            elif known.token != result.token:  # something else was written into it
+                self._sources[x] = replace(result, name=known.name, passed=known.passed, maker=known.maker)
+        return reset
 
     # -- weights -------------------------------------------------------------------------------------------------
 

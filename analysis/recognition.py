@@ -36,12 +36,14 @@ class _Candidate:
         fires: it put out a one.
         converts: it made zeros and ones of other values. (What reads spikes and puts out spikes may be a pool.)
         places: for each entry of `spikes`, what it read there; a module may be used in several places.
+        function: it is no module, but a comparison in a function.
         levels: the few values that it made of many, if these were not 0 and 1 alone.
     """
 
     name: str
     certain: bool = False
     operator: bool = False
+    function: bool = False
     refuted: bool = False
     weighted: bool = False
     compares: bool = False
@@ -152,11 +154,11 @@ class Recognition:
         candidate = self._candidates.setdefault(path, _Candidate(path, certain=True, operator=True))
         self._add(candidate, read, spikes, steps=spikes.shape[0])
 
-    def book_function(self, reader: str, spikes: Tensor) -> None:
+    def book_function(self, reader: str, spikes: Tensor, membrane: bool) -> None:
         """Add spikes that a comparison in a function puts out, and no module; named by the layer that reads."""
         name = f"{reader} (input)"
-        candidate = self._candidates.setdefault(name, _Candidate(name, operator=True))
-        candidate.compares = True
+        candidate = self._candidates.setdefault(name, _Candidate(name, operator=True, function=True))
+        candidate.compares |= membrane  # else it may be a gate or a mask: nothing that has fired was reset
         if not candidate.refuted:
             candidate.refuted = not self._add(candidate, spikes, spikes)
 
@@ -217,7 +219,7 @@ class Recognition:
         # Of nested ones the outermost counts.
         found = [c for c in found if not any(o is not c and not o.operator and inside(c.name, o.name) for o in found)]
         modules = frozenset(c.name for c in found if not c.operator)
-        open_ = [c for c in self._candidates.values() if not c.refuted and not c.is_neuron and c.spikes]
+        open_ = [c for c in self._candidates.values() if not (c.refuted or c.is_neuron or c.function) and c.spikes]
         open_ = [c for c in open_ if not any(inside(c.name, path) for path in modules)]
         steps = time_steps or _steps(found)
         return Decision(

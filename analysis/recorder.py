@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from typing import Any
 
 import torch
@@ -34,7 +33,7 @@ from saformer.analysis.operators import (
     RECURRENT,
     aten,
 )
-from saformer.analysis.profiles import SPIKES_OF
+from saformer.analysis.profiles import SPIKES_OF, inside
 from saformer.analysis.provenance import RESULT_OF, Provenance, Source, raw_sources
 from saformer.analysis.recognition import Recognition, of_a_library
 from saformer.analysis.storages import StorageMap, storage_id, tensors_in
@@ -91,6 +90,7 @@ class _Frame:
     module: nn.Module
     path: str
     given: frozenset[int] = frozenset()  # storages of its arguments
+    multiplies: bool = False  # two of its arguments, neither of them spikes
     used: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     weighted: bool = False
     certain: bool = False  # holds neurons that are so by their operator or their class
@@ -137,7 +137,9 @@ class Recorder(TorchDispatchMode):
         self._stack: list[_Frame] = []
         self._provenance = Provenance(model)
         self._zero_weights: StorageMap[bool] = StorageMap()
-        self._functional: StorageMap[bool] = StorageMap()  # spikes of neurons that are no modules
+        self._functional: set[tuple[int, int, int]] = set()  # spikes of neurons that are no modules, this batch
+        self._resetting: set[str] = set()  # modules that reset membranes
+        self.fired = False  # a value was compared that had been reset where it fired, as a membrane is
         self._counter = Counter()
         self._finite = FiniteCheck()
         self.recognition = Recognition(self._provenance, self._counter, self.layouts)
@@ -172,8 +174,11 @@ class Recorder(TorchDispatchMode):
                 hook.remove()
 
     def _enter_module(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        given = list(tensors_in((args, kwargs)))
         path = self._paths.get(id(module), "")
+        if type(module).__module__.startswith("torch.nn") and not (self._late.reads or self.calls):
+            self._stack.append(_Frame(module, path))  # no candidate for a neuron
+            return
+        given = list(tensors_in((args, kwargs)))
         if path in self._late.reads:
             self._reached(given, path)
         if self.calls is not None:
@@ -183,7 +188,8 @@ class Recorder(TorchDispatchMode):
     def _reached(self, tensors: list[Tensor], path: str) -> None:
         """Take the state of a model before any input has reached it as what it is in later steps: an activation."""
         for x in tensors:
-            if x.is_floating_point() and not (self._provenance.is_activation(x) or self._provenance.is_parameter(x)):
+            known = self._provenance.is_activation(x) or self._provenance.is_parameter(x)
+            if x.is_floating_point() and x.numel() and not known and bool((x == x.flatten()[0]).all()):  # at rest
                 self._provenance.set_source(x, Source(f"a state in {path}"))
 
     def _leave_module(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
@@ -196,6 +202,10 @@ class Recorder(TorchDispatchMode):
             if self.calls is not None:
                 self.calls.put(frame.path, put, self._provenance)
         library = of_a_library(module)
+        source = None if put is None else self._provenance.source(put)
+        frame.weighted |= frame.multiplies and source is not None and bool(source.passed)
+        if put is not None and source is not None and not source.maker:
+            self._provenance.set_source(put, replace(source, maker=frame.path))
         if (frame.weighted or frame.certain) and not library:
             self.recognition.refute(frame.path)
         elif not type(module).__module__.startswith("torch.nn") and self.recognition.watch(
@@ -204,7 +214,7 @@ class Recorder(TorchDispatchMode):
             assert read is not None and put is not None
             with torch.utils._python_dispatch._disable_current_modes():
                 self._finite.watch(read, f"the input of the neurons in {frame.path or 'the model'} holds")
-            source = self._provenance.source(put) or Source("")
+            source = self._provenance.source(put) or Source("", maker=frame.path)
             self._provenance.set_source(put, replace(source, passed=(frame.path, *source.passed)))
         if self._stack:
             self._stack[-1].weighted |= frame.weighted
@@ -249,8 +259,8 @@ class Recorder(TorchDispatchMode):
         """`name`; for calls of another kind under the same name, such as the second product of a module that
         multiplies anything, or a layer that reads the image first and spikes later, `name:2` and so on.
         """
-        kind: Any = (call.op, raw, Fraction(call.dense, max(call.operands[0].numel(), 1)))
-        if call.weight is None:  # sizes may change with the step; T steps of one product have the same origins
+        kind: Any = (call.op, raw, call.weight if call.weight is None else call.weight.shape)
+        if call.weight is None:  # T steps of one product have the same origins
             kind = (call.op, len(call.operands), tuple(_origin(source) for source in sources))
         kinds = self._kinds[name]
         return kinds.setdefault(kind, f"{name}:{len(kinds) + 1}" if kinds else name)
@@ -268,6 +278,7 @@ class Recorder(TorchDispatchMode):
         self.layouts.start_batch(len(images))
         self.recognition.start_batch()
         self._provenance.start_batch()
+        self._functional.clear()
         self._grey_now = not self._counter.holds_binary(images)
         self._grey |= self._grey_now
         for x in inputs:
@@ -305,7 +316,7 @@ class Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         packet = func._overloadpacket
         source: str | None = f"{packet.__name__} in {self._path()}".removesuffix(" in ")
-        weighted, threshold = False, packet in ENCODERS
+        weighted, threshold, reset = False, packet in ENCODERS, False
         if func._schema.is_mutable and packet not in FORMULAS:  # counts of what is written into are void
             for x in tensors_in((args, kwargs)):
                 self._counter.forget(x)
@@ -321,15 +332,16 @@ class Recorder(TorchDispatchMode):
             # An operator that writes into its argument is counted on what it read.
             mutable = func._schema.is_mutable
             formula, is_activation = FORMULAS[packet], self._provenance.is_activation
-            call = self._unless_reset(formula(args, args[0], is_activation)) if mutable else None
-            booked = self._book(call) if call is not None else None
+            call = formula(args, args[0], is_activation) if mutable else None
+            reset = self._gates_itself(call)
+            booked = self._book(call) if call is not None and not reset else None
             out = func(*args, **kwargs)
             if mutable:
                 for x in tensors_in((args, kwargs)):
                     self._counter.forget(x)
-            elif (call := self._unless_reset(formula(args, out, is_activation))) is not None:
+            elif (call := formula(args, out, is_activation)) is not None and not (reset := self._gates_itself(call)):
                 booked = self._book(call, out)
-            if call is None:
+            if call is None or reset:
                 self._book_free(packet, args, kwargs, out)
                 threshold |= packet is aten.where and not self._depends(args[1:], kwargs)
             elif booked is not None:
@@ -361,7 +373,10 @@ class Recorder(TorchDispatchMode):
             out = func(*args, **kwargs)
             if self._depends(args, kwargs) and any(True for _ in tensors_in((out,))):
                 self.uncounted[self._path(), packet.__name__] += 1
-        self._provenance.mark(func, (args, kwargs), out, source, weighted, threshold)
+        if self._provenance.mark(func, (args, kwargs), out, source, weighted, threshold, reset):
+            self._resetting.add(self._path())
+        if threshold and not self.fired and isinstance(out, Tensor) and (answer := self._provenance.source(out)):
+            self.fired = answer.membrane and not answer.bare
         return out
 
     def _depends(self, args: Any, kwargs: Any) -> bool:
@@ -446,39 +461,41 @@ class Recorder(TorchDispatchMode):
     def _notice_synapses(self, call: Call, read: tuple[Tensor, ...], sources: tuple[Source | None, ...]) -> None:
         """Modules with synaptic operations inside are no neurons.
 
-        A neuron multiplies, too, when it resets its membrane. But it multiplies neither the spikes of two layers nor
-        two of its arguments: that is attention.
+        A neuron multiplies, too. But it does not multiply the spikes of two other layers of neurons: that is attention.
+        Nor is it neurons as a whole if it multiplies two of its arguments, and has neurons inside.
         """
         if not self._stack:
             return
+        frame = self._stack[-1]
         if call.op != "product":
-            self._stack[-1].weighted = True
+            frame.weighted = True
             return
-        spikes = {source.passed[-1] for source in sources if source is not None and source.passed}
-        self._stack[-1].weighted |= len(spikes) > 1
+        layers = {s.passed[-1] for s in sources if s is not None and any(map(self._is_layer, s.passed))}
+        frame.weighted |= len(layers) > 1
         storages = {storage_id(x) for x in read}
-        for frame in self._stack:
-            frame.weighted |= len(storages) > 1 and storages <= frame.given
+        if len(storages) > 1 and not any(s is None or s.compared or s.passed for s in sources):
+            for around in self._stack:
+                around.multiplies |= storages <= around.given
 
-    def _unless_reset(self, call: Call | None) -> Call | None:
-        """The call, unless it resets membranes: multiplies them with one where no spike is, and zero where one is."""
+    def _is_layer(self, path: str) -> bool:
+        """Whether a module that may be neurons stands apart from the one that runs, or resets membranes of its own."""
+        return path in self._resetting or not inside(path, self._path())
+
+    def _gates_itself(self, call: Call | None) -> bool:
+        """Whether a value is multiplied with the answer to a comparison of that value: it is reset, or rectified."""
         if call is None or call.op != "product":
-            return call
-        sources = [self._provenance.source(x) for x in call.read or call.operands]
-        inverted = bool(call.read)  # `read` is the mask of what is left out
-        for gate, other in (sources, sources[::-1]):
-            if gate is None or other is None or other.threshold or other.passed or other.raw:
-                continue
-            if (gate.threshold and not gate.complement) if inverted and gate is sources[0] else gate.complement:
-                return call if other.name.startswith(SPIKES_OF) else None
-        return call
+            return False
+        a, b = (self._provenance.source(x) for x in call.read or call.operands)
+        return a is not None and b is not None and (a.gates(b) or b.gates(a))
 
     def _notice_spikes(self, reader: str, x: Tensor, source: Source | None) -> None:
         """A layer that reads answers to a comparison: neurons written as a function, with no module of their own."""
-        if source is None or not source.threshold or source.encoded or source.passed or x in self._functional:
+        if source is None or not source.threshold or source.bare or source.passed:
             return
-        self._functional[x] = True
-        self.recognition.book_function(reader, x)
+        seen = (source.token, int(x.storage_offset()), x.numel())
+        if seen not in self._functional:
+            self._functional.add(seen)
+            self.recognition.book_function(reader, x, source.membrane)
 
     def reads_image(self, counts: OperationCounts) -> bool:
         """Whether an operation reads the network's input itself, and not spikes that the model drew from it."""
@@ -540,10 +557,10 @@ class Recorder(TorchDispatchMode):
 
 
 def _origin(source: Source | None) -> str:
-    """Layer that an operand comes from: the same at every step, whatever the first step does otherwise."""
+    """Module or layer that an operand comes from: the same at every step, whatever the first step does otherwise."""
     if source is None:
         return "a constant"
-    return source.passed[-1] if source.passed else source.name if source.name.startswith((RESULT_OF, SPIKES_OF)) else ""
+    return source.maker or (source.name if source.name.startswith((RESULT_OF, SPIKES_OF)) else "")
 
 
 def _join(a: Tensor, b: Tensor) -> Tensor:

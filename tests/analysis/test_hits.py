@@ -31,17 +31,34 @@ class Puts(nn.Module):
         }[self.how]()
 
 
-def hits(how: str, *batches: tuple[Tensor, Tensor]) -> tuple[int, int] | None:
-    found = profile(Puts(how), batches, check_flops=False).hits
+def hits(how: str, *batches: tuple[Tensor, Tensor], steps: int | None = None) -> tuple[int, int] | None:
+    found = profile(Puts(how), batches, check_flops=False, time_steps=steps).hits
     return None if found is None else (found.labelled, found.top1)
 
 
 @pytest.mark.parametrize("how", ["T x B", "B x T", "list", "logits", "first of a tuple"])
-@pytest.mark.parametrize("size", [1, 2, 3, 4])
-def test_scores_are_found(how: str, size: int) -> None:
-    x = torch.eye(4)[CLASSES]
-    batches = [(x[i : i + size], CLASSES[i : i + size]) for i in range(0, 4, size)]
-    assert hits(how, *batches) == (4, 4)
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 1), (2, 2), (3, 1), (4,), (1, 3), (4, 2), (2, 4), (4, 3)], ids=str)
+def test_scores_are_found(how: str, sizes: tuple[int, ...]) -> None:
+    labels = CLASSES.repeat(2)[: sum(sizes)]
+    x = torch.eye(4)[labels]
+    batches = list(zip(x.split(sizes), labels.split(sizes), strict=True))
+    assert hits(how, *batches, steps=4) == (sum(sizes), sum(sizes))
+    if how not in ("B x T", "list"):
+        assert hits(how, *batches) == (sum(sizes), sum(sizes))
+
+
+def test_scores_that_time_may_stand_behind_are_not_guessed() -> None:
+    class TimeLast(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x[..., None].expand(*x.shape, 16)
+
+    class Auxiliary(nn.Module):
+        def forward(self, x: Tensor) -> list[Tensor]:
+            return [x, x.roll(1, dims=1)]
+
+    batch = (torch.eye(4), torch.arange(4))
+    assert profile(TimeLast(), [batch], check_flops=False).hits is None
+    assert profile(Auxiliary(), [batch], check_flops=False).hits.top1 == 4
 
 
 def test_no_accuracy_of_some_batches_alone() -> None:

@@ -101,3 +101,17 @@ def test_a_learnt_query_stays_a_constant() -> None:
 
     (o,) = profile(Net(), [torch.randn(3, 6)], check_flops=False).operations
     assert o.dense == 3 * 36
+
+
+def test_a_template_that_goes_through_the_layers_first_stays_a_constant() -> None:
+    class Siamese(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(6, 6)
+            self.register_buffer("template", torch.randn(1, 6))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(self.template.expand(len(x), 6)) * self.fc(x)
+
+    (o,) = profile(Siamese(), [torch.randn(3, 6)], check_flops=False).operations
+    assert (o.name, o.dense) == ("fc", 3 * 36)

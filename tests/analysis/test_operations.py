@@ -875,6 +875,16 @@ def test_cross_attention_projects_queries_and_keys_at_rates_of_their_own() -> No
     assert queries.events == 8 * nonzeros(x > 0.5) and keys.events == 16 * nonzeros(x[:, :3] > -0.5)
 
 
+def test_calls_of_other_sizes_are_one_entry() -> None:
+    net = nn.Sequential(nn.Conv2d(2, 3, 3, stride=2, padding=1))
+    small, large, nothing = (values("real", n, 2, size, size) for n, size in ((3, 8), (2, 9), (0, 8)))
+    together = profile(net, [small, large], check_flops=False)
+    apart = profile(net, [small], check_flops=False) + profile(net, [large], check_flops=False)
+    assert names(together) == ["0"] and together.operations == apart.operations
+    expert = Net(lambda m, y: m.e(y[:0]).sum() + m.e(m.first(y)), e=nn.Linear(6, 6), first=nn.Linear(6, 6))
+    assert len(nothing) == 0 and "e" in names(run(expert, values("real", 3, 6)))
+
+
 def test_functions_keep_clear_of_modules_with_their_names() -> None:
     def run_all(m: Any, x: Tensor) -> Tensor:
         y = m.linear(x)
