@@ -232,8 +232,8 @@ def profile(
     result = _collect(recorder, hits, info, DataInfo(data, split, 0, kind or "static"), settings)
     if recorder.fired and not result.neurons:
         notes.append(
-            "something fires and is reset as neurons are, but no layer reads its zeros and ones (they are pooled, "
-            "scaled or added first): no spiking neurons were recognised"
+            "something fires and is reset as neurons are, but no layer reads its zeros and ones (they are scaled "
+            "or added first): no spiking neurons were recognised"
         )
     frames = example.shape[1] if example.ndim == 5 else result.model.time_steps
     if known_steps is None and result.model.time_steps not in (None, frames):

@@ -6,6 +6,7 @@ which module it runs in. Counts stay on the model's device until they are read, 
 
 import sys
 import warnings
+import weakref
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -138,6 +139,7 @@ class Recorder(TorchDispatchMode):
         self._provenance = Provenance(model)
         self._zero_weights: StorageMap[bool] = StorageMap()
         self._functional: set[tuple[int, int, int]] = set()  # spikes of neurons that are no modules, this batch
+        self._pooled: dict[int, weakref.ref[Tensor]] = {}  # what was averaged, by the token of the average, this batch
         self._resetting: set[str] = set()  # modules that reset membranes
         self.fired = False  # a value was compared that had been reset where it fired, as a membrane is
         self._counter = Counter()
@@ -279,6 +281,7 @@ class Recorder(TorchDispatchMode):
         self.recognition.start_batch()
         self._provenance.start_batch()
         self._functional.clear()
+        self._pooled.clear()
         self._grey_now = not self._counter.holds_binary(images)
         self._grey |= self._grey_now
         for x in inputs:
@@ -375,6 +378,8 @@ class Recorder(TorchDispatchMode):
                 self.uncounted[self._path(), packet.__name__] += 1
         if self._provenance.mark(func, (args, kwargs), out, source, weighted, threshold, reset):
             self._resetting.add(self._path())
+        if packet in AVERAGES and isinstance(out, Tensor) and (pooled := self._provenance.source(out)):
+            self._pooled[pooled.token] = weakref.ref(args[0])
         if threshold and not self.fired and isinstance(out, Tensor) and (answer := self._provenance.source(out)):
             self.fired = answer.membrane and not answer.bare
         return out
@@ -490,6 +495,9 @@ class Recorder(TorchDispatchMode):
 
     def _notice_spikes(self, reader: str, x: Tensor, source: Source | None) -> None:
         """A layer that reads answers to a comparison: neurons written as a function, with no module of their own."""
+        spikes = self._pooled[source.token]() if source is not None and source.token in self._pooled else None
+        if spikes is not None:  # as long as the model keeps them, for their reset
+            x, source = spikes, self._provenance.source(spikes)
         if source is None or not source.threshold or source.bare or source.passed:
             return
         seen = (source.token, int(x.storage_offset()), x.numel())
