@@ -235,13 +235,13 @@ def profile(
             "something fires and is reset as neurons are, but no layer reads its zeros and ones (they are scaled "
             "or added first): no spiking neurons were recognised"
         )
-    frames = example.shape[1] if example.ndim == 5 else result.model.time_steps
-    if known_steps is None and result.model.time_steps not in (None, frames):
+    steps = result.model.time_steps
+    if known_steps is None and example.ndim == 5 and steps not in (None, example.shape[1]):
         notes.append(
-            f"the input has {frames} frames, but the neurons were seen to run {result.model.time_steps} times: if they "
+            f"the input has {example.shape[1]} frames, but the neurons were seen to run {steps} times: if they "
             "get all frames in one call, T is not known, nor are spikes by step"
         )
-    for name, levels in recorder.recognition.decide(recorder.time_steps).graded:
+    for name, levels in recorder.recognition.graded().items():
         values = ", ".join(f"{level:g}" for level in levels)
         notes.append(f"{name} puts out a few values, but not 0 and 1 alone ({values}): not taken for spiking neurons")
     if check_flops:

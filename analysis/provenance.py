@@ -177,11 +177,6 @@ class Provenance:
         if not origins:
             self._mark_constant(func, inputs, outputs)
             return False
-        raw = not (weighted or threshold) and all(origin.raw for origin in origins)
-        if source is not None:
-            result = Source(source, raw, threshold)
-        else:
-            result = replace(origins[0], raw=raw, threshold=all(origin.threshold for origin in origins))
         one = len(origins) == 1 or (source is None and len({origin.token for origin in origins}) == 1)
         reset |= packet in SUMS and len(origins) == 2 and any(a.gates(b) for a, b in (origins, origins[::-1]))
         compared: frozenset[int] = frozenset()
@@ -189,19 +184,21 @@ class Provenance:
             compared = frozenset(t for origin in origins for t in (origin.token, *origin.compared))
         elif not weighted and (one or source is None) and all(origin.compared for origin in origins):
             compared = frozenset(t for origin in origins for t in origin.compared)
-        result = replace(
-            result,
-            compared=compared,
-            membrane=not weighted and (reset or any(origin.membrane for origin in origins)),
-            bare=not weighted and all(origin.bare for origin in origins),
-        )
         size = max((x.numel() for x in read if x in self._sources), default=0)
         outputs = list(tensors_in((outputs,)))
         same = one and not (weighted or threshold) and all(x.numel() == size for x in outputs)
         token = origins[0].token if same else next(_TOKENS)
         if reset:  # a membrane that was reset is the same membrane
             token = next((origin.token for origin in origins if not origin.compared), token)
-        result = replace(result, token=token)
+        facts: dict[str, Any] = {
+            "raw": not (weighted or threshold) and all(origin.raw for origin in origins),
+            "threshold": threshold if source is not None else all(origin.threshold for origin in origins),
+            "token": token,
+            "compared": compared,
+            "membrane": not weighted and (reset or any(origin.membrane for origin in origins)),
+            "bare": not weighted and all(origin.bare for origin in origins),
+        }
+        result = replace(origins[0], **facts) if source is None else Source(source, **facts)
         for x in outputs:
             known = self._sources.get(x) if source is None else None
             if known is None:

@@ -15,6 +15,8 @@ from saformer.analysis.storages import storage_id
 # Where libraries define what all their spiking neurons descend from.
 _LIBRARY_NEURONS = {("spikingjelly", "BaseNode"), ("spikingjelly", "SimpleBaseNode"), ("snntorch", "SpikingNeuron")}
 
+_FEW, _MANY = 8, 64  # values that neurons may put out; elements that show whether they are so few by nature
+
 
 def of_a_library(module: nn.Module) -> bool:
     """Whether a module is a layer of neurons of SpikingJelly or snnTorch."""
@@ -108,7 +110,6 @@ class Decision:
         modules: the neurons that are modules as a whole, with all that happens inside.
         recurrent: those of them that hold weights.
         others: a library's neurons that put out other values than 0 and 1.
-        graded: modules that made few values of many, others than 0 and 1, and what these were.
     """
 
     neurons: tuple[Neurons, ...]
@@ -117,7 +118,6 @@ class Decision:
     modules: frozenset[str] = frozenset()
     recurrent: frozenset[str] = frozenset()
     others: frozenset[str] = frozenset()
-    graded: tuple[tuple[str, tuple[float, ...]], ...] = ()
 
     def neuron_of(self, paths: tuple[str, ...]) -> str | None:
         """The layer of neurons among modules that put out the same tensor."""
@@ -229,11 +229,11 @@ class Recognition:
             modules,
             frozenset(c.name for c in self._candidates.values() if c.weighted),
             others,
-            tuple((c.name, c.levels) for c in self._candidates.values() if c.levels),
         )
 
-
-_FEW, _MANY = 8, 64  # values that neurons may put out; elements that show whether they are so few by nature
+    def graded(self) -> dict[str, tuple[float, ...]]:
+        """Modules that made few values of many, others than 0 and 1 alone, and what these were."""
+        return {c.name: c.levels for c in self._candidates.values() if c.levels}
 
 
 def _levels(x: Tensor) -> tuple[float, ...]:

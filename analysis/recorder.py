@@ -65,8 +65,7 @@ class OperationCounts:
     lost: Held | None = None  # events that meet a zero weight; None: no weight is zero
     graded: Held | None = None
     all_integers: bool = True
-    raw: bool = False  # what it reads is the network's input still
-    image: bool = False  # and not zeros and ones alone, while the images are
+    image: bool = False  # it read the network's input where that held other values than zeros and ones
     current: list[Held] = field(default_factory=list)  # this batch: nonzeros of each operand, then events
     units: list[Held | None] = field(default_factory=list)
 
@@ -177,8 +176,8 @@ class Recorder(TorchDispatchMode):
 
     def _enter_module(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         path = self._paths.get(id(module), "")
-        if type(module).__module__.startswith("torch.nn") and not (self._late.reads or self.calls):
-            self._stack.append(_Frame(module, path))  # no candidate for a neuron
+        if _of_torch(module) and not (self._late.reads or self.calls):  # no candidate for a neuron
+            self._stack.append(_Frame(module, path))
             return
         given = list(tensors_in((args, kwargs)))
         if path in self._late.reads:
@@ -207,16 +206,14 @@ class Recorder(TorchDispatchMode):
         source = None if put is None else self._provenance.source(put)
         frame.weighted |= frame.multiplies and source is not None and bool(source.passed)
         if put is not None and source is not None and not source.maker:
-            self._provenance.set_source(put, replace(source, maker=frame.path))
+            source = replace(source, maker=frame.path)
+            self._provenance.set_source(put, source)
         if (frame.weighted or frame.certain) and not library:
             self.recognition.refute(frame.path)
-        elif not type(module).__module__.startswith("torch.nn") and self.recognition.watch(
-            module, frame.path, read, put, frame.weighted
-        ):
-            assert read is not None and put is not None
+        elif not _of_torch(module) and self.recognition.watch(module, frame.path, read, put, frame.weighted):
+            assert read is not None and put is not None and source is not None  # what puts out no activation is none
             with torch.utils._python_dispatch._disable_current_modes():
                 self._finite.watch(read, f"the input of the neurons in {frame.path or 'the model'} holds")
-            source = self._provenance.source(put) or Source("", maker=frame.path)
             self._provenance.set_source(put, replace(source, passed=(frame.path, *source.passed)))
         if self._stack:
             self._stack[-1].weighted |= frame.weighted
@@ -261,9 +258,9 @@ class Recorder(TorchDispatchMode):
         """`name`; for calls of another kind under the same name, such as the second product of a module that
         multiplies anything, or a layer that reads the image first and spikes later, `name:2` and so on.
         """
-        kind: Any = (call.op, raw, call.weight if call.weight is None else call.weight.shape)
-        if call.weight is None:  # T steps of one product have the same origins
-            kind = (call.op, len(call.operands), tuple(_origin(source) for source in sources))
+        # T steps of one product have the same origins.
+        what = map(_origin, sources) if call.weight is None else (raw, call.weight.shape)
+        kind = (call.op, *what)
         kinds = self._kinds[name]
         return kinds.setdefault(kind, f"{name}:{len(kinds) + 1}" if kinds else name)
 
@@ -320,6 +317,7 @@ class Recorder(TorchDispatchMode):
         packet = func._overloadpacket
         source: str | None = f"{packet.__name__} in {self._path()}".removesuffix(" in ")
         weighted, threshold, reset = False, packet in ENCODERS, False
+        out: Any
         if func._schema.is_mutable and packet not in FORMULAS:  # counts of what is written into are void
             for x in tensors_in((args, kwargs)):
                 self._counter.forget(x)
@@ -334,16 +332,14 @@ class Recorder(TorchDispatchMode):
         elif packet in FORMULAS:
             # An operator that writes into its argument is counted on what it read.
             mutable = func._schema.is_mutable
-            formula, is_activation = FORMULAS[packet], self._provenance.is_activation
-            call = formula(args, args[0], is_activation) if mutable else None
+            out = None if mutable else func(*args, **kwargs)
+            call = FORMULAS[packet](args, args[0] if mutable else out, self._provenance.is_activation)
             reset = self._gates_itself(call)
-            booked = self._book(call) if call is not None and not reset else None
-            out = func(*args, **kwargs)
+            booked = None if call is None or reset else self._book(call, out)
             if mutable:
+                out = func(*args, **kwargs)
                 for x in tensors_in((args, kwargs)):
                     self._counter.forget(x)
-            elif (call := formula(args, out, is_activation)) is not None and not (reset := self._gates_itself(call)):
-                booked = self._book(call, out)
             if call is None or reset:
                 self._book_free(packet, args, kwargs, out)
                 threshold |= packet is aten.where and not self._depends(args[1:], kwargs)
@@ -435,7 +431,7 @@ class Recorder(TorchDispatchMode):
         if counts is None:
             zeros = [Held(torch.zeros((), dtype=torch.int64, device=x.device)) for x in call.operands]
             counts = self.operations[name] = OperationCounts(
-                name, call.op, call.bias, call.inner, module, sources, [0] * len(call.operands), zeros, raw=raw
+                name, call.op, call.bias, call.inner, module, sources, [0] * len(call.operands), zeros
             )
         if raw and self._grey_now and not counts.image:
             counts.image = not all(self._counter.holds_binary(x) for x in call.operands)
@@ -507,7 +503,7 @@ class Recorder(TorchDispatchMode):
 
     def reads_image(self, counts: OperationCounts) -> bool:
         """Whether an operation reads the network's input itself, and not spikes that the model drew from it."""
-        return counts.raw and (counts.image or not self._grey)
+        return raw_sources(counts.sources) and (counts.image or not self._grey)
 
     def _book_weights(self, call: Call, counts: OperationCounts, events: Tensor) -> None:
         """Events that meet a zero weight, where some weights are zero; graded events, if asked for."""
@@ -562,6 +558,10 @@ class Recorder(TorchDispatchMode):
     def pools(self) -> list[FreeCounts]:
         """Free arithmetic whose input was counted."""
         return [counts for counts in self.free.values() if counts.ones is not None]
+
+
+def _of_torch(module: nn.Module) -> bool:
+    return type(module).__module__.startswith("torch.nn")
 
 
 def _origin(source: Source | None) -> str:

@@ -31,7 +31,7 @@ FORMATS = ("png", "pdf", "svg")
 _COLOURS = ("#0072B2", "#E69F00", "#56B4E9", "#D55E00", "#F0E442", "#009E73", "#CC79A7", "#999999")
 _HATCHES = ("", "////", "xxxx", "....", "\\\\\\\\", "----", "++++", "||||")
 EDGE = "#222222"
-_BAND = "#f2f2f2"
+BAND = "#f2f2f2"
 WIDTH_INCHES = 7.2
 _LONGEST_NAME = 44
 
@@ -281,5 +281,5 @@ def _shade_groups(axes: Sequence["Axes"], groups: Sequence[str]) -> None:
         if i == len(groups) or groups[i] != groups[start]:
             if shade:
                 for ax in axes:
-                    ax.axhspan(start - 0.5, i - 0.5, color=_BAND, linewidth=0, zorder=0)
+                    ax.axhspan(start - 0.5, i - 0.5, color=BAND, linewidth=0, zorder=0)
             start, shade = i, not shade

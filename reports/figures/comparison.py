@@ -9,7 +9,7 @@ from saformer.analysis.evidence import MEASURED, RATES, UNTRAINED
 from saformer.errors import InputError
 from saformer.reports.comparison import IMPLIED, ORIGINS, PUBLISHED, ComparisonRow, by_data
 from saformer.reports.format import energy_unit, interval, percent
-from saformer.reports.plots import EDGE, WIDTH_INCHES, Look, annotate, figure_style, model_looks, room_for
+from saformer.reports.plots import BAND, EDGE, WIDTH_INCHES, Look, annotate, figure_style, model_looks, room_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -117,7 +117,7 @@ def accountings_figure(by_accounting: Mapping[str, Sequence[ComparisonRow]]) -> 
         for axes, data in zip(panels, data_sets, strict=True):
             for place, group in enumerate(groups.values()):
                 if place % 2 == 0:
-                    axes.axhspan(place - 0.5, place + 0.5, color="#f2f2f2", linewidth=0, zorder=0)
+                    axes.axhspan(place - 0.5, place + 0.5, color=BAND, linewidth=0, zorder=0)
                 found = group.get(data, [])
                 for i, row in enumerate(found):
                     look = looks[row.name]

@@ -59,7 +59,6 @@ def readable(folder: Path) -> Iterator[None]:
         raise InputError(f"{where} cannot be read ({error.strerror or error}): is it yours to read?") from None
 
 
-# Compared by identity: `==` between the tensors of two data sets has no single answer.
 def check_labels(labels: Tensor, classes: int) -> None:
     """Raise InputError unless all labels are numbers of a model's classes."""
     wrong = [label for label in (int(labels.min()), int(labels.max())) if not 0 <= label < classes]
@@ -67,6 +66,7 @@ def check_labels(labels: Tensor, classes: int) -> None:
         raise InputError(f"the data has a label {wrong[0]}, the model only {classes} classes (0 to {classes - 1})")
 
 
+# Compared by identity: `==` between the tensors of two data sets has no single answer.
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """One split of a data set.

@@ -152,27 +152,31 @@ def test_gates_of_real_values_and_masks_of_spikes_are_products() -> None:
     assert [o.name for o in p.operations if o.op == "product"] == ["product", "product_2", "product_3"]
 
 
+class GivesState(nn.Module):
+    """Two layers with neurons between that are given their membrane and spikes, and put both out in some order."""
+
+    def __init__(self, neuron: nn.Module, spikes: int) -> None:
+        super().__init__()
+        self.a, self.b, self.neuron, self.spikes = nn.Linear(8, 6), nn.Linear(6, 3), neuron, spikes
+
+    def forward(self, x: Tensor) -> Tensor:
+        v = s = torch.zeros(len(x), 6)
+        out = []
+        for _ in range(STEPS):
+            put = self.neuron(self.a(x), v, s)
+            s, v = put[self.spikes], put[1 - self.spikes]
+            out.append(self.b(s))
+        return torch.stack(out).mean(0)
+
+
 def test_neurons_that_put_out_their_membrane_first() -> None:
     class Neuron(nn.Module):
         def forward(self, x: Tensor, v: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
             v = 0.5 * v * (1 - s) + x
             return v, Step.apply(v)
 
-    class Net(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.a, self.b, self.neuron = nn.Linear(8, 6), nn.Linear(6, 3), Neuron()
-
-        def forward(self, x: Tensor) -> Tensor:
-            v = s = torch.zeros(len(x), 6)
-            out = []
-            for _ in range(STEPS):
-                v, s = self.neuron(self.a(x), v, s)
-                out.append(self.b(s))
-            return torch.stack(out).mean(0)
-
     torch.manual_seed(0)
-    p = profile(Net(), [torch.randn(5, 8)])
+    p = profile(GivesState(Neuron(), spikes=1), [torch.randn(5, 8)])
     assert [o.name for o in p.operations] == ["a", "b"]
     assert [(n.name, len(n.per_step)) for n in p.neurons] == [("b (input)", STEPS)]
     assert p.account().macs == STEPS * 48
@@ -323,21 +327,8 @@ def test_a_neuron_that_is_given_its_state_is_one(reset: str) -> None:
             v = STATES[reset](v, s) + x
             return (v > 0.2).float(), v
 
-    class Net(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.a, self.b, self.neuron = nn.Linear(8, 6), nn.Linear(6, 3), Neuron()
-
-        def forward(self, x: Tensor) -> Tensor:
-            s = v = torch.zeros(len(x), 6)
-            out = []
-            for _ in range(STEPS):
-                s, v = self.neuron(self.a(x), v, s)
-                out.append(self.b(s))
-            return torch.stack(out)
-
     torch.manual_seed(0)
-    net, x = Net(), torch.randn(6, 8)
+    net, x = GivesState(Neuron(), spikes=0), torch.randn(6, 8)
     p = profile(net, [x[:4], x[4:]])
     assert [(n.name, len(n.per_step)) for n in p.neurons] == [("neuron", STEPS)]
     assert [o.name for o in p.operations] == ["a", "b"]
