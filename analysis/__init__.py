@@ -3,17 +3,17 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from saformer.analysis.account import Account, relative_difference
+    from saformer.analysis.accounting.account import Account, relative_difference
     from saformer.analysis.profiles import Profile
-    from saformer.analysis.profiling import profile
+    from saformer.analysis.recording.run import profile
 
 __all__ = ["Account", "Profile", "profile", "relative_difference"]
 
 _HOMES = {
-    "Account": "account",
-    "relative_difference": "account",
+    "Account": "accounting.account",
+    "relative_difference": "accounting.account",
     "Profile": "profiles",
-    "profile": "profiling",
+    "profile": "recording.run",
 }
 
 

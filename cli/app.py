@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from saformer.cli import (
+from saformer.cli.commands import (
     ablate,
     attention,
     audit,
@@ -22,7 +22,7 @@ from saformer.cli import (
     sweep,
     train,
 )
-from saformer.cli.options import opened
+from saformer.cli.options.groups import opened
 from saformer.distributed import world_size
 from saformer.errors import InputError
 

@@ -1,11 +1,18 @@
 """SAFormer: spiking transformers, and what one inference of them costs."""
 
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from saformer.checkpoints import load, save
     from saformer.models import build
+
+# In a checkout the other folders of this package lie beside this one. Python then finds them from the root, too, where
+# this folder hides an installed package.
+_root = Path(__file__).resolve().parents[1]
+if (_root / "pyproject.toml").is_file() and (_root / "analysis" / "__init__.py").is_file():
+    __path__.append(str(_root))
 
 __version__ = metadata.version("saformer")
 __all__ = ["__version__", "build", "load", "save"]

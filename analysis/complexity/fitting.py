@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sympy import Expr, Symbol
 
 from saformer.analysis.complexity.formulas import Sizes
-from saformer.analysis.complexity.orders import degree, leading_share
+from saformer.analysis.complexity.growth import degree, leading_share
 
 # A size takes part in a fit where its leading term makes up this share of the formula, and where it takes this many
 # times as long as the same module at its smallest, which is the cost of calling it.

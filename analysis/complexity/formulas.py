@@ -15,7 +15,7 @@ from functools import cache
 import sympy
 from sympy import Expr, Integer, Rational, Symbol
 
-from saformer.analysis.hardware import Hardware
+from saformer.analysis.accounting.hardware import Hardware
 from saformer.errors import InputError
 
 N, D, n, H, T = sympy.symbols("N D n H T", positive=True, integer=True)

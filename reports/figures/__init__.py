@@ -1,1 +1,1 @@
-"""Figures of several networks, of sweeps, and of what one image does inside a network."""
+"""Figures, one file per figure; style and saving are shared."""

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from saformer.errors import InputError
-from saformer.reports.attention_table import MEANINGS
-from saformer.reports.format import percent
-from saformer.reports.plots import WIDTH_INCHES, figure_style
+from saformer.reports.document.numbers import percent
+from saformer.reports.figures.energy import WIDTH_INCHES, figure_style
+from saformer.reports.tables.attention import MEANINGS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from saformer.analysis.inspection import Inspection, SpikeTrain
+    from saformer.analysis.diagnostics.attention_maps import Inspection, SpikeTrain
 
 _MOST_STEPS = 8  # columns of single time steps
 _MOST_NEURONS = 256  # rows of a raster; beyond it, neighbouring neurons share a row

@@ -5,11 +5,20 @@ from dataclasses import replace
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
-from saformer.analysis.evidence import MEASURED, RATES, UNTRAINED
+from saformer.analysis.profiles.origin import MEASURED, RATES, UNTRAINED
 from saformer.errors import InputError
-from saformer.reports.comparison import IMPLIED, ORIGINS, PUBLISHED, ComparisonRow, by_data
-from saformer.reports.format import energy_unit, interval, percent
-from saformer.reports.plots import BAND, EDGE, WIDTH_INCHES, Look, annotate, figure_style, model_looks, room_for
+from saformer.reports.document.numbers import energy_unit, interval, percent
+from saformer.reports.figures.energy import (
+    BAND,
+    EDGE,
+    WIDTH_INCHES,
+    Look,
+    annotate,
+    figure_style,
+    model_looks,
+    room_for,
+)
+from saformer.reports.results.comparison import IMPLIED, ORIGINS, PUBLISHED, ComparisonRow, by_data
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,18 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from saformer.analysis.accounting.hardware import Hardware
 from saformer.analysis.complexity.formulas import SYNAPTIC, Attention, Sizes, attentions, picojoules
-from saformer.analysis.hardware import Hardware
 from saformer.errors import InputError
-from saformer.reports.complexity_data import AXES
-from saformer.reports.complexity_table import QUANTITIES
-from saformer.reports.plots import EDGE, WIDTH_INCHES, figure_style, model_looks
+from saformer.reports.figures.energy import EDGE, WIDTH_INCHES, figure_style, model_looks
+from saformer.reports.results.complexity import AXES
+from saformer.reports.tables.complexity import QUANTITIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from saformer.analysis.complexity.measuring import Measurement
+    from saformer.analysis.complexity.benchmark import Measurement
 
 _LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 _GUIDE = "#8a8a8a"

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from saformer.errors import InputError
-from saformer.reports.format import energy_unit
-from saformer.reports.plots import EDGE, WIDTH_INCHES, figure_style, model_looks
-from saformer.reports.sweep import MEBIBYTE, PARAMETERS, Sweep, SweepPoint, untrained
+from saformer.reports.document.numbers import energy_unit
+from saformer.reports.figures.energy import EDGE, WIDTH_INCHES, figure_style, model_looks
+from saformer.reports.results.sweep import MEBIBYTE, PARAMETERS, Sweep, SweepPoint, untrained
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,36 +5,47 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from saformer.analysis.account import Account
-from saformer.analysis.accountings import ACCOUNTINGS
-from saformer.analysis.audit import audit
-from saformer.analysis.evidence import MEASURED, UNTRAINED, provenance
-from saformer.analysis.hardware import Hardware
+from saformer.analysis.accounting.account import Account
+from saformer.analysis.accounting.hardware import Hardware
+from saformer.analysis.accounting.rules import ACCOUNTINGS
+from saformer.analysis.diagnostics.spike_driven import audit
 from saformer.analysis.profiles import Profile
-from saformer.reports.accountings_table import accountings_report
-from saformer.reports.attention_table import attention_report
-from saformer.reports.audit_report import audit_report
-from saformer.reports.comparison import ComparisonRow, comparison_rows, published_rows
-from saformer.reports.comparison_table import accountings_comparison_table, comparison_table
-from saformer.reports.complexity_table import complexity_parts
+from saformer.analysis.profiles.origin import MEASURED, UNTRAINED, provenance
+from saformer.reports.document.blocks import (
+    Column,
+    Facts,
+    Heading,
+    Line,
+    Part,
+    Picture,
+    Report,
+    Table,
+    Verbatim,
+    number,
+)
+from saformer.reports.document.numbers import energy, interval, percent
 from saformer.reports.figures.attention import attention_figure, raster_figure
 from saformer.reports.figures.comparison import accountings_figure, comparison_figure, relative_figure
 from saformer.reports.figures.complexity import formula_panels, measured_panels, scaling_figure
+from saformer.reports.figures.energy import energy_figure
 from saformer.reports.figures.rates import firing_rates, rates_figure
 from saformer.reports.figures.sweep import sweep_figure
-from saformer.reports.format import energy, interval, percent
-from saformer.reports.literature import published_ablation
-from saformer.reports.plots import energy_figure
-from saformer.reports.records import Column, Facts, Heading, Line, Part, Picture, Report, Table, Verbatim, number
-from saformer.reports.sweep import Sweep, sweep_report
-from saformer.reports.tables import energy_report, neuron_table
+from saformer.reports.results.comparison import ComparisonRow, comparison_rows, published_rows
+from saformer.reports.results.literature import published_ablation
+from saformer.reports.results.sweep import Sweep, sweep_report
+from saformer.reports.tables.accountings import accountings_report
+from saformer.reports.tables.attention import attention_report
+from saformer.reports.tables.audit import audit_report
+from saformer.reports.tables.comparison import accountings_comparison_table, comparison_table
+from saformer.reports.tables.complexity import complexity_parts
+from saformer.reports.tables.energy import energy_report, neuron_table
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from saformer.analysis.complexity.benchmark import Measurement
     from saformer.analysis.complexity.formulas import Attention, Sizes
-    from saformer.analysis.complexity.measuring import Measurement
-    from saformer.analysis.inspection import Inspection
+    from saformer.analysis.diagnostics.attention_maps import Inspection
 
 
 @dataclass(frozen=True)

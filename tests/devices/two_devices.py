@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import saformer
 from saformer.analysis import profile
 from saformer.analysis.profiles import Profile
-from saformer.analysis.profiles.files import to_json
+from saformer.analysis.profiles.serialization import to_json
 from saformer.data import Dataset, open_dataset
 from saformer.errors import Stopped
 from saformer.training import RunFolder, evaluate, load_recipe, train

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from saformer.analysis.account import Account, Accuracy, DataInfo, LayerAccount, ModelInfo, NeuronAccount
-from saformer.analysis.hardware import load_hardware
-from saformer.reports.comparison import IMPLIED, ComparisonRow
+from saformer.analysis.accounting.account import Account, Accuracy, DataInfo, LayerAccount, ModelInfo, NeuronAccount
+from saformer.analysis.accounting.hardware import load_hardware
+from saformer.reports.results.comparison import IMPLIED, ComparisonRow
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 TIME_STEPS = 4

@@ -6,6 +6,7 @@ from fractions import Fraction
 import pytest
 import sympy
 
+from saformer.analysis.accounting.hardware import load_hardware
 from saformer.analysis.complexity.formulas import (
     ATTENTION,
     E_AC,
@@ -26,9 +27,8 @@ from saformer.analysis.complexity.formulas import (
     n,
     picojoules,
 )
-from saformer.analysis.complexity.modules import differences, grid_of, record
-from saformer.analysis.complexity.orders import degree, leading_share, order
-from saformer.analysis.hardware import load_hardware
+from saformer.analysis.complexity.growth import degree, leading_share, order
+from saformer.analysis.complexity.verify import differences, grid_of, record
 from saformer.errors import InputError
 
 EVERY = list(attentions().values())

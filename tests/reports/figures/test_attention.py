@@ -5,10 +5,10 @@ import pytest
 import torch
 from rich.console import RenderableType
 
-from saformer.analysis.inspection import AttentionMap, Inspection, SpikeTrain
+from saformer.analysis.diagnostics.attention_maps import AttentionMap, Inspection, SpikeTrain
 from saformer.errors import InputError
-from saformer.reports.attention_table import attention_report
 from saformer.reports.figures.attention import attention_figure, picture, raster, raster_figure, steps_shown
+from saformer.reports.tables.attention import attention_report
 
 Golden = Callable[[RenderableType, str], None]
 IMAGE = torch.arange(64.0).view(1, 8, 8)

@@ -4,10 +4,10 @@ from math import nan
 
 import pytest
 
-from saformer.analysis.evidence import UNTRAINED
+from saformer.analysis.profiles.origin import UNTRAINED
 from saformer.errors import InputError
-from saformer.reports.comparison import PUBLISHED, ComparisonRow, published_rows
 from saformer.reports.figures.comparison import accountings_figure, comparison_figure, relative_figure
+from saformer.reports.results.comparison import PUBLISHED, ComparisonRow, published_rows
 
 
 def bar_widths(axes) -> list[float]:  # type: ignore[no-untyped-def]

@@ -1,9 +1,9 @@
 import pytest
 
-from saformer.analysis.account import Account
+from saformer.analysis.accounting.account import Account
 from saformer.errors import InputError
 from saformer.reports.figures.sweep import sweep_figure
-from saformer.reports.sweep import Sweep, SweepPoint
+from saformer.reports.results.sweep import Sweep, SweepPoint
 
 
 @pytest.fixture

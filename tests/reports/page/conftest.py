@@ -5,10 +5,10 @@ import torch
 
 import saformer
 from saformer.analysis import profile
-from saformer.analysis.hardware import load_hardware
+from saformer.analysis.accounting.hardware import load_hardware
 from saformer.data import open_dataset
+from saformer.reports.document.blocks import Report
 from saformer.reports.page.contents import Subject, page
-from saformer.reports.records import Report
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from saformer.reports.page.html import html_text
+from saformer.reports.writers.html.page import html_text
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt install chromium)")

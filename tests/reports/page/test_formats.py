@@ -6,10 +6,10 @@ import subprocess
 
 import pytest
 
-from saformer.reports.page.html import html_text
-from saformer.reports.plots import figure_bytes
-from saformer.reports.records import Heading, Report, Table, Verbatim
-from saformer.reports.writers import PICTURES, latex_document, markdown_text
+from saformer.reports.document.blocks import Heading, Report, Table, Verbatim
+from saformer.reports.figures.energy import figure_bytes
+from saformer.reports.writers.csv_json import PICTURES, latex_document, markdown_text
+from saformer.reports.writers.html.page import html_text
 
 
 def test_it_has_the_papers_tables_and_says_how_each_number_was_made(made_page, subjects):

@@ -1,0 +1,235 @@
+"""From a Profile to an Account: Eqs. 18-20 (or another accounting) times a hardware table, with an error bar."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import isfinite
+
+from saformer.analysis.accounting.account import (
+    MJ_PER_PJ,
+    Account,
+    Accuracy,
+    LayerAccount,
+    NeuronAccount,
+)
+from saformer.analysis.accounting.hardware import DEFAULT_HARDWARE, Hardware, load_hardware
+from saformer.analysis.accounting.rules import (
+    DEFAULT_ACCOUNTING,
+    Accounting,
+    Charge,
+    Context,
+    get_accounting,
+)
+from saformer.analysis.profiles import FreeArithmetic, Neurons, Operand, Operation, Profile
+from saformer.errors import InputError
+
+# Operations that a note names before it counts the others.
+_NAMED = 3
+
+
+def _picojoules(charge: Charge, hardware: Hardware) -> float | None:
+    """None where MACs are charged and the hardware has no energy for one."""
+    acs = charge.acs * hardware.ac_pj
+    if not charge.macs:
+        return acs
+    return None if hardware.mac_pj is None else charge.macs * hardware.mac_pj + acs
+
+
+def _more(operation: Operation, counter: int) -> Operation:
+    """The operation with one more in the given counter (nonzeros of an operand, then events), its kind unchanged."""
+    if counter == len(operation.operands):
+        share = (operation.events + 1) / operation.events if operation.events else 1.0
+        graded = None if operation.graded is None else operation.graded * share
+        return replace(operation, events=operation.events + 1, effective=operation.effective * share, graded=graded)
+    operands = list(operation.operands)
+    x = operands[counter]
+    operands[counter] = Operand(x.elements, x.nonzero + 1, x.ones + 1 if x.binary else x.ones)
+    return replace(operation, operands=tuple(operands))
+
+
+def _siblings(a: Operation, b: Operation) -> bool:
+    return a.name.rpartition(".")[0] == b.name.rpartition(".")[0]
+
+
+def _gradient(profile: Profile, charge: Accounting, context: Context, hardware: Hardware) -> list[float]:
+    """Picojoules that one more of each counter costs.
+
+    Accountings are linear in the counts (or piecewise so), hence this is the exact slope, and the variance of the
+    energy follows from the moments of the counts whatever the accounting. What is not in the energy has no slope.
+    """
+    slopes = []
+    for operation in profile.operations:
+        # An accounting may look from one product of an attention at the other.
+        others = [
+            o for o in profile.operations if len(o.operands) > 1 and o is not operation and _siblings(o, operation)
+        ]
+        before = [_picojoules(charge(o, context), hardware) for o in (operation, *others)]
+        for counter in range(len(operation.operands) + 1):
+            more = _more(operation, counter)
+            changed = replace(context, operations={**context.operations, operation.name: more})
+            after = [_picojoules(charge(o, changed), hardware) for o in (more, *others)]
+            slopes.append(sum(a - b for a, b in zip(after, before, strict=True) if a is not None and b is not None))
+    if len(slopes) + 1 < len(profile.moments.sums):  # earlier versions kept no moments of pools
+        for pool in profile.pools:
+            x = pool.operand
+            assert x is not None  # what makes it one of `pools`
+            one_more = replace(pool, operand=Operand(x.elements, x.nonzero + 1, x.ones + 1 if x.binary else x.ones))
+            now, then = (_picojoules(charge(item, context), hardware) for item in (one_more, pool))
+            slopes.append(0.0 if now is None or then is None else now - then)
+    return slopes
+
+
+def _not_covered(layers: Sequence[LayerAccount], hardware: Hardware) -> list[str]:
+    """The note on operations whose MACs the hardware has no energy for, if there are any."""
+    left_out = [layer for layer in layers if layer.energy_mj is None]
+    if not left_out:
+        return []
+    macs, acs = sum(layer.macs for layer in left_out), sum(layer.acs for layer in left_out)
+    names = ", ".join(layer.name for layer in left_out[:_NAMED])
+    more = f" ({len(left_out) - _NAMED} more)" if len(left_out) > _NAMED else ""
+    counts = f"{macs:,.0f} MACs" + (f" and the {acs:,.0f} ACs beside them" if acs else "")
+    return [
+        f"{hardware.name} has no multiply-accumulate in its table: the {counts} per image of {names}{more} "
+        "are not in the energy"
+    ]
+
+
+def _beside(item: FreeArithmetic | Neurons, charged: Charge, images: int, hardware: Hardware) -> LayerAccount:
+    """A row for something that is not a synaptic operation, under an accounting that charges it."""
+    operand = item.operand if isinstance(item, FreeArithmetic) else None
+    elements = item.elements if operand is None else operand.elements
+    nonzero = elements if operand is None else operand.nonzero
+    picojoules = _picojoules(charged, hardware)
+    return LayerAccount(
+        name=item.name,
+        op=item.op if isinstance(item, FreeArithmetic) else "neurons",
+        flops=0.0,
+        input_elements=elements / images,
+        input_nonzero=nonzero / images,
+        firing_rate=nonzero / elements if elements else 0.0,
+        binary=False if operand is None else operand.binary,
+        sops=0.0,
+        sops_exact=0.0,
+        macs=charged.macs / images,
+        acs=charged.acs / images,
+        energy_mj=None if picojoules is None else picojoules / images * MJ_PER_PJ,
+    )
+
+
+def account_for(
+    profile: Profile,
+    accounting: str = DEFAULT_ACCOUNTING,
+    hardware: str | Hardware = DEFAULT_HARDWARE,
+    first_layer_once: bool = False,
+    unroll: bool = False,
+    confidence: float | None = None,
+) -> Account:
+    """One profile under one accounting on one hardware; all numbers per image.
+
+    Args:
+        profile: the recorded integers.
+        accounting: a registered name.
+        hardware: a table, or the name or path of one.
+        first_layer_once: charge the first layer of a static image for one step instead of T.
+        unroll: an integer input of k is k events, where the accounting counts events.
+        confidence: of the interval; default 95 %, or more where a run that looked repeatedly asked for it.
+
+    Raises:
+        InputError: unknown accounting or hardware; `unroll` of a profile that was recorded without it.
+    """
+    charge = get_accounting(accounting)
+    table = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
+    images = profile.images
+    context = Context(
+        static=profile.data.kind == "static",
+        spiking=bool(profile.neurons),
+        time_steps=profile.model.time_steps or 1,  # only a network without neurons has none that is known
+        first_layer_once=first_layer_once,
+        unroll=unroll,
+        passes=profile.passes,
+        images=images,
+        operations={operation.name: operation for operation in profile.operations},
+    )
+    if unroll and not profile.run.get("graded"):
+        raise InputError("the profile was recorded without integer events: record it with --graded unroll")
+    level = confidence or profile.run.get("confidence", 0.95)
+    layers = []
+    counter = 1  # of the moments: the nonzeros of the operation's first operand
+    for operation in profile.operations:
+        charged = charge(operation, context)
+        picojoules = _picojoules(charged, table)
+        gate = operation.gate
+        width = profile.moments.counter_half_width(counter + operation.operands.index(gate), level)
+        counter += len(operation.operands) + 1
+        layers.append(
+            LayerAccount(
+                name=operation.name,
+                op=operation.op,
+                flops=operation.dense / images,
+                input_elements=gate.elements / images,
+                input_nonzero=gate.nonzero / images,
+                firing_rate=gate.firing_rate,
+                binary=gate.binary,
+                sops=operation.sops / images,
+                sops_exact=operation.events / images,
+                macs=charged.macs / images,
+                acs=charged.acs / images,
+                energy_mj=None if picojoules is None else picojoules / images * MJ_PER_PJ,
+                firing_rate_ci95=width * images / gate.elements if width is not None and gate.elements else None,
+            )
+        )
+    beside: list[FreeArithmetic | Neurons] = [*profile.free, *profile.neurons]
+    for item in beside:
+        charged = charge(item, context)
+        if charged.macs or charged.acs:
+            layers.append(_beside(item, charged, images, table))
+    neurons = tuple(
+        NeuronAccount(
+            n.name,
+            n.elements / images,
+            n.spikes / images,
+            n.spikes / n.elements if n.elements else 0.0,
+            tuple(spikes / images for spikes in n.per_step),
+        )
+        for n in profile.neurons
+    )
+    if not all(isfinite(layer.energy_mj) for layer in layers if layer.energy_mj is not None):
+        raise InputError(
+            f"the energy is beyond what a number can hold: {table.name} has {table.ac_pj:g} pJ for an accumulate and "
+            f"{'nothing' if table.mac_pj is None else f'{table.mac_pj:g} pJ'} for a multiply-accumulate"
+        )
+    half_width = None
+    if not layers or any(layer.energy_mj is not None for layer in layers):
+        half_width = profile.moments.half_width(_gradient(profile, charge, context, table), level)
+    accuracy = None
+    if profile.hits and profile.hits.labelled:
+        top5 = profile.hits.top5
+        accuracy = Accuracy(
+            profile.hits.top1 / profile.hits.labelled, None if top5 is None else top5 / profile.hits.labelled
+        )
+    notes = list(profile.notes)
+    every_step = replace(context, first_layer_once=False)
+    if any(charge(o, context) != charge(o, every_step) for o in profile.operations if o.first):
+        notes.append("the first layer is charged for one time step, not T: its input is the same at every step")
+    if not profile.operations:
+        notes.append(
+            "not one operation was seen: the model computes nothing, or where PyTorch's dispatcher does not look "
+            "(other threads, as DataParallel uses; code outside PyTorch)"
+        )
+    spikes_seen = any(o.gate.binary and o.gate.nonzero for o in profile.operations if not o.first)
+    if not context.spiking and spikes_seen and accounting in ("paper", "spike-driven"):
+        notes.append("no spiking neurons were recognised: charged as a network that does not spike, MACs throughout")
+    notes += _not_covered(layers, table)
+    return Account(
+        model=profile.model,
+        data=profile.data,
+        accounting=accounting,
+        hardware=table,
+        accuracy=accuracy,
+        layers=tuple(layers),
+        neurons=neurons,
+        energy_mj_ci95=None if half_width is None else half_width * MJ_PER_PJ,
+        ci_unit=None if half_width is None else profile.unit,
+        ci_level=None if half_width is None else level,
+        uncounted=profile.uncounted,
+        notes=tuple(notes),
+    )

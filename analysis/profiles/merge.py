@@ -1,0 +1,181 @@
+"""The sum of two profiles: that of both sets of images together, integer by integer."""
+
+from dataclasses import asdict, replace
+from itertools import zip_longest
+from typing import Any
+
+from saformer.analysis.profiles.profile import SPIKES_OF, FreeArithmetic, Hits, Neurons, Profile, inside
+from saformer.analysis.statistics.moments import Moments
+from saformer.errors import InputError
+from saformer.text import briefly
+
+_IMAGES = ("data", "images")  # the one thing that parts differ in
+_SAME_RUN = ("dtype", "graded", "confidence")  # settings that decide what the integers mean
+
+
+def added(ours: Profile, theirs: Profile) -> Profile:
+    """See `Profile.__add__`."""
+    decided = {neuron.name for neuron in (*ours.neurons, *theirs.neurons)}
+    first, second = _decided(ours, decided), _decided(theirs, decided)
+    if first is not ours:
+        first = _in_order_of(first, second)
+    elif second is not theirs:
+        second = _in_order_of(second, first)
+    if bool(ours.neurons) != bool(theirs.neurons):  # T shows in the neurons, where nobody said
+        steps = ours.model.time_steps or theirs.model.time_steps
+        first, second = _with_steps(first, steps), _with_steps(second, steps)
+    _check_belongs(first, second)
+    return _plus(first, second)
+
+
+def _decided(profile: Profile, names: set[str]) -> Profile:
+    """This profile with those of its undecided modules as layers of neurons that are known to be."""
+    turned = [neuron for neuron in profile.undecided if neuron.name in names]
+    if not turned:
+        return profile
+
+    def own(name: str) -> bool:
+        return any(inside(name, neuron.name) for neuron in turned)
+
+    kept, operations, position = [0], [], 1
+    for operation in profile.operations:
+        width = len(operation.operands) + 1
+        if not own(operation.name):
+            operations.append(operation)
+            kept += range(position, position + width)
+        position += width
+    if position < len(profile.moments.sums):  # profiles of earlier versions hold no moments of pools
+        kept += [position + i for i, pool in enumerate(profile.pools) if not own(pool.name)]
+    sums, gram = profile.moments.sums, profile.moments.gram
+    return replace(
+        profile,
+        operations=tuple(operations),
+        neurons=(*profile.neurons, *turned),
+        undecided=tuple(neuron for neuron in profile.undecided if neuron not in turned),
+        free=tuple(entry for entry in profile.free if not own(entry.name)),
+        uncounted=tuple(entry for entry in profile.uncounted if not own(entry.rpartition(" in ")[2])),
+        moments=Moments(
+            profile.moments.units, tuple(sums[i] for i in kept), tuple(tuple(gram[i][j] for j in kept) for i in kept)
+        ),
+    )
+
+
+def _in_order_of(profile: Profile, other: Profile) -> Profile:
+    """This profile with its layers of neurons in the order of another's, where newly decided ones have a place."""
+    order = {neuron.name: i for i, neuron in enumerate(other.neurons)}
+    return replace(profile, neurons=tuple(sorted(profile.neurons, key=lambda n: order.get(n.name, len(order)))))
+
+
+def _with_steps(profile: Profile, steps: int | None) -> Profile:
+    """This profile with T, where it is not known."""
+    return profile if profile.model.time_steps else replace(profile, model=replace(profile.model, time_steps=steps))
+
+
+def _plus(ours: Profile, theirs: Profile) -> Profile:
+    """The sum of two that belong together."""
+    operations = tuple(
+        replace(
+            a,
+            dense=a.dense + b.dense,
+            events=a.events + b.events,
+            outputs=a.outputs + b.outputs,
+            effective=a.effective + b.effective,
+            graded=None if a.graded is None or b.graded is None else a.graded + b.graded,
+            operands=tuple(x + y for x, y in zip(a.operands, b.operands, strict=True)),
+            executions=a.executions + b.executions,
+            first=a.first and b.first,
+            sources=tuple(y if y.startswith(SPIKES_OF) else x for x, y in zip(a.sources, b.sources, strict=True)),
+        )
+        for a, b in zip(ours.operations, theirs.operations, strict=True)
+    )
+    neurons = _together(ours.neurons, theirs.neurons)
+    free: dict[tuple[str, str], FreeArithmetic] = {}
+    for entry in (*ours.free, *theirs.free):
+        known = free.get((entry.name, entry.op))
+        if known is None:
+            free[entry.name, entry.op] = entry
+            continue
+        operand = entry.operand if known.operand is None or entry.operand is None else known.operand + entry.operand
+        free[entry.name, entry.op] = replace(
+            known,
+            elements=known.elements + entry.elements,
+            operand=operand,
+            foldable=known.foldable and entry.foldable,
+        )
+    hits = None
+    if ours.hits and theirs.hits:
+        top5 = None
+        if ours.hits.top5 is not None and theirs.hits.top5 is not None:
+            top5 = ours.hits.top5 + theirs.hits.top5
+        hits = Hits(ours.hits.labelled + theirs.hits.labelled, ours.hits.top1 + theirs.hits.top1, top5)
+    return replace(
+        ours,
+        data=replace(ours.data, images=ours.images + theirs.images),
+        operations=operations,
+        neurons=neurons,
+        free=tuple(free.values()),
+        uncounted=tuple(dict.fromkeys((*ours.uncounted, *theirs.uncounted))),
+        hits=hits,
+        moments=ours.moments + theirs.moments,
+        passes=ours.passes + theirs.passes,
+        run=_both_runs(ours.run, theirs.run),
+        notes=tuple(dict.fromkeys((*ours.notes, *theirs.notes))),
+        # What the other half refuted, or did not run, is undecided no more.
+        undecided=_together(ours.undecided, theirs.undecided),
+    )
+
+
+def _check_belongs(ours: Profile, theirs: Profile) -> None:
+    """Raise InputError unless the two are of the same model, data and kind of run; it names what differs."""
+    pairs: list[tuple[str, Any, Any]] = []
+    for of, mine, its in (
+        ("model", asdict(ours.model), asdict(theirs.model)),
+        ("data", asdict(ours.data), asdict(theirs.data)),
+    ):
+        pairs += [(f"{of}.{key}", mine[key], its[key]) for key in mine if (of, key) != _IMAGES]
+    pairs += [(f"run.{key}", ours.run.get(key), theirs.run.get(key)) for key in _SAME_RUN]
+    pairs.append(("the unit of the variance", ours.unit, theirs.unit))
+    for kind, our_names, their_names in (
+        ("operation", _shape(ours), _shape(theirs)),
+        ("spiking layer", [n.name for n in ours.neurons], [n.name for n in theirs.neurons]),
+        ("pool", [f"{f.name}, {f.op}" for f in ours.pools], [f"{f.name}, {f.op}" for f in theirs.pools]),
+    ):
+        pairs += [(f"{kind} {i}", a, b) for i, (a, b) in enumerate(zip_longest(our_names, their_names), 1)]
+    pairs += [
+        (f"the number of time steps of {a.name}", len(a.per_step), len(b.per_step))
+        for a, b in zip(ours.neurons, theirs.neurons, strict=False)
+    ]
+    pairs.append(("the number of counters", len(ours.moments.sums), len(theirs.moments.sums)))
+    for what, mine, its in pairs:
+        if mine != its:
+            raise InputError(
+                f"the two profiles cannot be added: {what} is {briefly(mine)} in one, {briefly(its)} in the other"
+            )
+
+
+def _shape(profile: Profile) -> list[str]:
+    return [f"{o.name}, {o.op} of {len(o.operands)}, {o.weights} + {o.bias} weights" for o in profile.operations]
+
+
+def _together(ours: tuple[Neurons, ...], theirs: tuple[Neurons, ...]) -> tuple[Neurons, ...]:
+    """Layers that are in both, with the counts of both."""
+    others = {neuron.name: neuron for neuron in theirs}
+    return tuple(
+        Neurons(
+            a.name, a.elements + b.elements, tuple(x + y for x, y in zip_longest(a.per_step, b.per_step, fillvalue=0))
+        )
+        for a in ours
+        if (b := others.get(a.name)) is not None
+    )
+
+
+def _both_runs(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    """The record of both runs: what differs, such as the device, becomes a list of both values."""
+    merged = dict(ours)
+    for key, value in theirs.items():
+        if key not in ours or ours[key] == value:
+            merged[key] = value
+            continue
+        mine = ours[key] if isinstance(ours[key], list) else [ours[key]]
+        merged[key] = [*mine, *(v for v in (value if isinstance(value, list) else [value]) if v not in mine)]
+    return merged

@@ -1,0 +1,124 @@
+"""`saformer card`: trained weights for others, small on disk, with a page that says what they are."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from saformer.cli.options import groups as opt
+from saformer.cli.options.groups import ModelOptions
+from saformer.cli.resolve.model import (
+    check_fit,
+    choose_device,
+    data_for,
+    default_dataset,
+    load_for,
+    read_for,
+    run_profile,
+    trained_on,
+)
+from saformer.cli.terminal.console import progress, show
+from saformer.errors import InputError
+
+if TYPE_CHECKING:
+    from saformer.training import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RunOptions(opt.RunOptions):
+    """How to run; in the type of the training."""
+
+    dtype: opt.DType = opt.DType.float32
+
+
+def card(
+    data: opt.DataOptions,
+    run: _RunOptions,
+    ckpt: opt.Checkpoint = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE.safetensors", help="Copy of the weights to write; the card goes beside it, as .md."
+        ),
+    ] = None,
+    half: Annotated[bool, typer.Option("--half", help="Keep the weights in half precision.")] = False,
+    remark: Annotated[
+        list[str] | None, typer.Option("--remark", metavar="TEXT", help="A sentence for the card; repeat it.")
+    ] = None,
+    hardware: opt.HardwareName = "45nm-fp32",
+) -> None:
+    """Copy a checkpoint for others, with a card: command, configuration, data, accuracy, firing rates, energies.
+
+      saformer card --ckpt run/best.safetensors --dataset cifar10 --half --out weights/saformer-4-384.safetensors
+
+    All numbers of the card are measured on the copy, after rounding. Without --dataset, on what it was trained on.
+    """
+    import torch
+
+    from saformer.analysis.accounting.hardware import load_hardware
+    from saformer.analysis.accounting.rules import ACCOUNTINGS
+    from saformer.checkpoints import save
+    from saformer.files import check_distinct, check_target, write_text_atomic
+    from saformer.reports.tables.card import card_report
+    from saformer.reports.writers.csv_json import markdown_text
+    from saformer.training import Recipe, evaluate
+
+    if ckpt is None or out is None:
+        raise InputError("say which weights and where to: --ckpt run/best.safetensors --out weights/NAME.safetensors")
+    if out.suffix != ".safetensors":
+        raise InputError(f"--out {out}: the name must end in .safetensors; the card goes beside it, as .md")
+    page = out.with_suffix(".md")
+    table = load_hardware(hardware)
+    check_distinct([out, page], [ckpt])
+    for path in (out, page):
+        check_target(path)
+    options = ModelOptions(checkpoint=ckpt)
+    raw = read_for(options)
+    default = default_dataset([ckpt]) or trained_on(load_for(options, None, raw)[0])
+    opened = data_for(options, data, default, raw)
+    original, _ = load_for(options, opened, raw)
+    check_fit(original, opened)
+    details = dict((original.origin.details if original.origin else None) or {})
+    details.pop("version", None)  # of the program that writes it
+    save(original, out, dtype=torch.float16 if half else None, **details)
+
+    options = ModelOptions(checkpoint=str(out))
+    model, remarks = load_for(options, opened)
+    profile = run_profile(model, opened, run, remarks)
+    device = choose_device(run.device)
+    with progress(f"testing {model.config.name}", len(opened)) as advance:
+        found = evaluate(model.to(device), opened, batch_size=run.batch_size, device=device, on_batch=advance)
+    training = model.origin.training if model.origin else {}
+    recipe = Recipe.from_stored(training) if training else None
+    report = card_report(
+        out.name,
+        model,
+        opened,
+        found,
+        [profile.account(name, table) for name in ACCOUNTINGS],
+        recipe,
+        None if recipe is None else _command(recipe),
+        [*(["the weights are kept in half precision"] if half else []), *(remark or [])],
+    )
+    write_text_atomic(page, markdown_text(report))
+    show(f"wrote {out} and {page}")
+
+
+def _command(recipe: "Recipe") -> str:
+    """What trains it again: the options in which it differs from the shipped recipe of its data set."""
+    from saformer.data import DATASETS
+    from saformer.training import load_recipe
+
+    where = ["--data-dir", "DIR"] if DATASETS[recipe.dataset].download else []
+    words = ["saformer", "train", "--dataset", recipe.dataset, *where, "--model", recipe.model]
+    for key, value, _ in recipe.differences(load_recipe(recipe.dataset)):
+        flag = key.replace("_", "-")
+        if key == "settings":
+            words += [word for name, setting in value.items() for word in ("--setting", f"{name}={setting}")]
+        elif isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        elif key not in ("dataset", "model"):
+            words += [f"--{flag}", repr(value) if isinstance(value, float) else str(value)]
+    return shlex.join([*words, "--out", "run"])

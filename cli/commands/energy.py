@@ -1,0 +1,105 @@
+"""`saformer energy`: what one inference costs, layer by layer."""
+
+from dataclasses import replace
+
+from saformer.cli.options import groups as opt
+from saformer.cli.resolve.rates import profile_for
+from saformer.cli.terminal.console import tell
+from saformer.cli.terminal.outputs import plan
+from saformer.errors import InputError
+
+
+def energy(
+    model: opt.ModelOptions,
+    data: opt.DataOptions,
+    instead: opt.InsteadOptions,
+    run: opt.PreciseRunOptions,
+    layers: opt.Layers = False,
+    neurons: opt.Neurons = False,
+    format: opt.Format = None,
+    json: opt.Json = None,
+    csv: opt.Csv = None,
+    plot: opt.Plot = None,
+    save_profile: opt.SaveProfile = None,
+    accounting: opt.AccountingOrAll = "paper",
+    hardware: opt.HardwareOrAll = "45nm-fp32",
+    first_layer: opt.FirstLayerCharge = opt.FirstLayer.repeat,
+    graded: opt.GradedSpikes = opt.Graded.mac,
+    memory: opt.Memory = None,
+) -> None:
+    """Energy of one inference, layer by layer, with an error bar.
+
+    Runs a checkpoint on data, counts every synaptic operation exactly and charges it by Eqs. 18-20. Without
+    --ckpt and --dataset, a small SAFormer trained on digits is shown.
+
+      saformer energy --ckpt spikformer.pth.tar --dataset cifar10 --data-dir ./data
+
+    Where somebody published firing rates, no data and no weights are needed:
+
+      saformer energy --model spikingformer-8-512 --rates published.csv
+    """
+    from saformer.analysis.accounting.hardware import hardware_names, load_hardware
+    from saformer.analysis.accounting.memory_access import load_memory_model, memory_energy
+    from saformer.analysis.accounting.rules import ACCOUNTINGS, get_accounting
+    from saformer.reports.document.blocks import Line, Report
+    from saformer.reports.figures.energy import check_format
+    from saformer.reports.tables.accountings import accountings_report
+    from saformer.reports.tables.energy import energy_report, energy_table, neuron_table
+    from saformer.reports.tables.hardware import hardware_report
+    from saformer.reports.tables.memory import memory_report
+
+    # Whatever can be wrong with the question is said before the run, not after.
+    everywhere, every_way = hardware == "all", accounting == "all"
+    if everywhere and every_way:
+        raise InputError("--accounting all and --hardware all are two tables: ask for one at a time")
+    accountings = list(ACCOUNTINGS) if every_way else [accounting]
+    for name in accountings:
+        get_accounting(name)
+    tables = [load_hardware(name) for name in (hardware_names() if everywhere else [hardware])]
+    for option, given in (("--layers", layers and everywhere), ("--csv", csv), ("--plot", plot), ("--memory", memory)):
+        if (everywhere or every_way) and given:
+            which = "hardware" if everywhere else "accounting"
+            advice = "; --format csv writes that table" if option == "--csv" else ""
+            raise InputError(f"{option} shows one {which}: it cannot go with --{which} all{advice}")
+    memory_model = None if memory is None else load_memory_model(memory)
+    if plot is not None:
+        check_format(plot)
+    outputs = plan(
+        format,
+        json,
+        csv,
+        files={"--plot": plot, "--save-profile": save_profile},
+        inputs=[model.checkpoint, data.input, instead.from_profile, instead.rates, opt.file_of(hardware)],
+    )
+
+    unroll = graded is opt.Graded.unroll
+    # What is to be precise is the energy that is shown; of several, the first.
+    shown = tables[0].name if everywhere else hardware
+    run = replace(run, graded=unroll, accounting=accountings[0], hardware=shown)
+    profile = profile_for(model, data, run, instead)
+    once = first_layer is opt.FirstLayer.once
+    accounts = [
+        profile.account(name, table, first_layer_once=once, unroll=unroll) for name in accountings for table in tables
+    ]
+    account = accounts[0]
+    if everywhere:
+        report = hardware_report(accounts)
+    elif every_way:
+        report = accountings_report(accounts, layers=layers)
+    else:
+        report = energy_report(account, layers=layers)
+    if memory_model is not None:
+        cost = memory_energy(profile, memory_model, first_layer_once=once)
+        report += Report([Line()]) + memory_report(cost, account, layers=layers)
+    if neurons:
+        report += Report([Line(), neuron_table(account)])
+
+    if save_profile is not None:
+        profile.save(save_profile)
+        tell(f"wrote {save_profile}")
+    if plot is not None:
+        from saformer.reports.figures.energy import energy_figure, save_figure
+
+        save_figure(energy_figure(account), plot)
+        tell(f"wrote {plot}")
+    outputs.emit(report, csv=Report([energy_table(account, layers=True)]))

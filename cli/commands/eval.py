@@ -1,0 +1,78 @@
+"""`saformer eval`: how many images of a data set a checkpoint classifies correctly."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from saformer.cli.options import groups as opt
+from saformer.cli.resolve.model import check_fit, choose_device, data_for, default_dataset, load_for, read_for
+from saformer.cli.terminal.console import progress
+from saformer.cli.terminal.outputs import plan
+from saformer.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class _CheckpointOptions(opt.ModelOptions):
+    """A checkpoint, and settings that its file does not hold."""
+
+    # No options: only a trained network of ours is worth a test.
+    model: str | None = None
+    arguments: list[str] | None = None
+    input_shape: str | None = None
+    time_first: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RunOptions(opt.RunOptions):
+    """How to run; all images unless told otherwise, as an accuracy is quoted on the whole test set."""
+
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", help="Images to draw at random; 0 for all.", rich_help_panel="Data")
+    ] = 0
+    batch_size: opt.BatchSize = 64
+    dtype: opt.DType = opt.DType.float32  # no option: a test is in the type of the training
+
+
+def evaluate(
+    model: _CheckpointOptions,
+    data: opt.DataOptions,
+    run: _RunOptions,
+    neurons: opt.Neurons = False,
+    format: opt.Format = None,
+    json: opt.Json = None,
+) -> None:
+    """Accuracy of a checkpoint on a data set: all of its test images unless told otherwise.
+
+      saformer eval --ckpt run/best.safetensors --dataset cifar10 --data-dir ./data
+
+    A static image can be shown for another number of steps than the network was trained with: -T 2.
+    """
+    from saformer.distributed import is_main, own_device
+    from saformer.reports.document.blocks import Report, note
+    from saformer.reports.tables.evaluation import evaluation_report
+    from saformer.training import evaluate as count_right
+
+    if model.checkpoint is None:
+        raise InputError("say which network: --ckpt FILE, such as run/best.safetensors")
+    outputs = plan(format, json, inputs=[model.checkpoint, data.input])
+    raw = read_for(model)
+    opened = data_for(model, data, default_dataset([model.checkpoint]), raw)
+    network, remarks = load_for(model, opened, raw)
+    del raw  # a second copy of the weights
+    check_fit(network, opened)
+    device = own_device(choose_device(run.device))
+    images = min(run.limit, len(opened)) if run.limit else len(opened)
+    with progress(f"evaluating {network.config.name} on {opened.name}", images) as advance:
+        found = count_right(
+            network.to(device),
+            opened,
+            batch_size=run.batch_size,
+            device=device,
+            limit=run.limit or None,
+            seed=run.seed,
+            on_batch=advance,
+        )
+    if is_main():
+        report = evaluation_report(found, network, opened, neurons=neurons)
+        outputs.emit(report + Report([note(remark) for remark in remarks]))

@@ -1,0 +1,61 @@
+"""`saformer flops`: dense operations, by the recorder and by fvcore."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from saformer.cli.options import groups as opt
+from saformer.cli.resolve.foreign import random_data
+from saformer.cli.resolve.model import (
+    DEFAULT_CHECKPOINT,
+    check_ours,
+    foreign_model,
+    load_for,
+    own_errors,
+    time_first_input,
+)
+from saformer.cli.terminal.outputs import emit
+from saformer.errors import InputError
+
+if TYPE_CHECKING:
+    from saformer.analysis.recording.flop_check import ModuleFlops
+
+
+def flops(model: opt.ModelOptions, format: opt.Format = None) -> None:
+    """Dense multiply-accumulates of one image over all time steps, module by module, beside fvcore's count.
+
+    Needs no data.
+
+      saformer flops --model saformer-4-384
+    """
+    from saformer.reports.document.blocks import Line, Report
+    from saformer.reports.tables.energy import FlopsRow, flops_table
+
+    if model.checkpoint is None and model.model is None:
+        model = replace(model, checkpoint=DEFAULT_CHECKPOINT)
+    heading, found = _foreign(model) if model.foreign else _ours(model)
+    rows = [FlopsRow(row.module, row.op, row.recorder, row.fvcore) for row in found]
+    lines = [] if any(row.fvcore is not None for row in rows) else [Line("fvcore cannot trace this model", "warning")]
+    emit(Report([Line(heading), flops_table(rows), *lines]), format)
+
+
+def _ours(options: opt.ModelOptions) -> "tuple[str, list[ModuleFlops]]":
+    from saformer.analysis.recording.run import dense_operations, example_input
+
+    check_ours(options)
+    network, _ = load_for(options, None)
+    config = network.config
+    size = f"{config.in_channels} x {config.image_size} x {config.image_size}"
+    heading = f"{config.name}, one image of {size}, T = {config.time_steps}"
+    return heading, dense_operations(network, example_input(network))
+
+
+def _foreign(options: opt.ModelOptions) -> "tuple[str, list[ModuleFlops]]":
+    from saformer.analysis.recording.run import dense_operations
+
+    if options.input_shape is None:
+        raise InputError("say what your model takes: --input-shape C,H,W, or T,C,H,W for event frames")
+    example = random_data(options.input_shape, seed=0).images[:1]
+    network, steps = foreign_model(options), options.time_first
+    with own_errors(network):
+        found = dense_operations(network, example, steps, None if steps is None else time_first_input(steps))
+    return f"{type(network).__name__}, one image of {' x '.join(map(str, example.shape[1:]))}", found

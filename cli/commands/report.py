@@ -1,0 +1,186 @@
+"""`saformer report`: one page with every table and figure, as HTML, Markdown and LaTeX."""
+
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from saformer.cli.commands.attention import inspected
+from saformer.cli.commands.compare import check_run_options, is_profile, names_of, options_of, ours_of, profiles_of
+from saformer.cli.commands.sweep import Parameter, swept
+from saformer.cli.options import groups as opt
+from saformer.cli.options.groups import DataOptions, ModelOptions, RunOptions
+from saformer.cli.resolve.model import data_for, default_dataset, load_for
+from saformer.cli.terminal.console import progress, show
+from saformer.errors import InputError
+
+if TYPE_CHECKING:
+    from saformer.analysis.accounting.hardware import Hardware
+    from saformer.analysis.complexity.benchmark import Measurement
+    from saformer.data.dataset import Dataset
+    from saformer.reports.document.blocks import Part, Report
+    from saformer.reports.page.contents import Subject
+
+    _Opened = dict[tuple[Any, ...], Dataset]  # what was read for one section, for the next
+
+_TIME_STEPS = [1, 2, 4, 6]  # of Figure 5
+_AGGREGATED = [1, 2, 4, 8, 16, 64]  # of Figure 6
+PAGE = "report.html"
+_DEFAULT = ["digits/saformer", "digits/sdt", "digits/spikformer"]
+
+
+def report(
+    data: DataOptions,
+    run: RunOptions,
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="A B ...", help="Checkpoints, models by name, or saved profiles. Default: digits/..."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write into.")] = Path("report"),
+    from_profile: Annotated[
+        list[str] | None,
+        typer.Option("--from-profile", metavar="FILE", help="A saved profile, as if it were named; repeat it."),
+    ] = None,
+    ours: Annotated[
+        list[str] | None,
+        typer.Option("--ours", metavar="NAME", help="Whom Eq. 21 compares with, one per data set. Default: the first."),
+    ] = None,
+    accounting: opt.AccountingName = "paper",
+    hardware: opt.HardwareName = "45nm-fp32",
+    complexity: Annotated[
+        Path | None,
+        typer.Option(
+            "--complexity",
+            metavar="FILE.json",
+            help="What `saformer complexity --measure --json` wrote, to go with the formulas.",
+        ),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Leave out what needs further runs: attention maps and sweeps.")
+    ] = False,
+    title: Annotated[
+        str, typer.Option("--title", metavar="TEXT", help="Title of the page.")
+    ] = "Energy of spiking transformers",
+) -> None:
+    """One page with every table and figure: what each network costs, where and why, beside the paper's numbers.
+
+      saformer report --out report digits/saformer digits/sdt digits/spikformer
+
+    Writes report.html (one file, opens without a network), report.md, report.tex, and the figures as PDF and PNG.
+    """
+    from saformer.analysis.accounting.hardware import load_hardware
+    from saformer.analysis.accounting.rules import get_accounting
+    from saformer.analysis.complexity.serialization import read_measurement
+    from saformer.files import check_target
+    from saformer.reports.page.contents import Subject, page
+
+    get_accounting(accounting)
+    table = load_hardware(hardware)
+    measurement = None if complexity is None else read_measurement(complexity)
+    sources = [*(models or []), *(from_profile or [])] or list(_DEFAULT)
+    if twice := [what for what in sources if sources.count(what) > 1]:
+        raise InputError(f"{twice[0]} is named twice: once is enough")
+    check_run_options(sources, data, run)
+    names = names_of(sources)
+    wanted = ours_of(ours, sources, names)
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file: name a folder")
+    if out.is_symlink() and not out.exists():
+        raise InputError(f"--out {out} is a link that leads nowhere: name a folder")
+    if out.is_dir():
+        check_target(out / PAGE)
+    opened: _Opened = {}
+    profiles = profiles_of(sources, data, run, opened)
+    subjects = [Subject(*each) for each in zip(names, profiles, sources, strict=True)]
+    command = shlex.join(["saformer", *sys.argv[1:]])
+    more: list[Part] = []
+    if not quick and (again := _checkpoints(sources)):
+        more += _attention(again, sources, data, run, opened)
+        more += _sweeps(again, sources, data, run, accounting, table, opened)
+    more += _complexity(subjects, table, measurement)
+    _write(page(subjects, table, accounting, wanted, command, more), title, out)
+
+
+def _checkpoints(sources: list[str]) -> dict[str, ModelOptions]:
+    """The checkpoints among the sources; profiles and untrained models cannot, or need not, be run again."""
+    options = {what: options_of(what) for what in sources if not is_profile(Path(what))}
+    return {what: option for what, option in options.items() if option.checkpoint is not None}
+
+
+def _attention(
+    options: dict[str, ModelOptions], sources: list[str], data: DataOptions, run: RunOptions, opened: "_Opened"
+) -> "list[Part]":
+    """Figure 4 on the first sample of the data, of the networks that take it."""
+    from saformer.reports.page.contents import attention_section
+
+    found = data_for(next(iter(options.values())), data, default_dataset(sources), opened=opened)
+    inspections, image, title, _ = inspected(options, found, 0, data, run.device)
+    return attention_section(inspections, image, title) if any(i.maps for i in inspections.values()) else []
+
+
+def _sweeps(
+    options: dict[str, ModelOptions],
+    sources: list[str],
+    data: DataOptions,
+    run: RunOptions,
+    accounting: str,
+    hardware: "Hardware",
+    opened: "_Opened",
+) -> "list[Part]":
+    """Figures 5 and 6 of the first SAFormer."""
+    from saformer.reports.page.contents import sweep_section
+
+    option = next((o for o in options.values() if hasattr(load_for(o, None)[0].config, "aggregated")), None)
+    if option is None:
+        return []
+    found = data_for(option, data, default_dataset(sources), opened=opened)
+    model, _ = load_for(option, found)
+    tokens = model.config.tokens
+    values = {Parameter.aggregated: [n for n in _AGGREGATED if n <= tokens and tokens % n == 0]}
+    if found.kind == "static":
+        values = {Parameter.time_steps: _TIME_STEPS, **values}
+    return [
+        part
+        for parameter, chosen in values.items()
+        for part in sweep_section(
+            swept(parameter, dict.fromkeys(chosen, option), found, replace(run, batch_size=64), accounting, hardware)
+        )
+    ]
+
+
+def _complexity(subjects: "list[Subject]", hardware: "Hardware", measurement: "Measurement | None") -> "list[Part]":
+    """Tables 4 and 5, at the paper's size and the mean firing rate of the first network."""
+    from saformer.analysis.complexity.formulas import Sizes, choose
+    from saformer.reports.page.contents import complexity_section
+
+    neurons = subjects[0].profile.neurons
+    elements = sum(neuron.elements for neuron in neurons)
+    rate = round(sum(neuron.spikes for neuron in neurons) / elements, 3) if elements else 0.1
+    return complexity_section(choose("default"), Sizes(64, 384, 16, 4, rate, 1), hardware, measurement)
+
+
+def _write(made: "Report", title: str, out: Path) -> None:
+    """The page in three formats, and its figures in two."""
+    from saformer.files import make_folder, write_bytes_atomic, write_text_atomic
+    from saformer.reports.document.blocks import Heading, Report
+    from saformer.reports.figures.energy import figure_bytes
+    from saformer.reports.writers.csv_json import PICTURES, latex_document, markdown_text
+    from saformer.reports.writers.html.page import html_text
+
+    pictures = make_folder(out / PICTURES)
+    with progress("drawing", 2 * len(made.pictures) + 3) as advance:
+        for picture in made.pictures:
+            for format in ("pdf", "png"):
+                write_bytes_atomic(pictures / f"{picture.name}.{format}", figure_bytes(picture.figure, format))
+                advance(1)
+        for name, text in (
+            (PAGE, html_text(made, title)),
+            ("report.md", markdown_text(Report([Heading(title, 1), *made.parts]))),
+            ("report.tex", latex_document(made, title)),
+        ):
+            write_text_atomic(out / name, text)
+            advance(1)
+    show(f"wrote {out / PAGE}, report.md, report.tex, and {len(made.pictures)} figures in {pictures}")

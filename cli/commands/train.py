@@ -1,0 +1,126 @@
+"""`saformer train`: train a network by the recipe of its data set."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from saformer.cli.options import groups as opt
+from saformer.cli.options.recipe import recipe_flags
+from saformer.cli.resolve.foreign import parse_argument
+from saformer.cli.resolve.model import choose_device
+from saformer.cli.terminal.console import progress, show, tell, training_progress
+from saformer.cli.terminal.signals import stop_requests
+from saformer.errors import InputError
+
+_RUN = "Run"
+
+
+@recipe_flags
+def train(
+    recipe: Annotated[
+        Path | None,
+        typer.Option(
+            "--recipe",
+            metavar="FILE.toml",
+            help="Recipe to start from, instead of the data set's own; options win over it.",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
+    data_dir: opt.DataDir = None,
+    cache_dir: opt.CacheDir = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folder of the run. Default: MODEL-DATASET", rich_help_panel=_RUN),
+    ] = None,
+    device: opt.Device = "auto",
+    keep: Annotated[int, typer.Option(metavar="K", help="Last checkpoints to keep.", rich_help_panel=_RUN)] = 2,
+    checkpoint_minutes: Annotated[
+        float,
+        typer.Option(metavar="MINUTES", help="Between checkpoints within an epoch; 0: none.", rich_help_panel=_RUN),
+    ] = 5.0,
+    checkpoint_steps: Annotated[
+        int,
+        typer.Option(metavar="STEPS", help="Between checkpoints within an epoch; 0: none.", rich_help_panel=_RUN),
+    ] = 0,
+    **flags: Any,
+) -> None:
+    """Train a network by the recipe of its data set, or go on with a run that was interrupted.
+
+      saformer train --dataset cifar10 --data-dir ./data --model saformer-4-384 --out run
+
+    The folder holds the recipe, a table of epochs (metrics.csv), the last checkpoints and best.safetensors. The same
+    command continues the run, after a crash too, and ends with the same weights. Several processes:
+
+      torchrun --nproc-per-node=2 -m saformer.cli train --dataset cifar10 ...
+    """
+    from saformer.data import open_dataset
+    from saformer.distributed import own_device
+    from saformer.training import RunFolder, load_recipe
+    from saformer.training import train as run
+    from saformer.training.folder import RECIPE
+
+    if settings := flags.pop("settings"):
+        flags["settings"] = dict(parse_argument(text, "--setting") for text in settings)
+    if recipe is None and flags["dataset"] is None and out is not None and (out / RECIPE).is_file():
+        recipe = out / RECIPE
+    if recipe is None and flags["dataset"] is None:
+        if out is not None:
+            raise InputError(
+                f"there is no run in {out} to go on with: say what to train on, --dataset digits for instance"
+            )
+        raise InputError(
+            "say what to train on: --dataset digits, or another of `saformer datasets`; "
+            "or which run to go on with: --out with its folder"
+        )
+    resolved = load_recipe(file=recipe, **flags)
+    config = resolved.model_config()  # a wrong name should not wait for the data
+    target = out or Path(f"{resolved.model}-{resolved.dataset}")
+    if target.suffix == ".safetensors":
+        raise InputError(f"--out is the folder of the run, {target.stem} for instance: it will hold best.safetensors")
+
+    with stop_requests(tell) as stop:
+        folder = RunFolder(
+            target,
+            keep=keep,
+            minutes=checkpoint_minutes,
+            steps=checkpoint_steps,
+            warn=lambda text: tell(f"warning: {text}"),
+        )
+        folder.check(resolved)
+        chosen = own_device(choose_device(device))
+        training, test = (
+            open_dataset(
+                resolved.dataset,
+                data_dir,
+                split,
+                time_steps=resolved.time_steps,
+                split_by=None if resolved.split_by == "number" else resolved.split_by,
+                cache_dir=cache_dir,
+                progress=progress,
+            )
+            for split in ("train", "test")
+        )
+        going_on = f", going on from {kept[-1].name}" if (kept := folder.checkpoints()) else ""
+        show(
+            f"{config.name} on {resolved.dataset}: {len(training):,} training images, {resolved.epochs} epochs, "
+            f"seed {resolved.seed}, {chosen}{going_on}"
+        )
+        with training_progress() as (on_step, on_epoch):
+            result = run(
+                resolved,
+                training,
+                test,
+                device=chosen,
+                folder=folder,
+                on_step=on_step,
+                on_epoch=on_epoch,
+                on_warning=lambda text: tell(f"warning: {text}"),
+                stop=stop,
+            )
+        best = max(epoch.test_accuracy for epoch in result.history)
+        show(
+            f"{result.accuracy:.2%} of {len(test):,} test images right after {resolved.epochs} epochs, "
+            f"at best {best:.2%}"
+        )
+        show(f"wrote {folder.best}; next: saformer energy --ckpt {folder.best} --dataset {resolved.dataset}")

@@ -1,0 +1,1 @@
+"""The terminal: progress, what is printed where, signals."""

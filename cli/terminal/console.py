@@ -1,0 +1,90 @@
+"""What a person sees: consoles, and progress with the time left."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from saformer.distributed import is_main
+from saformer.text import printable
+
+if TYPE_CHECKING:
+    from saformer.reports.document.blocks import Facts, Line, Report, Table
+    from saformer.training import Epoch, Progress
+
+
+def show(*records: "Report | Table | Line | Facts | str") -> None:
+    """Print records, or plain lines of text, on standard output."""
+    from saformer.reports.document.blocks import Line
+
+    console = Console()
+    for record in records:
+        console.print(Line(record) if isinstance(record, str) else record)
+
+
+def tell(message: str) -> None:
+    """A remark in one line on standard error, where it does not mix with results."""
+    print(printable(message), file=sys.stderr)
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar with images done and time left on standard error, gone when done; silent where nobody looks."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("time left"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal or not is_main(),
+    )
+    with bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.advance(task, done)
+
+
+@contextmanager
+def training_progress(shown: bool = True) -> "Iterator[tuple[Callable[[Progress], None], Callable[[Epoch], None]]]":
+    """A bar with the time left on standard error, and a line per epoch on standard output; nothing unless `shown`."""
+    from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    bar = Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("time left"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not (shown and console.is_terminal),
+    )
+    with bar:
+        task: TaskID | None = None
+
+        def on_step(p: "Progress") -> None:
+            nonlocal task
+            if task is None:
+                # Steps of an earlier session were not taken in the time since this one began.
+                task = bar.add_task("training", total=p.steps, completed=p.step - 1)
+            text = (
+                f"epoch {p.epoch}/{p.epochs}  step {p.step:,}/{p.steps:,}  loss {p.loss:.3f}  accuracy {p.accuracy:.1%}"
+            )
+            bar.update(task, completed=p.step, description=text)
+
+        def on_epoch(e: "Epoch") -> None:
+            if shown:
+                print(
+                    f"epoch {e.epoch:3d}/{e.epochs}  loss {e.loss:.3f}  training {e.accuracy:.1%}  "
+                    f"test {e.test_accuracy:.1%}  learning rate {e.learning_rate:.1e}  {e.seconds:.0f} s",
+                    flush=True,
+                )
+
+        yield on_step, on_epoch

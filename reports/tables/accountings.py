@@ -1,0 +1,71 @@
+"""One network under several accountings, side by side, and why they differ."""
+
+from collections.abc import Sequence
+
+from saformer.analysis.accounting.account import Account
+from saformer.analysis.accounting.explain import differences
+from saformer.analysis.accounting.rules import summary
+from saformer.reports.document.blocks import Cell, Column, Line, Part, Report, Row, Table, note, number
+from saformer.reports.document.numbers import energy, energy_unit, fixed, fixed_decimals, si
+from saformer.reports.tables.energy import accounts_data, what_was_run
+
+_NAMES = 5  # operations that an explanation names before it stops
+
+
+def accountings_report(accounts: Sequence[Account], layers: bool = False) -> Report:
+    """A column for each accounting, a row for each block (with `layers` each operation), totals, and the reasons.
+
+    Args:
+        accounts: of one profile on one hardware; the first is what the others are compared with.
+        layers: a row for each operation instead of each block.
+    """
+    reference = accounts[0]
+    lines: list[Line] = []
+    for account in accounts:
+        lines += [Line(), Line(f"{account.accounting}: {summary(account.accounting)}", "strong")]
+        if account is reference:
+            continue
+        found = differences(account, reference)
+        if not found:
+            lines.append(Line("charges this network as paper does", "dim", label="  "))
+        for difference in found:
+            names = ", ".join(difference.names[:_NAMES])
+            if len(difference.names) > _NAMES:
+                names += f" and {len(difference.names) - _NAMES} more"
+            change = "" if difference.energy_mj is None else f"{_signed(difference.energy_mj)}  "
+            lines.append(Line(f"{change}{difference.reason}: {names}", label="  "))
+    notes = dict.fromkeys(text for account in accounts for text in account.notes)
+    facts = what_was_run(reference, accounting="several, side by side")
+    parts: list[Part] = [facts, Line(), accountings_table(accounts, layers), *lines, Line(), *map(note, notes)]
+    return Report(parts, accounts_data(accounts))
+
+
+def accountings_table(accounts: Sequence[Account], layers: bool = False) -> Table:
+    """The energies alone: a column for each accounting, a row for each block or operation."""
+    unit, factor = energy_unit(max((account.energy_mj or 0.0) for account in accounts))
+    cells: dict[str, list[float]] = {}
+    for i, account in enumerate(accounts):
+        for layer in account.layers:
+            key = layer.name if layers else layer.block
+            cells.setdefault(key, [0.0] * len(accounts))[i] += layer.energy_mj or 0.0
+    decimals = fixed_decimals(max((value * factor for row in cells.values() for value in row), default=0.0))
+
+    def write(millijoules: float) -> str:
+        return fixed(millijoules * factor, decimals)
+
+    columns = [
+        Column(f"energy ({unit})", key="layer" if layers else "block"),
+        *(number(account.accounting, key=f"{account.accounting}_mj_per_image", write=write) for account in accounts),
+    ]
+    rows = [Row([name, *values], rule=i == len(cells) - 1) for i, (name, values) in enumerate(cells.items())]
+    rows += [
+        Row(["total", *(account.energy_mj or 0.0 for account in accounts)], "total"),
+        Row(["MACs", *(Cell(account.macs, si(account.macs)) for account in accounts)], "sum"),
+        Row(["ACs", *(Cell(account.acs, si(account.acs)) for account in accounts)], "sum"),
+    ]
+    where = f"{accounts[0].model.name} on {accounts[0].data.name}"
+    return Table(f"Energy per image of {where} under several accountings", columns, rows, quiet=True)
+
+
+def _signed(millijoules: float) -> str:
+    return f"{'+' if millijoules >= 0 else '-'}{energy(abs(millijoules))}"

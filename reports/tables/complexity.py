@@ -1,0 +1,330 @@
+"""Complexity of attentions as tables: formulas beside the published ones, numbers, and measured exponents."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from saformer.analysis.accounting.hardware import Hardware
+from saformer.analysis.complexity.fitting import LEADING_SHARE, TIMES_OVERHEAD, Fit
+from saformer.analysis.complexity.formulas import (
+    ATTENTION,
+    E_AC,
+    E_M,
+    E_MAC,
+    LEFT_OUT,
+    PARTS,
+    R_O,
+    SYNAPTIC,
+    Attention,
+    H,
+    R,
+    Sizes,
+)
+from saformer.analysis.complexity.growth import order
+from saformer.reports.document.blocks import Cell, Column, Layout, Line, Part, Report, Table, hidden, note, number
+from saformer.reports.document.formulas import big_o, formula_text
+from saformer.reports.document.numbers import NOT_KNOWN, energy_unit, fixed, fixed_decimals, significant
+from saformer.reports.results.complexity import AXES, CHARGED, complexity_data, fits, millijoules, published
+
+if TYPE_CHECKING:
+    from sympy import Expr
+
+    from saformer.analysis.complexity.benchmark import Measurement, Point
+    from saformer.analysis.complexity.verify import Difference
+
+DIFFERS = "≠"
+# What is measured: its name, the unit that readers see, how many of it make one of the values' unit, and that unit.
+QUANTITIES = {"time": ("time", "ms", 1e3, "seconds"), "memory": ("peak memory", "MiB", 2.0**-20, "bytes")}
+
+
+def complexity_report(
+    attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware, measurement: "Measurement | None" = None
+) -> Report:
+    """`complexity_parts`, and all of it as one object for JSON."""
+    return Report(
+        complexity_parts(attentions, sizes, hardware, measurement),
+        complexity_data(attentions, sizes, hardware, measurement),
+    )
+
+
+def complexity_parts(
+    attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware, measurement: "Measurement | None" = None
+) -> list[Part]:
+    """Tables 4 and 5: time, space and energy as formulas beside the published ones, as numbers, and as measured.
+
+    Args:
+        attentions: which.
+        sizes: of the numbers; a measurement has its own.
+        hardware: picojoules per operation.
+        measurement: adds exponents, and times and peak memory at every size.
+    """
+    parts: list[Part] = [
+        _orders(attentions),
+        Line(),
+        _energies(attentions, sizes, hardware),
+        Line(),
+        _numbers(attentions, sizes, hardware),
+    ]
+    return parts if measurement is None else [*parts, Line(), *scaling_report(attentions, measurement).parts]
+
+
+def verification(found: "Iterable[tuple[Attention, Sequence[Difference]]]") -> Report:
+    """Whether the recorder counts on the real modules what the formulas say."""
+    lines, checked, named = [], [], []
+    for attention, differences in found:
+        checked.append(attention)
+        for d in differences:
+            counts = (NOT_KNOWN if count is None else f"{count:,}" for count in (d.formula, d.recorder))
+            text = "{}, {}: the formula says {}, the recorder {}".format(attention.title, d.what, *counts)
+            lines.append(Line(text, "warning"))
+            named.append({"attention": attention.key, "what": d.what, "formula": d.formula, "recorder": d.recorder})
+    terms = sum(len(a.terms) + len(a.matrices) for a in checked)
+    if not lines:
+        text = f"the recorder counts the same on the real modules: {terms} terms of {len(checked)} attentions"
+        lines = [Line(text, "note")]
+    return Report(lines, {"verified": {"terms": terms, "differences": named}})
+
+
+def differs(ours: "Expr", theirs: "Expr") -> bool:
+    """Not the same formula for one head, with one rate for the inputs of all projections as published."""
+    import sympy
+
+    return sympy.expand(ours.subs({H: 1, R_O: R}) - theirs) != 0
+
+
+def _beside(ours: "Expr", theirs: "Expr | None", write: "Callable[[Expr], str]") -> Cell:
+    """The published formula, marked where ours is another."""
+    if theirs is None:
+        return Cell(None, NOT_KNOWN)
+    return Cell(str(theirs), write(theirs), f" {DIFFERS}" if differs(ours, theirs) else "")
+
+
+def _orders(attentions: Sequence[Attention]) -> Table:
+    def cell(formula: "Expr") -> Cell:
+        found = order(formula)
+        return Cell(str(found), big_o(found))
+
+    theirs = published()
+    rows = [
+        [
+            Cell(a.key, a.title),
+            cell(a.time(ATTENTION)),
+            _beside(order(a.time(ATTENTION).subs(H, 1)), theirs.get((a.key, "time")), big_o),
+            cell(a.time()),
+            cell(a.space),
+            _beside(order(a.space.subs(H, 1)), theirs.get((a.key, "space")), big_o),
+        ]
+        for a in attentions
+    ]
+    columns = [
+        Column("attention"),
+        Column("time", key="time_order"),
+        Column("time (paper)", key="time_order_published"),
+        Column("module", key="module_order"),
+        Column("space", key="space_order"),
+        Column("space (paper)", key="space_order_published"),
+    ]
+    notes = [
+        "per image and time step; H heads, n aggregated tokens. time: dense operations of the attention itself; "
+        "module: with its projections; space: q, k (v) and the attention map.",
+        "paper: for one head, restored from its definitions; our copy of the paper has lost these cells.",
+        *_map_alone(attentions),
+    ]
+    return Table("Time and space (Table 4)", columns, rows, notes)
+
+
+def _map_alone(attentions: Sequence[Attention]) -> list[str]:
+    sasa = next((a for a in attentions if a.key.startswith("sasa")), None)
+    if sasa is None:
+        return []
+    term = next(term for term in sasa.terms if term.name == "qk")
+    return [f"The attention map of SASA alone takes {big_o(term.count)}."]
+
+
+def _energies(attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware) -> Table:
+    import sympy
+
+    def write(formula: "Expr") -> str:
+        return formula_text(sympy.factor(formula))
+
+    theirs = published()
+    rows, values = [], []
+    for a in attentions:
+        title = a.title
+        for part in PARTS:
+            ours = a.energy(part)
+            if not ours:
+                continue
+            values.append(millijoules(a, sizes, hardware, part))
+            paper = _beside(ours, theirs.get((a.key, part)), write)
+            rows.append([Cell(a.key, title), part, Cell(str(ours), write(ours)), paper, values[-1]])
+            title = ""
+    unit, text = _energy_writer(values)
+    columns = [
+        Column("attention"),
+        Column("part"),
+        Column("energy", key="energy"),
+        Column("paper", key="energy_published"),
+        number(unit, key="energy_mj_per_image", write=text),
+    ]
+    # One blank between columns: room for every formula on one line counts for more than air.
+    return Table("Energy (Table 5)", columns, rows, _energy_notes(attentions), [Layout(1)])
+
+
+def _energy_notes(attentions: Sequence[Attention]) -> list[str]:
+    lines = ["R: nonzero rate of the input, R_Q ... of what gates a product, R_O of the output projection's input."]
+    if any(a.key == "ssa" for a in attentions):
+        lines.append(
+            f"{DIFFERS} SSA: the published modules scale Q K^T V (N D products), the table Q K^T (N^2). Neither is "
+            "left once s is folded into the threshold."
+        )
+    if any(t.part == LEFT_OUT for a in attentions for t in a.terms):
+        lines.append(
+            f"{LEFT_OUT}: phi(q) and phi(k) add 2 N D real values where n < N; Eqs. 18-20 and Table 5 do not charge "
+            "that, and it is in no sum here."
+        )
+    return lines
+
+
+def _numbers(attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware) -> Table:
+    energies = [(millijoules(a, sizes, hardware, *SYNAPTIC), millijoules(a, sizes, hardware)) for a in attentions]
+    unit, text = _energy_writer([value for pair in energies for value in pair])
+    rows = [
+        [
+            Cell(a.key, a.title),
+            a.count(sizes, *SYNAPTIC),
+            *(float(a.charged(sizes, kind, *CHARGED)) for kind in (E_MAC, E_AC, E_M)),
+            a.elements(sizes),
+            *pair,
+        ]
+        for a, pair in zip(attentions, energies, strict=True)
+    ]
+    columns = [
+        Column("attention"),
+        number("FLOPs", key="flops_per_image"),
+        number("MACs", key="macs_per_image"),
+        number("ACs", key="acs_per_image"),
+        number("multiplies", key="multiplies_per_image"),
+        number("elements", key="elements_per_image"),
+        number("Eqs. 18-20", unit, key="energy_mj_per_image", write=text),
+        number("Table 5", unit, key="energy_mj_table_5_per_image", write=text),
+    ]
+    title = (
+        f"N = {sizes.tokens}, D = {sizes.dim}, n = {sizes.aggregated}, H = {sizes.heads}, T = {sizes.time_steps}, "
+        f"R = {sizes.rate:g}"
+    )
+    notes = [
+        f"per image, over all T time steps (VSA runs once); every rate is R = {sizes.rate:g}. "
+        "Eqs. 18-20: input projections, attention, output projection. Table 5: with scale and softmax.",
+        f"{hardware.name}: " + _prices(hardware),
+    ]
+    return Table(title, columns, rows, notes)
+
+
+def _energy_writer(values: "Sequence[float | None]") -> "tuple[str, Callable[[float | None], str]]":
+    """The unit of a column of energies in millijoules, and what writes them with equally many decimals."""
+    largest = max((value for value in values if value is not None), default=0.0)
+    unit, factor = energy_unit(largest)
+    decimals = fixed_decimals(largest * factor) + 2  # a scale or a mask is small beside a projection
+    return unit, lambda value: NOT_KNOWN if value is None else fixed(value * factor, decimals)
+
+
+def _prices(hardware: Hardware) -> str:
+    prices = (("E_MAC", hardware.mac_pj), ("E_AC", hardware.ac_pj), ("E_M", hardware.multiply_pj))
+    return ", ".join(f"{name} {'none' if price is None else f'{price:g} pJ'}" for name, price in prices)
+
+
+# -- measured --------------------------------------------------------------------------------------------------------
+
+
+def exponent_text(axis: str, fit: Fit) -> str:
+    """`N^1.02 [0.98, 1.06]`; no interval with two sizes, `-` with fewer."""
+    if fit.measured is None:
+        return NOT_KNOWN
+    law = fit.measured
+    text = f"{AXES[axis]}^{law.exponent:.2f}"
+    return text if law.low is None else f"{text} [{law.low:.2f}, {law.high:.2f}]"
+
+
+def scaling_report(attentions: Sequence[Attention], measurement: "Measurement") -> Report:
+    """Measured exponents beside those of the formulas, then what was measured at every size, and what was skipped."""
+    parts: list[Part] = [_exponents(attentions, measurement)]
+    for axis in AXES:
+        series = {a: {p.size: p for p in measurement.series(a, axis)} for a in attentions}
+        measured = {a: points for a, points in series.items() if points}
+        if measured:
+            parts += [part for quantity in QUANTITIES for part in (Line(), _points(axis, quantity, measured))]
+    skipped = [
+        note(p.skipped, about=f"skipped: {p.attention.title} at N = {p.sizes.tokens}, D = {p.sizes.dim}")
+        for p in measurement.points
+        if p.skipped is not None and p.attention in attentions
+    ]
+    return Report([*parts, *([Line()] if skipped else []), *skipped])
+
+
+def _exponents(attentions: Sequence[Attention], measurement: "Measurement") -> Table:
+    rows = []
+    starred = False
+    for axis, symbol in AXES.items():
+        for quantity, (what, *_) in QUANTITIES.items():
+            name = label = f"{what} over {symbol}"
+            for a in attentions:
+                fit = fits(a, axis, measurement).get(quantity)
+                if fit is None:
+                    continue
+                law = fit.measured
+                star = law is not None and not fit.asymptotic
+                starred = starred or star
+                rows.append(
+                    [
+                        Cell(name, label),
+                        Cell(a.key, a.title),
+                        Cell(fit.symbolic, symbol if fit.symbolic == 1 else f"{symbol}^{fit.symbolic}"),
+                        Cell(fit.formula, NOT_KNOWN if fit.formula is None else f"{symbol}^{fit.formula:.2f}"),
+                        Cell(law and law.exponent, exponent_text(axis, fit), " *" if star else ""),
+                        law and law.low,
+                        law and law.high,
+                        f"{fit.sizes[0]}-{fit.sizes[-1]} ({len(fit.sizes)})" if fit.sizes else None,
+                        fit.asymptotic,
+                    ]
+                )
+                label = ""
+    columns = [
+        Column("quantity"),
+        Column("attention"),
+        Column("symbolic", key="exponent_symbolic"),
+        Column("formula", key="exponent_formula"),
+        Column("measured [95 % interval]", key="exponent_measured"),
+        hidden("exponent_measured_low"),
+        hidden("exponent_measured_high"),
+        Column("sizes fitted"),
+        hidden("asymptotic"),
+    ]
+    notes = [
+        "formula: the same fit to the formula's own numbers at the same sizes, with its terms of lower order.",
+        f"Fitted: sizes at which the leading term is at least {LEADING_SHARE:.0%} of the formula, and the time at "
+        f"least {TIMES_OVERHEAD} times that of the same module at N = 1, D = H.",
+        *(["* fewer than three sizes are such: the three largest were taken."] if starred else []),
+    ]
+    threads = f"{measurement.threads} thread{'s' * (measurement.threads > 1)} of a CPU"
+    where = threads if measurement.device == "cpu" else measurement.device
+    return Table(f"Scaling of the real modules, batch 1, float32, on {where}", columns, rows, notes)
+
+
+def _points(axis: str, quantity: str, series: "Mapping[Attention, Mapping[int, Point]]") -> Table:
+    what, unit, factor, plain_unit = QUANTITIES[quantity]
+
+    def write(value: float | None) -> str:
+        return NOT_KNOWN if value is None else significant(value * factor)
+
+    rows = []
+    for size in sorted({size for points in series.values() for size in points}):
+        here = [points.get(size) for points in series.values()]
+        rows.append([size, *(None if p is None else p.time if quantity == "time" else p.peak for p in here)])
+    columns = [
+        number(AXES[axis], key=axis, write=str),
+        *(number(a.title, key=f"{a.key.replace('-', '_')}_{plain_unit}", write=write) for a in series),
+    ]
+    first = next(p for points in series.values() for p in points.values()).sizes
+    fixed_size = f"D = {first.dim}" if axis == "tokens" else f"N = {first.tokens}"
+    title = f"{what.capitalize()} ({unit}) over {AXES[axis]} at {fixed_size}, T = {first.time_steps}, H = {first.heads}"
+    return Table(title, columns, rows)

@@ -1,0 +1,100 @@
+"""`--format` in every command that prints a table, and outputs that want one place."""
+
+import csv
+import json
+from io import StringIO
+
+import pytest
+
+COMMANDS = {
+    "energy": ("energy", "--limit", "16"),
+    "energy, all accountings": ("energy", "--limit", "16", "--accounting", "all"),
+    "energy, all hardware": ("energy", "--limit", "16", "--hardware", "all"),
+    "energy, memory and neurons": ("energy", "--limit", "16", "--memory", "lemaire", "--neurons", "--layers"),
+    "compare": ("compare", "digits/saformer", "digits/sdt", "--limit", "16"),
+    "flops": ("flops", "--model", "saformer-1-16"),
+    "audit": ("audit", "--limit", "16", "--ckpt", "digits/spikformer"),
+    "sensitivity": ("sensitivity", "--model", "saformer-1-16", "--uniform-rate", "0.1"),
+    "complexity": ("complexity", "--verify", "--tokens", "16", "--dim", "16"),
+    "hardware": ("hardware",),
+    "hardware loihi": ("hardware", "loihi"),
+    "models": ("models",),
+    "datasets": ("datasets",),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_table_has_every_format(saformer, name):
+    command = COMMANDS[name]
+    results = {f: saformer(*command, "--format", f) for f in ("rich", "markdown", "latex", "csv", "json")}
+    for format, result in results.items():
+        assert result.code == 0, (format, result.err)
+        assert "Traceback" not in result.err
+    assert results["rich"].out == saformer(*command).out
+    assert not [line for line in results["rich"].out.splitlines() if line != line.rstrip()]
+    json.loads(results["json"].out)
+    tables = [list(csv.reader(StringIO(text))) for text in results["csv"].out.split("\n\n") if text]
+    for table in tables:
+        assert len(table) > 1 and {len(row) for row in table} == {len(table[0])}
+        assert len(set(table[0])) == len(table[0]) and all(table[0])
+    assert results["latex"].out.count(r"\toprule") == results["markdown"].out.count("\n|---") == len(tables)
+
+
+def test_an_unknown_format_is_a_usage_error(saformer):
+    result = saformer("models", "--format", "xml")
+    assert result.code == 2 and "markdown" in result.err
+
+
+def test_format_json_is_the_documented_object_and_json_dash_the_same(saformer):
+    command = ("energy", "--limit", "16")
+    found = saformer(*command, "--format", "json").out
+    assert json.loads(found)["schema"] == 1 and json.loads(found)["totals"]["energy_mj"] > 0
+    assert saformer(*command, "--json", "-").out == found
+    assert saformer(*command, "--json", "-", "--format", "json").out == found
+
+
+def test_csv_dash_is_the_file_that_csv_writes(saformer, tmp_path):
+    command = ("energy", "--limit", "16")
+    path = tmp_path / "o.csv"
+    table = saformer(*command, "--csv", path).out
+    shown = saformer(*command, "--csv", "-")
+    assert shown.out == path.read_text() == saformer(*command, "--layers", "--format", "csv").out
+    assert "block  " in table
+    markdown = saformer(*command, "--format", "markdown", "--csv", path)
+    assert markdown.out.startswith("- model: ") and path.read_text() == shown.out
+
+
+def test_notes_that_csv_has_no_place_for_are_told_beside_it(saformer):
+    result = saformer("energy", "--limit", "16", "--format", "csv")
+    assert "note: no --ckpt given" in result.err and "note" not in result.out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--json", "-", "--csv", "-"), "--json - and --csv - both want standard output"),
+        (("--json", "-", "--format", "markdown"), "--format markdown and --json -"),
+        (("--csv", "-", "--format", "json"), "--format json and --csv -"),
+        (("--json", "-", "--csv", "/dev/stdout"), "both want standard output"),
+        (("--csv", "/dev/stdout", "--format", "latex"), "both want standard output"),
+        (("--save-profile", "-"), "--save-profile -: "),
+        (("--save-profile", "/dev/stdout"), "--save-profile /dev/stdout: "),
+        (("--json", "same.out", "--csv", "same.out"), "same.out"),
+        (("--json", "same.out", "--csv", "./same.out"), "same.out"),
+        (("--csv", "same.png", "--plot", "same.png"), "same.png"),
+        (("--json", ""), "--json"),
+        (("--csv", " "), "--csv"),
+    ],
+)
+def test_two_outputs_never_share_a_place(saformer, tmp_path, monkeypatch, options, words):
+    def never(*args, **kwargs):
+        raise AssertionError("the model was run")
+
+    monkeypatch.setattr("saformer.analysis.recording.run.profile", never)
+    monkeypatch.chdir(tmp_path)
+    assert words in " ".join(saformer("energy", *options).complaint.split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_gets_in_the_way_of_the_null_device(saformer):
+    assert saformer("energy", "--limit", "16", "--json", "/dev/null", "--csv", "/dev/null").code == 0

@@ -1,0 +1,110 @@
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from rich.console import RenderableType
+
+from saformer.analysis.accounting.account import Account
+from saformer.analysis.profiles.origin import NOTHING_RUN, UNTRAINED_NOTE
+from saformer.errors import InputError
+from saformer.reports.results.comparison import IMPLIED, PUBLISHED, ComparisonRow, comparison_rows, published_rows
+from saformer.reports.results.literature import published_accuracy, published_energy
+from saformer.reports.tables.comparison import accountings_comparison_table, comparison_table
+
+Render = Callable[[RenderableType, int], str]
+Golden = Callable[[RenderableType, str], None]
+
+
+def scaled(account: Account, factor: float, **changes: object) -> Account:
+    """The account with that many times the energy."""
+    layers = tuple(replace(layer, energy_mj=factor * (layer.energy_mj or 0.0)) for layer in account.layers)
+    return replace(account, layers=layers, **changes)
+
+
+def test_rows_hold_the_account_and_equation_21(account: Account) -> None:
+    double = scaled(account, 2, accuracy=replace(account.accuracy, top1=0.8))
+    ours, other = comparison_rows([("a", account), ("b", double)])
+    assert (ours.energy_mj, ours.top1, ours.parameters) == (account.energy_mj, 0.9548, 5764234)
+    assert ours.reference and not other.reference
+    assert other.relative_difference == pytest.approx(0.5)
+    assert other.relative_accuracy == pytest.approx((0.8 - 0.9548) / 0.8)
+
+
+def test_each_data_set_has_its_own_reference(account: Account) -> None:
+    elsewhere = replace(account, data=replace(account.data, name="cifar100"))
+    named = [("a", account), ("c", elsewhere), ("b", scaled(account, 2)), ("d", scaled(elsewhere, 4))]
+    rows = comparison_rows(named, ["d"])
+    assert [row.name for row in rows] == ["a", "b", "c", "d"]
+    assert [row.reference for row in rows] == [True, False, False, True]
+    assert rows[2].relative_difference == pytest.approx(1 - 4)
+
+
+def test_two_references_in_one_data_set_are_refused(account: Account) -> None:
+    with pytest.raises(InputError, match="a and b"):
+        comparison_rows([("a", account), ("b", account)], ["a", "b"])
+    with pytest.raises(InputError, match="none of the models"):
+        comparison_rows([("a", account)], ["z"])
+
+
+def test_random_weights_are_marked_and_not_set_against_trained_ones(account: Account) -> None:
+    random = replace(account, notes=(*account.notes, UNTRAINED_NOTE))
+    rates = replace(account, notes=(f"{NOTHING_RUN}: inputs have the rates given",))
+    rows = comparison_rows([("a", account), ("b", random), ("c", rates)])
+    assert [row.origin for row in rows] == ["measured", "untrained", "rates"]
+    assert math.isnan(rows[1].relative_difference) and not math.isnan(rows[2].relative_difference)
+
+
+def test_every_published_number_is_there_and_named_as_such() -> None:
+    rows = {(row.data, row.name): row for row in published_rows()}
+    assert len(rows) == len(published_accuracy())
+    for found in published_accuracy().itertuples():
+        assert rows[found.dataset, found.method].top1 == pytest.approx(found.top1_percent / 100)
+    for found in published_energy().itertuples():
+        row = rows[found.dataset, found.method]
+        assert row.energy_mj == found.energy_mj
+        assert row.origin == (IMPLIED if found.source == "implied" else PUBLISHED)
+        if not row.reference and found.stated_reduction_percent == found.stated_reduction_percent:
+            assert 100 * row.relative_difference == pytest.approx(found.stated_reduction_percent, abs=0.06)
+    assert all(row.published for row in rows.values())
+    assert [row.name for row in rows.values() if row.reference] == ["SAFormer"] * 4
+
+
+def test_nothing_is_published_for_digits() -> None:
+    assert published_rows(["digits"]) == []
+
+
+def test_comparison(comparison_rows: list[ComparisonRow], matches_golden: Golden) -> None:
+    matches_golden(comparison_table(comparison_rows), "comparison")
+
+
+def test_comparison_on_several_data_sets(comparison_rows: list[ComparisonRow], matches_golden: Golden) -> None:
+    rows = [*comparison_rows, replace(comparison_rows[0], data="cifar100, test", reference=True)]
+    matches_golden(comparison_table(rows), "comparison_several_data")
+
+
+def test_comparison_beside_published(account: Account, matches_golden: Golden) -> None:
+    random = scaled(account, 0.1, notes=(UNTRAINED_NOTE,), accuracy=None)
+    rows = comparison_rows_of(account, random)
+    matches_golden(comparison_table([*rows, *published_rows(["cifar10"])]), "comparison_published")
+
+
+def comparison_rows_of(account: Account, random: Account) -> list[ComparisonRow]:
+    return comparison_rows([("digits/saformer", account), ("saformer-1-384", random)])
+
+
+def test_several_accountings(account: Account, matches_golden: Golden) -> None:
+    random = scaled(account, 0.1, notes=(UNTRAINED_NOTE,))
+    beside = published_rows(["cifar10"])[-3:]
+    by_accounting = {
+        "paper": comparison_rows_of(account, random) + beside,
+        "exact": comparison_rows_of(scaled(account, 1.25), scaled(random, 2)) + beside,
+    }
+    matches_golden(accountings_comparison_table(by_accounting), "comparison_accountings")
+
+
+def test_ours_has_no_difference_to_itself(comparison_rows: list[ComparisonRow], render: Render) -> None:
+    lines = render(comparison_table(comparison_rows), 100).splitlines()
+    assert "%" not in next(line for line in lines if line.startswith("SAFormer-4-384")).replace("95.80%", "")
+    assert "+90.5%" in next(line for line in lines if line.startswith("Spikformer"))
+    assert "-8.4%" in next(line for line in lines if line.startswith("published only"))
