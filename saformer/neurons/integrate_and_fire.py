@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 # Neurons per pass on a CPU, for each thread. A step is several passes over the membrane; with blocks of this size the
 # membrane and the current step stay in the cache between them, which halves the time of a whole-tensor loop.
-_CPU_BLOCK = 1 << 17
+CPU_BLOCK = 1 << 17
 
 
 def _membrane_type(x: Tensor) -> torch.dtype:
@@ -81,10 +81,10 @@ def laid_out_as(x: Tensor, tensor: Tensor) -> Tensor:
 def _block(x: Tensor) -> int:
     """How many of the neurons of T x neurons one pass works on; at least 1."""
     size = max(x.shape[1], 1)
-    return min(_CPU_BLOCK * torch.get_num_threads(), size) if x.device.type == "cpu" else size
+    return min(CPU_BLOCK * torch.get_num_threads(), size) if x.device.type == "cpu" else size
 
 
-def _lif(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
+def lif_cpu(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
     """Spikes of LIF neurons at rest before the first step.
 
     Args:
@@ -110,7 +110,7 @@ def _lif(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
     return spikes
 
 
-def _lif_backward(gradient: Tensor, x: Tensor, tau: float, threshold: float, reset: float, alpha: float) -> Tensor:
+def lif_backward_cpu(gradient: Tensor, x: Tensor, tau: float, threshold: float, reset: float, alpha: float) -> Tensor:
     """Gradient of `lif` by its input: sigmoid surrogate, the reset detached from the graph.
 
     With s = sigmoid(alpha (U - V_th)), dS/dU = alpha s (1 - s); and since dU[t+1]/dH[t] = 1 - 1/tau and
@@ -149,45 +149,45 @@ def _lif_backward(gradient: Tensor, x: Tensor, tau: float, threshold: float, res
 
 
 @functools.cache
-def _kernels() -> ModuleType | None:
+def kernels() -> ModuleType | None:
     """The kernels for CUDA devices; None where Triton is missing, or older than 3.3 and unable to compile them."""
     try:
         from triton import __version__
 
         if tuple(map(int, __version__.split(".")[:2])) < (3, 3):
             return None
-        from saformer import neurons_triton
+        from saformer.neurons import triton as fused
     except ImportError:
         return None
-    return neurons_triton
+    return fused
 
 
-def _lif_cuda(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
-    """`_lif` in one kernel where that can be."""
-    kernels = _kernels()
-    if kernels is None or not kernels.fits(x):
-        return _lif(x, tau, threshold, reset)
-    return kernels.forward(x, tau, threshold, reset)
+def lif_cuda(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
+    """`lif_cpu` in one kernel where that can be."""
+    fused = kernels()
+    if fused is None or not fused.fits(x):
+        return lif_cpu(x, tau, threshold, reset)
+    return fused.forward(x, tau, threshold, reset)
 
 
-def _lif_backward_cuda(gradient: Tensor, x: Tensor, tau: float, threshold: float, reset: float, alpha: float) -> Tensor:
-    """`_lif_backward` in one kernel where that can be."""
-    kernels = _kernels()
-    if kernels is None or not kernels.fits(x):
-        return _lif_backward(gradient, x, tau, threshold, reset, alpha)
-    return kernels.backward(gradient, x, tau, threshold, reset, alpha)
+def lif_backward_cuda(gradient: Tensor, x: Tensor, tau: float, threshold: float, reset: float, alpha: float) -> Tensor:
+    """`lif_backward_cpu` in one kernel where that can be."""
+    fused = kernels()
+    if fused is None or not fused.fits(x):
+        return lif_backward_cpu(gradient, x, tau, threshold, reset, alpha)
+    return fused.backward(gradient, x, tau, threshold, reset, alpha)
 
 
 # One operator for the whole neuron: whoever watches the dispatcher or a trace sees a neuron, not its arithmetic.
 _library = torch.library.Library("saformer", "DEF")
 _library.define("lif(Tensor x, float tau, float threshold, float reset) -> Tensor")
-_library.impl("lif", _lif, "CompositeExplicitAutograd")
-_library.impl("lif", _lif_cuda, "CUDA")
+_library.impl("lif", lif_cpu, "CompositeExplicitAutograd")
+_library.impl("lif", lif_cuda, "CUDA")
 _library.define(
     "lif_backward(Tensor gradient, Tensor x, float tau, float threshold, float reset, float alpha) -> Tensor"
 )
-_library.impl("lif_backward", _lif_backward, "CompositeExplicitAutograd")
-_library.impl("lif_backward", _lif_backward_cuda, "CUDA")
+_library.impl("lif_backward", lif_backward_cpu, "CompositeExplicitAutograd")
+_library.impl("lif_backward", lif_backward_cuda, "CUDA")
 
 
 def _like(*args: Tensor | float) -> Tensor:

@@ -14,7 +14,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from saformer import neurons_triton as kernels
+from saformer.neurons import triton as kernels
 
 BLOCK, WARPS = kernels._BLOCK, 4
 SIZES = {"fp32": 4, "bf16": 2, "fp64": 8}

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from saformer import neurons
+from saformer.neurons import integrate_and_fire as neurons
 from saformer.neurons import LIF
 
 pytest.importorskip("triton")
@@ -33,7 +33,7 @@ def on_device(x: Tensor) -> Tensor:
 
 
 def test_they_are_what_a_gpu_would_run() -> None:
-    kernels = neurons._kernels()
+    kernels = neurons.kernels()
     assert kernels is not None
     assert kernels.fits(current(4, 3))
 
@@ -42,10 +42,10 @@ def test_they_are_what_a_gpu_would_run() -> None:
 @pytest.mark.parametrize(("tau", "threshold", "reset"), SETTINGS)
 def test_the_kernels_are_the_operator(dtype: torch.dtype, tau: float, threshold: float, reset: float) -> None:
     x, gradient = current(6, 3, 7, 31, dtype=dtype), current(6, 3, 7, 31, seed=9, dtype=dtype)
-    spikes = neurons._lif_cuda(on_device(x), tau, threshold, reset)
+    spikes = neurons.lif_cuda(on_device(x), tau, threshold, reset)
     assert torch.equal(spikes.cpu(), neurons.lif(x, tau, threshold, reset))
     settings = (tau, threshold, reset, 2.5)
-    found = neurons._lif_backward_cuda(on_device(gradient), on_device(x), *settings)
+    found = neurons.lif_backward_cuda(on_device(gradient), on_device(x), *settings)
     expected = torch.ops.saformer.lif_backward(gradient, x, *settings)
     assert found.dtype == dtype
     assert torch.allclose(found.cpu(), expected, rtol=0, atol=TOLERANCES[dtype])
@@ -54,8 +54,8 @@ def test_the_kernels_are_the_operator(dtype: torch.dtype, tau: float, threshold:
 @pytest.mark.parametrize("shape", [(1, 1), (4, 0, 3), (32, 1000), (33, 10), (16, 512), (4, 513), (2, 3, 4, 5, 6)])
 def test_edges_of_shape(shape: tuple[int, ...]) -> None:
     x, gradient, settings = current(*shape), current(*shape, seed=1), (2.0, 1.0, 0.0, 4.0)
-    assert torch.equal(neurons._lif_cuda(on_device(x), *settings[:3]).cpu(), neurons.lif(x, *settings[:3]))
-    found = neurons._lif_backward_cuda(on_device(gradient), on_device(x), *settings)
+    assert torch.equal(neurons.lif_cuda(on_device(x), *settings[:3]).cpu(), neurons.lif(x, *settings[:3]))
+    found = neurons.lif_backward_cuda(on_device(gradient), on_device(x), *settings)
     expected = torch.ops.saformer.lif_backward(gradient, x, *settings)
     assert found.shape == x.shape
     assert torch.allclose(found.cpu(), expected, rtol=0, atol=2e-6)
@@ -64,8 +64,8 @@ def test_edges_of_shape(shape: tuple[int, ...]) -> None:
 def test_any_layout_in_memory() -> None:
     x = current(4, 6, 5).transpose(1, 2)  # a linear layer in channels-last, say
     gradient = torch.ones(1).expand(x.shape)  # what sum() sends back
-    assert torch.equal(neurons._lif_cuda(on_device(x), 2.0, 1.0, 0.0).cpu(), LIF()(x.contiguous()))
-    found = neurons._lif_backward_cuda(on_device(gradient), on_device(x), 2.0, 1.0, 0.0, 4.0)
+    assert torch.equal(neurons.lif_cuda(on_device(x), 2.0, 1.0, 0.0).cpu(), LIF()(x.contiguous()))
+    found = neurons.lif_backward_cuda(on_device(gradient), on_device(x), 2.0, 1.0, 0.0, 4.0)
     expected = torch.ops.saformer.lif_backward(gradient, x, 2.0, 1.0, 0.0, 4.0)
     assert torch.allclose(found.cpu(), expected, rtol=0, atol=2e-6)
 
@@ -74,8 +74,8 @@ def test_channels_last_goes_in_and_comes_out() -> None:
     x, gradient = (current(4, 3, 5, 6, seed=seed).contiguous(memory_format=torch.channels_last) for seed in (0, 1))
     expected = LIF()(x.contiguous())
     for some in (gradient, gradient.contiguous()):
-        spikes = neurons._lif_cuda(on_device(x), 2.0, 1.0, 0.0)
-        found = neurons._lif_backward_cuda(on_device(some), on_device(x), 2.0, 1.0, 0.0, 4.0)
+        spikes = neurons.lif_cuda(on_device(x), 2.0, 1.0, 0.0)
+        found = neurons.lif_backward_cuda(on_device(some), on_device(x), 2.0, 1.0, 0.0, 4.0)
         assert spikes.stride() == found.stride() == x.stride()
         assert torch.equal(spikes.cpu(), expected)
         assert torch.allclose(

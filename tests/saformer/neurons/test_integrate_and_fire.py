@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from saformer import neurons
+from saformer.neurons import integrate_and_fire as neurons
 from saformer.neurons import LIF
 
 SETTINGS = [
@@ -114,7 +114,7 @@ def test_the_neuron_starts_from_zero_whatever_its_reset() -> None:
 
 @pytest.mark.parametrize("size", [1, 6, 7, 8, 14, 15, 29])
 def test_sizes_around_the_block_boundary(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr(neurons, "_CPU_BLOCK", 7)
+    monkeypatch.setattr(neurons, "CPU_BLOCK", 7)
     x = current(5, size, seed=size).requires_grad_()
     spikes = LIF(tau=3.0, reset=0.1)(x)
     assert torch.equal(spikes, reference(x.detach(), 3.0, 1.0, 0.1))
@@ -126,7 +126,7 @@ def test_sizes_around_the_block_boundary(monkeypatch: pytest.MonkeyPatch, size: 
 
 
 def test_a_layer_that_crosses_the_real_block_boundary() -> None:
-    size = neurons._CPU_BLOCK * torch.get_num_threads() + 3
+    size = neurons.CPU_BLOCK * torch.get_num_threads() + 3
     x = current(2, 1, size)
     assert torch.equal(LIF()(x), reference(x, 2.0, 1.0, 0.0))
 
@@ -315,12 +315,12 @@ def test_training_under_autocast_follows_float32() -> None:
 
 def test_without_triton_or_with_an_old_one_there_are_no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "triton", None)
-    assert neurons._kernels.__wrapped__() is None
+    assert neurons.kernels.__wrapped__() is None
     monkeypatch.setitem(sys.modules, "triton", SimpleNamespace(__version__="3.2.0"))
-    assert neurons._kernels.__wrapped__() is None
+    assert neurons.kernels.__wrapped__() is None
     # A CUDA tensor then goes to the operator that every device has.
     x = current(3, 4)
-    monkeypatch.setattr(neurons, "_kernels", lambda: None)
-    assert torch.equal(neurons._lif_cuda(x, 2.0, 1.0, 0.0), neurons._lif(x, 2.0, 1.0, 0.0))
+    monkeypatch.setattr(neurons, "kernels", lambda: None)
+    assert torch.equal(neurons.lif_cuda(x, 2.0, 1.0, 0.0), neurons.lif_cpu(x, 2.0, 1.0, 0.0))
     settings = (2.0, 1.0, 0.0, 4.0)
-    assert torch.equal(neurons._lif_backward_cuda(x, x, *settings), neurons._lif_backward(x, x, *settings))
+    assert torch.equal(neurons.lif_backward_cuda(x, x, *settings), neurons.lif_backward_cpu(x, x, *settings))
