@@ -6,11 +6,11 @@ from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from saformer.analysis.accounting.hardware import Hardware
+from saformer.analysis.profiles.metadata import SCHEMA, DataInfo, ModelInfo
 
 if TYPE_CHECKING:
     import pandas
 
-SCHEMA = 1
 MJ_PER_PJ = 1e-9
 
 
@@ -23,32 +23,11 @@ def block_of(name: str) -> str:
     return parts[0]
 
 
-@dataclass(frozen=True)
-class ModelInfo:
-    """What was run: name, parameters in use, time steps T (None: not known), the checkpoint with its SHA-256."""
-
-    name: str
-    parameters: int
-    time_steps: int | None
-    checkpoint: str | None = None
-    sha256: str | None = None
-
-
 def coverage(operations: int, uncounted: tuple[str, ...]) -> str:
     """What was not counted, in one line: operators by name; or that nothing was left out; or that nothing was there."""
     if uncounted:
         return f"not counted: {', '.join(uncounted)}"
     return "every operation was counted" if operations else "there was no operation to count"
-
-
-@dataclass(frozen=True)
-class DataInfo:
-    """What it was run on. `kind` is "static" (an image repeated T times) or "events" (T frames)."""
-
-    name: str
-    split: str | None
-    images: int
-    kind: str = "static"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from saformer.analysis.accounting.rules import (
     Context,
     get_accounting,
 )
-from saformer.analysis.profiles import FreeArithmetic, Neurons, Operand, Operation, Profile
+from saformer.analysis.profiles import FreeArithmetic, Neurons, Operation, Profile
 from saformer.errors import InputError
 
 # Operations that a note names before it counts the others.
@@ -41,8 +41,7 @@ def _more(operation: Operation, counter: int) -> Operation:
         graded = None if operation.graded is None else operation.graded * share
         return replace(operation, events=operation.events + 1, effective=operation.effective * share, graded=graded)
     operands = list(operation.operands)
-    x = operands[counter]
-    operands[counter] = Operand(x.elements, x.nonzero + 1, x.ones + 1 if x.binary else x.ones)
+    operands[counter] = operands[counter].at(operands[counter].nonzero + 1)
     return replace(operation, operands=tuple(operands))
 
 
@@ -72,7 +71,7 @@ def _gradient(profile: Profile, charge: Accounting, context: Context, hardware: 
         for pool in profile.pools:
             x = pool.operand
             assert x is not None  # what makes it one of `pools`
-            one_more = replace(pool, operand=Operand(x.elements, x.nonzero + 1, x.ones + 1 if x.binary else x.ones))
+            one_more = replace(pool, operand=x.at(x.nonzero + 1))
             now, then = (_picojoules(charge(item, context), hardware) for item in (one_more, pool))
             slopes.append(0.0 if now is None or then is None else now - then)
     return slopes

@@ -7,7 +7,8 @@ by its name and seen everywhere by it; adding one is one function here.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from saformer.analysis.profiles import FreeArithmetic, Neurons, Operation
+from saformer.analysis.profiles import FreeArithmetic, Neurons, Operation, ValueClass
+from saformer.analysis.profiles.values import EVENTS
 from saformer.errors import InputError
 
 Item = Operation | Neurons | FreeArithmetic
@@ -19,24 +20,28 @@ class Context:
 
     Args:
         static: images repeated T times (Eq. 19), not event frames (Eq. 20).
-        spiking: the network has spiking neurons.
         time_steps: T.
-        first_layer_once: charge the first layer of a static image for one step instead of T: its output is the
-            same at every step.
-        unroll: an integer input of k is k events (`--graded unroll`).
+        first_layer: "repeat" charges the layer that reads a static image T times; "once" for one step, since its output
+            is the same at every step; "mac" charges the layer that reads event frames MACs, at its nonzero rate.
+        graded: how an input of whole multiples is charged, whatever the accounting says: "rate", one AC for each
+            nonzero; "unroll", k ACs; "mac", one MAC for each nonzero; None, as the accounting says.
+        rate_at: "input", the rate of what the operation reads; "output", that of the neurons it came from, be it
+            pooled since.
         passes: forward passes of the run.
         images: images of the run.
         operations: all operations by name.
+        neurons: all layers of neurons by name.
     """
 
     static: bool
-    spiking: bool
     time_steps: int
-    first_layer_once: bool = False
-    unroll: bool = False
+    first_layer: str = "repeat"
+    graded: str | None = None
+    rate_at: str = "input"
     passes: int = 1
     images: int = 1
     operations: Mapping[str, Operation] = field(default_factory=dict)
+    neurons: Mapping[str, Neurons] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,61 +91,123 @@ def reads_image(operation: Operation, context: Context) -> bool:
 
 def _once(operation: Operation, context: Context) -> float:
     """Share that is charged of an operation whose input, an image, is the same at every step."""
-    if not (context.first_layer_once and reads_image(operation, context)):
+    if not (context.first_layer == "once" and reads_image(operation, context)):
         return 1.0
     return operation.one_step(context.images, context.time_steps)
 
 
+def _at_rate(operation: Operation, context: Context) -> float:
+    """Operations at the nonzero rate of the gate (Eq. 18), or at the rate of the neurons that it came from."""
+    if context.rate_at == "output" and (fired := context.neurons.get(operation.gate.neurons)) is not None:
+        return operation.dense * fired.spikes / fired.elements if fired.elements else 0.0
+    return operation.sops
+
+
+def _multiples(operation: Operation, context: Context) -> float:
+    """Accumulates where a whole multiple k of the unit is k of them: mean integer times dense operations."""
+    gate = operation.gate
+    if gate.total is None or not gate.nonzero:
+        return _at_rate(operation, context)
+    return _at_rate(operation, context) * gate.total / gate.nonzero
+
+
+def _selects(operation: Operation) -> bool:
+    """A product of spikes with real values, element by element: it chooses, as a reset or a mask does, and is free."""
+    kinds = [x.kind for x in operation.operands]
+    spikes = (ValueClass.SPIKES, ValueClass.TERNARY)
+    return operation.op == "product" and ValueClass.REAL in kinds and any(kind in spikes for kind in kinds)
+
+
+def _by_class(operation: Operation, context: Context, graded: str, averaged: str, real: str) -> Charge:
+    """The charge by the class of the gating operand, at rates.
+
+    Args:
+        operation: what is charged.
+        context: of the run.
+        graded: "rate", "unroll" or "mac", of whole multiples.
+        averaged: "rate" or "mac", of what sums and averages made of spikes.
+        real: "dense" or "mac", of real values read by weights.
+    """
+    if reads_image(operation, context):
+        return Charge(macs=operation.dense * _once(operation, context))
+    rate = _at_rate(operation, context)
+    if operation.first:  # event frames are never real
+        return Charge(macs=rate) if context.first_layer == "mac" else Charge(acs=rate)
+    if _selects(operation):
+        return FREE
+    kind = operation.gate.kind
+    if len(operation.operands) > 1 and kind not in EVENTS:
+        return Charge(macs=rate)
+    if kind is ValueClass.GRADED:
+        how = context.graded or graded
+        if how == "unroll":
+            return Charge(acs=_multiples(operation, context))
+        return Charge(macs=rate) if how == "mac" else Charge(acs=rate)
+    if kind is ValueClass.AVERAGED:
+        return Charge(macs=rate) if averaged == "mac" else Charge(acs=rate)
+    if kind is ValueClass.REAL:
+        return Charge(macs=operation.dense if real == "dense" else rate)
+    return Charge(macs=rate) if kind is ValueClass.UNPROVEN else Charge(acs=rate)
+
+
 @accounting("paper")
 def paper(item: Item, context: Context) -> Charge:
-    """Eqs. 18-20: MACs for the first layer of a static image, ACs at the nonzero rate for everything else.
+    """Eqs. 18-20: ACs at the nonzero rate of spikes and of what sums and averages make of them; MACs for real values.
 
-    The first layer is whatever reads the image itself: two convolutions may; none does where spikes are drawn first.
-    Padding is ignored (dense FLOPs); BatchNorm is folded and free, as are neurons, shortcuts and pooling. A product
-    of two activations neither of which is binary multiplies real values, and is charged MACs at its rate. A network
-    without spiking neurons is charged MACs throughout, which is how the paper's Table 5 treats softmax attention.
+    Which it is is read from the values of the operand that gates an operation. The layers that read a static image
+    are charged dense MACs, T times (Eq. 19); those that read event frames ACs (Eq. 20). Padding is ignored (dense
+    FLOPs); BatchNorm is folded and free, as are neurons, shortcuts and pooling. A product of two activations neither
+    of which is spikes multiplies, and is charged MACs at its rate.
+
+    SAFormer, Eqs. 18-20; the energies of Spikformer (ICLR 2023), Eqs. 20-21, follow the same rule.
     """
-    if not isinstance(item, Operation):
-        return FREE
-    if not context.spiking:
-        return Charge(macs=item.dense)
-    if reads_image(item, context):
-        return Charge(macs=item.dense * _once(item, context))
-    if len(item.operands) > 1 and not item.gate.binary:
-        return Charge(macs=item.sops)
-    return Charge(acs=item.sops)
+    return _by_class(item, context, "rate", "rate", "dense") if isinstance(item, Operation) else FREE
+
+
+@accounting("integer-spikes")
+def integer_spikes(item: Item, context: Context) -> Charge:
+    """As paper, but an integer spike of k is k accumulates: mean integer x FLOPs.
+
+    Spike-driven Transformer V3 (TPAMI 2025) and SpikeYOLO (ECCV 2024): D virtual steps inside the rate, T outside.
+    """
+    return _by_class(item, context, "unroll", "rate", "dense") if isinstance(item, Operation) else FREE
 
 
 @accounting("spike-driven")
 def spike_driven(item: Item, context: Context) -> Charge:
-    """As paper, but an operation whose gating input is not binary is charged MACs, at its nonzero rate."""
-    charge = paper(item, context)
-    if isinstance(item, Operation) and not item.gate.binary and charge.acs:
-        return Charge(macs=charge.acs)
-    return charge
+    """As paper, but an operation whose gating input is not spikes is charged MACs, at its nonzero rate.
+
+    The condition of Spike-driven Transformer (NeurIPS 2023), section 3: only spikes turn multiplications into additions.
+    """
+    return _by_class(item, context, "mac", "mac", "mac") if isinstance(item, Operation) else FREE
 
 
 @accounting("exact")
 def exact(item: Item, context: Context) -> Charge:
-    """Counted events with their true fan-out: padding respected; MACs where the gating input is not binary.
+    """Counted events with their true fan-out: padding respected; MACs where the gating input is not spikes.
 
-    With `unroll` an integer input of k is k accumulates instead of a multiply-accumulate.
+    With `--graded unroll` a whole multiple of k is k accumulates instead of a multiply-accumulate.
     """
-    if not isinstance(item, Operation):
+    if not isinstance(item, Operation) or _selects(item):
         return FREE
     times = _once(item, context)
-    if item.gate.binary:
-        return Charge(acs=item.events * times)
-    if context.unroll and item.graded is not None:
-        return Charge(acs=item.graded * times)
-    return Charge(macs=item.events * times)
+    kind = item.gate.kind
+    if reads_image(item, context):
+        return Charge(macs=item.events * times)
+    if kind is ValueClass.GRADED and context.graded == "unroll" and item.graded is not None:
+        return Charge(acs=item.graded)
+    spikes = (ValueClass.SILENT, ValueClass.SPIKES, ValueClass.TERNARY)
+    if kind in spikes or (kind is ValueClass.GRADED and context.graded == "rate"):
+        return Charge(acs=item.events)
+    return Charge(macs=item.events)
 
 
 @accounting("neurobench")
 def neurobench(item: Item, context: Context) -> Charge:
     """Effective MACs and ACs: exact events, those that meet a zero weight left out.
 
-    The share that zero weights leave out is taken as the same for every image.
+    NeuroBench (Nature Communications 2025), "effective synaptic operations": ACs of inputs in {-1, 0, 1}, MACs of
+    others. The share that zero weights leave out is taken as the same for every image.
     """
     if not isinstance(item, Operation):
         return FREE
@@ -195,12 +262,13 @@ def spikingformer(item: Item, context: Context) -> Charge:
         return _dense_or_rate(item, item.outputs if item.bias else 0) if seen else FREE
     if item.op != "matmul":
         return paper(item, context)
-    module, _, what = item.name.rpartition(".")
     rates = [operand.firing_rate for operand in item.operands]
-    if what == "kv":
-        return Charge(acs=item.dense * min(rates))
-    if what == "qk":  # N x d times d x N: the formula's N d^2 has d in the place of the second N
-        return Charge(acs=item.operands[0].elements * item.inner * rates[0])
-    if what == "qkv" and (before := context.operations.get(f"{module}.qk")) is not None:
+    before = context.operations.get(item.operands[0].product)
+    if before is not None:  # (Q K^T) V: the other half of the formula
         return Charge(acs=item.operands[1].elements * before.inner * min(before.operands[1].firing_rate, rates[1]))
-    return Charge(acs=item.dense * rates[0])
+    if item.operands[1].product in context.operations:  # Q (K^T V)
+        return Charge(acs=item.dense * rates[0])
+    if any(item.name == o.operands[1].product for o in context.operations.values() if len(o.operands) > 1):  # K^T V
+        return Charge(acs=item.dense * min(rates))
+    # Q K^T is N x d times d x N: the formula's N d^2 has d in the place of the second N.
+    return Charge(acs=item.operands[0].elements * item.inner * rates[0])

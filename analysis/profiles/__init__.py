@@ -1,14 +1,29 @@
 """A Profile: the integers of one run and what was run. It saves to JSON, loads back, and adds up."""
 
+from saformer.analysis.profiles.metadata import DataInfo, ModelInfo
 from saformer.analysis.profiles.profile import (
     SPIKES_OF,
+    Correct,
     FreeArithmetic,
-    Hits,
     Neurons,
     Operand,
     Operation,
     Profile,
     inside,
 )
+from saformer.analysis.profiles.values import ValueClass, Values
 
-__all__ = ["SPIKES_OF", "FreeArithmetic", "Hits", "Neurons", "Operand", "Operation", "Profile", "inside"]
+__all__ = [
+    "SPIKES_OF",
+    "Correct",
+    "DataInfo",
+    "FreeArithmetic",
+    "ModelInfo",
+    "Neurons",
+    "Operand",
+    "Operation",
+    "Profile",
+    "ValueClass",
+    "Values",
+    "inside",
+]

@@ -207,7 +207,7 @@ def _with_rates(operation: Operation, rates: list[float | None]) -> Operation:
     events = operation.dense
     for x, rate in zip(operation.operands, rates, strict=True):
         nonzero = round((1.0 if rate is None else rate) * x.elements)
-        operands.append(Operand(x.elements, nonzero, nonzero if x.binary else 0))
+        operands.append(_whole(x.at(nonzero)))
         events = events * nonzero // x.elements
     return replace(
         operation,
@@ -216,6 +216,10 @@ def _with_rates(operation: Operation, rates: list[float | None]) -> Operation:
         effective=events,
         graded=events if all(x.binary for x in operands) else None,
     )
+
+
+def _whole(x: Operand) -> Operand:
+    return x if x.values is None else replace(x, values=replace(x.values, total=round(x.values.total)))
 
 
 def _neurons(profile: Profile, rates: dict[str, float]) -> tuple[Neurons, ...]:
@@ -235,7 +239,7 @@ def _unknown_pool(entry: FreeArithmetic) -> FreeArithmetic:
     x = entry.operand
     if x is None:
         return entry
-    return replace(entry, operand=Operand(x.elements, x.elements, x.elements if x.binary else 0))
+    return replace(entry, operand=_whole(x.at(x.elements)))
 
 
 def _list_of(names: Sequence[str]) -> str:

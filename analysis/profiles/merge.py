@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 from itertools import zip_longest
 from typing import Any
 
-from saformer.analysis.profiles.profile import SPIKES_OF, FreeArithmetic, Hits, Neurons, Profile, inside
+from saformer.analysis.profiles.profile import SPIKES_OF, Correct, FreeArithmetic, Neurons, Profile
 from saformer.analysis.statistics.moments import Moments
 from saformer.errors import InputError
 from saformer.text import briefly
@@ -15,55 +15,11 @@ _SAME_RUN = ("dtype", "graded", "confidence")  # settings that decide what the i
 
 def added(ours: Profile, theirs: Profile) -> Profile:
     """See `Profile.__add__`."""
-    decided = {neuron.name for neuron in (*ours.neurons, *theirs.neurons)}
-    first, second = _decided(ours, decided), _decided(theirs, decided)
-    if first is not ours:
-        first = _in_order_of(first, second)
-    elif second is not theirs:
-        second = _in_order_of(second, first)
-    if bool(ours.neurons) != bool(theirs.neurons):  # T shows in the neurons, where nobody said
-        steps = ours.model.time_steps or theirs.model.time_steps
-        first, second = _with_steps(first, steps), _with_steps(second, steps)
+    # T shows in the layers that read spikes, where nobody said, and they may have been silent in one part.
+    steps = ours.model.time_steps or theirs.model.time_steps
+    first, second = _with_steps(ours, steps), _with_steps(theirs, steps)
     _check_belongs(first, second)
     return _plus(first, second)
-
-
-def _decided(profile: Profile, names: set[str]) -> Profile:
-    """This profile with those of its undecided modules as layers of neurons that are known to be."""
-    turned = [neuron for neuron in profile.undecided if neuron.name in names]
-    if not turned:
-        return profile
-
-    def own(name: str) -> bool:
-        return any(inside(name, neuron.name) for neuron in turned)
-
-    kept, operations, position = [0], [], 1
-    for operation in profile.operations:
-        width = len(operation.operands) + 1
-        if not own(operation.name):
-            operations.append(operation)
-            kept += range(position, position + width)
-        position += width
-    if position < len(profile.moments.sums):  # profiles of earlier versions hold no moments of pools
-        kept += [position + i for i, pool in enumerate(profile.pools) if not own(pool.name)]
-    sums, gram = profile.moments.sums, profile.moments.gram
-    return replace(
-        profile,
-        operations=tuple(operations),
-        neurons=(*profile.neurons, *turned),
-        undecided=tuple(neuron for neuron in profile.undecided if neuron not in turned),
-        free=tuple(entry for entry in profile.free if not own(entry.name)),
-        uncounted=tuple(entry for entry in profile.uncounted if not own(entry.rpartition(" in ")[2])),
-        moments=Moments(
-            profile.moments.units, tuple(sums[i] for i in kept), tuple(tuple(gram[i][j] for j in kept) for i in kept)
-        ),
-    )
-
-
-def _in_order_of(profile: Profile, other: Profile) -> Profile:
-    """This profile with its layers of neurons in the order of another's, where newly decided ones have a place."""
-    order = {neuron.name: i for i, neuron in enumerate(other.neurons)}
-    return replace(profile, neurons=tuple(sorted(profile.neurons, key=lambda n: order.get(n.name, len(order)))))
 
 
 def _with_steps(profile: Profile, steps: int | None) -> Profile:
@@ -84,11 +40,16 @@ def _plus(ours: Profile, theirs: Profile) -> Profile:
             operands=tuple(x + y for x, y in zip(a.operands, b.operands, strict=True)),
             executions=a.executions + b.executions,
             first=a.first and b.first,
+            summed=a.summed or b.summed,
+            constant=a.constant and b.constant,
             sources=tuple(y if y.startswith(SPIKES_OF) else x for x, y in zip(a.sources, b.sources, strict=True)),
         )
         for a, b in zip(ours.operations, theirs.operations, strict=True)
     )
-    neurons = _together(ours.neurons, theirs.neurons)
+    neurons = tuple(
+        Neurons(a.name, a.elements + b.elements, tuple(x + y for x, y in zip(a.per_step, b.per_step, strict=True)))
+        for a, b in zip(ours.neurons, theirs.neurons, strict=True)
+    )
     free: dict[tuple[str, str], FreeArithmetic] = {}
     for entry in (*ours.free, *theirs.free):
         known = free.get((entry.name, entry.op))
@@ -107,7 +68,7 @@ def _plus(ours: Profile, theirs: Profile) -> Profile:
         top5 = None
         if ours.hits.top5 is not None and theirs.hits.top5 is not None:
             top5 = ours.hits.top5 + theirs.hits.top5
-        hits = Hits(ours.hits.labelled + theirs.hits.labelled, ours.hits.top1 + theirs.hits.top1, top5)
+        hits = Correct(ours.hits.labelled + theirs.hits.labelled, ours.hits.top1 + theirs.hits.top1, top5)
     return replace(
         ours,
         data=replace(ours.data, images=ours.images + theirs.images),
@@ -120,8 +81,6 @@ def _plus(ours: Profile, theirs: Profile) -> Profile:
         passes=ours.passes + theirs.passes,
         run=_both_runs(ours.run, theirs.run),
         notes=tuple(dict.fromkeys((*ours.notes, *theirs.notes))),
-        # What the other half refuted, or did not run, is undecided no more.
-        undecided=_together(ours.undecided, theirs.undecided),
     )
 
 
@@ -155,18 +114,6 @@ def _check_belongs(ours: Profile, theirs: Profile) -> None:
 
 def _shape(profile: Profile) -> list[str]:
     return [f"{o.name}, {o.op} of {len(o.operands)}, {o.weights} + {o.bias} weights" for o in profile.operations]
-
-
-def _together(ours: tuple[Neurons, ...], theirs: tuple[Neurons, ...]) -> tuple[Neurons, ...]:
-    """Layers that are in both, with the counts of both."""
-    others = {neuron.name: neuron for neuron in theirs}
-    return tuple(
-        Neurons(
-            a.name, a.elements + b.elements, tuple(x + y for x, y in zip_longest(a.per_step, b.per_step, fillvalue=0))
-        )
-        for a in ours
-        if (b := others.get(a.name)) is not None
-    )
 
 
 def _both_runs(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:

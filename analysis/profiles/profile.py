@@ -1,10 +1,11 @@
 """A Profile: the integers of one run and what was run."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saformer.analysis.accounting.account import DataInfo, ModelInfo
+from saformer.analysis.profiles.metadata import DataInfo, ModelInfo
+from saformer.analysis.profiles.values import EVENTS, Values, ValueClass, rank
 from saformer.analysis.statistics.moments import Moments
 
 if TYPE_CHECKING:
@@ -23,20 +24,80 @@ def inside(name: str, path: str) -> bool:
 
 @dataclass(frozen=True)
 class Operand:
-    """An activation that an operation read, over all images and steps: elements, nonzeros, and ones among them."""
+    """An activation that an operation read, over all images and steps: elements, nonzeros, and ones among them.
+
+    Args:
+        elements: of all its tensors.
+        nonzero: of these.
+        ones: of these.
+        values: what was seen of its values; None in profiles of earlier versions, which did not look.
+        product: the product of two activations that it is, scaled and moved at most: Q K^T, which multiplies V.
+        broadcast: each of its elements meets several of the other operand's.
+        neurons: the layer of neurons in which its spikes began, be they pooled since; empty for several or none.
+    """
 
     elements: int
     nonzero: int
     ones: int
+    values: Values | None = None
+    product: str = ""
+    broadcast: bool = False
+    neurons: str = ""
 
     def __add__(self, other: "Operand") -> "Operand":
         """Both sets of elements together."""
-        return Operand(self.elements + other.elements, self.nonzero + other.nonzero, self.ones + other.ones)
+        values = None if self.values is None or other.values is None else self.values.join(other.values)
+        return Operand(
+            self.elements + other.elements,
+            self.nonzero + other.nonzero,
+            self.ones + other.ones,
+            values,
+            self.product or other.product,
+            self.broadcast or other.broadcast,
+            self.neurons or other.neurons,
+        )
+
+    def at(self, nonzero: int) -> "Operand":
+        """The same operand with another number of nonzeros, of the same class; a silent one then holds ones."""
+        values, ones = self.values, nonzero
+        if self.nonzero and not self.binary:
+            ones = self.ones * nonzero // self.nonzero
+        if values is not None and values.unit is None and values.multiples and not self.nonzero:
+            values = replace(values, unit=1.0, levels=1, magnitudes=1, total=nonzero)
+        elif values is not None and self.nonzero:
+            values = replace(values, total=values.total * nonzero / self.nonzero)
+        return replace(self, nonzero=nonzero, ones=ones, values=values)
 
     @property
     def binary(self) -> bool:
         """Every nonzero was 1."""
         return self.nonzero == self.ones
+
+    @property
+    def kind(self) -> ValueClass:
+        """The class of its values. Earlier profiles tell zeros and ones from the rest alone."""
+        if self.values is not None:
+            return self.values.kind(self.nonzero)
+        if not self.nonzero:
+            return ValueClass.SILENT
+        return ValueClass.SPIKES if self.binary else ValueClass.AVERAGED
+
+    @property
+    def unit(self) -> float | None:
+        """u, of which its values are whole multiples; None where they are none, or where channels have units."""
+        return None if self.values is None or self.kind not in EVENTS else self.values.unit
+
+    @property
+    def levels(self) -> int | None:
+        """The largest multiple of the unit; None where there is no unit."""
+        return None if self.values is None or self.unit is None else self.values.levels
+
+    @property
+    def total(self) -> int | None:
+        """Sum of the multiples of the unit; None where there is no unit."""
+        if self.kind in (ValueClass.SPIKES, ValueClass.TERNARY, ValueClass.SILENT):
+            return self.nonzero
+        return None if self.values is None or self.unit is None else self.values.total
 
     @property
     def firing_rate(self) -> float:
@@ -65,6 +126,8 @@ class Operation:
         sources: for each operand, the operation whose result it is: "add in block.0", "spikes of block.0.attn.q_lif".
         weights: elements of its weight, 0 without one and in profiles of earlier versions.
         executions: images times steps for which it was executed, 0 in profiles of earlier versions.
+        summed: a product of activations, element by element, that was summed afterwards: attention as mask and sum.
+        constant: it only ever read constants: it could run once.
     """
 
     name: str
@@ -82,17 +145,27 @@ class Operation:
     sources: tuple[str, ...] = ()
     weights: int = 0
     executions: int = 0
+    summed: bool = False
+    constant: bool = False
 
     @property
     def gate(self) -> Operand:
-        """The operand whose spikes decide what is computed.
-
-        The first that comes from neurons; else the first that is binary, else the first. Where it comes from goes
-        before what it holds: a sparse Q K^T may happen to hold zeros and ones only, and V gates its product still.
+        """The operand whose spikes decide what is computed: of several the one of the better class; of two alike the
+        first of a matrix product, or of a mask that is summed; elsewhere the sparser. A product of activations, and
+        what is broadcast, gates where there is nothing better.
         """
-        spikes = [x for x, source in zip(self.operands, self.sources, strict=False) if source.startswith(SPIKES_OF)]
-        binary = [x for x in self.operands if x.binary]
-        return next(iter((*spikes, *binary, self.operands[0])))
+        return self.operands[self.gating]
+
+    @property
+    def gating(self) -> int:
+        """Which operand that is."""
+        ordered = self.op != "product" or self.summed
+
+        def order(i: int) -> tuple[bool, bool, int, float]:
+            x = self.operands[i]
+            return x.kind not in EVENTS, bool(x.product) or x.broadcast, rank(x.kind), i if ordered else x.firing_rate
+
+        return min(range(len(self.operands)), key=order)
 
     @property
     def sops(self) -> float:
@@ -140,7 +213,7 @@ class FreeArithmetic:
 
 
 @dataclass(frozen=True)
-class Hits:
+class Correct:
     """How many labelled images were predicted right, first and among the first five (None under five classes)."""
 
     labelled: int
@@ -166,8 +239,6 @@ class Profile:
         passes: forward passes of the run.
         run: settings and versions, for the record.
         notes: sentences that belong to these numbers.
-        undecided: modules that put out zeros and ones alone, where it does not show whether they are spiking layers:
-            they never fired, or never read anything but zeros and ones. More images may decide.
     """
 
     model: ModelInfo
@@ -176,13 +247,12 @@ class Profile:
     neurons: tuple[Neurons, ...]
     free: tuple[FreeArithmetic, ...]
     uncounted: tuple[str, ...]
-    hits: Hits | None
+    hits: Correct | None
     unit: str
     moments: Moments
     passes: int = 1
     run: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    undecided: tuple[Neurons, ...] = ()
 
     @property
     def images(self) -> int:
@@ -215,6 +285,7 @@ class Profile:
                     "ones": o.gate.ones,
                     "firing_rate": o.gate.firing_rate,
                     "binary": o.gate.binary,
+                    "class": str(o.gate.kind),
                     "events": o.events,
                 }
                 for o in self.operations
@@ -227,8 +298,6 @@ class Profile:
 
     def __add__(self, other: "Profile") -> "Profile":
         """The profile of both sets of images together.
-
-        What one of them left undecided, the other may decide.
 
         Raises:
             InputError: they are not of the same model, data and kind of run.

@@ -4,13 +4,14 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
-from math import ceil
+from dataclasses import asdict, replace
+from math import ceil, inf
 from pathlib import Path
 from typing import Any
 
-from saformer.analysis.accounting.account import SCHEMA, DataInfo, ModelInfo
-from saformer.analysis.profiles.profile import FreeArithmetic, Hits, Neurons, Operand, Operation, Profile
+from saformer.analysis.profiles.metadata import SCHEMA, DataInfo, ModelInfo
+from saformer.analysis.profiles.profile import Correct, FreeArithmetic, Neurons, Operand, Operation, Profile
+from saformer.analysis.profiles.values import Values
 from saformer.analysis.statistics.moments import Moments
 from saformer.errors import InputError
 from saformer.files import write_text_atomic
@@ -171,7 +172,39 @@ def _list(value: Any, convert: Callable[[Any], Any]) -> tuple[Any, ...]:
 
 
 def _operand(x: dict[str, Any]) -> Operand:
-    return Operand(_integer(x["elements"]), _integer(x["nonzero"]), _integer(x["ones"]))
+    values = x.get("values")
+    return Operand(
+        _integer(x["elements"]),
+        _integer(x["nonzero"]),
+        _integer(x["ones"]),
+        None if values is None else _values(values),
+        _typed(x.get("product", ""), str),
+        _typed(x.get("broadcast", False), bool),
+        _typed(x.get("neurons", ""), str),
+    )
+
+
+def _values(v: dict[str, Any]) -> Values:
+    if v["evidence"] not in ("spikes", "none", "real"):
+        raise ValueError(f"found {briefly(v['evidence'])} where the evidence of values belongs")
+    return Values(
+        evidence=v["evidence"],
+        linear=_typed(v["linear"], bool),
+        unit=None if v["unit"] is None else _positive(v["unit"]),
+        levels=_integer(v["levels"]),
+        magnitudes=_integer(v["magnitudes"], 2),
+        negative=_typed(v["negative"], bool),
+        total=_integer(v["total"]),
+        multiples=_typed(v["multiples"], bool),
+        channels=_list(v["channels"], lambda unit: _positive(unit) if unit else 0.0),
+        tolerance=float(_typed(v["tolerance"], float, int)),
+    )
+
+
+def _positive(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < inf:
+        raise ValueError(f"expected a positive number, found {briefly(value)}")
+    return float(value)
 
 
 def _operation(o: dict[str, Any]) -> Operation:
@@ -191,7 +224,15 @@ def _operation(o: dict[str, Any]) -> Operation:
         sources=_list(o["sources"], lambda source: _typed(source, str)),
         weights=_integer(o.get("weights", 0)),
         executions=_integer(o.get("executions", 0)),
+        summed=_typed(o.get("summed", False), bool),
+        constant=_typed(o.get("constant", False), bool),
     )
+
+
+def _without_spikes(operation: Operation) -> Operation:
+    real = Values("real", multiples=False)
+    operands = tuple(x if x.values is not None else replace(x, values=real) for x in operation.operands)
+    return replace(operation, operands=operands)
 
 
 def _neurons(n: dict[str, Any]) -> Neurons:
@@ -220,6 +261,9 @@ def _parse(plain: dict[str, Any]) -> Profile:
     model, data, hits, moments = plain["model"], plain["data"], plain["hits"], plain["moments"]
     rows = [[_integer(v, _MOST**2) for v in row] for row in moments["gram"]]
     size = len(rows)
+    operations, neurons = _list(plain["operations"], _operation), _list(plain["neurons"], _neurons)
+    if not neurons:  # earlier versions did not look at values, and a network without neurons held no spikes for them
+        operations = tuple(_without_spikes(operation) for operation in operations)
     gram = tuple(tuple(rows[max(i, j)][min(i, j)] for j in range(size)) for i in range(size))
     return Profile(
         model=ModelInfo(
@@ -235,13 +279,13 @@ def _parse(plain: dict[str, Any]) -> Profile:
             _integer(data["images"]),
             _typed(data["kind"], str),
         ),
-        operations=_list(plain["operations"], _operation),
-        neurons=_list(plain["neurons"], _neurons),
+        operations=operations,
+        neurons=neurons,
         free=_list(plain["free"], _free),
         uncounted=_list(plain["uncounted"], lambda s: _typed(s, str)),
         hits=None
         if hits is None
-        else Hits(
+        else Correct(
             _integer(hits["labelled"]),
             _integer(hits["top1"]),
             None if hits["top5"] is None else _integer(hits["top5"]),
@@ -251,5 +295,4 @@ def _parse(plain: dict[str, Any]) -> Profile:
         passes=_integer(plain["passes"]) if "passes" in plain else _former_passes(plain),
         run=_typed(plain["run"], dict),
         notes=_list(plain["notes"], lambda s: _typed(s, str)),
-        undecided=_list(plain.get("undecided", []), _neurons),
     )

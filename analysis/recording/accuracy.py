@@ -5,12 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saformer.analysis.profiles import Hits
+from saformer.analysis.profiles import Correct
 from saformer.data.dataset import check_labels
 from saformer.errors import InputError
 
 
-class HitCounter:
+class AccuracyMeter:
     """Counts right predictions, on the model's device.
 
     Scores are B x classes; T x B x classes, of which the mean over T counts; B x T x classes or a list of T times
@@ -56,11 +56,11 @@ class HitCounter:
         self._top1 = self._top1.to(scores.device) + right[:, 0].sum()
         self._top5 = self._top5.to(scores.device) + right.any(1).sum()
 
-    def result(self) -> Hits | None:
+    def result(self) -> Correct | None:
         """The hits so far; None if nothing is known."""
         if not self._labelled or self._unread:
             return None
-        return Hits(self._labelled, int(self._top1), int(self._top5) if self._classes >= 5 else None)
+        return Correct(self._labelled, int(self._top1), int(self._top5) if self._classes >= 5 else None)
 
     def _scores(self, output: Any, images: int) -> Tensor | None:
         """B x classes, or None."""

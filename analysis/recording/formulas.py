@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from saformer.analysis.recording.counters import Counter, spatial_fan_out
+from saformer.analysis.recording.operators import Effect, register_operator
 
 aten = torch.ops.aten
 
@@ -34,6 +35,9 @@ class Call:
         stacked: images and steps can only be in the first dimension, the second holds channels.
         read: the tensors of the model that the operands stand for, where these were made from them.
         masked: minus infinity was added to the result, to rule something out.
+        layer: written as an elementwise product: an operation where `weight` is one of the model's, and each element
+            meets several of its elements.
+        multiplies: real products that one product is: four of complex numbers.
     """
 
     op: str
@@ -48,6 +52,8 @@ class Call:
     stacked: bool = False
     read: tuple[Tensor, ...] = ()
     masked: bool = False
+    layer: bool = False
+    multiplies: int = 1
 
 
 def _uniform(x: Tensor, fan_out: int) -> Callable[[int, Counter], Tensor]:
@@ -73,6 +79,7 @@ def _matrix(x: Tensor, y: Tensor, is_activation: Callable[[Tensor], bool]) -> Ca
     return Call("matmul", dense, (x2, y2), None, pairs, torch.matmul, inner=k, rows=shape)
 
 
+@register_operator(aten.linear)
 def linear(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
     """aten.linear(input, weight, bias)."""
     x, weight, bias = args[0], args[1], args[2] if len(args) > 2 else None
@@ -80,11 +87,13 @@ def linear(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor],
     return replace(call, bias=0 if bias is None else bias.numel())
 
 
+@register_operator(aten.mm, aten.bmm, aten.matmul, aten.mv, aten.dot)
 def matmul(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
     """aten.mm, bmm, matmul, mv, dot (x, y)."""
     return _matrix(args[0], args[1], is_activation)
 
 
+@register_operator(aten.addmm, aten.baddbmm, aten.addmv)
 def addmm(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
     """aten.addmm, baddbmm, addmv (bias, x, y); the bias may be the mask of an attention."""
     bias = 0 if is_activation(args[0]) else args[0].numel()
@@ -92,6 +101,7 @@ def addmm(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], 
     return replace(_matrix(args[1], args[2], is_activation), bias=bias, masked=masked)
 
 
+@register_operator(aten.convolution, aten._convolution)
 def convolution(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
     """aten.convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups).
 
@@ -147,14 +157,26 @@ def _mask(x: Tensor, y: Tensor, read: tuple[Tensor, ...] = ()) -> Call:
     return Call("product", shape.numel(), (x, y), None, both, torch.mul, rows=shape, read=read)
 
 
+@register_operator(aten.mul, aten.mul_, effect=Effect.LINEAR)
 def elementwise_product(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
-    """aten.mul(x, y) of two activations: the mask of mask-and-sum attention; None where one factor is a constant."""
+    """aten.mul(x, y) of two activations: the mask of mask-and-sum attention; of an activation and weights that are
+    more, and meet each of its elements several times: a layer. None for scaling, element by element.
+    """
     x, y = args[0], args[1]
     if not (isinstance(x, Tensor) and isinstance(y, Tensor) and x.ndim and y.ndim):
         return None
-    return _mask(x, y) if is_activation(x) and is_activation(y) else None
+    if is_activation(x) and is_activation(y):
+        return _mask(x, y)
+    x, weight = (x, y) if is_activation(x) else (y, x)
+    dense = torch.broadcast_shapes(x.shape, weight.shape).numel()
+    if dense <= x.numel() or not is_activation(x):
+        return None
+    return Call("linear", dense, (x,), weight, _uniform(x, dense // max(x.numel(), 1)), torch.mul, inner=1, layer=True)
 
 
+@register_operator(
+    aten.logical_and, aten.logical_and_, aten.bitwise_and, aten.bitwise_and_, effect=Effect.LEVELS
+)
 def conjunction(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
     """aten.logical_and and bitwise_and of two activations: the product of spikes kept as truth values."""
     integers = any(isinstance(x, Tensor) and not (x.dtype == torch.bool or x.is_floating_point()) for x in args[:2])
@@ -178,11 +200,13 @@ def _selection(mask: Any, chosen: Any, otherwise: Any, is_activation: Callable[[
     return None
 
 
+@register_operator(aten.where, effect=Effect.LINEAR)
 def where(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
     """aten.where(mask, x, y)."""
     return _selection(args[0], args[1], args[2], is_activation) if len(args) == 3 else None
 
 
+@register_operator(aten.masked_fill, aten.masked_fill_, effect=Effect.LINEAR)
 def masked_fill(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
     """aten.masked_fill(x, mask, value)."""
     return _selection(args[1], args[2], args[0], is_activation)
@@ -208,7 +232,8 @@ def _labels(equation: str, operands: list[Tensor]) -> tuple[list[str], str] | No
     return terms, result.replace("...", names)
 
 
-def einsum(args: tuple[Any, ...], is_activation: Callable[[Tensor], bool]) -> Call | None:
+@register_operator(aten.einsum, effect=Effect.LINEAR, parts=True)
+def einsum(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
     """aten.einsum(equation, operands) of two tensors; None where it is better seen in its parts.
 
     In parts the images of a batch may be merged with other dimensions, and cannot be told apart any more.
@@ -234,7 +259,9 @@ def einsum(args: tuple[Any, ...], is_activation: Callable[[Tensor], bool]) -> Ca
         def again(a: Tensor, w: Tensor) -> Tensor:
             return torch.einsum(equation, (a, w) if x is operands[0] else (w, a))
 
-        return Call("linear", dense, (x,), weight, _uniform(x, dense // max(x.numel(), 1)), again, inner=inner)
+        scales = dense <= x.numel()  # each element once: the same thing as a product, element by element
+        fan_out = dense // max(x.numel(), 1)
+        return Call("linear", dense, (x,), weight, _uniform(x, fan_out), again, inner=inner, layer=scales)
 
     def events(rows: int, counter: Counter) -> Tensor:
         kept = 0
@@ -257,11 +284,13 @@ def einsum(args: tuple[Any, ...], is_activation: Callable[[Tensor], bool]) -> Ca
     )
 
 
+@register_operator(aten.addcmul, aten.addcmul_, effect=Effect.LINEAR)
 def addcmul(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
     """aten.addcmul(input, x, y)."""
     return elementwise_product(args[1:3], out, is_activation)
 
 
+@register_operator(aten.index_put, aten.index_put_, effect=Effect.LINEAR)
 def index_put(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
     """aten.index_put(x, (mask,), 0), which is x[mask] = 0."""
     x, indices, value = args[:3]
@@ -292,33 +321,3 @@ def attention(
         scores = scores + attn_mask if additive else scores.masked_fill(attn_mask.logical_not(), -torch.inf)
     weights = torch._safe_softmax(scores, -1)
     return torch.dropout(weights, dropout_p, dropout_p > 0) @ value
-
-
-Formula = Callable[[tuple[Any, ...], Tensor, Callable[[Tensor], bool]], Call | None]
-
-FORMULAS: dict[Any, Formula] = {
-    aten.linear: linear,
-    aten.mm: matmul,
-    aten.bmm: matmul,
-    aten.matmul: matmul,
-    aten.mv: matmul,
-    aten.dot: matmul,
-    aten.addmm: addmm,
-    aten.baddbmm: addmm,
-    aten.addmv: addmm,
-    aten.convolution: convolution,
-    aten._convolution: convolution,
-    aten.mul: elementwise_product,
-    aten.mul_: elementwise_product,
-    aten.logical_and: conjunction,
-    aten.logical_and_: conjunction,
-    aten.bitwise_and: conjunction,
-    aten.bitwise_and_: conjunction,
-    aten.where: where,
-    aten.masked_fill: masked_fill,
-    aten.masked_fill_: masked_fill,
-    aten.addcmul: addcmul,
-    aten.addcmul_: addcmul,
-    aten.index_put: index_put,
-    aten.index_put_: index_put,
-}

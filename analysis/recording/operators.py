@@ -1,85 +1,239 @@
-"""Operators that are no synaptic operations: free arithmetic, mere moves, and what else the recorder knows of them.
+"""The table of operators: one entry says all that is known of a PyTorch operator.
 
-Operators that compute and stand neither here nor among the formulas are not skipped: the recorder names them.
+An operator that computes and has no entry is not skipped: it runs as its parts, or the recorder names it.
 """
 
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+from math import nan
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+from torch import Tensor
+
+from saformer.neurons import lif
+
+if TYPE_CHECKING:
+    from saformer.analysis.recording.formulas import Call
 
 aten = torch.ops.aten
 
+IsActivation = Callable[[Tensor], bool]
+Formula = Callable[[tuple[Any, ...], Any, IsActivation], "Call | None"]
+F = TypeVar("F", bound=Callable[..., Any])
 
-def _operators(names: str) -> frozenset[Any]:
-    return frozenset(getattr(aten, name) for name in names.split() if hasattr(aten, name))
+
+class Kind(Enum):
+    """What an operator does."""
+
+    SYNAPTIC = auto()  # multiplies and adds: it has a formula
+    ELEMENTWISE = auto()  # arithmetic that Eqs. 19-20 leave out; it is listed
+    NORM = auto()  # normalisation; it is listed
+    THRESHOLD = auto()  # the answer to a comparison, a rounding, a draw: spikes begin here
+    MOVEMENT = auto()  # views, copies, choices by place: nothing is computed
+    CREATOR = auto()  # a new tensor that takes a shape, a type or a device from others, and no value
+    COMPOSITE = auto()  # runs as its parts
+    NEURON = auto()  # a whole layer of neurons
 
 
-# Arithmetic that Eqs. 19-20 leave out: normalisation, activation, pooling, shortcuts, scaling. Listed apart.
-FREE = _operators(
-    "add add_ sub sub_ rsub div div_ neg neg_ addcdiv addcdiv_ lerp lerp_ mean sum prod cumsum cumsum_ cumprod var "
-    "std var_mean std_mean batch_norm native_batch_norm _native_batch_norm_legit "
-    "_native_batch_norm_legit_no_training cudnn_batch_norm _batch_norm_impl_index layer_norm native_layer_norm "
-    "group_norm native_group_norm instance_norm rms_norm softmax _softmax _safe_softmax log_softmax _log_softmax "
-    "relu relu_ relu6 gelu gelu_ silu silu_ elu elu_ leaky_relu leaky_relu_ prelu hardtanh hardtanh_ hardswish "
-    "hardswish_ hardsigmoid sigmoid sigmoid_ tanh tanh_ mish softplus exp exp_ log log2 log1p expm1 sqrt rsqrt "
-    "square abs pow pow_ reciprocal sin cos max_pool1d max_pool2d max_pool3d max_pool2d_with_indices "
-    "max_pool3d_with_indices mkldnn_max_pool2d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d "
-    "adaptive_avg_pool2d adaptive_avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_max_pool2d "
-    "upsample_nearest2d upsample_bilinear2d upsample_bicubic2d norm linalg_vector_norm floor ceil round sign clamp "
-    "clamp_ clamp_min clamp_max minimum maximum amax amin max min heaviside remainder fmod logical_or logical_or_ "
-    "logical_xor logical_not logical_not_ bitwise_or bitwise_or_ bitwise_xor bitwise_not nansum logsumexp "
-    "logcumsumexp cummax cummin median kthvalue index_add index_add_ scatter_add scatter_add_ scatter_reduce "
-    "scatter_reduce_ col2im sqrt_ rsqrt_ square_ abs_ floor_ ceil_ round_ sign_ clamp_min_ clamp_max_ reciprocal_ "
-    "log_ trunc trunc_ frac frac_ exp2 log10 erf erfc erfinv logit xlogy tan asin acos atan atan2 sinh cosh hypot "
-    "sinc heaviside_ remainder_ im2col glu celu celu_ selu selu_ threshold threshold_ log_sigmoid_forward log_sigmoid "
-    "softshrink hardshrink rrelu __lshift__ __rshift__ bitwise_left_shift bitwise_right_shift "
-    "fake_quantize_per_tensor_affine fake_quantize_per_tensor_affine_cachemask "
-    "fake_quantize_per_channel_affine_cachemask _fake_quantize_per_tensor_affine_cachemask_tensor_qparams "
-    "adaptive_max_pool1d adaptive_max_pool3d upsample_nearest1d upsample_nearest3d upsample_linear1d "
-    "upsample_trilinear3d _upsample_nearest_exact1d fractional_max_pool2d floor_divide floor_divide_ count_nonzero "
-    "histc renorm _embedding_bag_forward_only _upsample_nearest_exact2d _upsample_nearest_exact3d "
-    "_upsample_bilinear2d_aa _upsample_bicubic2d_aa"
+class Effect(Enum):
+    """What becomes of values that were spikes."""
+
+    LINEAR = auto()  # adds, averages, scales: sums of spikes stay sums of spikes
+    LEVELS = auto()  # chooses among levels, or maps each to one: few values stay few
+    REAL = auto()  # whatever comes out is a real number, however often it repeats
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One entry.
+
+    Args:
+        kind: what it does.
+        effect: on the class of values.
+        formula: of a synaptic operator: arguments, result and what is an activation -> `Call`, or None where it is none.
+        listed: booked as free arithmetic.
+        pool: its cost lies in what it reads, so that is counted, too.
+        binary: of zeros and ones come zeros and ones.
+        like: its second tensor gives a shape or a type, and no value.
+        part: it takes a part of a tensor, or another order of it: two parts of one tensor are two things.
+        indices: it puts out places, and no values.
+        foldable: weights before it can take it in.
+        recurrent: runs as its parts with the same weights at every step.
+        attention: runs as two products with a softmax between.
+        parts: runs as its parts where the formula says None.
+        fill: of a creator, the one value it writes; NaN for none at all, None for several, or one that it is given.
+        given: of a creator, the argument that is the value.
+    """
+
+    kind: Kind
+    effect: Effect = Effect.LINEAR
+    formula: Formula | None = None
+    listed: bool = False
+    pool: bool = False
+    binary: bool = False
+    like: bool = False
+    part: bool = False
+    indices: bool = False
+    foldable: bool = False
+    recurrent: bool = False
+    attention: bool = False
+    parts: bool = False
+    fill: float | None = None
+    given: int | None = None
+
+
+OPERATORS: dict[Any, Operator] = {}
+
+
+def _enter(packets: Iterable[Any], operator: Operator) -> None:
+    for packet in packets:
+        OPERATORS[packet] = operator
+
+
+def register_operator(
+    *packets: Any, effect: Effect = Effect.REAL, listed: bool = True, parts: bool = False
+) -> Callable[[F], F]:
+    """Give the formula of synaptic operators; the built-in ones use it, and so may a user's own file.
+
+        @register_operator(torch.ops.mylib.spike_linear)
+        def spike_linear(args, out, is_activation):
+            x, weight = args[:2]
+            return linear((x, weight), out, is_activation)
+
+    Args:
+        *packets: operators, such as `torch.ops.aten.mm`, all overloads of it.
+        effect: on the class of values where the formula returns None.
+        listed: it is listed as free arithmetic where the formula returns None.
+        parts: it runs as its parts where the formula returns None.
+    """
+
+    def enter(formula: F) -> F:
+        _enter(packets, Operator(Kind.SYNAPTIC, effect, formula=formula, listed=listed, parts=parts))
+        return formula
+
+    return enter
+
+
+def _table(kind: Kind, effect: Effect, names: str, **flags: Any) -> None:
+    """Enter operators of aten by name. Another version of PyTorch may not have them all."""
+    flags.setdefault("listed", kind in (Kind.ELEMENTWISE, Kind.NORM))
+    packets = [getattr(aten, name) for name in names.split() if hasattr(aten, name)]
+    _enter(packets, Operator(kind, effect, **flags))
+
+
+# -- arithmetic that Eqs. 19-20 leave out ------------------------------------------------------------------------------
+_table(
+    Kind.ELEMENTWISE,
+    Effect.LINEAR,
+    "add add_ sub sub_ rsub div div_ neg neg_ lerp lerp_ sum cumsum cumsum_ nansum index_add index_add_ scatter_add "
+    "scatter_add_ scatter_reduce scatter_reduce_ col2im im2col upsample_nearest2d upsample_bilinear2d "
+    "upsample_bicubic2d upsample_nearest1d upsample_nearest3d upsample_linear1d upsample_trilinear3d "
+    "_upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d _upsample_bilinear2d_aa "
+    "_upsample_bicubic2d_aa _embedding_bag_forward_only addcdiv addcdiv_ count_nonzero",
+)
+_table(
+    Kind.ELEMENTWISE,
+    Effect.LINEAR,
+    "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d avg_pool1d "
+    "avg_pool2d avg_pool3d mean",
+    pool=True,
+)
+_table(
+    Kind.ELEMENTWISE,
+    Effect.LEVELS,
+    "max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices mkldnn_max_pool2d",
+    pool=True,
+    binary=True,
+)
+_table(
+    Kind.ELEMENTWISE,
+    Effect.LEVELS,
+    "adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d fractional_max_pool2d abs abs_ clamp clamp_ clamp_min "
+    "clamp_max clamp_min_ clamp_max_ minimum maximum amax amin max min median kthvalue cummax cummin remainder "
+    "remainder_ fmod prod cumprod hardtanh hardtanh_ threshold threshold_ relu relu_ pow pow_ square square_",
+)
+_table(
+    Kind.ELEMENTWISE,
+    Effect.REAL,
+    "var std var_mean std_mean softmax _softmax _safe_softmax log_softmax _log_softmax relu6 gelu gelu_ "
+    "silu silu_ elu elu_ leaky_relu leaky_relu_ prelu hardswish hardswish_ hardsigmoid sigmoid sigmoid_ tanh tanh_ "
+    "mish softplus exp exp_ log log2 log1p expm1 sqrt rsqrt reciprocal sin cos norm "
+    "linalg_vector_norm logsumexp logcumsumexp sqrt_ rsqrt_ reciprocal_ log_ frac frac_ exp2 log10 erf erfc "
+    "erfinv logit xlogy tan asin acos atan atan2 sinh cosh hypot sinc glu celu celu_ selu selu_ log_sigmoid_forward "
+    "log_sigmoid softshrink hardshrink rrelu renorm",
+)
+_table(
+    Kind.NORM,
+    Effect.LINEAR,
+    "batch_norm native_batch_norm _native_batch_norm_legit_no_training cudnn_batch_norm",
+    foldable=True,
+)
+_table(
+    Kind.NORM,
+    Effect.REAL,
+    "_native_batch_norm_legit _batch_norm_impl_index layer_norm native_layer_norm group_norm native_group_norm "
+    "instance_norm rms_norm",
 )
 
-# Views, copies, comparisons and bookkeeping: nothing is computed on values.
-MOVES = _operators(
-    "view _unsafe_view reshape expand expand_as permute transpose transpose_ t t_ flatten unflatten squeeze squeeze_ "
-    "unsqueeze unsqueeze_ clone contiguous copy_ cat stack concat split split_with_sizes unsafe_split "
-    "unsafe_split_with_sizes unsafe_chunk chunk slice select index index_select gather scatter scatter_ narrow "
-    "unbind detach detach_ alias to _to_copy nan_to_num nan_to_num_ rot90 nonzero masked_scatter "
-    "masked_scatter_ masked_select channel_shuffle native_channel_shuffle _unsafe_index index_copy index_copy_ "
-    "index_fill index_fill_ take take_along_dim _pack_padded_sequence select_scatter slice_scatter diag_embed "
-    "reflection_pad1d reflection_pad2d reflection_pad3d max_unpool2d _unique2 bucketize poisson replication_pad1d "
-    "replication_pad2d replication_pad3d eq_ ne_ lt_ le_ gt_ ge_ argmin argsort empty empty_like zeros zeros_like "
-    "ones ones_like full full_like new_empty new_zeros new_ones new_full arange repeat repeat_interleave "
-    "constant_pad_nd pad roll flip lift_fresh fill_ zero_ view_as as_strided _reshape_alias unfold movedim swapaxes "
-    "ravel eq ne lt le gt ge any all argmax topk sort is_same_size scalar_tensor item _local_scalar_dense dropout "
-    "dropout_ feature_dropout alpha_dropout native_dropout bernoulli bernoulli_ rand rand_like randn randn_like "
-    "randint randperm normal_ uniform_ type_as float double half bool int long numel sym_size size dim conj_physical "
-    "resolve_conj resolve_neg view_as_real view_as_complex isnan isfinite isinf broadcast_tensors embedding "
-    "pixel_shuffle pixel_unshuffle tril triu diagonal split_copy set_ resize_ is_nonzero equal allclose"
+# -- where spikes begin ------------------------------------------------------------------------------------------------
+_table(
+    Kind.THRESHOLD,
+    Effect.LEVELS,
+    "eq ne lt le gt ge eq_ ne_ lt_ le_ gt_ ge_ bernoulli bernoulli_ poisson bucketize isnan isfinite isinf any all",
+)
+_table(
+    Kind.THRESHOLD,
+    Effect.LEVELS,
+    "heaviside heaviside_ sign sign_ floor floor_ ceil ceil_ round round_ trunc trunc_ floor_divide floor_divide_ "
+    "logical_or logical_or_ logical_xor logical_not logical_not_ bitwise_or bitwise_or_ bitwise_xor bitwise_not "
+    "__lshift__ __rshift__ bitwise_left_shift bitwise_right_shift histc fake_quantize_per_tensor_affine "
+    "fake_quantize_per_tensor_affine_cachemask fake_quantize_per_channel_affine_cachemask "
+    "_fake_quantize_per_tensor_affine_cachemask_tensor_qparams",
+    listed=True,
 )
 
-# Normalisation whose scale and shift the weights before it can take in.
-NORMS = _operators("batch_norm native_batch_norm _native_batch_norm_legit_no_training cudnn_batch_norm")
-# Their cost lies in what they read, so that is counted, too (as for pooling modules).
-AVERAGES = _operators(
-    "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d avg_pool1d avg_pool2d avg_pool3d mean"
+# -- nothing is computed on values -------------------------------------------------------------------------------------
+_table(
+    Kind.MOVEMENT,
+    Effect.LINEAR,
+    "view _unsafe_view reshape expand permute transpose transpose_ t t_ flatten unflatten squeeze squeeze_ unsqueeze "
+    "unsqueeze_ clone contiguous copy_ cat stack concat nan_to_num nan_to_num_ index_copy index_copy_ index_fill "
+    "index_fill_ _pack_padded_sequence select_scatter slice_scatter diag_embed reflection_pad1d reflection_pad2d "
+    "reflection_pad3d max_unpool2d replication_pad1d replication_pad2d replication_pad3d detach detach_ alias repeat "
+    "repeat_interleave constant_pad_nd pad lift_fresh fill_ zero_ as_strided _reshape_alias movedim swapaxes ravel "
+    "is_same_size scalar_tensor item _local_scalar_dense dropout dropout_ feature_dropout alpha_dropout "
+    "native_dropout double half bool int long float numel sym_size size dim conj_physical resolve_conj resolve_neg "
+    "view_as_real view_as_complex broadcast_tensors pixel_shuffle pixel_unshuffle set_ resize_ is_nonzero equal "
+    "allclose _to_copy arange rand randn randint randperm normal_ uniform_ "
+    "masked_scatter masked_scatter_ scatter scatter_ channel_shuffle native_channel_shuffle _conj",
 )
-# Zeros and ones go in, zeros and ones come out.
-KEEP_BINARY = _operators("max_pool2d max_pool3d")
-# Values go in, the answer to a question comes out: thresholds, spikes drawn at a rate.
-ENCODERS = _operators(
-    "eq ne lt le gt ge eq_ ne_ lt_ le_ gt_ ge_ bernoulli poisson heaviside logical_and logical_or logical_xor "
-    "logical_not bitwise_and bitwise_or bitwise_xor bitwise_not"
+_table(Kind.MOVEMENT, Effect.LINEAR, "to type_as view_as expand_as", like=True)
+_table(
+    Kind.MOVEMENT,
+    Effect.LINEAR,
+    "split split_with_sizes unsafe_split unsafe_split_with_sizes unsafe_chunk chunk slice select index index_select "
+    "gather narrow unbind rot90 masked_select _unsafe_index take take_along_dim unfold roll flip tril triu diagonal "
+    "split_copy embedding sort topk",
+    part=True,
 )
-# What takes a part of a membrane away where it has fired.
-SUMS = _operators("add add_ sub sub_ rsub lerp lerp_")
-# The second argument gives a shape or a type.
-LIKE = _operators("to type_as view_as expand_as")
-ATTENTION = _operators("scaled_dot_product_attention")
-RECURRENT = _operators("lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell")
-# Results that take a shape, a type or a device from an activation, and no value.
-CREATORS = _operators(
-    "empty_like zeros_like ones_like full_like rand_like randn_like randint_like new_empty new_zeros new_ones new_full"
+_table(Kind.MOVEMENT, Effect.LINEAR, "nonzero argmin argmax argsort _unique2", indices=True)
+_table(Kind.CREATOR, Effect.LINEAR, "rand_like randn_like randint_like")
+_table(Kind.CREATOR, Effect.LINEAR, "empty empty_like new_empty", fill=nan)
+_table(Kind.CREATOR, Effect.LINEAR, "zeros zeros_like new_zeros", fill=0.0)
+_table(Kind.CREATOR, Effect.LINEAR, "ones ones_like new_ones", fill=1.0)
+_table(Kind.CREATOR, Effect.LINEAR, "full full_like", given=1)
+_table(Kind.CREATOR, Effect.LINEAR, "new_full", given=2)
+
+# -- what runs as its parts --------------------------------------------------------------------------------------------
+_table(
+    Kind.COMPOSITE,
+    Effect.LINEAR,
+    "lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell",
+    recurrent=True,
 )
+_table(Kind.COMPOSITE, Effect.LINEAR, "scaled_dot_product_attention", attention=True)
+
+# Our own layer of neurons (Eqs. 1-3) is one operator.
+_enter([lif.overloadpacket], Operator(Kind.NEURON, Effect.LEVELS))

@@ -14,7 +14,7 @@ from saformer.analysis.accounting.account import DataInfo, ModelInfo
 from saformer.analysis.accounting.energy import account_for
 from saformer.analysis.accounting.hardware import Hardware, hardware_names, load_hardware
 from saformer.analysis.accounting.rules import ACCOUNTINGS, Charge, Context, accounting
-from saformer.analysis.profiles import Hits, Neurons, Operand, Operation
+from saformer.analysis.profiles import Correct, Neurons, Operand, Operation
 from saformer.analysis.statistics.moments import Moments
 from saformer.attention import SSA
 from saformer.errors import InputError
@@ -56,7 +56,7 @@ TINY = (
 )
 
 
-def tiny(kind: str = "static", spiking: bool = True, hits: Hits | None = None) -> Profile:
+def tiny(kind: str = "static", spiking: bool = True, hits: Correct | None = None) -> Profile:
     totals = [n for o in TINY for n in (*(x.nonzero for x in o.operands), o.events)]
     first = [n // 3 for n in totals]
     z = np.array([[1, *first], [1, *(n - f for n, f in zip(totals, first, strict=True))]], dtype=np.int64)
@@ -412,7 +412,7 @@ KEYS: dict[str, set[str]] = {
 
 
 def test_the_json_object_has_the_documented_keys() -> None:
-    plain = tiny(hits=Hits(2, 1, 2)).account().to_json()
+    plain = tiny(hits=Correct(2, 1, 2)).account().to_json()
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     assert {"schema", "accounting", *KEYS} <= set(plain)
     assert plain["schema"] == 1
@@ -423,7 +423,7 @@ def test_the_json_object_has_the_documented_keys() -> None:
 
 
 def test_the_json_object_says_what_was_run() -> None:
-    account = tiny(hits=Hits(2, 1, 2)).account()
+    account = tiny(hits=Correct(2, 1, 2)).account()
     plain = account.to_json()
     assert plain["model"] == {
         "name": "tiny",

@@ -1,0 +1,149 @@
+"""From the recorder's counters to a Profile: the integers are read, and what they show is decided."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from saformer.analysis.profiles import (
+    SPIKES_OF,
+    DataInfo,
+    FreeArithmetic,
+    ModelInfo,
+    Operand,
+    Operation,
+    Profile,
+)
+from saformer.analysis.recording.accuracy import AccuracyMeter
+from saformer.analysis.recording.lineage import Source
+from saformer.analysis.recording.observers.neurons import Decision
+from saformer.analysis.recording.observers.operation_counts import BatchRows, OperationCounts
+from saformer.analysis.recording.operators import OPERATORS
+from saformer.analysis.recording.recorder import Recorder
+from saformer.analysis.recording.time_steps import seen_steps
+from saformer.analysis.statistics.moments import Moments
+
+_FOLDABLE = {packet.__name__ for packet, operator in OPERATORS.items() if operator.foldable}
+
+
+def collect(recorder: Recorder, accuracy: AccuracyMeter, model: ModelInfo, data: DataInfo, run: dict[str, Any]) -> Profile:
+    """Read the recorder's integers, and decide what they show.
+
+    Args:
+        recorder: after at least one batch.
+        accuracy: of the same batches.
+        model: what was run; T is filled in where nobody said, and the run shows it.
+        data: on what; the number of images is filled in.
+        run: settings, for the record.
+    """
+    decision = recorder.neurons.decide(recorder.time_steps)
+    counted = [o for o in recorder.operations.counts.values() if not decision.holds(o.name, o.weights > 0)]
+    outside = {place: counts for place, counts in recorder.elementwise.counts.items() if not decision.holds(place[0])}
+    pools = [counts for counts in outside.values() if counts.ones is not None]
+    unit, moments = _moments(recorder, [*counted, *pools])
+    images = sum(recorder.batch_sizes)
+    operations = _operations(recorder, counted, moments, decision, data.kind)
+    if model.time_steps is None:
+        model = replace(model, time_steps=seen_steps(operations, decision.layers, decision.steps, images))
+    free = []
+    read = iter(moments.sums[len(moments.sums) - len(pools) :])  # nonzeros, pool by pool
+    for (path, op), counts in outside.items():
+        operand = None if counts.ones is None else Operand(counts.inputs, next(read), int(counts.ones))
+        foldable = op in _FOLDABLE and counts.foldable
+        free.append(FreeArithmetic(path, op, counts.elements, operand, foldable, counts.module))
+    missed = [*recorder.unseen.found, *recorder.unsupported.found]
+    return Profile(
+        model=model,
+        data=replace(data, images=images),
+        operations=operations,
+        neurons=decision.layers,
+        free=tuple(free),
+        uncounted=tuple(f"{op} in {path or 'the model'}" for path, op in missed if not _neurons_own(decision, path)),
+        hits=accuracy.result(),
+        unit=unit,
+        moments=moments,
+        passes=len(recorder.batch_sizes),
+        run=run,
+    )
+
+
+def _neurons_own(decision: Decision, path: str) -> bool:
+    return bool(path) and decision.holds(path)
+
+
+def _moments(recorder: Recorder, counted: Sequence[BatchRows]) -> tuple[str, Moments]:
+    """Moments over images, or over batches where some activation mixes the images of a batch."""
+    widths = [len(c.elements) + 1 if isinstance(c, OperationCounts) else 1 for c in counted]
+    blocks = []
+    for index, size in enumerate(recorder.batch_sizes):
+        rows = size if recorder.by_image else 1
+        columns = [np.full((rows, 1), size // rows, dtype=np.int64)]
+        for item, width in zip(counted, widths, strict=True):
+            units = item.units[index] if index < len(item.units) else None
+            counts = np.zeros((1, width), np.int64) if units is None else units.tensor().cpu().numpy()
+            columns.append(
+                np.broadcast_to(counts, (rows, width))
+                if units is None
+                else counts
+                if recorder.by_image
+                else counts.sum(0, keepdims=True)
+            )
+        blocks.append(np.concatenate(columns, 1))
+    return ("image" if recorder.by_image else "batch"), Moments.of(np.concatenate(blocks))
+
+
+def _source_name(source: Source | None, decision: Decision) -> str:
+    if source is None:
+        return "a constant"
+    neuron = decision.neuron_of(source.passed)
+    return source.name if neuron is None else f"{SPIKES_OF}{neuron}"
+
+
+def _operations(
+    recorder: Recorder, counted: list[OperationCounts], moments: Moments, decision: Decision, kind: str
+) -> tuple[Operation, ...]:
+    result, position = [], 1
+    for counts in counted:
+        width = len(counts.elements)
+        nonzero, events = moments.sums[position : position + width], moments.sums[position + width]
+        position += width + 1
+        first = recorder.operations.reads_image(counts)
+        operands = tuple(
+            _operand(counts, i, count, first and kind == "static", decision) for i, count in enumerate(nonzero)
+        )
+        result.append(
+            Operation(
+                counts.name,
+                counts.op,
+                counts.dense,
+                operands,
+                events,
+                first=first,
+                outputs=counts.outputs,
+                bias=counts.bias,
+                inner=counts.inner,
+                module=counts.module,
+                effective=events if counts.lost is None else events - int(counts.lost),
+                graded=None if counts.graded is None else int(counts.graded),
+                sources=tuple(_source_name(source, decision) for source in counts.sources),
+                weights=counts.weights,
+                executions=counts.executions,
+                summed=counts.summed,
+                constant=counts.constant == counts.calls,
+            )
+        )
+    return tuple(result)
+
+
+def _operand(counts: OperationCounts, i: int, nonzero: int, image: bool, decision: Decision) -> Operand:
+    values, source = counts.operand_values(i), counts.sources[i]
+    return Operand(
+        counts.elements[i],
+        nonzero,
+        int(counts.ones[i]),
+        replace(values, evidence="real") if image else values,
+        product="" if source is None else source.product,
+        broadcast=counts.broadcast[i],
+        neurons="" if source is None else decision.began_in(source.births),
+    )

@@ -1,0 +1,77 @@
+"""Arithmetic that Eqs. 19-20 leave out: normalisation, activation, pooling, shortcuts, scaling. Listed, and free."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from saformer.analysis.recording.counters import Held
+from saformer.analysis.recording.execution import Execution, Instruments
+from saformer.analysis.recording.lineage import RESULT_OF
+from saformer.analysis.recording.observers.operation_counts import BatchRows, add
+from saformer.analysis.recording.storage_map import tensors_in
+
+
+@dataclass
+class FreeCounts(BatchRows):
+    """Running integers of arithmetic that is not synaptic; what a pool read, too, in `units` by image."""
+
+    elements: int = 0
+    inputs: int = 0
+    ones: Held | None = None
+    foldable: bool = False
+    module: bool = False
+
+
+class Elementwise:
+    """Books free arithmetic; `counts` has it by module and operator."""
+
+    def __init__(self, instruments: Instruments) -> None:
+        self._instruments = instruments
+        self.counts: defaultdict[tuple[str, str], FreeCounts] = defaultdict(FreeCounts)
+        self.by_image = True
+
+    def pools(self) -> list[FreeCounts]:
+        """Free arithmetic whose input was counted."""
+        return [counts for counts in self.counts.values() if counts.ones is not None]
+
+    def before(self, execution: Execution) -> None:
+        """Results are counted, and there are none yet."""
+
+    def after(self, execution: Execution) -> None:
+        """Book the results of one operator."""
+        operator = execution.operator
+        if operator is None or not operator.listed or execution.booked is not None:
+            return
+        result = next(tensors_in((execution.out,)), None)
+        if result is None or not (result.is_floating_point() or result.is_complex() or result.dtype.itemsize == 1):
+            return
+        if not self._instruments.depends(execution):
+            return
+        place = (execution.path, execution.packet.__name__)
+        first = place not in self.counts
+        counts = self.counts[place]
+        counts.elements += result.numel()
+        x = execution.args[0] if execution.args else None
+        if operator.foldable:
+            before = self._instruments.lineage.source(x) if isinstance(x, Tensor) else None
+            folds = before is not None and before.name.startswith(RESULT_OF)
+            counts.foldable = folds and (first or counts.foldable)
+        if operator.binary and isinstance(x, Tensor) and self._instruments.counter.is_binary(x):
+            self._instruments.counter.mark_binary(result)
+        module = self._instruments.paths.current.module
+        pools = type(module).__module__ == "torch.nn.modules.pooling"
+        if isinstance(x, Tensor) and (operator.pool or pools):
+            self._add_pool(counts, execution, x, pools)
+
+    def _add_pool(self, counts: FreeCounts, execution: Execution, x: Tensor, module: bool) -> None:
+        """Count what a pool read: its cost lies there."""
+        counts.module |= module
+        key: Any = (execution.name, 0)
+        layout = self._instruments.layouts.of(key, x.shape, stacked="pool" in execution.packet.__name__)
+        self.by_image &= layout.apart
+        nonzero, ones = self._instruments.counter.count(x, layout.rows)
+        counts.inputs += x.numel()
+        counts.add([layout.fold(nonzero)])
+        counts.ones = add(counts.ones, ones)

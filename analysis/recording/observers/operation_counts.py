@@ -1,0 +1,136 @@
+"""Running integers of one synaptic operation."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from saformer.analysis.profiles.values import Values, common_unit
+from saformer.analysis.recording.counters import Held
+from saformer.analysis.recording.execution import Instruments
+from saformer.analysis.recording.formulas import Call
+from saformer.analysis.recording.lineage import Source
+from saformer.analysis.recording.values import of_ones
+
+
+@dataclass
+class BatchRows:
+    """Counters per image of the batch that runs, and of those before, batch by batch."""
+
+    current: list[Held] = field(default_factory=list)
+    units: list[Held | None] = field(default_factory=list)
+
+    def add(self, counters: list[Tensor]) -> None:
+        """Add the counters of one execution."""
+        if self.current:
+            counters = [_join(a.tensor(), b) for a, b in zip(self.current, counters, strict=True)]
+        self.current = [Held(counter) for counter in counters]
+
+    def close(self, done: int) -> None:
+        """Close a batch, the one after `done` others: its counters become a row of `units`."""
+        self.units.extend([None] * (done - len(self.units)))
+        if not self.current:
+            self.units.append(None)
+            return
+        parts = [held.tensor() for held in self.current]
+        if len({len(x) for x in parts}) > 1:
+            parts = [x.sum().view(1) for x in parts]
+        self.units.append(Held(torch.stack(parts, 1)))
+        self.current = []
+
+
+@dataclass
+class OperationCounts(BatchRows):
+    """Running integers of one synaptic operation. `units` holds one row of counters per image, batch by batch.
+
+    `current` has the nonzeros of each operand, then the events.
+    """
+
+    name: str = ""
+    op: str = ""
+    bias: int = 0
+    inner: int = 0
+    module: bool = False
+    sources: tuple[Source | None, ...] = ()
+    raw: bool = False  # every call read the network's input
+    elements: list[int] = field(default_factory=list)
+    ones: list[Held] = field(default_factory=list)
+    values: list[Values] = field(default_factory=list)
+    spikes: list[Held | None] = field(default_factory=list)  # ones of tensors that hold nothing else by construction
+    broadcast: list[bool] = field(default_factory=list)
+    dense: int = 0
+    calls: int = 0
+    constant: int = 0  # calls on constants alone
+    executions: int = 0  # images times steps
+    outputs: int = 0
+    weights: int = 0
+    lost: Held | None = None  # events that meet a zero weight; None: no weight is zero
+    graded: Held | None = None
+    graded_unit: float | None = None
+    multiples: bool = True  # every operand so far held whole multiples of a unit
+    image: bool = False  # it read the network's input where that held other values than zeros and ones
+    summed: bool = False
+
+    @classmethod
+    def of(cls, name: str, call: Call, module: bool, sources: tuple[Source | None, ...]) -> "OperationCounts":
+        """Nothing yet, of an operation of this kind."""
+        width = len(call.operands)
+        return cls(
+            name=name,
+            op=call.op,
+            bias=call.bias,
+            inner=call.inner,
+            module=module,
+            sources=sources,
+            raw=True,
+            elements=[0] * width,
+            ones=[Held(torch.zeros((), dtype=torch.int64, device=x.device)) for x in call.operands],
+            values=[Values() for _ in call.operands],
+            spikes=[None] * width,
+            broadcast=[False] * width,
+        )
+
+    def see(self, i: int, x: Tensor, source: Source | None, ones: Tensor, instruments: Instruments, channel: int) -> None:
+        """Take note of the values of operand `i`."""
+        if instruments.counter.is_binary(x):
+            self.spikes[i] = add(self.spikes[i], ones)
+            return
+        if source is None and not bool(x.any()):
+            return  # the state before the first step says nothing
+        self.values[i] = self.values[i].join(instruments.meter.measure(x, source, channel))
+
+    def operand_values(self, i: int) -> Values:
+        """What was seen of operand `i` over all calls."""
+        spikes = self.spikes[i]
+        return self.values[i] if spikes is None else self.values[i].join(of_ones(int(spikes)))
+
+    def add_graded(self, call: Call, sources: tuple[Source | None, ...], instruments: Instruments) -> None:
+        """Add events where a whole multiple k of the unit counts as k."""
+        if not self.multiples:
+            return
+        unit, multiples = 1.0, []
+        for x, source in zip(call.operands, sources, strict=True):
+            seen = of_ones(1) if instruments.counter.is_binary(x) else instruments.meter.measure(x, source, -1)
+            self.multiples &= seen.multiples and (seen.unit is not None or not bool(x.any()))
+            unit *= seen.unit or 1.0
+            multiples.append((x.to(torch.float64).abs() / (seen.unit or 1.0)).round())
+        # Events so far in units of what both are multiples of.
+        common = unit if self.graded_unit is None else common_unit(unit, self.graded_unit, 1e-6)
+        if not self.multiples or common is None:
+            self.multiples, self.graded = False, None
+            return
+        others = multiples[1:] if call.weight is None else [torch.ones_like(call.weight, dtype=torch.float64)]
+        events = call.again(multiples[0], *others).sum().to(torch.int64) * round(unit / common)
+        if self.graded is not None and self.graded_unit is not None:
+            events = events + self.graded.tensor() * round(self.graded_unit / common)
+        self.graded, self.graded_unit = Held(events), common
+
+
+def _join(a: Tensor, b: Tensor) -> Tensor:
+    """Add counters of two calls in a batch; where one of them is for the batch as a whole, so is the sum."""
+    return a + b if len(a) == len(b) else (a.sum() + b.sum()).view(1)
+
+
+def add(total: Held | None, value: Tensor) -> Held:
+    """The sum, where there may be nothing yet."""
+    return Held(value) if total is None else total.plus(value)

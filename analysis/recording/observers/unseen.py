@@ -1,0 +1,62 @@
+"""What no operator was seen to compute: kernels past PyTorch's dispatcher (CuPy, ctypes, numpy, threads).
+
+Their results depend on the input all the same, so that what follows is counted; the kernel is named as not counted.
+"""
+
+from collections import defaultdict
+from typing import Any
+
+from torch import Tensor
+
+from saformer.analysis.recording.execution import Execution, Instruments
+from saformer.analysis.recording.module_paths import Frame
+from saformer.analysis.recording.operators import OPERATORS, Kind
+from saformer.analysis.recording.storage_map import tensors_in
+
+_OUTSIDE = "something outside PyTorch's dispatcher"
+
+
+class Unseen:
+    """Takes tensors that are neither activations nor proven constants as activations that came from elsewhere.
+
+    `found` has how often that was, by module and words.
+    """
+
+    def __init__(self, instruments: Instruments) -> None:
+        self._instruments = instruments
+        self.found: defaultdict[tuple[str, str], int] = defaultdict(int)
+
+    def before(self, execution: Execution) -> None:
+        """Look at what is read."""
+        operator = execution.operator
+        if operator is not None and (operator.kind is Kind.CREATOR or operator.like):
+            return
+        if execution.packet is _LITERAL:
+            return
+        lineage = self._instruments.lineage
+        for x in execution.inputs:
+            if not lineage.is_known(x):
+                lineage.unseen(x, execution.path)
+                self.found[execution.path, _OUTSIDE] += 1
+
+    def after(self, execution: Execution) -> None:
+        """A literal that grows with the number of images is none: it came from the input, by way of numpy."""
+        if execution.packet is not _LITERAL:
+            return
+        x = execution.out
+        if x.numel() > 1 and self._instruments.layouts.grows((f"literal in {execution.path}", 0), x.shape):
+            self._instruments.lineage.unseen(x, execution.path)
+            self.found[execution.path, _OUTSIDE] += 1
+
+    def leave_module(self, frame: Frame, args: Any, put: Tensor) -> None:
+        """Look at what a module puts out, to name the module that the kernel ran in."""
+        lineage = self._instruments.lineage
+        if not put.is_floating_point() or lineage.is_known(put):
+            return
+        origins = [source for x in tensors_in(args) if (source := lineage.source(x)) is not None]
+        if origins:
+            lineage.unseen(put, frame.path, origins)
+            self.found[frame.path, _OUTSIDE] += 1
+
+
+_LITERAL = next(packet for packet in OPERATORS if packet.__name__ == "lift_fresh")

@@ -1,0 +1,26 @@
+"""Operators that compute and are not understood: named, never skipped."""
+
+from collections import defaultdict
+
+from saformer.analysis.recording.execution import Execution, Instruments
+from saformer.analysis.recording.storage_map import tensors_in
+
+
+class Unsupported:
+    """Notes operators without an entry in the table that read activations and put out tensors.
+
+    `found` has how often each ran, by module and name.
+    """
+
+    def __init__(self, instruments: Instruments) -> None:
+        self._instruments = instruments
+        self.found: defaultdict[tuple[str, str], int] = defaultdict(int)
+
+    def before(self, execution: Execution) -> None:
+        """Nothing is known yet."""
+
+    def after(self, execution: Execution) -> None:
+        """Note it."""
+        if execution.operator is None and any(True for _ in tensors_in((execution.out,))):
+            if self._instruments.depends(execution):
+                self.found[execution.path, execution.packet.__name__] += 1
