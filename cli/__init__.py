@@ -46,7 +46,7 @@ def _run() -> None:
         what = "cannot write the output" if error.filename is None else briefly(error.filename, bare=True)
         fail(f"{what}: {error.strerror or error}")
     except (MemoryError, RuntimeError) as error:
-        from saformer.cli.resolve.model import out_of_memory
+        from saformer.cli.resolve.device import out_of_memory
 
         if not out_of_memory(error):
             raise

@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from saformer.cli.commands import command
 from saformer.cli.terminal.console import tell
 from saformer.errors import InputError
 
 
+@command("plot")
 def plot(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, as `saformer train --out` made it.")],
     out: Annotated[

@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from saformer.cli.commands.attention import inspected
-from saformer.cli.commands.compare import check_run_options, is_profile, names_of, options_of, ours_of, profiles_of
-from saformer.cli.commands.sweep import Parameter, swept
-from saformer.cli.options import groups as opt
-from saformer.cli.options.groups import DataOptions, ModelOptions, RunOptions
-from saformer.cli.resolve.model import data_for, default_dataset, load_for
+from saformer.cli.commands import command
+from saformer.cli.options.data import DataOptions
+from saformer.cli.options.energy import AccountingName, HardwareName
+from saformer.cli.options.model import ModelOptions
+from saformer.cli.options.output import Ours
+from saformer.cli.options.run import RunOptions
+from saformer.cli.resolve.attention import inspected
+from saformer.cli.resolve.data import data_for, default_dataset
+from saformer.cli.resolve.model import load_for
+from saformer.cli.resolve.profile import check_run_options, is_profile, names_of, options_of, ours_of, profiles_of
+from saformer.cli.resolve.sweep import Parameter, swept
 from saformer.cli.terminal.console import progress, show
 from saformer.errors import InputError
 
@@ -32,6 +37,7 @@ PAGE = "report.html"
 _DEFAULT = ["digits/saformer", "digits/sdt", "digits/spikformer"]
 
 
+@command("report")
 def report(
     data: DataOptions,
     run: RunOptions,
@@ -44,12 +50,9 @@ def report(
         list[str] | None,
         typer.Option("--from-profile", metavar="FILE", help="A saved profile, as if it were named; repeat it."),
     ] = None,
-    ours: Annotated[
-        list[str] | None,
-        typer.Option("--ours", metavar="NAME", help="Whom Eq. 21 compares with, one per data set. Default: the first."),
-    ] = None,
-    accounting: opt.AccountingName = "paper",
-    hardware: opt.HardwareName = "45nm-fp32",
+    ours: Ours = None,
+    accounting: AccountingName = "paper",
+    hardware: HardwareName = "45nm-fp32",
     complexity: Annotated[
         Path | None,
         typer.Option(
@@ -106,7 +109,7 @@ def report(
 
 def _checkpoints(sources: list[str]) -> dict[str, ModelOptions]:
     """The checkpoints among the sources; profiles and untrained models cannot, or need not, be run again."""
-    options = {what: options_of(what) for what in sources if not is_profile(Path(what))}
+    options = {what: options_of(what) for what in sources if not is_profile(what)}
     return {what: option for what, option in options.items() if option.checkpoint is not None}
 
 

@@ -1,6 +1,6 @@
 """Where a report goes: standard output in the chosen format, and files.
 
-A command takes `format: opt.Format = None`, makes a `Report` (or a single `Table`) and ends with one line:
+A command takes `format: Format = None`, makes a `Report` (or a single `Table`) and ends with one line:
 
     emit(report, format)
 

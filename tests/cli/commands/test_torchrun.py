@@ -98,7 +98,7 @@ def test_one_process_that_fails_ends_both_with_one_line(torchrun: Any, tmp_path:
 def test_what_several_processes_cannot_do(
     saformer: Any, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
 ) -> None:
-    monkeypatch.setattr("saformer.cli.resolve.model.world_size", lambda: 2)
+    monkeypatch.setattr("saformer.cli.resolve.run.world_size", lambda: 2)
     assert words in saformer("energy", *arguments).complaint
 
 
