@@ -1,4 +1,4 @@
-"""`saformer energy --memory` as its users see it."""
+"""`--memory`, as users see it."""
 
 import json
 
