@@ -11,8 +11,9 @@ def models(format: opt.Format = None) -> None:
     from saformer.checkpoints import load
     from saformer.checkpoints.shipped import SHIPPED, resolve_checkpoint
     from saformer.models import FAMILIES, PRESETS, configure, from_config
-    from saformer.reports.document.blocks import Column, Line, Report, number
+    from saformer.reports.document.blocks import Line, Report
     from saformer.reports.document.numbers import percent
+    from saformer.reports.document.table import Column, number
     from saformer.reports.tables.energy import catalogue_table
 
     rows = []
@@ -59,7 +60,8 @@ def datasets(data_dir: opt.DataDir = None, format: opt.Format = None) -> None:
     from pathlib import Path
 
     from saformer.data import DATASETS, EVENT_TIME_STEPS
-    from saformer.reports.document.blocks import Column, Line, Report, hidden, number
+    from saformer.reports.document.blocks import Line, Report
+    from saformer.reports.document.table import Column, hidden, number
     from saformer.reports.tables.energy import catalogue_table
 
     columns = [

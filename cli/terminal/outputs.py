@@ -16,7 +16,8 @@ from pathlib import Path
 
 from saformer.cli.terminal.console import show, tell
 from saformer.errors import InputError
-from saformer.reports.document.blocks import Format, Report, Table
+from saformer.reports.document.blocks import Format, Report
+from saformer.reports.document.table import Table
 
 _STANDARD_OUTPUT = "-"
 

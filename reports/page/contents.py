@@ -11,19 +11,9 @@ from saformer.analysis.accounting.rules import ACCOUNTINGS
 from saformer.analysis.diagnostics.spike_driven import audit
 from saformer.analysis.profiles import Profile
 from saformer.analysis.profiles.origin import MEASURED, UNTRAINED, provenance
-from saformer.reports.document.blocks import (
-    Column,
-    Facts,
-    Heading,
-    Line,
-    Part,
-    Picture,
-    Report,
-    Table,
-    Verbatim,
-    number,
-)
+from saformer.reports.document.blocks import Facts, Heading, Line, Part, Picture, Report, Verbatim
 from saformer.reports.document.numbers import energy, interval, percent
+from saformer.reports.document.table import Column, Table, number
 from saformer.reports.figures.attention import attention_figure, raster_figure
 from saformer.reports.figures.comparison import accountings_figure, comparison_figure, relative_figure
 from saformer.reports.figures.complexity import formula_panels, measured_panels, scaling_figure

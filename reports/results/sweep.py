@@ -7,8 +7,9 @@ from typing import Any
 
 from saformer.analysis.accounting.account import SCHEMA, Account
 from saformer.analysis.profiles.origin import MEASURED, UNTRAINED, provenance
-from saformer.reports.document.blocks import Align, Cell, Column, Line, Report, Row, Table, hidden, note, number
+from saformer.reports.document.blocks import Line, Report, note
 from saformer.reports.document.numbers import energy_unit, interval, percent, si, significant
+from saformer.reports.document.table import Align, Cell, Column, Row, Table, hidden, number
 from saformer.reports.tables.comparison import origin_notes
 
 # Setting -> its symbol, and what it is called.

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from saformer.analysis.accounting.account import SCHEMA
 from saformer.analysis.diagnostics.attention_maps import Inspection
-from saformer.reports.document.blocks import Column, Report, Row, Table, number
+from saformer.reports.document.blocks import Report
 from saformer.reports.document.numbers import percent, significant
+from saformer.reports.document.table import Column, Row, Table, number
 
 # What a value of a map is, by attention.
 MEANINGS = {

@@ -20,9 +20,10 @@ from saformer.analysis.complexity.formulas import (
     Sizes,
 )
 from saformer.analysis.complexity.growth import order
-from saformer.reports.document.blocks import Cell, Column, Layout, Line, Part, Report, Table, hidden, note, number
+from saformer.reports.document.blocks import Line, Part, Report, note
 from saformer.reports.document.formulas import big_o, formula_text
 from saformer.reports.document.numbers import NOT_KNOWN, energy_unit, fixed, fixed_decimals, significant
+from saformer.reports.document.table import Cell, Column, Table, TableLayout, hidden, number
 from saformer.reports.results.complexity import AXES, CHARGED, complexity_data, fits, millijoules, published
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def _energies(attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware)
         number(unit, key="energy_mj_per_image", write=text),
     ]
     # One blank between columns: room for every formula on one line counts for more than air.
-    return Table("Energy (Table 5)", columns, rows, _energy_notes(attentions), [Layout(1)])
+    return Table("Energy (Table 5)", columns, rows, _energy_notes(attentions), [TableLayout(1)])
 
 
 def _energy_notes(attentions: Sequence[Attention]) -> list[str]:

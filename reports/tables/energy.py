@@ -7,22 +7,7 @@ from typing import Any
 
 from saformer.analysis.accounting.account import Account, LayerAccount
 from saformer.analysis.diagnostics.spike_driven import Audit
-from saformer.reports.document.blocks import (
-    Align,
-    Cell,
-    Column,
-    Facts,
-    Layout,
-    Line,
-    Report,
-    Role,
-    Row,
-    Table,
-    count,
-    hidden,
-    note,
-    number,
-)
+from saformer.reports.document.blocks import Facts, Line, Report, note
 from saformer.reports.document.numbers import (
     NOT_KNOWN,
     energy_unit,
@@ -33,6 +18,7 @@ from saformer.reports.document.numbers import (
     percent,
     si,
 )
+from saformer.reports.document.table import Align, Cell, Column, Role, Row, Table, TableLayout, count, hidden, number
 
 NOT_BINARY = "†"
 CI_SOURCES = {"image": "variance over images", "batch": "from batch means"}
@@ -125,7 +111,7 @@ def _energy_line(account: Account) -> Line:
 
 # --- the energy of each block or operation ---------------------------------------------------------------
 
-_ENERGY_LAYOUTS = tuple(Layout(gap, bar) for gap, bar in ((2, 12), (2, 6), (1, 6), (2, 0), (1, 0)))
+_ENERGY_LAYOUTS = tuple(TableLayout(gap, bar) for gap, bar in ((2, 12), (2, 6), (1, 6), (2, 0), (1, 0)))
 
 
 @dataclass(frozen=True)
@@ -260,7 +246,12 @@ def energy_table(account: Account, layers: bool = False) -> Table:
 
 # --- spiking layers --------------------------------------------------------------------------------------
 
-_NEURON_LAYOUTS = (Layout(2, fold=8), Layout(1, fold=8), Layout(1, fold=8, rank=0), Layout(1, fold=4, rank=0))
+_NEURON_LAYOUTS = (
+    TableLayout(2, fold=8),
+    TableLayout(1, fold=8),
+    TableLayout(1, fold=8, rank=0),
+    TableLayout(1, fold=4, rank=0),
+)
 
 
 def neuron_table(account: Account) -> Table | Line:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from saformer.analysis.accounting.account import Account
 from saformer.analysis.accounting.hardware import Hardware
-from saformer.reports.document.blocks import Align, Cell, Column, Facts, Part, Report, Table, hidden, note, number
+from saformer.reports.document.blocks import Facts, Part, Report, note
 from saformer.reports.document.numbers import NOT_KNOWN, energy_unit, interval, level, si
+from saformer.reports.document.table import Align, Cell, Column, Table, hidden, number
 from saformer.reports.tables.energy import accounts_data, counted
 
 _NO_MAC = "none in this table: MACs are left out of the energy, and a note says how many"

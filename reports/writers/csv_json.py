@@ -14,20 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import StringIO
 from typing import Any
 
-from saformer.reports.document.blocks import (
-    Align,
-    Cell,
-    Column,
-    Facts,
-    Format,
-    Heading,
-    Line,
-    Picture,
-    Report,
-    Row,
-    Table,
-    Verbatim,
-)
+from saformer.reports.document.blocks import Facts, Format, Heading, Line, Picture, Report, Verbatim
+from saformer.reports.document.table import Align, Cell, Column, Row, Table
 from saformer.text import printable
 
 SCHEMA = 1

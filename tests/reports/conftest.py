@@ -7,11 +7,13 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import Console
 
 from saformer.analysis.accounting.account import Account, Accuracy, DataInfo, LayerAccount, ModelInfo, NeuronAccount
 from saformer.analysis.accounting.hardware import load_hardware
+from saformer.reports.document.blocks import Part, Report
 from saformer.reports.results.comparison import IMPLIED, ComparisonRow
+from saformer.reports.writers.terminal import Renderable
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 TIME_STEPS = 4
@@ -131,13 +133,13 @@ def comparison_rows() -> list[ComparisonRow]:
 
 
 @pytest.fixture
-def render() -> Callable[[RenderableType, int], str]:
-    """What a renderable looks like without colour, as in a file or a pipe."""
+def render() -> Callable[[Report | Part, int], str]:
+    """What a report looks like without colour, as in a file or a pipe."""
 
-    def draw(renderable: RenderableType, width: int) -> str:
+    def draw(report: Report | Part, width: int) -> str:
         output = StringIO()
         console = Console(width=width, file=output, force_terminal=False, color_system=None, legacy_windows=False)
-        console.print(renderable)
+        console.print(Renderable(report))
         # Trailing blanks pad cells; nobody sees them, and editors take them out of the golden files.
         return "".join(line.rstrip() + "\n" for line in output.getvalue().splitlines())
 
@@ -145,17 +147,17 @@ def render() -> Callable[[RenderableType, int], str]:
 
 
 @pytest.fixture
-def matches_golden(render: Callable[[RenderableType, int], str]) -> Callable[[RenderableType, str], None]:
+def matches_golden(render: Callable[[Report | Part, int], str]) -> Callable[[Report | Part, str], None]:
     """Compare the whole printed output, 100 and 80 columns wide, with the text kept in `tests/data/golden`.
 
     After an intended change of layout, write the files anew with `SAFORMER_UPDATE_GOLDEN=1 pytest
     tests/reports` and read their diff: it shows what users will see change.
     """
 
-    def check(renderable: RenderableType, name: str) -> None:
+    def check(report: Report | Part, name: str) -> None:
         for width in (100, 80):
             path = GOLDEN / f"{name}_{width}.txt"
-            text = render(renderable, width)
+            text = render(report, width)
             if os.environ.get("SAFORMER_UPDATE_GOLDEN") == "1":
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8", newline="\n")

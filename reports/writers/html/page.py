@@ -5,7 +5,8 @@ import math
 from importlib import resources
 from typing import Any
 
-from saformer.reports.document.blocks import Align, Cell, Facts, Heading, Line, Picture, Report, Row, Table, Verbatim
+from saformer.reports.document.blocks import Facts, Heading, Line, Picture, Report, Verbatim
+from saformer.reports.document.table import Align, Cell, Row, Table
 from saformer.reports.figures.energy import figure_bytes
 from saformer.text import printable
 

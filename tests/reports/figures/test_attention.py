@@ -3,14 +3,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from rich.console import RenderableType
 
 from saformer.analysis.diagnostics.attention_maps import AttentionMap, Inspection, SpikeTrain
 from saformer.errors import InputError
+from saformer.reports.document.blocks import Part, Report
 from saformer.reports.figures.attention import attention_figure, picture, raster, raster_figure, steps_shown
 from saformer.reports.tables.attention import attention_report
 
-Golden = Callable[[RenderableType, str], None]
+Golden = Callable[[Report | Part, str], None]
 IMAGE = torch.arange(64.0).view(1, 8, 8)
 
 

@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from saformer.reports.document.blocks import Heading, Report, Table, Verbatim
+from saformer.reports.document.blocks import Heading, Report, Verbatim
+from saformer.reports.document.table import Table
 from saformer.reports.figures.energy import figure_bytes
 from saformer.reports.writers.csv_json import PICTURES, latex_document, markdown_text
 from saformer.reports.writers.html.page import html_text

@@ -3,17 +3,17 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from rich.console import RenderableType
 
 from saformer.analysis.accounting.account import Account
 from saformer.analysis.profiles.origin import NOTHING_RUN, UNTRAINED_NOTE
 from saformer.errors import InputError
+from saformer.reports.document.blocks import Part, Report
 from saformer.reports.results.comparison import IMPLIED, PUBLISHED, ComparisonRow, comparison_rows, published_rows
 from saformer.reports.results.literature import published_accuracy, published_energy
 from saformer.reports.tables.comparison import accountings_comparison_table, comparison_table
 
-Render = Callable[[RenderableType, int], str]
-Golden = Callable[[RenderableType, str], None]
+Render = Callable[[Report | Part, int], str]
+Golden = Callable[[Report | Part, str], None]
 
 
 def scaled(account: Account, factor: float, **changes: object) -> Account:

@@ -3,9 +3,10 @@ from dataclasses import replace
 from io import StringIO
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import Console
 
 from saformer.analysis.accounting.account import Account
+from saformer.reports.document.blocks import Part, Report
 from saformer.reports.tables.energy import (
     FlopsRow,
     catalogue_table,
@@ -13,10 +14,10 @@ from saformer.reports.tables.energy import (
     flops_table,
     neuron_table,
 )
-from saformer.reports.writers.terminal import ShareBar
+from saformer.reports.writers.terminal import Renderable, ShareBar
 
-Render = Callable[[RenderableType, int], str]
-Golden = Callable[[RenderableType, str], None]
+Render = Callable[[Report | Part, int], str]
+Golden = Callable[[Report | Part, str], None]
 
 FLOPS_ROWS = [
     FlopsRow("patch_embed.proj_conv", "conv2d", 5308416, 5308416),
@@ -144,6 +145,6 @@ def test_bars_are_plain_where_the_output_is_not_unicode() -> None:
 def test_colour_is_never_the_only_carrier(account: Account) -> None:
     coloured = StringIO()
     console = Console(file=coloured, width=100, force_terminal=True, color_system="standard", no_color=True)
-    console.print(energy_report(account, layers=True))
+    console.print(Renderable(energy_report(account, layers=True)))
     assert "\x1b[33" not in coloured.getvalue()
     assert "†" in coloured.getvalue()

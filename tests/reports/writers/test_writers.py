@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from saformer.analysis.accounting.account import Account
-from saformer.reports.document.blocks import Align, Cell, Column, Facts, Format, Line, Report, Row, Table, number
+from saformer.reports.document.blocks import Facts, Format, Line, Report
+from saformer.reports.document.table import Align, Cell, Column, Row, Table, number
 from saformer.reports.results.comparison import ComparisonRow
 from saformer.reports.tables.comparison import comparison_table
 from saformer.reports.tables.energy import energy_report, energy_table, neuron_table
@@ -27,6 +28,7 @@ from saformer.reports.writers.csv_json import (
     report_data,
     report_text,
 )
+from saformer.reports.writers.terminal import Renderable
 
 GOLDEN = Path(__file__).parents[2] / "data" / "golden"
 SUFFIX = {Format.markdown: "md", Format.latex: "tex", Format.csv: "csv", Format.json: "json"}
@@ -194,8 +196,8 @@ def test_an_output_without_the_characters_gets_others(reports: dict[str, Report]
 
     raw = type("Ascii", (StringIO,), {"encoding": "ascii"})()
     console = Console(file=raw, width=100, color_system=None, legacy_windows=False)
-    console.print(reports["energy_blocks"])
-    console.print(reports["comparison"])
+    console.print(Renderable(reports["energy_blocks"]))
+    console.print(Renderable(reports["comparison"]))
     text = raw.getvalue()
     assert text.isascii() and "?" not in text
     assert "16.1%*" in text and "* not binary" in text and "0.1638 +/- 0.0005 mJ" in text and " uJ" in text
