@@ -166,9 +166,11 @@ def _write(made: "Report", title: str, out: Path) -> None:
     """The page in three formats, and its figures in two."""
     from saformer.files import make_folder, write_bytes_atomic, write_text_atomic
     from saformer.reports.document.blocks import Heading, Report
-    from saformer.reports.figures.energy import figure_bytes
-    from saformer.reports.writers.csv_json import PICTURES, latex_document, markdown_text
+    from saformer.reports.figures.saving import figure_bytes
+    from saformer.reports.writers.common import PICTURES
     from saformer.reports.writers.html.page import html_text
+    from saformer.reports.writers.latex import latex_document
+    from saformer.reports.writers.markdown import markdown_text
 
     pictures = make_folder(out / PICTURES)
     with progress("drawing", 2 * len(made.pictures) + 3) as advance:
@@ -177,7 +179,7 @@ def _write(made: "Report", title: str, out: Path) -> None:
                 write_bytes_atomic(pictures / f"{picture.name}.{format}", figure_bytes(picture.figure, format))
                 advance(1)
         for name, text in (
-            (PAGE, html_text(made, title)),
+            (PAGE, html_text(made, title, figure_bytes)),
             ("report.md", markdown_text(Report([Heading(title, 1), *made.parts]))),
             ("report.tex", latex_document(made, title)),
         ):

@@ -14,11 +14,14 @@ from saformer.analysis.profiles.origin import MEASURED, UNTRAINED, provenance
 from saformer.reports.document.blocks import Facts, Heading, Line, Part, Picture, Report, Verbatim
 from saformer.reports.document.numbers import energy, interval, percent
 from saformer.reports.document.table import Column, Table, number
-from saformer.reports.figures.attention import attention_figure, raster_figure
-from saformer.reports.figures.comparison import accountings_figure, comparison_figure, relative_figure
+from saformer.reports.figures.accountings import accountings_figure
+from saformer.reports.figures.attention import attention_figure
+from saformer.reports.figures.comparison import comparison_figure
 from saformer.reports.figures.complexity import formula_panels, measured_panels, scaling_figure
 from saformer.reports.figures.energy import energy_figure
+from saformer.reports.figures.raster import raster_figure
 from saformer.reports.figures.rates import firing_rates, rates_figure
+from saformer.reports.figures.relative_difference import relative_figure
 from saformer.reports.figures.sweep import sweep_figure
 from saformer.reports.results.comparison import ComparisonRow, comparison_rows, published_rows
 from saformer.reports.results.literature import published_ablation

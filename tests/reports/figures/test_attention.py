@@ -7,7 +7,8 @@ import torch
 from saformer.analysis.diagnostics.attention_maps import AttentionMap, Inspection, SpikeTrain
 from saformer.errors import InputError
 from saformer.reports.document.blocks import Part, Report
-from saformer.reports.figures.attention import attention_figure, picture, raster, raster_figure, steps_shown
+from saformer.reports.figures.attention import attention_figure, picture, steps_shown
+from saformer.reports.figures.raster import raster, raster_figure
 from saformer.reports.tables.attention import attention_report
 
 Golden = Callable[[Report | Part, str], None]
@@ -71,8 +72,8 @@ def test_a_small_layer_is_drawn_spike_by_spike(inspections: dict[str, Inspection
 
 def test_rasters_have_a_panel_for_each_layer(inspections: dict[str, Inspection]) -> None:
     figure = raster_figure(inspections["SASA"].trains, "digits")
-    drawn = [image.get_array().data for axes in figure.axes for image in axes.get_images() if image.get_gid()]
-    for train, shown in zip(inspections["SASA"].trains, drawn, strict=True):
+    plotted = [image.get_array().data for axes in figure.axes for image in axes.get_images() if image.get_gid()]
+    for train, shown in zip(inspections["SASA"].trains, plotted, strict=True):
         np.testing.assert_allclose(shown, raster(train)[0])
     assert figure.axes[1].get_title() == "many\n1,000, 4 a row; 14.3%"
 

@@ -6,7 +6,9 @@ import pytest
 
 from saformer.analysis.profiles.origin import UNTRAINED
 from saformer.errors import InputError
-from saformer.reports.figures.comparison import accountings_figure, comparison_figure, relative_figure
+from saformer.reports.figures.accountings import accountings_figure
+from saformer.reports.figures.comparison import comparison_figure
+from saformer.reports.figures.relative_difference import relative_figure
 from saformer.reports.results.comparison import PUBLISHED, ComparisonRow, published_rows
 
 
@@ -38,8 +40,8 @@ def test_values_are_those_of_the_rows(rows: list[ComparisonRow]) -> None:
     assert left.get_xlabel() == "Energy per image (mJ)"
     assert right.get_xlabel() == "Top-1 accuracy (%)"
     assert bar_widths(left) == [row.energy_mj for row in rows]
-    drawn = {int(line.get_ydata()[0]): line.get_xdata()[0] for line in right.lines}
-    assert drawn == {i: 100 * row.top1 for i, row in enumerate(rows) if row.top1 is not None}
+    plotted = {int(line.get_ydata()[0]): line.get_xdata()[0] for line in right.lines}
+    assert plotted == {i: 100 * row.top1 for i, row in enumerate(rows) if row.top1 is not None}
     assert names(left) == ["saformer-2-64", "sdt-2-64", "saformer-2-32 (untrained)", "Spikformer"]
 
 
@@ -104,8 +106,8 @@ def test_accountings_have_a_marker_for_each_model(rows: list[ComparisonRow]) -> 
     assert names(axes) == ["paper", "exact"]
     assert axes.get_xscale() == "log"
     markers = [(line.get_ydata()[0], line.get_xdata()[0]) for line in axes.lines if len(line.get_xdata()) == 1]
-    drawn = sorted((round(place), energy) for place, energy in markers)
-    assert drawn == sorted(
+    plotted = sorted((round(place), energy) for place, energy in markers)
+    assert plotted == sorted(
         [(0, row.energy_mj) for row in rows if not row.published]
         + [(1, 3 * row.energy_mj) for row in rows if not row.published]
     )

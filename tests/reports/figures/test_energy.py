@@ -8,7 +8,9 @@ import pytest
 
 from saformer.analysis.accounting.account import Account
 from saformer.errors import InputError
-from saformer.reports.figures.energy import energy_figure, model_family, model_looks, save_figure
+from saformer.reports.figures.energy import energy_figure
+from saformer.reports.figures.saving import save_figure
+from saformer.reports.figures.style import model_family, model_looks
 
 MAGIC = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
 
@@ -23,11 +25,11 @@ def test_bars_are_the_energies_and_markers_the_rates(account: Account) -> None:
     assert right.get_xlabel() == "Firing rate of the input (%)"
     assert bar_widths(left) == pytest.approx([1e3 * layer.energy_mj for layer in account.layers])
     assert [label.get_text() for label in left.get_yticklabels()] == [layer.name for layer in account.layers]
-    drawn = {}
+    plotted = {}
     for line in right.lines:
         for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True):
-            drawn[int(y)] = (x, line.get_label() == "binary")
-    assert drawn == {i: (pytest.approx(100 * x.firing_rate), x.binary) for i, x in enumerate(account.layers)}
+            plotted[int(y)] = (x, line.get_label() == "binary")
+    assert plotted == {i: (pytest.approx(100 * x.firing_rate), x.binary) for i, x in enumerate(account.layers)}
 
 
 def test_kinds_differ_in_colour_and_in_hatch(account: Account) -> None:

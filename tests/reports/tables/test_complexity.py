@@ -18,7 +18,7 @@ from saformer.errors import InputError
 from saformer.reports.document.blocks import Report
 from saformer.reports.document.formulas import big_o, formula_text
 from saformer.reports.figures.complexity import formula_panels, measured_panels, scaling_figure
-from saformer.reports.figures.energy import save_figure
+from saformer.reports.figures.saving import save_figure
 from saformer.reports.results.complexity import complexity_data, published
 from saformer.reports.results.literature import published_complexity
 from saformer.reports.tables.complexity import (
@@ -160,13 +160,13 @@ def test_panels_draw_what_was_measured(chosen: list[Attention], measurement: Mea
         figure.axes, [("tokens", "time"), ("dim", "time"), ("tokens", "peak"), ("dim", "peak")], strict=True
     ):
         assert axes.get_xscale() == axes.get_yscale() == "log"
-        drawn = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
-        assert set(drawn) == {a.title for a in chosen}
+        plotted = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
+        assert set(plotted) == {a.title for a in chosen}
         for a in chosen:
             points = [p for p in measurement.series(a, axis) if p.skipped is None]
             factor = 1e3 if quantity == "time" else 2.0**-20
-            assert list(drawn[a.title].get_xdata()) == [p.size for p in points]
-            assert list(drawn[a.title].get_ydata()) == [getattr(p, quantity) * factor for p in points]
+            assert list(plotted[a.title].get_xdata()) == [p.size for p in points]
+            assert list(plotted[a.title].get_ydata()) == [getattr(p, quantity) * factor for p in points]
 
 
 def test_every_attention_has_its_own_line_and_marker_and_its_familys_colour() -> None:

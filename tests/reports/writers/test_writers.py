@@ -19,16 +19,11 @@ from saformer.reports.document.table import Align, Cell, Column, Row, Table, num
 from saformer.reports.results.comparison import ComparisonRow
 from saformer.reports.tables.comparison import comparison_table
 from saformer.reports.tables.energy import energy_report, energy_table, neuron_table
-from saformer.reports.writers.csv_json import (
-    csv_text,
-    json_text,
-    latex_text,
-    markdown_text,
-    notes_of,
-    report_data,
-    report_text,
-)
+from saformer.reports.writers.csv_json import csv_text, json_text, notes_of, report_data
+from saformer.reports.writers.latex import latex_text
+from saformer.reports.writers.markdown import markdown_text
 from saformer.reports.writers.terminal import Renderable
+from saformer.reports.writers.text import report_text
 
 GOLDEN = Path(__file__).parents[2] / "data" / "golden"
 SUFFIX = {Format.markdown: "md", Format.latex: "tex", Format.csv: "csv", Format.json: "json"}
