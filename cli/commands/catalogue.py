@@ -14,7 +14,7 @@ def models(format: opt.Format = None) -> None:
     from saformer.reports.document.blocks import Line, Report
     from saformer.reports.document.numbers import percent
     from saformer.reports.document.table import Column, number
-    from saformer.reports.tables.energy import catalogue_table
+    from saformer.reports.tables.catalogue import catalogue_table
 
     rows = []
     for name in PRESETS:
@@ -62,7 +62,7 @@ def datasets(data_dir: opt.DataDir = None, format: opt.Format = None) -> None:
     from saformer.data import DATASETS, EVENT_TIME_STEPS
     from saformer.reports.document.blocks import Line, Report
     from saformer.reports.document.table import Column, hidden, number
-    from saformer.reports.tables.energy import catalogue_table
+    from saformer.reports.tables.catalogue import catalogue_table
 
     columns = [
         Column("name"),

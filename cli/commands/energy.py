@@ -44,9 +44,10 @@ def energy(
     from saformer.reports.document.blocks import Line, Report
     from saformer.reports.figures.saving import check_format
     from saformer.reports.tables.accountings import accountings_report
-    from saformer.reports.tables.energy import energy_report, energy_table, neuron_table
+    from saformer.reports.tables.energy import energy_report, energy_table
     from saformer.reports.tables.hardware import hardware_report
     from saformer.reports.tables.memory import memory_report
+    from saformer.reports.tables.neurons import neuron_table
 
     # Whatever can be wrong with the question is said before the run, not after.
     everywhere, every_way = hardware == "all", accounting == "all"

@@ -114,7 +114,7 @@ def _attention(
     options: dict[str, ModelOptions], sources: list[str], data: DataOptions, run: RunOptions, opened: "_Opened"
 ) -> "list[Part]":
     """Figure 4 on the first sample of the data, of the networks that take it."""
-    from saformer.reports.page.contents import attention_section
+    from saformer.reports.page.sections import attention_section
 
     found = data_for(next(iter(options.values())), data, default_dataset(sources), opened=opened)
     inspections, image, title, _ = inspected(options, found, 0, data, run.device)
@@ -131,7 +131,7 @@ def _sweeps(
     opened: "_Opened",
 ) -> "list[Part]":
     """Figures 5 and 6 of the first SAFormer."""
-    from saformer.reports.page.contents import sweep_section
+    from saformer.reports.page.sections import sweep_section
 
     option = next((o for o in options.values() if hasattr(load_for(o, None)[0].config, "aggregated")), None)
     if option is None:
@@ -154,7 +154,7 @@ def _sweeps(
 def _complexity(subjects: "list[Subject]", hardware: "Hardware", measurement: "Measurement | None") -> "list[Part]":
     """Tables 4 and 5, at the paper's size and the mean firing rate of the first network."""
     from saformer.analysis.complexity.formulas import Sizes, choose
-    from saformer.reports.page.contents import complexity_section
+    from saformer.reports.page.sections import complexity_section
 
     neurons = subjects[0].profile.neurons
     elements = sum(neuron.elements for neuron in neurons)

@@ -7,7 +7,7 @@ import numpy as np
 
 from saformer.errors import InputError
 from saformer.reports.figures.style import WIDTH_INCHES, figure_style
-from saformer.reports.tables.attention import MEANINGS
+from saformer.reports.results.attention import MEANINGS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,7 +7,7 @@ from saformer.analysis.diagnostics.spike_driven import Audit, NotBinary
 from saformer.reports.document.blocks import Line, Report
 from saformer.reports.document.numbers import energy, percent
 from saformer.reports.document.table import Cell, Column, Table, TableLayout, number
-from saformer.reports.tables.energy import counted
+from saformer.reports.tables.what_was_run import counted
 
 
 def audit_report(audit: Audit) -> Report:

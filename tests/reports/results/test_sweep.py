@@ -6,7 +6,8 @@ import pytest
 from saformer.analysis.accounting.account import Account
 from saformer.analysis.profiles.origin import UNTRAINED_NOTE
 from saformer.reports.document.blocks import Part, Report
-from saformer.reports.results.sweep import Sweep, SweepPoint, sweep_report
+from saformer.reports.results.sweep import Sweep, SweepPoint
+from saformer.reports.tables.sweep import sweep_report
 
 Golden = Callable[[Report | Part, str], None]
 

@@ -21,13 +21,8 @@ from saformer.reports.figures.complexity import formula_panels, measured_panels,
 from saformer.reports.figures.saving import save_figure
 from saformer.reports.results.complexity import complexity_data, published
 from saformer.reports.results.literature import published_complexity
-from saformer.reports.tables.complexity import (
-    complexity_parts,
-    complexity_report,
-    differs,
-    scaling_report,
-    verification,
-)
+from saformer.reports.tables.complexity import complexity_parts, complexity_report, differs, verification
+from saformer.reports.tables.scaling import scaling_report
 from saformer.reports.writers.csv_json import csv_text, json_text, notes_of
 
 HARDWARE = load_hardware("45nm-fp32")

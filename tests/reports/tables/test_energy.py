@@ -7,13 +7,10 @@ from rich.console import Console
 
 from saformer.analysis.accounting.account import Account
 from saformer.reports.document.blocks import Part, Report
-from saformer.reports.tables.energy import (
-    FlopsRow,
-    catalogue_table,
-    energy_report,
-    flops_table,
-    neuron_table,
-)
+from saformer.reports.tables.catalogue import catalogue_table
+from saformer.reports.tables.energy import energy_report
+from saformer.reports.tables.flops import FlopsRow, flops_table
+from saformer.reports.tables.neurons import neuron_table
 from saformer.reports.writers.terminal import Renderable, ShareBar
 
 Render = Callable[[Report | Part, int], str]

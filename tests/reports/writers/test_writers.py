@@ -18,7 +18,8 @@ from saformer.reports.document.blocks import Facts, Format, Line, Report
 from saformer.reports.document.table import Align, Cell, Column, Row, Table, number
 from saformer.reports.results.comparison import ComparisonRow
 from saformer.reports.tables.comparison import comparison_table
-from saformer.reports.tables.energy import energy_report, energy_table, neuron_table
+from saformer.reports.tables.energy import energy_report, energy_table
+from saformer.reports.tables.neurons import neuron_table
 from saformer.reports.writers.csv_json import csv_text, json_text, notes_of, report_data
 from saformer.reports.writers.latex import latex_text
 from saformer.reports.writers.markdown import markdown_text
