@@ -68,7 +68,7 @@ def ablate(
     from saformer.models.ablations import ABLATIONS, ablation_model
     from saformer.reports.document.blocks import Report, note
     from saformer.reports.figures.comparison import comparison_figure
-    from saformer.reports.figures.energy import check_format, save_figure
+    from saformer.reports.figures.saving import check_format, save_figure
     from saformer.reports.results.comparison import comparison_rows
     from saformer.reports.tables.ablation import ablation_table
 

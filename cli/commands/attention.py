@@ -38,8 +38,9 @@ def attention(
 
     saformer attention --ckpt digits/saformer --ckpt digits/sdt --image 3 --plot maps.png
     """
-    from saformer.reports.figures.attention import attention_figure, raster_figure
-    from saformer.reports.figures.energy import check_format, save_figure
+    from saformer.reports.figures.attention import attention_figure
+    from saformer.reports.figures.raster import raster_figure
+    from saformer.reports.figures.saving import check_format, save_figure
     from saformer.reports.tables.attention import attention_report
 
     names = ckpt or [DEFAULT_CHECKPOINT]

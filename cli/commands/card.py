@@ -60,7 +60,7 @@ def card(
     from saformer.checkpoints import save
     from saformer.files import check_distinct, check_target, write_text_atomic
     from saformer.reports.tables.card import card_report
-    from saformer.reports.writers.csv_json import markdown_text
+    from saformer.reports.writers.markdown import markdown_text
     from saformer.training import Recipe, evaluate
 
     if ckpt is None or out is None:

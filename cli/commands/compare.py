@@ -61,7 +61,7 @@ def compare(
     from saformer.analysis.accounting.hardware import load_hardware
     from saformer.analysis.accounting.rules import ACCOUNTINGS, get_accounting
     from saformer.reports.document.blocks import Report, note
-    from saformer.reports.figures.energy import check_format, save_figure
+    from saformer.reports.figures.saving import check_format, save_figure
     from saformer.reports.results.comparison import comparison_rows, published_rows
     from saformer.reports.tables.comparison import accountings_comparison_table, comparison_table
 
@@ -119,7 +119,9 @@ def compare(
 
 
 def _figure(figure: Figure, by_accounting: "dict[str, list[ComparisonRow]]") -> "MatplotlibFigure":
-    from saformer.reports.figures.comparison import QUANTITIES, accountings_figure, comparison_figure, relative_figure
+    from saformer.reports.figures.accountings import accountings_figure
+    from saformer.reports.figures.comparison import comparison_figure
+    from saformer.reports.figures.relative_difference import QUANTITIES, relative_figure
 
     rows = next(iter(by_accounting.values()))
     if len(by_accounting) > 1:

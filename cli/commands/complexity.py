@@ -119,7 +119,7 @@ def complexity(
     from saformer.analysis.accounting.hardware import load_hardware
     from saformer.analysis.complexity.formulas import Sizes, choose
     from saformer.reports.document.blocks import Line, Report
-    from saformer.reports.figures.energy import check_format
+    from saformer.reports.figures.saving import check_format
     from saformer.reports.tables.complexity import complexity_report, verification
 
     # Whatever can be wrong with the question is said before the run, not after.
@@ -165,7 +165,7 @@ def complexity(
         report += Report([Line()]) + verification((a, differences(a, sizes, record(a, sizes))) for a in chosen)
     if plot is not None:
         from saformer.reports.figures.complexity import formula_panels, measured_panels, scaling_figure
-        from saformer.reports.figures.energy import save_figure
+        from saformer.reports.figures.saving import save_figure
 
         if measurement is not None:
             panels = measured_panels(chosen, measurement)

@@ -12,8 +12,9 @@ from saformer.cli.terminal.outputs import emit
 def datasets(data_dir: DataDir = None, format: Format = None) -> None:
     """List data sets: size, where they are looked for, and where to get them."""
     from saformer.data import DATASETS, EVENT_TIME_STEPS
-    from saformer.reports.document.blocks import Column, Line, Report, hidden, number
-    from saformer.reports.tables.energy import catalogue_table
+    from saformer.reports.document.blocks import Line, Report
+    from saformer.reports.document.table import Column, hidden, number
+    from saformer.reports.tables.catalogue import catalogue_table
 
     columns = [
         Column("name"),

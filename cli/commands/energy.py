@@ -48,11 +48,12 @@ def energy(
     from saformer.analysis.accounting.memory_access import load_memory_model, memory_energy
     from saformer.analysis.accounting.rules import ACCOUNTINGS, get_accounting
     from saformer.reports.document.blocks import Line, Report
-    from saformer.reports.figures.energy import check_format
+    from saformer.reports.figures.saving import check_format
     from saformer.reports.tables.accountings import accountings_report
-    from saformer.reports.tables.energy import energy_report, energy_table, neuron_table
+    from saformer.reports.tables.energy import energy_report, energy_table
     from saformer.reports.tables.hardware import hardware_report
     from saformer.reports.tables.memory import memory_report
+    from saformer.reports.tables.neurons import neuron_table
 
     # Whatever can be wrong with the question is said before the run, not after.
     everywhere, every_way = hardware == "all", accounting == "all"
@@ -104,7 +105,8 @@ def energy(
         profile.save(save_profile)
         tell(f"wrote {save_profile}")
     if plot is not None:
-        from saformer.reports.figures.energy import energy_figure, save_figure
+        from saformer.reports.figures.energy import energy_figure
+        from saformer.reports.figures.saving import save_figure
 
         save_figure(energy_figure(account), plot)
         tell(f"wrote {plot}")

@@ -25,7 +25,7 @@ def flops(model: ModelOptions, format: Format = None) -> None:
       saformer flops --model saformer-4-384
     """
     from saformer.reports.document.blocks import Line, Report
-    from saformer.reports.tables.energy import FlopsRow, flops_table
+    from saformer.reports.tables.flops import FlopsRow, flops_table
 
     if model.checkpoint is None and model.model is None:
         model = replace(model, checkpoint=DEFAULT_CHECKPOINT)

@@ -13,9 +13,10 @@ def models(format: Format = None) -> None:
     from saformer.checkpoints import load
     from saformer.checkpoints.shipped import SHIPPED, resolve_checkpoint
     from saformer.models import FAMILIES, PRESETS, configure, from_config
-    from saformer.reports.document.blocks import Column, Line, Report, number
+    from saformer.reports.document.blocks import Line, Report
     from saformer.reports.document.numbers import percent
-    from saformer.reports.tables.energy import catalogue_table
+    from saformer.reports.document.table import Column, number
+    from saformer.reports.tables.catalogue import catalogue_table
 
     rows = []
     for name in PRESETS:

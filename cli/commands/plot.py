@@ -25,7 +25,7 @@ def plot(
     The numbers are those of run/metrics.csv, which a run writes after each epoch.
     """
     from saformer.files import check_target
-    from saformer.reports.figures.energy import check_format, save_figure
+    from saformer.reports.figures.saving import check_format, save_figure
     from saformer.reports.figures.training import training_figure
     from saformer.training import read_metrics
     from saformer.training.folder import METRICS

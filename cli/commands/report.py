@@ -117,7 +117,7 @@ def _attention(
     options: dict[str, ModelOptions], sources: list[str], data: DataOptions, run: RunOptions, opened: "_Opened"
 ) -> "list[Part]":
     """Figure 4 on the first sample of the data, of the networks that take it."""
-    from saformer.reports.page.contents import attention_section
+    from saformer.reports.page.sections import attention_section
 
     found = data_for(next(iter(options.values())), data, default_dataset(sources), opened=opened)
     inspections, image, title, _ = inspected(options, found, 0, data, run.device)
@@ -134,7 +134,7 @@ def _sweeps(
     opened: "_Opened",
 ) -> "list[Part]":
     """Figures 5 and 6 of the first SAFormer."""
-    from saformer.reports.page.contents import sweep_section
+    from saformer.reports.page.sections import sweep_section
 
     option = next((o for o in options.values() if hasattr(load_for(o, None)[0].config, "aggregated")), None)
     if option is None:
@@ -157,7 +157,7 @@ def _sweeps(
 def _complexity(subjects: "list[Subject]", hardware: "Hardware", measurement: "Measurement | None") -> "list[Part]":
     """Tables 4 and 5, at the paper's size and the mean firing rate of the first network."""
     from saformer.analysis.complexity.formulas import Sizes, choose
-    from saformer.reports.page.contents import complexity_section
+    from saformer.reports.page.sections import complexity_section
 
     neurons = subjects[0].profile.neurons
     elements = sum(neuron.elements for neuron in neurons)
@@ -169,9 +169,11 @@ def _write(made: "Report", title: str, out: Path) -> None:
     """The page in three formats, and its figures in two."""
     from saformer.files import make_folder, write_bytes_atomic, write_text_atomic
     from saformer.reports.document.blocks import Heading, Report
-    from saformer.reports.figures.energy import figure_bytes
-    from saformer.reports.writers.csv_json import PICTURES, latex_document, markdown_text
+    from saformer.reports.figures.saving import figure_bytes
+    from saformer.reports.writers.common import PICTURES
     from saformer.reports.writers.html.page import html_text
+    from saformer.reports.writers.latex import latex_document
+    from saformer.reports.writers.markdown import markdown_text
 
     pictures = make_folder(out / PICTURES)
     with progress("drawing", 2 * len(made.pictures) + 3) as advance:
@@ -180,7 +182,7 @@ def _write(made: "Report", title: str, out: Path) -> None:
                 write_bytes_atomic(pictures / f"{picture.name}.{format}", figure_bytes(picture.figure, format))
                 advance(1)
         for name, text in (
-            (PAGE, html_text(made, title)),
+            (PAGE, html_text(made, title, figure_bytes)),
             ("report.md", markdown_text(Report([Heading(title, 1), *made.parts]))),
             ("report.tex", latex_document(made, title)),
         ):

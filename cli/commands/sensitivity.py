@@ -34,7 +34,7 @@ def sensitivity(
     from saformer.analysis.accounting.rules import get_accounting
     from saformer.analysis.statistics.sensitivity import sensitivities
     from saformer.reports.document.blocks import Line, Report, note
-    from saformer.reports.tables.energy import SensitivityRow, sensitivity_table
+    from saformer.reports.tables.sensitivity import SensitivityRow, sensitivity_table
 
     get_accounting(accounting)
     table = load_hardware(hardware)

@@ -50,9 +50,9 @@ def sweep(
     """
     from saformer.analysis.accounting.hardware import load_hardware
     from saformer.analysis.accounting.rules import get_accounting
-    from saformer.reports.figures.energy import check_format, save_figure
+    from saformer.reports.figures.saving import check_format, save_figure
     from saformer.reports.figures.sweep import sweep_figure
-    from saformer.reports.results.sweep import sweep_report
+    from saformer.reports.tables.sweep import sweep_report
 
     get_accounting(accounting)
     table = load_hardware(hardware)
