@@ -43,10 +43,10 @@ def _run() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to say, to nobody
         sys.exit(1)
     except OSError as error:
-        what = "cannot write the output" if error.filename is None else briefly(error.filename, bare=True)
+        what = "cannot write the output" if error.filename is None else briefly(error.filename, quoted=False)
         fail(f"{what}: {error.strerror or error}")
     except (MemoryError, RuntimeError) as error:
-        from saformer.cli.resolve.model import out_of_memory
+        from saformer.cli.resolve.device import out_of_memory
 
         if not out_of_memory(error):
             raise

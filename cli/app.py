@@ -1,28 +1,10 @@
-"""The application: one command per module."""
+"""The application: its own options, and the commands of `commands/`."""
 
 from typing import Annotated
 
 import typer
 
-from saformer.cli.commands import (
-    ablate,
-    attention,
-    audit,
-    card,
-    catalogue,
-    compare,
-    complexity,
-    energy,
-    eval,
-    flops,
-    hardware,
-    plot,
-    report,
-    sensitivity,
-    sweep,
-    train,
-)
-from saformer.cli.options.groups import opened
+from saformer.cli.commands import all_commands
 from saformer.distributed import world_size
 from saformer.errors import InputError
 
@@ -35,7 +17,7 @@ app = typer.Typer(
 )
 
 
-_SEVERAL_PROCESSES = ("energy", "eval", "train")  # commands that share their work under torchrun
+_commands = {command.name: command for command in all_commands()}
 
 
 def _version(value: bool) -> None:
@@ -53,24 +35,10 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    if world_size() > 1 and context.invoked_subcommand not in _SEVERAL_PROCESSES:
-        raise InputError(f"`saformer {context.invoked_subcommand}` runs in one process: start it without torchrun")
+    name = context.invoked_subcommand
+    if world_size() > 1 and not (name in _commands and _commands[name].several_processes):
+        raise InputError(f"`saformer {name}` runs in one process: start it without torchrun")
 
 
-app.command("energy")(opened(energy.energy))
-app.command("compare")(opened(compare.compare))
-app.command("sweep")(opened(sweep.sweep))
-app.command("ablate")(opened(ablate.ablate))
-app.command("attention")(opened(attention.attention))
-app.command("report")(opened(report.report))
-app.command("sensitivity")(opened(sensitivity.sensitivity))
-app.command("audit")(opened(audit.audit))
-app.command("complexity")(opened(complexity.complexity))
-app.command("flops")(opened(flops.flops))
-app.command("train")(opened(train.train))
-app.command("eval")(opened(eval.evaluate))
-app.command("card")(opened(card.card))
-app.command("plot")(opened(plot.plot))
-app.command("models")(opened(catalogue.models))
-app.command("datasets")(opened(catalogue.datasets))
-app.command("hardware")(opened(hardware.hardware))
+for command in _commands.values():
+    app.command(command.name)(command.run)

@@ -36,9 +36,9 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def briefly(value: Any, bare: bool = False) -> str:
+def briefly(value: Any, quoted: bool = True) -> str:
     """A value for a message: one short line, whatever a file held."""
-    text = value if bare else "not there" if value is None else reprlib.repr(value)
+    text = value if not quoted else "not there" if value is None else reprlib.repr(value)
     text = "".join(c if c.isprintable() else " " for c in text)
     return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}..."
 

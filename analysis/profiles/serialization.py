@@ -54,7 +54,7 @@ def from_json(plain: Any) -> Profile:
     except KeyError as error:
         raise InputError(f"the profile is incomplete: {briefly(error.args[0])} is missing") from None
     except (TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
-        raise InputError(f"the profile is damaged: {briefly(str(error), bare=True)}") from None
+        raise InputError(f"the profile is damaged: {briefly(str(error), quoted=False)}") from None
     _check(profile)
     return profile
 

@@ -1,1 +1,58 @@
-"""Commands, one file each."""
+"""Commands, one file each, named as the command; `@command` makes a function of the file one.
+
+Every file of this folder is found by itself. A command imports from `resolve`, `options` and `terminal`, and never from
+another command.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from saformer.cli.options.groups import opened
+
+_F = TypeVar("_F", bound=Callable[..., None])
+
+# As `saformer --help` lists them: what a network costs, its training, what there is. One that is not here comes last.
+_ORDER = (
+    *("energy", "compare", "sweep", "ablate", "attention", "report", "sensitivity", "audit", "complexity", "flops"),
+    *("train", "eval", "card", "plot"),
+    *("models", "datasets", "hardware"),
+)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the program.
+
+    Args:
+        name: on the command line.
+        run: what typer calls; the groups among its parameters are opened into options.
+        several_processes: it shares its work among the processes of torchrun; other commands run in one.
+    """
+
+    name: str
+    run: Callable[..., None]
+    several_processes: bool = False
+
+
+_commands: dict[str, Command] = {}
+
+
+def command(name: str, several_processes: bool = False) -> Callable[[_F], _F]:
+    """Make the function a command of that name; its docstring is the help, its parameters are the options."""
+
+    def add(function: _F) -> _F:
+        _commands[name] = Command(name, opened(function), several_processes)
+        return function
+
+    return add
+
+
+def all_commands() -> list[Command]:
+    """The commands of this folder, in the order of the help."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    places = {name: place for place, name in enumerate(_ORDER)}
+    return sorted(_commands.values(), key=lambda one: (places.get(one.name, len(places)), one.name))

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from saformer.cli.options import groups as opt
-from saformer.cli.options.groups import DataOptions, ModelOptions
-from saformer.cli.resolve.model import (
-    DEFAULT_CHECKPOINT,
-    choose_device,
-    default_dataset,
-    load_for,
-    open_data,
-    run_profile,
-)
+from saformer.cli.commands import command
+from saformer.cli.options.data import DataOptions
+from saformer.cli.options.energy import AccountingName, HardwareName, file_of
+from saformer.cli.options.groups import Panel
+from saformer.cli.options.model import ModelOptions, checkpoints
+from saformer.cli.options.output import Csv, Format, Json, Plot
+from saformer.cli.options.run import RunOptions
+from saformer.cli.resolve.data import default_dataset, open_data
+from saformer.cli.resolve.device import choose_device
+from saformer.cli.resolve.model import DEFAULT_CHECKPOINT, load_for
+from saformer.cli.resolve.run import run_profile
 from saformer.cli.terminal.console import tell, training_progress
 from saformer.cli.terminal.outputs import plan
 from saformer.errors import InputError
@@ -25,17 +26,12 @@ if TYPE_CHECKING:
     from saformer.models import Model
 
 
+@command("ablate")
 def ablate(
-    data: opt.DataOptions,
-    run: opt.RunOptions,
+    data: DataOptions,
+    run: RunOptions,
     ckpt: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--ckpt",
-            metavar="FILE",
-            help="A trained network; repeat it. Its settings say which row it is.",
-            rich_help_panel="Model",
-        ),
+        list[str] | None, checkpoints("A trained network; repeat it. Its settings say which row it is.")
     ] = None,
     model: Annotated[
         str | None,
@@ -43,7 +39,7 @@ def ablate(
             "--model",
             metavar="saformer-DEPTH-DIM",
             help="Size. Default: that of the checkpoints, or saformer-2-64.",
-            rich_help_panel="Model",
+            rich_help_panel=Panel.model,
         ),
     ] = None,
     train: Annotated[
@@ -54,12 +50,12 @@ def ablate(
         Path | None, typer.Option("--keep", metavar="DIR", help="Write the trained networks into this folder.")
     ] = None,
     published: Annotated[bool, typer.Option("--published", help="Lay the paper's accuracies beside.")] = False,
-    accounting: opt.AccountingName = "paper",
-    hardware: opt.HardwareName = "45nm-fp32",
-    format: opt.Format = None,
-    json: opt.Json = None,
-    csv: opt.Csv = None,
-    plot: opt.Plot = None,
+    accounting: AccountingName = "paper",
+    hardware: HardwareName = "45nm-fp32",
+    format: Format = None,
+    json: Json = None,
+    csv: Csv = None,
+    plot: Plot = None,
 ) -> None:
     """Ablation of SAFormer (Table 3): parameters, operations, energy, and accuracy of what was trained.
 
@@ -72,7 +68,7 @@ def ablate(
     from saformer.models.ablations import ABLATIONS, ablation_model
     from saformer.reports.document.blocks import Report, note
     from saformer.reports.figures.comparison import comparison_figure
-    from saformer.reports.figures.energy import check_format, save_figure
+    from saformer.reports.figures.saving import check_format, save_figure
     from saformer.reports.results.comparison import comparison_rows
     from saformer.reports.tables.ablation import ablation_table
 
@@ -87,7 +83,7 @@ def ablate(
         make_folder(keep)
     if plot is not None:
         check_format(plot)
-    outputs = plan(format, json, csv, files={"--plot": plot}, inputs=[*(ckpt or []), data.input, opt.file_of(hardware)])
+    outputs = plan(format, json, csv, files={"--plot": plot}, inputs=[*(ckpt or []), data.input, file_of(hardware)])
     opened = open_data(data, default_dataset(ckpt or [DEFAULT_CHECKPOINT]))
     if train and (data.input is not None or opened.kind != "static"):
         raise InputError("--train needs a data set by name that has a recipe: --dataset digits")
@@ -126,7 +122,7 @@ def ablate(
 _Network = tuple["Model", list[str]]
 
 
-def _with(network: _Network, data: "Dataset", run: opt.RunOptions) -> tuple[Any, ...]:
+def _with(network: _Network, data: "Dataset", run: RunOptions) -> tuple[Any, ...]:
     return network[0], data, run, network[1]
 
 
@@ -176,7 +172,7 @@ def _trained(
     settings: dict[str, Any],
     test: "Dataset",
     data: DataOptions,
-    run: opt.RunOptions,
+    run: RunOptions,
     epochs: int | None,
     keep: Path | None,
 ) -> "Model":

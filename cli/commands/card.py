@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from saformer.cli.options import groups as opt
-from saformer.cli.options.groups import ModelOptions
-from saformer.cli.resolve.model import (
-    check_fit,
-    choose_device,
-    data_for,
-    default_dataset,
-    load_for,
-    read_for,
-    run_profile,
-    trained_on,
-)
+from saformer.cli.commands import command
+from saformer.cli.options.data import DataOptions
+from saformer.cli.options.energy import HardwareName
+from saformer.cli.options.model import Checkpoint, ModelOptions
+from saformer.cli.options.run import DType, RunOptions
+from saformer.cli.resolve.data import data_for, default_dataset
+from saformer.cli.resolve.device import choose_device
+from saformer.cli.resolve.model import check_fit, load_for, read_for, trained_on
+from saformer.cli.resolve.run import run_profile
 from saformer.cli.terminal.console import progress, show
 from saformer.errors import InputError
 
@@ -27,16 +24,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _RunOptions(opt.RunOptions):
+class _RunOptions(RunOptions):
     """How to run; in the type of the training."""
 
-    dtype: opt.DType = opt.DType.float32
+    dtype: DType = DType.float32
 
 
+@command("card")
 def card(
-    data: opt.DataOptions,
+    data: DataOptions,
     run: _RunOptions,
-    ckpt: opt.Checkpoint = None,
+    ckpt: Checkpoint = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -47,7 +45,7 @@ def card(
     remark: Annotated[
         list[str] | None, typer.Option("--remark", metavar="TEXT", help="A sentence for the card; repeat it.")
     ] = None,
-    hardware: opt.HardwareName = "45nm-fp32",
+    hardware: HardwareName = "45nm-fp32",
 ) -> None:
     """Copy a checkpoint for others, with a card: command, configuration, data, accuracy, firing rates, energies.
 
@@ -62,7 +60,7 @@ def card(
     from saformer.checkpoints import save
     from saformer.files import check_distinct, check_target, write_text_atomic
     from saformer.reports.tables.card import card_report
-    from saformer.reports.writers.csv_json import markdown_text
+    from saformer.reports.writers.markdown import markdown_text
     from saformer.training import Recipe, evaluate
 
     if ckpt is None or out is None:

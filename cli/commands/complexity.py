@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from saformer.cli.options import groups as opt
-from saformer.cli.resolve.model import choose_device
+from saformer.cli.commands import command
+from saformer.cli.options.energy import HardwareName, file_of
+from saformer.cli.options.output import Format, Json, figure_file
+from saformer.cli.options.run import Device, Seed
+from saformer.cli.resolve.device import choose_device
 from saformer.cli.terminal.console import progress, tell
 from saformer.cli.terminal.outputs import plan
 from saformer.errors import InputError
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from saformer.analysis.complexity.benchmark import Measurement
     from saformer.analysis.complexity.formulas import Attention, Sizes
 
-_SIZES, _MEASURED, _OUTPUT = "Sizes", "Measured", "Output"
+_SIZES, _MEASURED = "Sizes", "Measured"
 # The sweeps hold the other size low, so that the terms which grow fastest rule within reach.
 _SWEPT_AT_DIM, _SWEPT_AT_TOKENS = 64, 64
 _TOKENS, _DIM = 64, 384
@@ -28,6 +31,7 @@ def _size(flag: str, letter: str, help: str) -> typer.models.OptionInfo:
     return typer.Option(flag, metavar=letter, help=help, rich_help_panel=_SIZES)
 
 
+@command("complexity")
 def complexity(
     attention: Annotated[
         str,
@@ -53,7 +57,7 @@ def complexity(
     ] = 4,
     rate: Annotated[float, _size("--rate", "R", "Firing rate of everything that spikes, 0 to 1.")] = 0.1,
     heads: Annotated[int, _size("--heads", "H", "Attention heads; divides D.")] = 1,
-    hardware: opt.HardwareName = "45nm-fp32",
+    hardware: HardwareName = "45nm-fp32",
     verify: Annotated[
         bool, typer.Option("--verify", help="Run the real modules once: does the recorder count the same?")
     ] = False,
@@ -87,8 +91,8 @@ def complexity(
             "--seconds", metavar="S", help="For the repeats of each size. Default: 1.", rich_help_panel=_MEASURED
         ),
     ] = None,
-    device: opt.Device = _DEVICE,
-    seed: opt.Seed = 0,
+    device: Device = _DEVICE,
+    seed: Seed = 0,
     measured: Annotated[
         Path | None,
         typer.Option(
@@ -98,17 +102,9 @@ def complexity(
             rich_help_panel=_MEASURED,
         ),
     ] = None,
-    format: opt.Format = None,
-    json: opt.Json = None,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            "--plot",
-            metavar="FILE.{png,pdf,svg}",
-            help="Draw what is measured, or else the formulas over N.",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
+    format: Format = None,
+    json: Json = None,
+    plot: Annotated[Path | None, figure_file("Draw what is measured, or else the formulas over N.")] = None,
 ) -> None:
     """Time, space and energy of attentions: formulas beside the paper's Tables 4 and 5, numbers, and measured scaling.
 
@@ -123,7 +119,7 @@ def complexity(
     from saformer.analysis.accounting.hardware import load_hardware
     from saformer.analysis.complexity.formulas import Sizes, choose
     from saformer.reports.document.blocks import Line, Report
-    from saformer.reports.figures.energy import check_format
+    from saformer.reports.figures.saving import check_format
     from saformer.reports.tables.complexity import complexity_report, verification
 
     # Whatever can be wrong with the question is said before the run, not after.
@@ -150,7 +146,7 @@ def complexity(
         raise InputError("--over-tokens - and --over-dim - leave nothing to measure")
     if plot is not None:
         check_format(plot)
-    outputs = plan(format, json, files={"--plot": plot}, inputs=[opt.file_of(hardware), measured])
+    outputs = plan(format, json, files={"--plot": plot}, inputs=[file_of(hardware), measured])
 
     measurement = _measure(chosen, by_tokens, by_dim, seconds or _SECONDS, device, seed) if measure else None
     if measured is not None:
@@ -169,13 +165,13 @@ def complexity(
         report += Report([Line()]) + verification((a, differences(a, sizes, record(a, sizes))) for a in chosen)
     if plot is not None:
         from saformer.reports.figures.complexity import formula_panels, measured_panels, scaling_figure
-        from saformer.reports.figures.energy import save_figure
+        from saformer.reports.figures.saving import save_figure
 
         if measurement is not None:
             panels = measured_panels(chosen, measurement)
         else:
-            drawn = [replace(sizes, tokens=value) for value in over_n]
-            panels = formula_panels(chosen, drawn or [sizes], table)
+            plotted = [replace(sizes, tokens=value) for value in over_n]
+            panels = formula_panels(chosen, plotted or [sizes], table)
         save_figure(scaling_figure(panels), plot)
         tell(f"wrote {plot}")
     outputs.emit(report)

@@ -2,30 +2,36 @@
 
 from dataclasses import replace
 
-from saformer.cli.options import groups as opt
-from saformer.cli.resolve.rates import profile_for
+from saformer.cli.commands import command
+from saformer.cli.options.data import DataOptions, InsteadOptions
+from saformer.cli.options.energy import AccountingOrAll, ChargeOptions, HardwareOrAll, Memory, file_of
+from saformer.cli.options.model import ModelOptions
+from saformer.cli.options.output import Csv, Format, Json, Layers, Neurons, Plot, SaveProfile
+from saformer.cli.options.run import PreciseRunOptions
+from saformer.cli.resolve.profile import profile_for
 from saformer.cli.terminal.console import tell
 from saformer.cli.terminal.outputs import plan
 from saformer.errors import InputError
 
 
+@command("energy", several_processes=True)
 def energy(
-    model: opt.ModelOptions,
-    data: opt.DataOptions,
-    instead: opt.InsteadOptions,
-    run: opt.PreciseRunOptions,
-    layers: opt.Layers = False,
-    neurons: opt.Neurons = False,
-    format: opt.Format = None,
-    json: opt.Json = None,
-    csv: opt.Csv = None,
-    plot: opt.Plot = None,
-    save_profile: opt.SaveProfile = None,
-    accounting: opt.AccountingOrAll = "paper",
-    hardware: opt.HardwareOrAll = "45nm-fp32",
-    first_layer: opt.FirstLayerCharge = opt.FirstLayer.repeat,
-    graded: opt.GradedSpikes = opt.Graded.mac,
-    memory: opt.Memory = None,
+    model: ModelOptions,
+    data: DataOptions,
+    instead: InsteadOptions,
+    run: PreciseRunOptions,
+    layers: Layers = False,
+    neurons: Neurons = False,
+    format: Format = None,
+    json: Json = None,
+    csv: Csv = None,
+    plot: Plot = None,
+    save_profile: SaveProfile = None,
+    accounting: AccountingOrAll = "paper",
+    hardware: HardwareOrAll = "45nm-fp32",
+    *,
+    charge: ChargeOptions,
+    memory: Memory = None,
 ) -> None:
     """Energy of one inference, layer by layer, with an error bar.
 
@@ -42,11 +48,12 @@ def energy(
     from saformer.analysis.accounting.memory_access import load_memory_model, memory_energy
     from saformer.analysis.accounting.rules import ACCOUNTINGS, get_accounting
     from saformer.reports.document.blocks import Line, Report
-    from saformer.reports.figures.energy import check_format
+    from saformer.reports.figures.saving import check_format
     from saformer.reports.tables.accountings import accountings_report
-    from saformer.reports.tables.energy import energy_report, energy_table, neuron_table
+    from saformer.reports.tables.energy import energy_report, energy_table
     from saformer.reports.tables.hardware import hardware_report
     from saformer.reports.tables.memory import memory_report
+    from saformer.reports.tables.neurons import neuron_table
 
     # Whatever can be wrong with the question is said before the run, not after.
     everywhere, every_way = hardware == "all", accounting == "all"
@@ -69,17 +76,17 @@ def energy(
         json,
         csv,
         files={"--plot": plot, "--save-profile": save_profile},
-        inputs=[model.checkpoint, data.input, instead.from_profile, instead.rates, opt.file_of(hardware)],
+        inputs=[model.checkpoint, data.input, instead.from_profile, instead.rates, file_of(hardware)],
     )
 
-    unroll = graded is opt.Graded.unroll
     # What is to be precise is the energy that is shown; of several, the first.
     shown = tables[0].name if everywhere else hardware
-    run = replace(run, graded=unroll, accounting=accountings[0], hardware=shown)
+    run = replace(run, graded=charge.unroll, accounting=accountings[0], hardware=shown)
     profile = profile_for(model, data, run, instead)
-    once = first_layer is opt.FirstLayer.once
     accounts = [
-        profile.account(name, table, first_layer_once=once, unroll=unroll) for name in accountings for table in tables
+        profile.account(name, table, first_layer_once=charge.once, unroll=charge.unroll)
+        for name in accountings
+        for table in tables
     ]
     account = accounts[0]
     if everywhere:
@@ -89,7 +96,7 @@ def energy(
     else:
         report = energy_report(account, layers=layers)
     if memory_model is not None:
-        cost = memory_energy(profile, memory_model, first_layer_once=once)
+        cost = memory_energy(profile, memory_model, first_layer_once=charge.once)
         report += Report([Line()]) + memory_report(cost, account, layers=layers)
     if neurons:
         report += Report([Line(), neuron_table(account)])
@@ -98,7 +105,8 @@ def energy(
         profile.save(save_profile)
         tell(f"wrote {save_profile}")
     if plot is not None:
-        from saformer.reports.figures.energy import energy_figure, save_figure
+        from saformer.reports.figures.energy import energy_figure
+        from saformer.reports.figures.saving import save_figure
 
         save_figure(energy_figure(account), plot)
         tell(f"wrote {plot}")

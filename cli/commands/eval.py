@@ -5,15 +5,22 @@ from typing import Annotated
 
 import typer
 
-from saformer.cli.options import groups as opt
-from saformer.cli.resolve.model import check_fit, choose_device, data_for, default_dataset, load_for, read_for
+from saformer.cli.commands import command
+from saformer.cli.options.data import DataOptions
+from saformer.cli.options.groups import Panel
+from saformer.cli.options.model import ModelOptions
+from saformer.cli.options.output import Format, Json, Neurons
+from saformer.cli.options.run import BatchSize, DType, RunOptions
+from saformer.cli.resolve.data import data_for, default_dataset
+from saformer.cli.resolve.device import choose_device
+from saformer.cli.resolve.model import check_fit, load_for, read_for
 from saformer.cli.terminal.console import progress
 from saformer.cli.terminal.outputs import plan
 from saformer.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
-class _CheckpointOptions(opt.ModelOptions):
+class _CheckpointOptions(ModelOptions):
     """A checkpoint, and settings that its file does not hold."""
 
     # No options: only a trained network of ours is worth a test.
@@ -24,23 +31,25 @@ class _CheckpointOptions(opt.ModelOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _RunOptions(opt.RunOptions):
+class _RunOptions(RunOptions):
     """How to run; all images unless told otherwise, as an accuracy is quoted on the whole test set."""
 
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", help="Images to draw at random; 0 for all.", rich_help_panel="Data")
+        int,
+        typer.Option("--limit", metavar="N", help="Images to draw at random; 0 for all.", rich_help_panel=Panel.data),
     ] = 0
-    batch_size: opt.BatchSize = 64
-    dtype: opt.DType = opt.DType.float32  # no option: a test is in the type of the training
+    batch_size: BatchSize = 64
+    dtype: DType = DType.float32  # no option: a test is in the type of the training
 
 
+@command("eval", several_processes=True)
 def evaluate(
     model: _CheckpointOptions,
-    data: opt.DataOptions,
+    data: DataOptions,
     run: _RunOptions,
-    neurons: opt.Neurons = False,
-    format: opt.Format = None,
-    json: opt.Json = None,
+    neurons: Neurons = False,
+    format: Format = None,
+    json: Json = None,
 ) -> None:
     """Accuracy of a checkpoint on a data set: all of its test images unless told otherwise.
 

@@ -3,16 +3,12 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from saformer.cli.options import groups as opt
-from saformer.cli.resolve.foreign import random_data
-from saformer.cli.resolve.model import (
-    DEFAULT_CHECKPOINT,
-    check_ours,
-    foreign_model,
-    load_for,
-    own_errors,
-    time_first_input,
-)
+from saformer.cli.commands import command
+from saformer.cli.options.model import ModelOptions
+from saformer.cli.options.output import Format
+from saformer.cli.resolve.data import random_data
+from saformer.cli.resolve.foreign import foreign_model, own_errors, time_first_input
+from saformer.cli.resolve.model import DEFAULT_CHECKPOINT, check_ours, load_for
 from saformer.cli.terminal.outputs import emit
 from saformer.errors import InputError
 
@@ -20,7 +16,8 @@ if TYPE_CHECKING:
     from saformer.analysis.recording.flop_check import ModuleFlops
 
 
-def flops(model: opt.ModelOptions, format: opt.Format = None) -> None:
+@command("flops")
+def flops(model: ModelOptions, format: Format = None) -> None:
     """Dense multiply-accumulates of one image over all time steps, module by module, beside fvcore's count.
 
     Needs no data.
@@ -28,7 +25,7 @@ def flops(model: opt.ModelOptions, format: opt.Format = None) -> None:
       saformer flops --model saformer-4-384
     """
     from saformer.reports.document.blocks import Line, Report
-    from saformer.reports.tables.energy import FlopsRow, flops_table
+    from saformer.reports.tables.flops import FlopsRow, flops_table
 
     if model.checkpoint is None and model.model is None:
         model = replace(model, checkpoint=DEFAULT_CHECKPOINT)
@@ -38,7 +35,7 @@ def flops(model: opt.ModelOptions, format: opt.Format = None) -> None:
     emit(Report([Line(heading), flops_table(rows), *lines]), format)
 
 
-def _ours(options: opt.ModelOptions) -> "tuple[str, list[ModuleFlops]]":
+def _ours(options: ModelOptions) -> "tuple[str, list[ModuleFlops]]":
     from saformer.analysis.recording.run import dense_operations, example_input
 
     check_ours(options)
@@ -49,7 +46,7 @@ def _ours(options: opt.ModelOptions) -> "tuple[str, list[ModuleFlops]]":
     return heading, dense_operations(network, example_input(network))
 
 
-def _foreign(options: opt.ModelOptions) -> "tuple[str, list[ModuleFlops]]":
+def _foreign(options: ModelOptions) -> "tuple[str, list[ModuleFlops]]":
     from saformer.analysis.recording.run import dense_operations
 
     if options.input_shape is None:

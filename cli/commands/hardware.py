@@ -4,15 +4,17 @@ from typing import Annotated
 
 import typer
 
-from saformer.cli.options import groups as opt
+from saformer.cli.commands import command
+from saformer.cli.options.output import Format
 from saformer.cli.terminal.outputs import emit
 
 
+@command("hardware")
 def hardware(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME|FILE.toml]", help="One of the list, or a file of your own.")
     ] = None,
-    format: opt.Format = None,
+    format: Format = None,
 ) -> None:
     """List hardware; with a name or a file, everything about one: picojoules, source, what it leaves out."""
     from saformer.analysis.accounting.hardware import hardware_names, load_hardware

@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from saformer.cli.commands import command
 from saformer.cli.terminal.console import tell
 from saformer.errors import InputError
 
 
+@command("plot")
 def plot(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, as `saformer train --out` made it.")],
     out: Annotated[
@@ -23,7 +25,7 @@ def plot(
     The numbers are those of run/metrics.csv, which a run writes after each epoch.
     """
     from saformer.files import check_target
-    from saformer.reports.figures.energy import check_format, save_figure
+    from saformer.reports.figures.saving import check_format, save_figure
     from saformer.reports.figures.training import training_figure
     from saformer.training import read_metrics
     from saformer.training.folder import METRICS

@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from saformer.cli.commands.attention import inspected
-from saformer.cli.commands.compare import check_run_options, is_profile, names_of, options_of, ours_of, profiles_of
-from saformer.cli.commands.sweep import Parameter, swept
-from saformer.cli.options import groups as opt
-from saformer.cli.options.groups import DataOptions, ModelOptions, RunOptions
-from saformer.cli.resolve.model import data_for, default_dataset, load_for
+from saformer.cli.commands import command
+from saformer.cli.options.data import DataOptions
+from saformer.cli.options.energy import AccountingName, HardwareName
+from saformer.cli.options.model import ModelOptions
+from saformer.cli.options.output import Ours
+from saformer.cli.options.run import RunOptions
+from saformer.cli.resolve.attention import inspected
+from saformer.cli.resolve.data import data_for, default_dataset
+from saformer.cli.resolve.model import load_for
+from saformer.cli.resolve.profile import check_run_options, is_profile, names_of, options_of, ours_of, profiles_of
+from saformer.cli.resolve.sweep import Parameter, swept
 from saformer.cli.terminal.console import progress, show
 from saformer.errors import InputError
 
@@ -32,6 +37,7 @@ PAGE = "report.html"
 _DEFAULT = ["digits/saformer", "digits/sdt", "digits/spikformer"]
 
 
+@command("report")
 def report(
     data: DataOptions,
     run: RunOptions,
@@ -44,12 +50,9 @@ def report(
         list[str] | None,
         typer.Option("--from-profile", metavar="FILE", help="A saved profile, as if it were named; repeat it."),
     ] = None,
-    ours: Annotated[
-        list[str] | None,
-        typer.Option("--ours", metavar="NAME", help="Whom Eq. 21 compares with, one per data set. Default: the first."),
-    ] = None,
-    accounting: opt.AccountingName = "paper",
-    hardware: opt.HardwareName = "45nm-fp32",
+    ours: Ours = None,
+    accounting: AccountingName = "paper",
+    hardware: HardwareName = "45nm-fp32",
     complexity: Annotated[
         Path | None,
         typer.Option(
@@ -106,7 +109,7 @@ def report(
 
 def _checkpoints(sources: list[str]) -> dict[str, ModelOptions]:
     """The checkpoints among the sources; profiles and untrained models cannot, or need not, be run again."""
-    options = {what: options_of(what) for what in sources if not is_profile(Path(what))}
+    options = {what: options_of(what) for what in sources if not is_profile(what)}
     return {what: option for what, option in options.items() if option.checkpoint is not None}
 
 
@@ -114,7 +117,7 @@ def _attention(
     options: dict[str, ModelOptions], sources: list[str], data: DataOptions, run: RunOptions, opened: "_Opened"
 ) -> "list[Part]":
     """Figure 4 on the first sample of the data, of the networks that take it."""
-    from saformer.reports.page.contents import attention_section
+    from saformer.reports.page.sections import attention_section
 
     found = data_for(next(iter(options.values())), data, default_dataset(sources), opened=opened)
     inspections, image, title, _ = inspected(options, found, 0, data, run.device)
@@ -131,7 +134,7 @@ def _sweeps(
     opened: "_Opened",
 ) -> "list[Part]":
     """Figures 5 and 6 of the first SAFormer."""
-    from saformer.reports.page.contents import sweep_section
+    from saformer.reports.page.sections import sweep_section
 
     option = next((o for o in options.values() if hasattr(load_for(o, None)[0].config, "aggregated")), None)
     if option is None:
@@ -154,7 +157,7 @@ def _sweeps(
 def _complexity(subjects: "list[Subject]", hardware: "Hardware", measurement: "Measurement | None") -> "list[Part]":
     """Tables 4 and 5, at the paper's size and the mean firing rate of the first network."""
     from saformer.analysis.complexity.formulas import Sizes, choose
-    from saformer.reports.page.contents import complexity_section
+    from saformer.reports.page.sections import complexity_section
 
     neurons = subjects[0].profile.neurons
     elements = sum(neuron.elements for neuron in neurons)
@@ -166,9 +169,11 @@ def _write(made: "Report", title: str, out: Path) -> None:
     """The page in three formats, and its figures in two."""
     from saformer.files import make_folder, write_bytes_atomic, write_text_atomic
     from saformer.reports.document.blocks import Heading, Report
-    from saformer.reports.figures.energy import figure_bytes
-    from saformer.reports.writers.csv_json import PICTURES, latex_document, markdown_text
+    from saformer.reports.figures.saving import figure_bytes
+    from saformer.reports.writers.common import PICTURES
     from saformer.reports.writers.html.page import html_text
+    from saformer.reports.writers.latex import latex_document
+    from saformer.reports.writers.markdown import markdown_text
 
     pictures = make_folder(out / PICTURES)
     with progress("drawing", 2 * len(made.pictures) + 3) as advance:
@@ -177,7 +182,7 @@ def _write(made: "Report", title: str, out: Path) -> None:
                 write_bytes_atomic(pictures / f"{picture.name}.{format}", figure_bytes(picture.figure, format))
                 advance(1)
         for name, text in (
-            (PAGE, html_text(made, title)),
+            (PAGE, html_text(made, title, figure_bytes)),
             ("report.md", markdown_text(Report([Heading(title, 1), *made.parts]))),
             ("report.tex", latex_document(made, title)),
         ):

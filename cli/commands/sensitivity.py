@@ -2,23 +2,29 @@
 
 from dataclasses import replace
 
-from saformer.cli.options import groups as opt
-from saformer.cli.resolve.rates import profile_for
+from saformer.cli.commands import command
+from saformer.cli.options.data import DataOptions, InsteadOptions
+from saformer.cli.options.energy import AccountingName, ChargeOptions, HardwareName
+from saformer.cli.options.model import ModelOptions
+from saformer.cli.options.output import Format, Top
+from saformer.cli.options.run import RunOptions
+from saformer.cli.resolve.profile import profile_for
 from saformer.cli.terminal.outputs import emit
 from saformer.errors import InputError
 
 
+@command("sensitivity")
 def sensitivity(
-    model: opt.ModelOptions,
-    data: opt.DataOptions,
-    instead: opt.InsteadOptions,
-    run: opt.RunOptions,
-    top: opt.Top = 20,
-    format: opt.Format = None,
-    accounting: opt.AccountingName = "paper",
-    hardware: opt.HardwareName = "45nm-fp32",
-    first_layer: opt.FirstLayerCharge = opt.FirstLayer.repeat,
-    graded: opt.GradedSpikes = opt.Graded.mac,
+    model: ModelOptions,
+    data: DataOptions,
+    instead: InsteadOptions,
+    run: RunOptions,
+    top: Top = 20,
+    format: Format = None,
+    accounting: AccountingName = "paper",
+    hardware: HardwareName = "45nm-fp32",
+    *,
+    charge: ChargeOptions,
 ) -> None:
     """Which layers' firing rates move the energy most: where fewer spikes would save most.
 
@@ -28,19 +34,17 @@ def sensitivity(
     from saformer.analysis.accounting.rules import get_accounting
     from saformer.analysis.statistics.sensitivity import sensitivities
     from saformer.reports.document.blocks import Line, Report, note
-    from saformer.reports.tables.energy import SensitivityRow, sensitivity_table
+    from saformer.reports.tables.sensitivity import SensitivityRow, sensitivity_table
 
     get_accounting(accounting)
     table = load_hardware(hardware)
     if top < 0:
         raise InputError(f"--top must be at least 1, or 0 for all operations, got {top}")
-    unroll = graded is opt.Graded.unroll
-    profile = profile_for(model, data, replace(run, graded=unroll), instead)
-    once = first_layer is opt.FirstLayer.once
-    account = profile.account(accounting, table, first_layer_once=once, unroll=unroll)
+    profile = profile_for(model, data, replace(run, graded=charge.unroll), instead)
+    account = profile.account(accounting, table, first_layer_once=charge.once, unroll=charge.unroll)
     rows = [
         SensitivityRow(s.name, s.firing_rate, s.energy_mj, s.per_point_mj, s.per_tenth_mj)
-        for s in sensitivities(profile, accounting, table, once, unroll)
+        for s in sensitivities(profile, accounting, table, charge.once, charge.unroll)
     ]
     heading = (
         f"{account.model.name} on {account.data.name}: {account.energy_mj:.4g} mJ per image "

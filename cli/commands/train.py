@@ -5,17 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
-from saformer.cli.options import groups as opt
+from saformer.cli.commands import command
+from saformer.cli.options.data import CacheDir, DataDir
+from saformer.cli.options.groups import Panel
 from saformer.cli.options.recipe import recipe_flags
+from saformer.cli.options.run import Device
+from saformer.cli.resolve.device import choose_device
 from saformer.cli.resolve.foreign import parse_argument
-from saformer.cli.resolve.model import choose_device
 from saformer.cli.terminal.console import progress, show, tell, training_progress
 from saformer.cli.terminal.signals import stop_requests
 from saformer.errors import InputError
 
-_RUN = "Run"
 
-
+@command("train", several_processes=True)
 @recipe_flags
 def train(
     recipe: Annotated[
@@ -24,24 +26,28 @@ def train(
             "--recipe",
             metavar="FILE.toml",
             help="Recipe to start from, instead of the data set's own; options win over it.",
-            rich_help_panel=_RUN,
+            rich_help_panel=Panel.run,
         ),
     ] = None,
-    data_dir: opt.DataDir = None,
-    cache_dir: opt.CacheDir = None,
+    data_dir: DataDir = None,
+    cache_dir: CacheDir = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Folder of the run. Default: MODEL-DATASET", rich_help_panel=_RUN),
+        typer.Option(
+            "--out", metavar="DIR", help="Folder of the run. Default: MODEL-DATASET", rich_help_panel=Panel.run
+        ),
     ] = None,
-    device: opt.Device = "auto",
-    keep: Annotated[int, typer.Option(metavar="K", help="Last checkpoints to keep.", rich_help_panel=_RUN)] = 2,
+    device: Device = "auto",
+    keep: Annotated[int, typer.Option(metavar="K", help="Last checkpoints to keep.", rich_help_panel=Panel.run)] = 2,
     checkpoint_minutes: Annotated[
         float,
-        typer.Option(metavar="MINUTES", help="Between checkpoints within an epoch; 0: none.", rich_help_panel=_RUN),
+        typer.Option(
+            metavar="MINUTES", help="Between checkpoints within an epoch; 0: none.", rich_help_panel=Panel.run
+        ),
     ] = 5.0,
     checkpoint_steps: Annotated[
         int,
-        typer.Option(metavar="STEPS", help="Between checkpoints within an epoch; 0: none.", rich_help_panel=_RUN),
+        typer.Option(metavar="STEPS", help="Between checkpoints within an epoch; 0: none.", rich_help_panel=Panel.run),
     ] = 0,
     **flags: Any,
 ) -> None:

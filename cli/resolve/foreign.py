@@ -3,16 +3,17 @@
 import ast
 import importlib
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from saformer.cli.options.model import ModelOptions
+from saformer.cli.resolve.device import out_of_memory
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
-
-    from saformer.data.dataset import Dataset
-
-RANDOM_IMAGES = 16
 
 
 def load_foreign(name: str, arguments: list[str], checkpoint: str | None, weights: str | None) -> "nn.Module":
@@ -78,22 +79,30 @@ def _fill(model: "nn.Module", checkpoint: str, weights: str | None) -> None:
     model.origin = Origin(raw.path, raw.sha256)  # type: ignore[assignment]
 
 
-def random_data(shape: str, seed: int) -> "Dataset":
-    """Standard normal inputs of a shape such as 3,32,32, where the user has no data.
+def foreign_model(options: ModelOptions) -> "nn.Module":
+    """The user's own model; settings that only our own models have are refused."""
+    if options.given:
+        option = next(iter(options.given)).replace("_", "-")
+        raise InputError(f"--{option} is for our own models; yours takes --model-arg")
+    return load_foreign(options.model or "", options.arguments or [], options.checkpoint, options.weights)
 
-    Raises:
-        InputError: the shape is not a list of whole numbers.
-    """
-    import torch
 
-    from saformer.data.dataset import Dataset
+def time_first_input(steps: int) -> "Callable[[torch.Tensor], torch.Tensor]":
+    """What makes T x B x ... of images, by repeating them, or of event frames."""
+    return lambda x: x.expand(steps, *x.shape) if x.ndim == 4 else x.transpose(0, 1)
+
+
+@contextmanager
+def own_errors(model: "nn.Module") -> Iterator[None]:
+    """A user's model may fail on the data in any way: one line, with its own words. Ours must not fail."""
+    from saformer.models import Model
 
     try:
-        sizes = [int(part) for part in shape.replace("x", ",").split(",")]
-    except ValueError:
-        sizes = []
-    if not 3 <= len(sizes) <= 4 or min(sizes) < 1:
-        raise InputError(f"--input-shape takes C,H,W or T,C,H,W, such as 3,32,32; got {shape!r}")
-    x = torch.randn(RANDOM_IMAGES, *sizes, generator=torch.Generator().manual_seed(seed))
-    kind = "static" if len(sizes) == 3 else "events"
-    return Dataset(f"random {'x'.join(map(str, sizes))}", None, kind, x, None, None, None, None)
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(model, Model) or out_of_memory(error):
+            raise
+        reason = " ".join(str(error).split())
+        raise InputError(f"{type(model).__name__} failed on the data: {type(error).__name__}: {reason}") from None

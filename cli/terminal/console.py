@@ -11,17 +11,19 @@ from saformer.distributed import is_main
 from saformer.text import printable
 
 if TYPE_CHECKING:
-    from saformer.reports.document.blocks import Facts, Line, Report, Table
+    from saformer.reports.document.blocks import Facts, Line, Report
+    from saformer.reports.document.table import Table
     from saformer.training import Epoch, Progress
 
 
 def show(*records: "Report | Table | Line | Facts | str") -> None:
     """Print records, or plain lines of text, on standard output."""
     from saformer.reports.document.blocks import Line
+    from saformer.reports.writers.terminal import Renderable
 
     console = Console()
     for record in records:
-        console.print(Line(record) if isinstance(record, str) else record)
+        console.print(Renderable(Line(record) if isinstance(record, str) else record))
 
 
 def tell(message: str) -> None:

@@ -1,6 +1,6 @@
 """Where a report goes: standard output in the chosen format, and files.
 
-A command takes `format: opt.Format = None`, makes a `Report` (or a single `Table`) and ends with one line:
+A command takes `format: Format = None`, makes a `Report` (or a single `Table`) and ends with one line:
 
     emit(report, format)
 
@@ -16,14 +16,16 @@ from pathlib import Path
 
 from saformer.cli.terminal.console import show, tell
 from saformer.errors import InputError
-from saformer.reports.document.blocks import Format, Report, Table
+from saformer.reports.document.blocks import Format, Report
+from saformer.reports.document.table import Table
 
 _STANDARD_OUTPUT = "-"
 
 
 def emit(report: Report | Table, format: Format | None = None) -> None:
     """Write a report to standard output; what CSV has no place for, notes and warnings, goes to standard error."""
-    from saformer.reports.writers.csv_json import notes_of, report_text
+    from saformer.reports.writers.csv_json import notes_of
+    from saformer.reports.writers.text import report_text
 
     if isinstance(report, Table):
         report = Report([report])
@@ -55,7 +57,7 @@ class Outputs:
     def emit(self, report: Report, csv: Report | None = None) -> None:
         """Write the report to standard output and to its files; `csv` is what --csv holds, if not the report."""
         from saformer.files import write_text_atomic
-        from saformer.reports.writers.csv_json import report_text
+        from saformer.reports.writers.text import report_text
 
         rows = csv or report
         emit(rows if self.csv_shown else report, self.format)

@@ -1,22 +1,21 @@
-"""Figures of one image: attention maps over it (the paper's Figure 4), and the spikes of each layer in time."""
+"""Attention maps over an image: the paper's Figure 4."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from saformer.errors import InputError
-from saformer.reports.document.numbers import percent
-from saformer.reports.figures.energy import WIDTH_INCHES, figure_style
-from saformer.reports.tables.attention import MEANINGS
+from saformer.reports.figures.style import WIDTH_INCHES, figure_style
+from saformer.reports.results.attention import MEANINGS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from saformer.analysis.diagnostics.attention_maps import Inspection, SpikeTrain
+    from saformer.analysis.diagnostics.attention_maps import Inspection
+
 
 _MOST_STEPS = 8  # columns of single time steps
-_MOST_NEURONS = 256  # rows of a raster; beyond it, neighbouring neurons share a row
 _MAP = "inferno"  # lightness rises with the value: the same order in grey, and for any kind of colour vision
 
 
@@ -69,13 +68,13 @@ def attention_figure(inspections: "Mapping[str, Inspection]", image: Any, title:
         for line, (name, found) in zip(grid, rows, strict=True):
             largest = float(found.per_step.max()) or 1.0
             maps = [None, found.mean, *(found.per_step[t] for t in steps_shown(len(found.values)))]
-            drawn = None
+            heat_map = None
             for axes, heat in zip(line, maps, strict=False):
                 # Under a map the image is dimmed, so that a bright pixel is not taken for attention.
                 dim = 1.0 if heat is None else 0.5
                 axes.imshow(dim * shown, cmap="gray", vmin=0, vmax=1, extent=extent)
                 if heat is not None:
-                    drawn = axes.imshow(
+                    heat_map = axes.imshow(
                         heat.numpy(), cmap=_MAP, vmin=0, vmax=largest, alpha=0.7, extent=extent, gid="map"
                     )
             for axes in line:
@@ -85,8 +84,8 @@ def attention_figure(inspections: "Mapping[str, Inspection]", image: Any, title:
             for axes in line[len(maps) :]:
                 axes.set_visible(False)
             line[0].set_ylabel(f"{name}\n{found.name}\n{found.kind}", rotation=0, ha="right", va="center", fontsize=6.5)
-            assert drawn is not None
-            bar = figure.colorbar(drawn, ax=line.tolist(), fraction=0.02, pad=0.01)
+            assert heat_map is not None
+            bar = figure.colorbar(heat_map, ax=line.tolist(), fraction=0.02, pad=0.01)
             bar.ax.tick_params(labelsize=5.5, length=2)
             bar.outline.set_visible(False)
         heads = ["image", "mean over T", *(f"t = {t + 1}" for t in steps_shown(steps))]
@@ -95,69 +94,4 @@ def attention_figure(inspections: "Mapping[str, Inspection]", image: Any, title:
         kinds = dict.fromkeys(found.kind for _, found in rows)
         figure.suptitle(title, fontsize=8)
         figure.supxlabel("; ".join(f"{kind}: {MEANINGS[kind]}" for kind in kinds), fontsize=6.5)
-        return figure
-
-
-def _short(name: str) -> str:
-    """The end of the path where the whole would not fit above a panel."""
-    return name if len(name) <= 26 else "…" + name[-25:]
-
-
-def raster(train: "SpikeTrain") -> tuple["np.ndarray", int]:
-    """What the raster of a layer shows: rows x T firing rates, and how many neighbouring neurons share a row."""
-    spikes = train.spikes.numpy().T
-    group = -(-len(spikes) // _MOST_NEURONS)
-    starts = np.arange(0, len(spikes), group)
-    sums = np.add.reduceat(spikes, starts, axis=0)
-    return sums / np.diff([*starts, len(spikes)])[:, None], group
-
-
-def raster_figure(trains: "Sequence[SpikeTrain]", title: str) -> "Figure":
-    """A panel for each layer: neurons over time steps, a spike black; where neurons share a row, their rate in grey.
-
-    Args:
-        trains: of one network.
-        title: what was run.
-
-    Raises:
-        InputError: there are no spiking layers.
-    """
-    if not trains:
-        raise InputError("nothing to draw: the network has no spiking neurons")
-    with figure_style():
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator
-
-        columns = min(5, len(trains))
-        lines = -(-len(trains) // columns)
-        figure = Figure(figsize=(WIDTH_INCHES, 1.45 * lines + 0.6), layout="constrained")
-        panels = figure.subplots(lines, columns, squeeze=False).ravel()
-        drawn = None
-        for axes, train in zip(panels, trains, strict=False):
-            rates, group = raster(train)
-            steps, neurons = train.spikes.shape
-            drawn = axes.imshow(
-                rates,
-                cmap="gray_r",
-                vmin=0,
-                vmax=1,
-                aspect="auto",
-                interpolation="nearest",
-                extent=(0.5, steps + 0.5, neurons, 0),
-                gid="raster",
-            )
-            shared = f", {group} a row" if group > 1 else ""
-            axes.set_title(f"{_short(train.name)}\n{neurons:,}{shared}; {percent(train.firing_rate)}", fontsize=5.5)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
-            axes.set_yticks([0, neurons])
-            axes.tick_params(labelsize=5.5)
-        for axes in panels[len(trains) :]:
-            axes.set_visible(False)
-        assert drawn is not None
-        bar = figure.colorbar(drawn, ax=panels.tolist(), fraction=0.012, pad=0.01)
-        bar.set_label("Share of the neurons of a row that fire", fontsize=6.5)
-        bar.ax.tick_params(labelsize=5.5, length=2)
-        figure.suptitle(title, fontsize=8)
-        figure.supxlabel("Time step (above each panel: neurons, how many share a row, and the firing rate)", fontsize=7)
-        figure.supylabel("Neuron", fontsize=7)
         return figure

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from saformer.analysis.accounting.hardware import Hardware
 from saformer.analysis.complexity.formulas import SYNAPTIC, Attention, Sizes, attentions, picojoules
 from saformer.errors import InputError
-from saformer.reports.figures.energy import EDGE, WIDTH_INCHES, figure_style, model_looks
-from saformer.reports.results.complexity import AXES
-from saformer.reports.tables.complexity import QUANTITIES
+from saformer.reports.figures.style import EDGE, WIDTH_INCHES, figure_style, model_looks
+from saformer.reports.results.complexity import AXES, QUANTITIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,98 +1,16 @@
-"""What figures share (style, colours, files), and the figure of one account: where the energy goes, how much fires.
+"""The figure of one account: where the energy goes, and how much fires."""
 
-Figures are made without pyplot: no window, no state that a notebook or another figure would share.
-"""
-
-import re
-import warnings
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib import resources
-from io import BytesIO
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from saformer.analysis.accounting.account import Account, LayerAccount
 from saformer.errors import InputError
-from saformer.files import write_bytes_atomic
 from saformer.reports.document.numbers import NOT_KNOWN, energy_unit, fixed, significant
-from saformer.text import printable
+from saformer.reports.figures.style import BAND, EDGE, WIDTH_INCHES, figure_style, kind_look, room_for, short_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-FORMATS = ("png", "pdf", "svg")
-
-# Okabe and Ito's palette, safe for the common forms of colour blindness. Neighbours in this order differ
-# in lightness too, and each kind has a hatch, so that a print in grey still tells them apart.
-_COLOURS = ("#0072B2", "#E69F00", "#56B4E9", "#D55E00", "#F0E442", "#009E73", "#CC79A7", "#999999")
-_HATCHES = ("", "////", "xxxx", "....", "\\\\\\\\", "----", "++++", "||||")
-EDGE = "#222222"
-BAND = "#f2f2f2"
-WIDTH_INCHES = 7.2
-_LONGEST_NAME = 44
-
-# A model family has one colour in every figure. Their lightnesses lie apart, so that a print in grey, and an eye that
-# confuses hues, still tells them apart.
-_FAMILIES: dict[str, tuple[str, str]] = {
-    "saformer": ("#D55E00", "D"),
-    "sdt": ("#56B4E9", "s"),
-    "spikformer": ("#004C78", "o"),
-    "spikingformer": ("#F0E442", "^"),
-    "vit": ("#000000", "v"),
-    "other": ("#636363", "X"),
-}
-# What a family is called: in names of models, of papers' methods, and of attentions.
-_FAMILY_NAMES = {
-    "spikingformer": "spikingformer",
-    "spikformer": "spikformer",
-    "saformer": "saformer",
-    "sdt": "sdt",
-    "s-transformer": "sdt",
-    "vit": "vit",
-    "sasa": "saformer",
-    "sdsa": "sdt",
-    "ssa": "spikformer",
-    "vsa": "vit",
-}
-_MORE_MARKERS = ("P", "<", ">", "h", "*", "p")
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a model is drawn: the colour of its family, a hatch for bars and a marker for points."""
-
-    colour: str
-    hatch: str
-    marker: str
-
-
-def model_family(name: str) -> str:
-    """The family that a model, a paper's method or an attention belongs to: `saformer`, ..., or `other`."""
-    words = re.findall(r"s-transformer|[a-z]+", name.lower())
-    return next((family for key, family in _FAMILY_NAMES.items() if key in words), "other")
-
-
-def model_looks(models: Mapping[str, str]) -> dict[str, Look]:
-    """How each model of a figure is drawn: one colour per family everywhere, hatch and marker where it has several.
-
-    Args:
-        models: from the name in the figure to a name that shows the family, such as `saformer-4-384`.
-    """
-    seen: Counter[str] = Counter()
-    looks = {}
-    for label, name in models.items():
-        family = model_family(name)
-        colour, marker = _FAMILIES[family]
-        i = seen[family]
-        if i:
-            marker = _MORE_MARKERS[(i - 1) % len(_MORE_MARKERS)]
-        looks[label] = Look(colour, _HATCHES[i % len(_HATCHES)], marker)
-        seen[family] += 1
-    return looks
 
 
 def energy_figure(account: Account) -> "Figure":
@@ -113,7 +31,7 @@ def energy_figure(account: Account) -> "Figure":
 
         layers = account.layers
         kinds = list(dict.fromkeys(layer.op for layer in layers))
-        looks = {kind: _look(i) for i, kind in enumerate(kinds)}
+        looks = {kind: kind_look(i) for i, kind in enumerate(kinds)}
         # Many operations get lower rows and smaller names; the figure grows instead of crowding.
         row_inches, name_size = (0.2, 7.0) if len(layers) <= 40 else (0.15, 6.0)
         height = row_inches * max(len(layers), 3)
@@ -171,77 +89,6 @@ def energy_figure(account: Account) -> "Figure":
         return figure
 
 
-def check_format(path: str | Path) -> str:
-    """The format that the suffix of `path` asks for: png, pdf or svg.
-
-    Raises:
-        InputError: it is another one.
-    """
-    suffix = Path(path).suffix.lower().removeprefix(".")
-    if suffix not in FORMATS:
-        raise InputError(f"cannot write the figure {path}: the name must end in .png, .pdf or .svg")
-    return suffix
-
-
-def save_figure(figure: "Figure", path: str | Path) -> None:
-    """Write a figure as PNG, PDF or SVG by its suffix, whole or not at all; the same figure, the same bytes.
-
-    Raises:
-        InputError: the suffix is another one, or the file cannot be written.
-    """
-    write_bytes_atomic(path, figure_bytes(figure, check_format(path)))
-
-
-def figure_bytes(figure: "Figure", format: str) -> bytes:
-    """The figure as a file of one of `FORMATS`; the same figure, the same bytes."""
-    # What matplotlib would put in by itself: its version, and the time of writing.
-    metadata: dict[str, Any] = {
-        "png": {"Software": None},
-        "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
-        "svg": {"Creator": None, "Date": None},
-    }[format]
-    output = BytesIO()
-    _name_plainly(figure)
-    with figure_style(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box stands for it
-        figure.savefig(output, format=format, metadata=metadata)
-    return output.getvalue()
-
-
-def _name_plainly(figure: "Figure") -> None:
-    """Write out what cannot be drawn in names that come from files: control characters, bytes that are no text."""
-    from matplotlib.text import Text
-    from matplotlib.ticker import FixedLocator
-
-    def plain(text: str) -> str:
-        return "\n".join(map(printable, text.split("\n")))
-
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            if isinstance(axis.get_major_locator(), FixedLocator):  # labels of ticks are made anew for each drawing
-                labels = [label.get_text() for label in axis.get_ticklabels()]
-                if (written := list(map(plain, labels))) != labels:
-                    axis.set_ticklabels(written)
-    for artist in figure.findobj(Text):
-        artist.set_text(plain(artist.get_text()))
-
-
-@contextmanager
-def figure_style() -> Iterator[None]:
-    """The style of every figure here, while one is made."""
-    from matplotlib import style
-
-    # On top of matplotlib's defaults, not of the user's settings: the figure is the same everywhere.
-    sheet = resources.files("saformer.reports.figures").joinpath("saformer.mplstyle")
-    with resources.as_file(sheet) as path, style.context(["default", str(path)]):
-        yield
-
-
-def _look(i: int) -> tuple[str, str]:
-    # When the colours start again, they get other hatches.
-    return _COLOURS[i % len(_COLOURS)], _HATCHES[(i + i // len(_COLOURS)) % len(_HATCHES)]
-
-
 def _energy_label(layer: LayerAccount, factor: float) -> str:
     if layer.energy_mj is None:
         return f"{NOT_KNOWN} (MAC)"
@@ -251,28 +98,6 @@ def _energy_label(layer: LayerAccount, factor: float) -> str:
         return text
     # A label, because colour and hatch already tell the kind of operation.
     return f"{text} (MAC)" if not layer.acs else f"{text} (MAC and AC)"
-
-
-def room_for(ends: Sequence[float], labels: Sequence[str]) -> float:
-    """The end of an axis on which every bar has room for the label behind it."""
-    # A character takes about a fiftieth of the panel's width, the space before the label as much.
-    return (
-        max((end / (1 - 0.022 * (len(text) + 1)) for end, text in zip(ends, labels, strict=True)), default=0.0) or 1.0
-    )
-
-
-def short_name(name: str) -> str:
-    """A path that fits beside an axis."""
-    if len(name) <= _LONGEST_NAME:
-        return name
-    # The start of a path says which block it is, the end which operation: the middle can go.
-    start = _LONGEST_NAME // 3
-    return f"{name[:start]}…{name[start + 1 - _LONGEST_NAME :]}"
-
-
-def annotate(axes: "Axes", text: str, x: float, y: float) -> None:
-    """A small label to the right of a point."""
-    axes.annotate(text, (x, y), xytext=(5, 0), textcoords="offset points", va="center", fontsize=6.5)
 
 
 def _shade_groups(axes: Sequence["Axes"], groups: Sequence[str]) -> None:

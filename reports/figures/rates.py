@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from saformer.analysis.accounting.account import Account
 from saformer.errors import InputError
-from saformer.reports.figures.energy import WIDTH_INCHES, figure_style, short_name
+from saformer.reports.figures.style import WIDTH_INCHES, figure_style, short_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

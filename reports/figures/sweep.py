@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from saformer.errors import InputError
 from saformer.reports.document.numbers import energy_unit
-from saformer.reports.figures.energy import EDGE, WIDTH_INCHES, figure_style, model_looks
+from saformer.reports.figures.style import EDGE, WIDTH_INCHES, figure_style, model_looks
 from saformer.reports.results.sweep import MEBIBYTE, PARAMETERS, Sweep, SweepPoint, untrained
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ def sweep_figure(sweep: Sweep) -> "Figure":
         look = model_looks({name: name})[name]
         symbol, words = PARAMETERS[sweep.parameter]
         for axes, (label, value_of, error_of) in zip(panels, quantities, strict=True):
-            drawn = [(point, value) for point in points if (value := value_of(point)) is not None]
-            xs, ys = [point.value for point, _ in drawn], [value for _, value in drawn]
+            known = [(point, value) for point in points if (value := value_of(point)) is not None]
+            xs, ys = [point.value for point, _ in known], [value for _, value in known]
             axes.plot(xs, ys, color=look.colour, zorder=2, gid="line")
-            for point, value in drawn:
+            for point, value in known:
                 filled = point.trained_at is None or point.value == point.trained_at
                 axes.plot(
                     point.value,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from saformer.errors import InputError
-from saformer.reports.figures.energy import WIDTH_INCHES, figure_style
+from saformer.reports.figures.style import WIDTH_INCHES, figure_style
 from saformer.training.metrics import SATURATED, SILENT, Epoch
 
 if TYPE_CHECKING:

@@ -1,9 +1,8 @@
-"""What the page says: every table and figure of the paper that can be made from the given profiles, beside its own."""
+"""What the page says: every table and figure of the paper that can be made from the given profiles."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from saformer.analysis.accounting.account import Account
 from saformer.analysis.accounting.hardware import Hardware
@@ -11,41 +10,19 @@ from saformer.analysis.accounting.rules import ACCOUNTINGS
 from saformer.analysis.diagnostics.spike_driven import audit
 from saformer.analysis.profiles import Profile
 from saformer.analysis.profiles.origin import MEASURED, UNTRAINED, provenance
-from saformer.reports.document.blocks import (
-    Column,
-    Facts,
-    Heading,
-    Line,
-    Part,
-    Picture,
-    Report,
-    Table,
-    Verbatim,
-    number,
-)
+from saformer.reports.document.blocks import Facts, Heading, Line, Part, Picture, Report, Verbatim
 from saformer.reports.document.numbers import energy, interval, percent
-from saformer.reports.figures.attention import attention_figure, raster_figure
-from saformer.reports.figures.comparison import accountings_figure, comparison_figure, relative_figure
-from saformer.reports.figures.complexity import formula_panels, measured_panels, scaling_figure
+from saformer.reports.figures.accountings import accountings_figure
+from saformer.reports.figures.comparison import comparison_figure
 from saformer.reports.figures.energy import energy_figure
 from saformer.reports.figures.rates import firing_rates, rates_figure
-from saformer.reports.figures.sweep import sweep_figure
-from saformer.reports.results.comparison import ComparisonRow, comparison_rows, published_rows
-from saformer.reports.results.literature import published_ablation
-from saformer.reports.results.sweep import Sweep, sweep_report
+from saformer.reports.page.published import published_section
+from saformer.reports.results.comparison import ComparisonRow, comparison_rows
 from saformer.reports.tables.accountings import accountings_report
-from saformer.reports.tables.attention import attention_report
 from saformer.reports.tables.audit import audit_report
 from saformer.reports.tables.comparison import accountings_comparison_table, comparison_table
-from saformer.reports.tables.complexity import complexity_parts
-from saformer.reports.tables.energy import energy_report, neuron_table
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from saformer.analysis.complexity.benchmark import Measurement
-    from saformer.analysis.complexity.formulas import Attention, Sizes
-    from saformer.analysis.diagnostics.attention_maps import Inspection
+from saformer.reports.tables.energy import energy_report
+from saformer.reports.tables.neurons import neuron_table
 
 
 @dataclass(frozen=True)
@@ -95,7 +72,7 @@ def page(
                 for subject, each in zip(subjects, accounts, strict=True)
                 for part in _network(subject, each, accounting, hardware)
             ),
-            *_published(rows[accounting]),
+            *published_section(rows[accounting]),
             *more,
             *_origins(subjects, command),
         ]
@@ -192,140 +169,6 @@ def _network(subject: Subject, accounts: Mapping[str, Account], accounting: str,
         *audit_report(audit(subject.profile, hardware)).parts,
     ]
     return parts
-
-
-def _published(rows: Sequence[ComparisonRow]) -> list[Part]:
-    """Tables 1 to 3 and Figures 2 and 3 of the paper, with what was measured on the same data sets laid beside."""
-    published = published_rows()
-    theirs = {row.data for row in published}
-    beside = [row for row in rows if row.data in theirs]
-    together = [row for data in dict.fromkeys(r.data for r in published) for row in _both(data, beside, published)]
-    parts: list[Part] = [
-        Heading("The paper's tables, published beside measured"),
-        Line(
-            "Published numbers are copied from the SAFormer paper and were not measured here; energies marked implied "
-            "were solved by Eq. 21 from a reduction that its text states."
-        ),
-    ]
-    if not beside:
-        data = ", ".join(dict.fromkeys(row.data for row in rows))
-        parts.append(
-            Line(f"The paper has no numbers for {data}: nothing measured can stand beside its own.", "warning")
-        )
-    parts += [
-        Heading("Tables 1 and 2: accuracy and energy", 3),
-        comparison_table(together),
-        Heading("Figures 2 and 3: relative difference", 3),
-        Picture(
-            "relative-difference",
-            relative_figure(together),
-            "Bars of Eq. 21 for energy and accuracy, a panel for each data set; published numbers hollow, measured "
-            "ones filled. Positive energies mean that SAFormer needs less",
-            "Relative difference (Eq. 21) of energy and accuracy against SAFormer, as published"
-            + (" and as measured here." if beside else "."),
-        ),
-        Heading("Table 3: ablation of SASA", 3),
-        _ablation(),
-    ]
-    return parts
-
-
-def complexity_section(
-    attentions: "Sequence[Attention]", sizes: "Sizes", hardware: Hardware, measurement: "Measurement | None"
-) -> list[Part]:
-    """Tables 4 and 5 as formulas and numbers, and what was measured of them."""
-    over_tokens = [replace(sizes, tokens=64 * 2**i) for i in range(9)]
-    names = ", ".join(attention.title for attention in attentions)
-    parts: list[Part] = [
-        Heading("Complexity: Tables 4 and 5"),
-        *complexity_parts(attentions, sizes, hardware, measurement),
-        Picture(
-            "complexity",
-            scaling_figure(formula_panels(attentions, over_tokens, hardware)),
-            f"Dense operations and energy of {names} over the number of tokens from 64 to 16384, both axes "
-            "logarithmic, by the formulas",
-            f"The formulas over the number of tokens, at D = {sizes.dim}, T = {sizes.time_steps} and a firing rate of "
-            f"{percent(sizes.rate)} everywhere.",
-        ),
-    ]
-    if measurement is not None:
-        parts.append(
-            Picture(
-                "complexity-measured",
-                scaling_figure(measured_panels(attentions, measurement)),
-                f"Time and peak memory of the modules of {names}, measured over the number of tokens and over the "
-                "dimension, both axes logarithmic",
-                "Time and peak memory of the real modules as measured; the tables above have the fitted exponents.",
-            )
-        )
-    return parts
-
-
-def attention_section(inspections: "Mapping[str, Inspection]", image: "Tensor", title: str) -> list[Part]:
-    """Figure 4: where the attention of each network lies on one image, and what fires."""
-    names = ", ".join(inspections)
-    parts: list[Part] = [
-        Heading("Figure 4: attention maps"),
-        *attention_report(inspections, title).parts,
-        Picture(
-            "attention",
-            attention_figure(inspections, image, title),
-            f"Attention of {names} over {title}, a row of maps for each block: the mean over time, then each time step",
-            f"Attention maps of {names} over {title}; docs/figures.md says what a map shows.",
-        ),
-    ]
-    for name, inspection in inspections.items():
-        parts.append(
-            Picture(
-                f"{Heading(name).anchor}-raster",
-                raster_figure(inspection.trains, f"{name}: {title}"),
-                f"Spike raster of {name} on {title}: {len(inspection.trains)} layers, a mark where a neuron fires at a "
-                "time step",
-                f"Spikes of every layer of {name} on the same image.",
-            )
-        )
-    return parts
-
-
-def sweep_section(sweep: Sweep) -> list[Part]:
-    """Figure 5 (time steps) or 6 (aggregated tokens)."""
-    number_of_figure, what = ("5", "time steps") if sweep.parameter == "time_steps" else ("6", "aggregated tokens")
-    name = sweep.points[0].account.model.name
-    values = "; ".join(
-        f"{point.value}: {percent(point.account.accuracy.top1 if point.account.accuracy else None, 2)}, "
-        f"{energy(point.account.energy_mj)}"
-        for point in sweep.points
-    )
-    return [
-        Heading(f"Figure {number_of_figure}: {what}"),
-        *sweep_report(sweep).parts,
-        Picture(
-            f"sweep-{sweep.parameter.replace('_', '-')}",
-            sweep_figure(sweep),
-            f"Accuracy and costs of {name} over {what}: {values}",
-            f"{name} over {what}, measured here; the table above has the numbers.",
-        ),
-    ]
-
-
-def _both(data: str, measured: Sequence[ComparisonRow], published: Sequence[ComparisonRow]) -> list[ComparisonRow]:
-    return [row for row in [*measured, *published] if row.data == data]
-
-
-def _ablation() -> Table:
-    published = published_ablation()
-    data_sets = list(dict.fromkeys(published.dataset))
-    columns = [
-        Column("model"),
-        *(number(data, key=f"{data}_top1_accuracy", write=lambda value: percent(value, 2)) for data in data_sets),
-    ]
-    by_model = published.pivot(index="model", columns="dataset", values="top1_percent")
-    rows = [
-        [model, *(float(by_model.loc[model, data]) / 100 for data in data_sets)]
-        for model in dict.fromkeys(published.model)
-    ]
-    meaning = "A: aggregation of the tokens; D: depthwise convolution. Measured: saformer ablate --train."
-    return Table("Top-1 accuracy as published", columns, rows, [meaning])
 
 
 def _origins(subjects: Sequence[Subject], command: str) -> list[Part]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from saformer.analysis.complexity.fitting import Fit
 
 AXES = {"tokens": "N", "dim": "D"}
+# What is measured: its name, the unit that readers see, how many of it make one of the values' unit, and that unit.
+QUANTITIES = {"time": ("time", "ms", 1e3, "seconds"), "memory": ("peak memory", "MiB", 2.0**-20, "bytes")}
 # What Table 5 charges.
 CHARGED = tuple(part for part in PARTS if part != LEFT_OUT)
 

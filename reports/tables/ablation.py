@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from saformer.analysis.profiles.origin import MEASURED
-from saformer.reports.document.blocks import Align, Cell, Column, Row, Table, hidden, number
 from saformer.reports.document.numbers import NOT_KNOWN, energy_unit, interval, percent
+from saformer.reports.document.table import Align, Cell, Column, Row, Table, hidden, number
 from saformer.reports.results.comparison import ComparisonRow
 from saformer.reports.tables.comparison import origin_notes
 

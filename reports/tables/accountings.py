@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from saformer.analysis.accounting.account import Account
 from saformer.analysis.accounting.explain import differences
 from saformer.analysis.accounting.rules import summary
-from saformer.reports.document.blocks import Cell, Column, Line, Part, Report, Row, Table, note, number
+from saformer.reports.document.blocks import Line, Part, Report, note
 from saformer.reports.document.numbers import energy, energy_unit, fixed, fixed_decimals, si
-from saformer.reports.tables.energy import accounts_data, what_was_run
+from saformer.reports.document.table import Cell, Column, Row, Table, number
+from saformer.reports.results.accounts import accounts_data
+from saformer.reports.tables.what_was_run import what_was_run
 
 _NAMES = 5  # operations that an explanation names before it stops
 

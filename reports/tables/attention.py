@@ -1,19 +1,12 @@
-"""Attention maps of one image as a table, and as JSON with every value."""
+"""Attention maps of one image as a table: what `saformer attention` prints."""
 
 from collections.abc import Mapping
 
-from saformer.analysis.accounting.account import SCHEMA
 from saformer.analysis.diagnostics.attention_maps import Inspection
-from saformer.reports.document.blocks import Column, Report, Row, Table, number
+from saformer.reports.document.blocks import Report
 from saformer.reports.document.numbers import percent, significant
-
-# What a value of a map is, by attention.
-MEANINGS = {
-    "SASA": "share of channels with A * S(k) = 1",
-    "SDSA": "share of channels with Q * g = 1",
-    "SSA": "column of Q K^T s, mean over queries",
-    "VSA": "softmax weight, mean over queries",
-}
+from saformer.reports.document.table import Column, Row, Table, number
+from saformer.reports.results.attention import MEANINGS, attention_data
 
 
 def attention_report(inspections: Mapping[str, Inspection], image: str, label: int | None = None) -> Report:
@@ -48,30 +41,5 @@ def attention_report(inspections: Mapping[str, Inspection], image: str, label: i
         *(f"{kind}: {MEANINGS[kind]}, at each token, averaged over time steps and heads." for kind in kinds),
         "silent tokens: get nothing at any step; spread: exp(entropy) / N, 1 if all tokens get the same.",
     ]
-    return Report([Table(f"Attention maps of {image}", columns, rows, notes)], data=_object(inspections, image, label))
-
-
-def _object(inspections: Mapping[str, Inspection], image: str, label: int | None) -> dict[str, object]:
-    return {
-        "schema": SCHEMA,
-        "image": image,
-        "label": label,
-        "networks": [
-            {
-                "name": name,
-                "predicted": int(inspection.scores.argmax()),
-                "maps": [
-                    {
-                        "name": found.name,
-                        "attention": found.kind,
-                        "value": MEANINGS[found.kind],
-                        "silent_share": found.silent,
-                        "spread": None if found.spread != found.spread else found.spread,
-                        "per_step": found.per_step.tolist(),
-                    }
-                    for found in inspection.maps
-                ],
-            }
-            for name, inspection in inspections.items()
-        ],
-    }
+    table = Table(f"Attention maps of {image}", columns, rows, notes)
+    return Report([table], data=attention_data(inspections, image, label))

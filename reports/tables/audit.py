@@ -4,9 +4,10 @@ import re
 from collections.abc import Sequence
 
 from saformer.analysis.diagnostics.spike_driven import Audit, NotBinary
-from saformer.reports.document.blocks import Cell, Column, Layout, Line, Report, Table, number
+from saformer.reports.document.blocks import Line, Report
 from saformer.reports.document.numbers import energy, percent
-from saformer.reports.tables.energy import counted
+from saformer.reports.document.table import Cell, Column, Table, TableLayout, number
+from saformer.reports.tables.what_was_run import counted
 
 
 def audit_report(audit: Audit) -> Report:
@@ -50,7 +51,7 @@ def _not_binary_table(audit: Audit) -> Table:
         shares = [sum(item.shares[name] for item in members) for name in accountings]
         rows.append([Cell(names, names), rate, *shares])
     meaning = "rate: mean nonzero share of the input; then the share of the energy under accountings."
-    layouts = [Layout(2), Layout(1), Layout(2, rank=1), Layout(2, rank=0)]
+    layouts = [TableLayout(2), TableLayout(1), TableLayout(2, rank=1), TableLayout(2, rank=0)]
     return Table("Inputs that are not binary", columns, rows, [meaning], layouts, quiet=True)
 
 

@@ -7,8 +7,9 @@ from saformer.analysis.accounting.account import Account
 from saformer.reports.document.blocks import Facts, Heading, Line, Part, Report, Verbatim, note
 from saformer.reports.document.numbers import percent
 from saformer.reports.tables.accountings import accountings_table
-from saformer.reports.tables.energy import energy_report, neuron_table
+from saformer.reports.tables.energy import energy_report
 from saformer.reports.tables.evaluation import evaluation_report
+from saformer.reports.tables.neurons import neuron_table
 
 if TYPE_CHECKING:
     from saformer.data.dataset import Dataset

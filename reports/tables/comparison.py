@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from saformer.analysis.profiles.origin import MEASURED, UNTRAINED
-from saformer.reports.document.blocks import Align, Cell, Column, Layout, Row, Table, hidden, number
 from saformer.reports.document.numbers import NOT_KNOWN, energy_unit, fixed, fixed_decimals, interval, percent
+from saformer.reports.document.table import Align, Cell, Column, Row, Table, TableLayout, hidden, number
 from saformer.reports.results.comparison import ORIGINS, ComparisonRow, by_data
 
 # Narrow terminals do without parameters and FLOPs, then without the difference in accuracy.
-_LAYOUTS = (Layout(2), Layout(1), Layout(1, rank=1), Layout(1, rank=0))
+_LAYOUTS = (TableLayout(2), TableLayout(1), TableLayout(1, rank=1), TableLayout(1, rank=0))
 
 
 def time_steps_text(value: int | None) -> str:

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from saformer.reports.document.blocks import Column, Line, Part, Report, Table, number
+from saformer.reports.document.blocks import Line, Part, Report
 from saformer.reports.document.numbers import percent
+from saformer.reports.document.table import Column, Table, number
 
 if TYPE_CHECKING:
     from saformer.data.dataset import Dataset

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 from saformer.analysis.accounting.account import Account
 from saformer.analysis.accounting.hardware import Hardware
-from saformer.reports.document.blocks import Align, Cell, Column, Facts, Part, Report, Table, hidden, note, number
+from saformer.reports.document.blocks import Facts, Part, Report, note
 from saformer.reports.document.numbers import NOT_KNOWN, energy_unit, interval, level, si
-from saformer.reports.tables.energy import accounts_data, counted
+from saformer.reports.document.table import Align, Cell, Column, Table, hidden, number
+from saformer.reports.results.accounts import accounts_data
+from saformer.reports.tables.what_was_run import counted
 
 _NO_MAC = "none in this table: MACs are left out of the energy, and a note says how many"
 

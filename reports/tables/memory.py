@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from saformer.analysis.accounting.account import Account
 from saformer.analysis.accounting.memory_access import MemoryEnergy, MemoryRow
-from saformer.reports.document.blocks import Column, Line, Part, Report, Row, Table, number
+from saformer.reports.document.blocks import Line, Part, Report
 from saformer.reports.document.numbers import energy_unit, fixed, fixed_decimals, percent, significant
+from saformer.reports.document.table import Column, Row, Table, number
 
 _PARTS = ("weights", "inputs", "membranes", "addressing", "total")
 

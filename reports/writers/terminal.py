@@ -1,4 +1,4 @@
-"""Records on a terminal: rich renderables.
+"""Reports on a terminal: a `Renderable` is what rich prints.
 
 A table chooses its layout when it is drawn, because only then is the width known: wide terminals get bars and air,
 narrow ones every number. All text is passed as `Text`, never as markup: a model or a file may have square brackets in
@@ -7,7 +7,6 @@ its name.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -17,21 +16,9 @@ from rich.style import Style
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from saformer.reports.document.blocks import (
-    Align,
-    Cell,
-    Column,
-    Facts,
-    Heading,
-    Layout,
-    Line,
-    Picture,
-    Report,
-    Row,
-    Table,
-    Verbatim,
-)
+from saformer.reports.document.blocks import Facts, Heading, Line, Part, Picture, Report, Verbatim
 from saformer.reports.document.numbers import align_decimal_points
+from saformer.reports.document.table import Align, Cell, Column, Row, Table, TableLayout
 from saformer.text import encodable, printable
 
 _STYLES = {"strong": "bold", "dim": "dim", "warning": "bold yellow"}
@@ -41,29 +28,34 @@ _NARROWEST_NAME, _SHORT_NAME = 12, 12
 _PROSE = 3  # blanks in a text from which on it is no name
 
 
-def draw(record: Any, console: Console, options: ConsoleOptions) -> RenderResult:
-    """Whatever a record looks like on this console, without blanks at the ends of lines."""
-    drawn = _Drawn(options.encoding)
-    renderables: Iterable[RenderableType]
-    match record:
-        case Report():
-            renderables = record.parts
-        case Table():
-            renderables = drawn.table(record, console, options)
-        case Line():
-            renderables = [drawn.line(record)]
-        case Facts():
-            renderables = [drawn.facts(record)]
-        case Heading():
-            renderables = [drawn.line(Line(record.text, "strong"))]
-        case Verbatim():
-            renderables = [drawn.line(Line(line)) for line in record.lines]
-        case Picture():
-            renderables = [drawn.line(Line(record.alt, label="figure: "))]
-    for renderable in renderables:
-        for line in console.render_lines(renderable, options, pad=False):
-            yield from _trimmed(line)
-            yield Segment.line()
+@dataclass(frozen=True)
+class Renderable:
+    """A report, or a part of one, as something that rich prints, without blanks at the ends of lines."""
+
+    record: Report | Part
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        renderer = _Renderer(options.encoding)
+        renderables: Iterable[RenderableType]
+        match self.record:
+            case Report():
+                renderables = map(Renderable, self.record.parts)
+            case Table():
+                renderables = renderer.table(self.record, console, options)
+            case Line():
+                renderables = [renderer.line(self.record)]
+            case Facts():
+                renderables = [renderer.facts(self.record)]
+            case Heading():
+                renderables = [renderer.line(Line(self.record.text, "strong"))]
+            case Verbatim():
+                renderables = [renderer.line(Line(line)) for line in self.record.lines]
+            case Picture():
+                renderables = [renderer.line(Line(self.record.alt, label="figure: "))]
+        for renderable in renderables:
+            for line in console.render_lines(renderable, options, pad=False):
+                yield from _trimmed(line)
+                yield Segment.line()
 
 
 def _trimmed(line: Sequence[Segment]) -> list[Segment]:
@@ -98,7 +90,7 @@ class ShareBar:
 
 
 @dataclass(frozen=True)
-class _Drawn:
+class _Renderer:
     """Records as renderables of rich, in characters that the encoding of the output has."""
 
     encoding: str
@@ -135,7 +127,7 @@ class _Drawn:
         # A measurement within the options' width never exceeds it, so the natural width is asked for.
         unbounded = options.update_width(10_000)
         made = [(layout, self._laid_out(table, layout)) for layout in table.layouts]
-        widths = [Measurement.get(console, unbounded, drawn).maximum for _, drawn in made]
+        widths = [Measurement.get(console, unbounded, grid).maximum for _, grid in made]
         prose, names = self._slack(table)
         # Prose may wrap in any layout; names are folded in the tightest alone.
         fitting = [i for i, width in enumerate(widths) if width - prose <= options.max_width]
@@ -143,8 +135,8 @@ class _Drawn:
         if not fitting and widths[-1] - prose - names > options.max_width:
             yield self._as_list(table)
         else:
-            layout, drawn = made[fitting[0] if fitting else -1]
-            yield drawn
+            layout, grid = made[fitting[0] if fitting else -1]
+            yield grid
             left_out = [column for column in table.columns if column.shown and column.rank > layout.rank]
         for text in table.notes:
             yield self.text(text, "dim")
@@ -165,9 +157,9 @@ class _Drawn:
                     names += slack
         return prose, names
 
-    def _laid_out(self, table: Table, layout: Layout) -> RichTable:
+    def _laid_out(self, table: Table, layout: TableLayout) -> RichTable:
         # `gap` columns of white between the numbers: one is the column separator, the rest is padding.
-        drawn = RichTable(
+        grid = RichTable(
             box=box.HORIZONTALS, show_edge=False, pad_edge=False, padding=(0, layout.gap - 1, 0, 0), header_style="bold"
         )
         rows = table.every_row
@@ -180,23 +172,23 @@ class _Drawn:
                 series.append(i)
                 continue
             if column.bar:
-                drawn.add_column("", no_wrap=True)
+                grid.add_column("", no_wrap=True)
                 columns.append([self._bar(row, i, layout.bar) for row in rows])
                 continue
-            columns.append(self._column(drawn, table, rows, i))
+            columns.append(self._column(grid, table, rows, i))
         # More of a series than fit on a line continue on the next, in the headers as in the rows.
         for start in range(min(layout.fold, len(series))):
             members = series[start :: layout.fold]
             headers = "\n".join(table.columns[i].header for i in members)
-            drawn.add_column(self.text(headers), justify="right", no_wrap=True)
+            grid.add_column(self.text(headers), justify="right", no_wrap=True)
             cells = [[table.cell(i, row.cells[i]).text for i in members] for row in rows]
             columns.append([self.text("\n".join(texts)) for texts in cells])
         for j, row in enumerate(rows):
             style = "yellow" if row.warning else "italic" if row.role == "heading" else "bold" if _bold(row) else None
-            drawn.add_row(*(column[j] for column in columns), style=style, end_section=row.rule)
-        return drawn
+            grid.add_row(*(column[j] for column in columns), style=style, end_section=row.rule)
+        return grid
 
-    def _column(self, drawn: RichTable, table: Table, rows: Sequence[Row], i: int) -> list[RenderableType]:
+    def _column(self, grid: RichTable, table: Table, rows: Sequence[Row], i: int) -> list[RenderableType]:
         column = table.columns[i]
         cells = [_cell(table, row, i) for row in rows]
         after = [self.text(cell.after) for cell in cells]
@@ -204,9 +196,9 @@ class _Drawn:
             # Folded, not cut: half a layer's name does not say which layer it is.
             longest = max((len(cell.text) for cell in cells), default=0)
             if longest <= _SHORT_NAME:
-                drawn.add_column(self.text(column.header), no_wrap=True)
+                grid.add_column(self.text(column.header), no_wrap=True)
             else:
-                drawn.add_column(self.text(column.header), overflow="fold", min_width=_NARROWEST_NAME)
+                grid.add_column(self.text(column.header), overflow="fold", min_width=_NARROWEST_NAME)
             return [self.text(cell.text) + rest for cell, rest in zip(cells, after, strict=True)]
         texts = [encodable(printable(cell.text), self.encoding) for cell in cells]
         header = encodable(printable(column.header), self.encoding)
@@ -218,9 +210,9 @@ class _Drawn:
             texts = [text.rjust(width) for text in texts]
             header = header.rjust(width)
         else:
-            drawn.add_column(Text(header), justify="right", no_wrap=True)
+            grid.add_column(Text(header), justify="right", no_wrap=True)
             return [Text(text) for text in texts]
-        drawn.add_column(Text(header), no_wrap=True)
+        grid.add_column(Text(header), no_wrap=True)
         marked = zip(texts, cells, after, strict=True)
         return [
             Text.assemble(text, (rest.plain, "bold yellow" if len(cell.after) == 1 else ""))

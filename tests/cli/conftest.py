@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from saformer.checkpoints import read_checkpoint
 from saformer.cli import main
 
 ORACLES = Path(__file__).parent.parent / "data" / "oracles"
@@ -55,3 +56,25 @@ def saformer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 def oracle() -> Callable[[str], Path]:
     """Path of an oracle file, such as `oracle("sdt_2_64_cifar.pth.tar")`."""
     return ORACLES.joinpath
+
+
+@pytest.fixture
+def weights(oracle):
+    return read_checkpoint(oracle("spikformer_2_64_cifar.pth.tar")).weights
+
+
+@pytest.fixture
+def energy(saformer, oracle, tmp_path):
+    """`saformer energy` on the oracle's input, with outputs asked for that must not appear."""
+
+    def run(ckpt, *more, input=None):
+        outputs = [tmp_path / "o.json", tmp_path / "o.csv", tmp_path / "o.png", tmp_path / "o.profile"]
+        options = [
+            x for pair in zip(["--json", "--csv", "--plot", "--save-profile"], outputs, strict=True) for x in pair
+        ]
+        source = [] if input is False else ["--input", input or oracle("spikformer_2_64_cifar.input.npz")]
+        result = saformer("energy", "--ckpt", ckpt, *source, *options, *more)
+        assert not [path for path in outputs if path.exists()]
+        return result
+
+    return run

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from saformer.neurons import integrate_and_fire as neurons
 from saformer.neurons import LIF
+from saformer.neurons import integrate_and_fire as neurons
 
 pytest.importorskip("triton")
 

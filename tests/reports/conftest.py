@@ -5,13 +5,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import Console
 
 from saformer.analysis.accounting.account import Account, Accuracy, DataInfo, LayerAccount, ModelInfo, NeuronAccount
 from saformer.analysis.accounting.hardware import load_hardware
+from saformer.reports.document.blocks import Part, Report
 from saformer.reports.results.comparison import IMPLIED, ComparisonRow
+from saformer.reports.writers.terminal import Renderable
+
+if TYPE_CHECKING:
+    from saformer.analysis.complexity.benchmark import Measurement
+    from saformer.analysis.complexity.formulas import Attention
+    from saformer.analysis.diagnostics.attention_maps import Inspection
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 TIME_STEPS = 4
@@ -131,13 +139,13 @@ def comparison_rows() -> list[ComparisonRow]:
 
 
 @pytest.fixture
-def render() -> Callable[[RenderableType, int], str]:
-    """What a renderable looks like without colour, as in a file or a pipe."""
+def render() -> Callable[[Report | Part, int], str]:
+    """What a report looks like without colour, as in a file or a pipe."""
 
-    def draw(renderable: RenderableType, width: int) -> str:
+    def draw(report: Report | Part, width: int) -> str:
         output = StringIO()
         console = Console(width=width, file=output, force_terminal=False, color_system=None, legacy_windows=False)
-        console.print(renderable)
+        console.print(Renderable(report))
         # Trailing blanks pad cells; nobody sees them, and editors take them out of the golden files.
         return "".join(line.rstrip() + "\n" for line in output.getvalue().splitlines())
 
@@ -145,20 +153,66 @@ def render() -> Callable[[RenderableType, int], str]:
 
 
 @pytest.fixture
-def matches_golden(render: Callable[[RenderableType, int], str]) -> Callable[[RenderableType, str], None]:
+def matches_golden(render: Callable[[Report | Part, int], str]) -> Callable[[Report | Part, str], None]:
     """Compare the whole printed output, 100 and 80 columns wide, with the text kept in `tests/data/golden`.
 
     After an intended change of layout, write the files anew with `SAFORMER_UPDATE_GOLDEN=1 pytest
     tests/reports` and read their diff: it shows what users will see change.
     """
 
-    def check(renderable: RenderableType, name: str) -> None:
+    def check(report: Report | Part, name: str) -> None:
         for width in (100, 80):
             path = GOLDEN / f"{name}_{width}.txt"
-            text = render(renderable, width)
+            text = render(report, width)
             if os.environ.get("SAFORMER_UPDATE_GOLDEN") == "1":
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8", newline="\n")
             assert text == path.read_text(encoding="utf-8"), f"differs from {path.name}"
 
     return check
+
+
+@pytest.fixture
+def inspections() -> "dict[str, Inspection]":
+    """Two networks, T = 3, 2 x 2 tokens, and a layer with few and one with many neurons."""
+    import torch
+
+    from saformer.analysis.diagnostics.attention_maps import AttentionMap, Inspection, SpikeTrain
+
+    values = torch.arange(24.0).view(3, 2, 2, 2) / 24
+    few = (torch.arange(15) % 3 == 0).float().view(3, 5)
+    many = (torch.arange(3000) % 7 == 0).float().view(3, 1000)
+    trains = (SpikeTrain("few", few), SpikeTrain("many", many))
+    return {
+        kind: Inspection((AttentionMap("block.0.attn", kind, values),), trains, torch.tensor([0.1, 0.9]))
+        for kind in ("SASA", "SDSA")
+    }
+
+
+@pytest.fixture
+def chosen() -> "list[Attention]":
+    """Four attentions, one of them in two orders of its products."""
+    from saformer.analysis.complexity.formulas import choose
+
+    return choose("vsa,ssa,ssa-keys-first,sasa")
+
+
+@pytest.fixture
+def measurement(chosen: "list[Attention]") -> "Measurement":
+    """Times and memories that follow the formulas, 5 % up and down in turn; one size did not fit."""
+    from saformer.analysis.complexity.benchmark import Measurement, Point
+    from saformer.analysis.complexity.formulas import Sizes
+
+    points = []
+    for axis, values in (("tokens", (64, 256, 1024, 4096, 16384)), ("dim", (64, 128, 256, 512))):
+        for a in chosen:
+            for i, value in enumerate(values):
+                sizes = replace(Sizes(tokens=64, dim=64), **{axis: value})
+                point = Point(a, axis, sizes)
+                if a.key == "ssa" and value == 16384:
+                    point.skipped = "needs about 5.02 GiB, 3.1 GiB are free"
+                else:
+                    point.seconds = [a.count(sizes) * 1e-9 * (1.05 if i % 2 else 0.95)]
+                    point.peak = 2 * point.held
+                points.append(point)
+    return Measurement(tuple(points), {a.key: 2e-5 for a in chosen}, "cpu", 2)

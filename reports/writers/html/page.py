@@ -2,19 +2,30 @@
 
 import base64
 import math
+from collections.abc import Callable
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING
 
-from saformer.reports.document.blocks import Align, Cell, Facts, Heading, Line, Picture, Report, Row, Table, Verbatim
-from saformer.reports.figures.energy import figure_bytes
+from saformer.reports.document.blocks import Facts, Heading, Line, Part, Picture, Report, Verbatim
+from saformer.reports.document.table import Align, Cell, Row, Table
 from saformer.text import printable
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FigureBytes = Callable[["Figure", str], bytes]
 # Shorter tables need no buttons.
 _INTERACTIVE_ROWS = 6
 
 
-def html_text(report: Report, title: str) -> str:
-    """The page. Its tables sort and fold with a short script; without it everything is shown, in order."""
+def html_text(report: Report, title: str, figure_bytes: FigureBytes) -> str:
+    """The page. Its tables sort and fold with a short script; without it everything is shown, in order.
+
+    Args:
+        report: what to write.
+        title: of the page.
+        figure_bytes: makes a figure's file in a format, as `saformer.reports.figures.saving.figure_bytes` does.
+    """
     from jinja2 import Environment
     from markupsafe import Markup
 
@@ -37,15 +48,15 @@ def html_text(report: Report, title: str) -> str:
         version=saformer.__version__,
         css=Markup(read("page.css")),
         js=Markup(read("page.js")),
-        show=lambda part: Markup(_part(part)),
+        show=lambda part: Markup(_part(part, figure_bytes)),
     )
 
 
-def _part(part: Any) -> str:
+def _part(part: Part, figure_bytes: FigureBytes) -> str:
     if isinstance(part, Table):
         return _table(part)
     if isinstance(part, Picture):
-        return _picture(part)
+        return _picture(part, figure_bytes)
     if isinstance(part, Heading):
         return f"<h3>{_text(part.text)}</h3>"
     if isinstance(part, Verbatim):
@@ -53,9 +64,7 @@ def _part(part: Any) -> str:
     if isinstance(part, Facts):
         pairs = "".join(f"<dt>{_text(label)}</dt><dd>{_text(text)}</dd>" for label, text in part.facts)
         return f'<dl class="facts">{pairs}</dl>'
-    if isinstance(part, Line):
-        return _line(part)
-    raise TypeError(f"a page has no way of showing {type(part).__name__}")
+    return _line(part)
 
 
 def _text(text: str) -> str:
@@ -81,7 +90,7 @@ def _line(line: Line) -> str:
     return f"<p{kind}>{label}{text}{_text(line.after)}</p>"
 
 
-def _picture(picture: Picture) -> str:
+def _picture(picture: Picture, figure_bytes: FigureBytes) -> str:
     data = base64.b64encode(figure_bytes(picture.figure, "svg")).decode("ascii")
     alt = _text(picture.alt).replace("\n", " ")
     return (

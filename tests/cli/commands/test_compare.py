@@ -86,3 +86,58 @@ def test_names_that_cannot_be_drawn(saformer, profiles, tmp_path, recwarn):
     result = saformer("compare", *odd, "--plot", tmp_path / "c.png")
     assert result.code == 0 and (tmp_path / "c.png").exists()
     assert not [w for w in recwarn if "Glyph" in str(w.message)]
+
+
+def test_compare_has_a_row_each_and_the_relative_difference(saformer, tmp_path):
+    saved = tmp_path / "sdt.json"
+    saformer("energy", "--ckpt", "digits/sdt", "--limit", "40", "--save-profile", saved)
+    figure = tmp_path / "c.png"
+    result = saformer(
+        *(
+            "compare",
+            "digits/saformer",
+            saved,
+            "saformer-2-32",
+            "--dataset",
+            "digits",
+            "--limit",
+            "40",
+            "--plot",
+            figure,
+        )
+    )
+    assert result.code == 0, result.err
+    assert "digits/saformer" in result.out and "sdt.json" in result.out and "saformer-2-32" in result.out
+    assert "untrained" in result.out
+    assert figure.stat().st_size > 1000
+
+
+def test_compare_with_another_reference(saformer):
+    result = saformer("compare", "digits/saformer", "digits/sdt", "--limit", "40", "--ours", "digits/sdt")
+    row = next(line for line in result.out.splitlines() if line.startswith("digits/saformer"))
+    assert row.rstrip().endswith("%")
+    assert "ours: digits/sdt." in result.out
+
+
+def test_profiles_of_one_name_are_told_apart(saformer, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        saformer("energy", "--limit", "16", "--save-profile", tmp_path / folder / "p.json")
+    result = saformer(
+        "compare", tmp_path / "a" / "p.json", tmp_path / "b" / "p.json", "--ours", tmp_path / "b" / "p.json"
+    )
+    assert result.code == 0, result.err
+
+
+def test_notes_of_a_saved_profile_are_not_taken_for_remarks_on_the_comparison(saformer, tmp_path):
+    saved = tmp_path / "p.json"
+    saformer("energy", "--limit", "16", "--save-profile", saved)
+    result = saformer("compare", saved, "digits/sdt", "--limit", "16")
+    text = " ".join(result.out.split())
+    assert "p.json, when it was saved: no --ckpt given" in text and "digits/sdt: 16 of 360 images" in text
+
+
+def test_compare_with_something_unknown(saformer):
+    assert "nothing-9" in saformer("compare", "digits/saformer", "nothing-9").complaint
+    assert "--ours" in saformer("compare", "digits/saformer", "--ours", "else").complaint
+    assert "--dataset" in saformer("compare", "spikformer-2-64").complaint

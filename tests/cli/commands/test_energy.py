@@ -66,33 +66,11 @@ def test_nothing_given_shows_the_shipped_saformer_and_says_so(saformer):
     assert max(map(len, result.out.splitlines())) <= 100
 
 
-def test_a_folder_with_the_name_of_the_shipped_saformer_does_not_hide_it(saformer, monkeypatch, tmp_path):
-    (tmp_path / "digits" / "saformer").mkdir(parents=True)  # such as the folder of a run
-    monkeypatch.chdir(tmp_path)
-    result = saformer("energy", "--limit", "8")
-    assert result.code == 0
-    assert "is the network in the package, not the folder of that name here" in " ".join(result.out.split())
-
-
 def test_layers_open_every_block(saformer):
     result = saformer("energy", "--limit", "20", "--layers", "--neurons")
     for name in ("proj_conv1", "attn.q_linear", "attn.qk", "attn.ka", "attn.dwc_conv", "mlp.fc2_linear"):
         assert name in result.out
     assert "attn.mix_lif" in result.out
-
-
-def test_a_saved_profile_answers_without_the_model(saformer, tmp_path, monkeypatch):
-    saved = tmp_path / "p.json"
-    live = json.loads(saformer("energy", "--limit", "30", "--save-profile", saved, "--json", "-").out)
-
-    def never(*args, **kwargs):
-        raise AssertionError("the model was run")
-
-    monkeypatch.setattr("saformer.analysis.recording.run.profile", never)
-    again = json.loads(saformer("energy", "--from-profile", saved, "--json", "-").out)
-    assert again == live
-    once = json.loads(saformer("energy", "--from-profile", saved, "--first-layer", "once", "--json", "-").out)
-    assert once["layers"][0]["macs"] * 4 == live["layers"][0]["macs"]
 
 
 def test_files_hold_what_is_printed(saformer, tmp_path):
@@ -109,34 +87,3 @@ def test_files_hold_what_is_printed(saformer, tmp_path):
     rows = list(csv.DictReader(paths["csv"].read_text().splitlines()))
     assert len(rows) == len(layers)
     assert not [path for path in tmp_path.iterdir() if path not in paths.values()]
-
-
-def test_the_same_seed_draws_the_same_images(saformer):
-    first, again, other = (
-        json.loads(saformer("energy", "--limit", "40", "--seed", seed, "--json", "-").out) for seed in (1, 1, 2)
-    )
-    assert first["layers"] == again["layers"]
-    assert first["layers"] != other["layers"]
-
-
-def test_batch_size_changes_nothing_but_the_speed(saformer):
-    small, large = (
-        json.loads(saformer("energy", "--limit", "48", "--batch-size", size, "--dtype", "float64", "--json", "-").out)
-        for size in (7, 48)
-    )
-    assert small["layers"] == large["layers"]
-    assert small["totals"] == large["totals"]
-
-
-def test_an_untrained_model_is_marked_as_such(saformer, oracle):
-    source = oracle("spikformer_2_64_cifar.input.npz")
-    result = saformer("energy", "--model", "saformer-2-64", "--input", source)
-    assert result.code == 0 and "untrained" in result.out
-
-
-def test_what_the_checkpoint_does_not_hold_is_printed_and_can_be_set(saformer, oracle):
-    base = ("energy", "--ckpt", oracle("spikformer_2_32_cifar10dvs.pth.tar"), "--input")
-    source = oracle("spikformer_2_32_cifar10dvs.input.npz")
-    assert "scale = 0.25" in " ".join(saformer(*base, source).out.split())
-    changed = saformer(*base, source, "--heads", "4", "--json", "-")
-    assert changed.code == 0

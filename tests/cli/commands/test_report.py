@@ -13,8 +13,8 @@ def test_it_writes_a_page_in_three_formats_and_the_figures(saformer, tmp_path):
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert (out / "report.md").exists()
     assert "\\end{document}" in (out / "report.tex").read_text(encoding="utf-8")
-    drawn = {path.suffix for path in (out / "figures").iterdir()}
-    assert drawn == {".pdf", ".png"}
+    formats = {path.suffix for path in (out / "figures").iterdir()}
+    assert formats == {".pdf", ".png"}
     assert len(list((out / "figures").glob("*.pdf"))) == len(list((out / "figures").glob("*.png"))) > 6
 
 

@@ -139,7 +139,7 @@ def test_an_instance_will_do(saformer):
 
 
 def test_the_seed_decides():
-    from saformer.cli.resolve.foreign import random_data
+    from saformer.cli.resolve.data import random_data
 
     assert torch.equal(random_data("3,8,8", 1).images, random_data("3,8,8", 1).images)
     assert not torch.equal(random_data("3,8,8", 1).images, random_data("3,8,8", 2).images)

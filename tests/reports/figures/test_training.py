@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from saformer.errors import InputError
-from saformer.reports.figures.energy import save_figure
+from saformer.reports.figures.saving import save_figure
 from saformer.reports.figures.training import training_figure
 from saformer.training import Epoch
 
@@ -32,7 +32,7 @@ def test_the_curves_are_the_numbers_with_units_and_names() -> None:
     history = _history()
     loss, accuracy, rate, layers, bar = training_figure(history).axes
     epochs = [1, 2, 3, 4, 5, 6]
-    drawn = {(axes.get_ylabel(), line.get_label()): line for axes in (loss, accuracy, rate) for line in axes.lines}
+    plotted = {(axes.get_ylabel(), line.get_label()): line for axes in (loss, accuracy, rate) for line in axes.lines}
     expected = {
         ("Loss (cross entropy, nats)", "training"): [e.loss for e in history],
         ("Loss (cross entropy, nats)", "test"): [e.test_loss for e in history],
@@ -40,9 +40,9 @@ def test_the_curves_are_the_numbers_with_units_and_names() -> None:
         ("Accuracy (%)", "test"): [100 * e.test_accuracy for e in history],
         ("Learning rate", "learning rate"): [e.learning_rate for e in history],
     }
-    assert drawn.keys() == expected.keys()
+    assert plotted.keys() == expected.keys()
     for key, values in expected.items():
-        assert list(drawn[key].get_xdata()) == epochs and list(drawn[key].get_ydata()) == pytest.approx(values)
+        assert list(plotted[key].get_xdata()) == epochs and list(plotted[key].get_ydata()) == pytest.approx(values)
     assert {axes.get_xlabel() for axes in (loss, accuracy, rate, layers)} == {"Epoch"}
     assert bar.get_ylabel() == "Firing rate (%)"
     # Training and test differ in more than colour.

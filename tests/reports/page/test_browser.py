@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from saformer.reports.figures.saving import figure_bytes
 from saformer.reports.writers.html.page import html_text
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -24,7 +25,7 @@ def browser():
 @pytest.fixture(scope="module")
 def file(tmp_path_factory, made_page) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(html_text(made_page, "A page"), encoding="utf-8")
+    path.write_text(html_text(made_page, "A page", figure_bytes), encoding="utf-8")
     return path
 
 

@@ -6,10 +6,13 @@ import subprocess
 
 import pytest
 
-from saformer.reports.document.blocks import Heading, Report, Table, Verbatim
-from saformer.reports.figures.energy import figure_bytes
-from saformer.reports.writers.csv_json import PICTURES, latex_document, markdown_text
+from saformer.reports.document.blocks import Heading, Report, Verbatim
+from saformer.reports.document.table import Table
+from saformer.reports.figures.saving import figure_bytes
+from saformer.reports.writers.common import PICTURES
 from saformer.reports.writers.html.page import html_text
+from saformer.reports.writers.latex import latex_document
+from saformer.reports.writers.markdown import markdown_text
 
 
 def test_it_has_the_papers_tables_and_says_how_each_number_was_made(made_page, subjects):
@@ -31,7 +34,7 @@ def test_published_numbers_are_told_from_measured_ones(made_page):
 
 
 def test_html_escapes_what_it_is_given():
-    page = html_text(Report([Heading("<b>"), Verbatim("a <script>\nb")]), "<i>")
+    page = html_text(Report([Heading("<b>"), Verbatim("a <script>\nb")]), "<i>", figure_bytes)
     assert "<script>\nb" not in page
     assert "a &lt;script&gt;\nb" in page
     assert "<title>&lt;i&gt;</title>" in page

@@ -1,14 +1,13 @@
 from collections.abc import Callable
 
-from rich.console import RenderableType
-
 from saformer.analysis.profiles.origin import UNTRAINED
 from saformer.models.ablations import ABLATIONS
+from saformer.reports.document.blocks import Part, Report
 from saformer.reports.results.comparison import ComparisonRow
 from saformer.reports.results.literature import published_ablation
 from saformer.reports.tables.ablation import ablation_table
 
-Golden = Callable[[RenderableType, str], None]
+Golden = Callable[[Report | Part, str], None]
 
 
 def rows() -> list[ComparisonRow]:

@@ -1,28 +1,15 @@
 from collections.abc import Callable
 from dataclasses import replace
-from io import StringIO
 
 import pytest
-from rich.console import Console, RenderableType
 
 from saformer.analysis.accounting.account import Account
-from saformer.reports.tables.energy import (
-    FlopsRow,
-    catalogue_table,
-    energy_report,
-    flops_table,
-    neuron_table,
-)
-from saformer.reports.writers.terminal import ShareBar
+from saformer.reports.document.blocks import Part, Report
+from saformer.reports.tables.energy import energy_report
+from saformer.reports.tables.neurons import neuron_table
 
-Render = Callable[[RenderableType, int], str]
-Golden = Callable[[RenderableType, str], None]
-
-FLOPS_ROWS = [
-    FlopsRow("patch_embed.proj_conv", "conv2d", 5308416, 5308416),
-    FlopsRow("block.0.attn.qk", "matmul", 98304, None),
-    FlopsRow("head", "linear", 15360, 15361),
-]
+Render = Callable[[Report | Part, int], str]
+Golden = Callable[[Report | Part, str], None]
 
 
 def test_report_by_block(account: Account, matches_golden: Golden) -> None:
@@ -36,48 +23,6 @@ def test_report_by_operation(account: Account, matches_golden: Golden) -> None:
 def test_report_of_sixty_operations(large_account: Account, matches_golden: Golden) -> None:
     assert len(large_account.layers) == 60
     matches_golden(energy_report(large_account, layers=True), "energy_sixty_layers")
-
-
-def test_neurons(account: Account, matches_golden: Golden) -> None:
-    matches_golden(neuron_table(account), "neurons")
-
-
-def test_neurons_over_sixteen_steps(large_account: Account, matches_golden: Golden) -> None:
-    matches_golden(neuron_table(large_account), "neurons_sixteen_steps")
-
-
-def test_flops(matches_golden: Golden) -> None:
-    matches_golden(flops_table(FLOPS_ROWS), "flops")
-
-
-def test_catalogue(matches_golden: Golden) -> None:
-    rows = [("saformer-4-384", 5764234, "32x32 images"), ("[small]", None, "event frames, " * 6)]
-    matches_golden(catalogue_table("Models", ("name", "parameters", "for"), rows), "catalogue")
-
-
-@pytest.mark.parametrize("width", [80, 100])
-def test_nothing_is_wider_than_the_terminal(
-    account: Account, large_account: Account, render: Render, width: int
-) -> None:
-    for renderable in (
-        energy_report(large_account, layers=True),
-        energy_report(account),
-        neuron_table(large_account),
-    ):
-        assert max(map(len, render(renderable, width).splitlines())) <= width
-
-
-def test_no_number_is_cut_at_eighty_columns(large_account: Account, render: Render) -> None:
-    text = render(energy_report(large_account, layers=True), 80) + render(neuron_table(large_account), 80)
-    assert "…" not in text
-
-
-def test_names_with_brackets_are_printed_as_they_are(account: Account, render: Render) -> None:
-    layer = replace(account.layers[-1], name="[bold]head[/]")
-    odd = replace(account, layers=(layer,), notes=("see [1]",), uncounted=("[/x]",))
-    text = render(energy_report(odd, layers=True), 100)
-    for name in ("[bold]head[/]", "note: see [1]", "not counted: [/x]"):
-        assert name in text
 
 
 def test_rate_of_a_block_is_its_sops_over_its_flops(account: Account, render: Render) -> None:
@@ -123,27 +68,3 @@ def test_account_without_operations_still_prints(account: Account, render: Rende
     empty = replace(account, layers=(), neurons=(), energy_mj_ci95=None, accuracy=None)
     assert "energy 0 mJ per image" in render(energy_report(empty, layers=True), 80)
     assert "no spiking layers" in render(neuron_table(empty), 80)
-
-
-def test_difference_of_counters_is_marked(render: Render) -> None:
-    marks = {line.split()[0]: "≠" in line for line in render(flops_table(FLOPS_ROWS), 100).splitlines() if line.strip()}
-    assert not marks["patch_embed.proj_conv"]
-    assert marks["head"] and not marks["block.0.attn.qk"]  # what a counter leaves out by convention is no difference
-    assert "agree on all 1 operations" in render(flops_table(FLOPS_ROWS[:1]), 100)
-
-
-def test_bars_are_plain_where_the_output_is_not_unicode() -> None:
-    raw = StringIO()
-    raw_ascii = type("Ascii", (StringIO,), {"encoding": "ascii"})()
-    for file in (raw, raw_ascii):
-        Console(file=file, width=20, color_system=None, legacy_windows=False).print(ShareBar(0.5, 10))
-    assert raw.getvalue().strip() == "█████"
-    assert raw_ascii.getvalue().strip() == "#####"
-
-
-def test_colour_is_never_the_only_carrier(account: Account) -> None:
-    coloured = StringIO()
-    console = Console(file=coloured, width=100, force_terminal=True, color_system="standard", no_color=True)
-    console.print(energy_report(account, layers=True))
-    assert "\x1b[33" not in coloured.getvalue()
-    assert "†" in coloured.getvalue()

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from saformer.neurons import integrate_and_fire as neurons
 from saformer.neurons import LIF
+from saformer.neurons import integrate_and_fire as neurons
 
 SETTINGS = [
     (tau, threshold, reset)

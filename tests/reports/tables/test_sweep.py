@@ -2,13 +2,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from rich.console import RenderableType
 
 from saformer.analysis.accounting.account import Account
 from saformer.analysis.profiles.origin import UNTRAINED_NOTE
-from saformer.reports.results.sweep import Sweep, SweepPoint, sweep_report
+from saformer.reports.document.blocks import Part, Report
+from saformer.reports.results.sweep import Sweep, SweepPoint
+from saformer.reports.tables.sweep import sweep_report
 
-Golden = Callable[[RenderableType, str], None]
+Golden = Callable[[Report | Part, str], None]
 
 
 def sweep_of(account: Account, parameter: str = "time_steps", **changes: object) -> Sweep:

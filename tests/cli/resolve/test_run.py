@@ -29,38 +29,6 @@ def build():
     return Net()
 """
 
-# What the process with rank 1 does before the command line runs: it leaves a collective behind that ends, and so frees
-# its tensor in a thread of gloo, while Python is about to shut down; `sleep` keeps the interpreter's lock meanwhile.
-LEAVES_WORK = """
-import atexit, ctypes, sys, time
-from saformer import distributed
-
-last = distributed.rank() == 1
-if last:
-    atexit.register(ctypes.PyDLL(None).sleep, 3)  # before torch registers its own: called after them
-
-import torch
-import torch.distributed as dist
-from saformer.cli import app, main
-
-kept = []  # as DistributedDataParallel keeps it
-
-def command():
-    kept.append(dist.group.WORLD)
-    tensor = torch.zeros(1)
-    if last:
-        kept[0].allreduce([tensor])
-    else:
-        time.sleep(1)
-        kept[0].allreduce([tensor]).wait()
-    sys.exit(int(sys.argv[1]))
-
-app.app = command
-distributed._wait_for_all = lambda: None
-main()
-print("not reached")
-"""
-
 
 @pytest.fixture
 def torchrun(processes: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,13 +66,8 @@ def test_one_process_that_fails_ends_both_with_one_line(torchrun: Any, tmp_path:
 def test_what_several_processes_cannot_do(
     saformer: Any, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], words: str
 ) -> None:
-    monkeypatch.setattr("saformer.cli.resolve.model.world_size", lambda: 2)
+    monkeypatch.setattr("saformer.cli.resolve.run.world_size", lambda: 2)
     assert words in saformer("energy", *arguments).complaint
-
-
-def test_other_commands_run_in_one_process(saformer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("saformer.cli.app.world_size", lambda: 2)
-    assert "`saformer audit` runs in one process" in saformer("audit").complaint
 
 
 def test_without_a_run_the_first_process_answers(torchrun: Any, tmp_path: Path) -> None:
@@ -112,9 +75,3 @@ def test_without_a_run_the_first_process_answers(torchrun: Any, tmp_path: Path) 
     assert first.code == second.code == 0
     assert "energy" in first.out and not second.out
     assert (tmp_path / "p.json").exists()
-
-
-@pytest.mark.parametrize("code", [0, 1])
-def test_a_collective_that_ends_late_does_not_abort_the_process(processes: Callable[..., Any], code: int) -> None:
-    ended = processes("-c", LEAVES_WORK, code)
-    assert [(e.code, e.out, e.err) for e in ended] == [(code, "", "")] * 2

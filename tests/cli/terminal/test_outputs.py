@@ -1,4 +1,4 @@
-"""`--format` in every command that prints a table, and outputs that want one place."""
+"""`--format` in every command that prints a table, and outputs that want one place or a place that is none."""
 
 import csv
 import json
@@ -98,3 +98,38 @@ def test_two_outputs_never_share_a_place(saformer, tmp_path, monkeypatch, option
 
 def test_nothing_gets_in_the_way_of_the_null_device(saformer):
     assert saformer("energy", "--limit", "16", "--json", "/dev/null", "--csv", "/dev/null").code == 0
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv", "--plot", "--save-profile"])
+def test_outputs_that_cannot_be_written_are_refused_before_the_run(saformer, tmp_path, option, monkeypatch):
+    def never(*args, **kwargs):
+        raise AssertionError("the model was run")
+
+    monkeypatch.setattr("saformer.analysis.recording.run.profile", never)
+    assert "nowhere" in saformer("energy", option, tmp_path / "nowhere" / "o.png").complaint
+    folder = tmp_path / "folder.png"
+    folder.mkdir()
+    assert "folder" in saformer("energy", option, folder).complaint
+
+
+def test_plot_of_an_unknown_format(saformer, tmp_path):
+    assert ".png, .pdf or .svg" in saformer("energy", "--plot", tmp_path / "o.jpg").complaint
+
+
+def test_an_output_is_no_input_and_no_other_output(saformer, tmp_path):
+    saved = tmp_path / "p.json"
+    assert saformer("energy", "--limit", "16", "--save-profile", saved).code == 0
+    before = saved.read_bytes()
+    assert "p.json" in saformer("energy", "--from-profile", saved, "--json", saved).complaint
+    assert saved.read_bytes() == before
+    twice = tmp_path / "twice.out"
+    assert "twice.out" in saformer("energy", "--limit", "16", "--json", twice, "--csv", twice).complaint
+    assert not twice.exists()
+
+
+def test_a_file_called_all_is_not_taken_for_hardware(saformer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "all").write_text("not hardware")
+    assert saformer("energy", "--limit", "8", "--hardware", "all", "--json", "all").code == 0
+    assert (tmp_path / "all").read_text().startswith("{")
+    assert "./all" in saformer("energy", "--hardware", "./all").complaint

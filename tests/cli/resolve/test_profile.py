@@ -1,4 +1,4 @@
-"""Firing rates instead of data, and `saformer sensitivity`."""
+"""An answer without a run: from a saved profile, or from firing rates."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "data" / "published" / "spikingformer_8_512_imagenet.csv"
+
 SMALL = ("--model", "spikingformer-1-32")
 
 
@@ -82,36 +83,6 @@ def test_wrong_rows_are_named(saformer, tmp_path):
     assert "line 2" in saformer("energy", *SMALL, "--rates", path).complaint
 
 
-# --- sensitivity ---
-
-
-def test_sensitivity_lists_operations_by_what_they_move(saformer, rates):
-    result = saformer("sensitivity", *SMALL, "--rates", rates, "--top", "5")
-    assert result.code == 0, result.err
-    assert max(map(len, result.out.splitlines())) <= 100
-    rows = [line.split() for line in result.out.splitlines() if line.startswith(("block.", "patch_embed."))]
-    assert len(rows) == 5
-    changes = [float(row[4]) for row in rows]
-    assert changes == sorted(changes, reverse=True)
-    assert "--top 0" in result.out and "mJ per image" in result.out
-    everything = saformer("sensitivity", *SMALL, "--rates", rates, "--top", "0").out
-    assert "patch_embed.block0_conv" in everything and "--top 0" not in everything and "-0.0" not in everything
-
-
-def test_sensitivity_of_a_run_and_of_a_saved_profile(saformer, tmp_path):
-    saved = tmp_path / "p.json"
-    run = saformer("sensitivity", "--limit", "20")
-    assert run.code == 0 and "saformer-2-64 on digits" in run.out
-    saformer("energy", "--limit", "20", "--save-profile", saved)
-    assert saformer("sensitivity", "--from-profile", saved).out == run.out
-
-
-def test_sensitivity_refuses_bad_options(saformer):
-    assert "--top" in saformer("sensitivity", *SMALL, "--uniform-rate", "0.1", "--top", "-1").complaint
-    assert "nobody" in saformer("sensitivity", "--accounting", "nobody").complaint
-    assert "nowhere" in saformer("sensitivity", "--hardware", "nowhere").complaint
-
-
 def test_a_row_with_more_fields_than_columns_is_named(saformer, tmp_path):
     path = tmp_path / "r.csv"
     path.write_text("layer,input_firing_rate\n*,0.2\nhead,0,5\n")
@@ -124,7 +95,57 @@ def test_rates_take_no_option_of_a_run(saformer, rates, option):
     assert option[0] in saformer("energy", *SMALL, "--rates", rates, *option).complaint
 
 
-def test_sensitivity_charges_integers_as_energy_does(saformer):
-    question = ("--ckpt", "digits/spikformer", "--limit", "8", "--accounting", "exact", "--graded", "unroll")
-    total = json.loads(saformer("energy", *question, "--json", "-").out)["totals"]["energy_mj"]
-    assert f"{total:.4g} mJ per image" in saformer("sensitivity", *question).out
+def test_profiles_that_are_cut_edited_or_of_another_kind(saformer, tmp_path):
+    saved = tmp_path / "p.json"
+    assert saformer("energy", "--limit", "16", "--save-profile", saved).code == 0
+    text = saved.read_text()
+    for name, content in {
+        "cut": text[: len(text) // 2],
+        "other": '{"kind": "something"}',
+        "schema": text.replace('"schema":1', '"schema":99'),
+        "edited": text.replace('"images":16', '"images":17'),
+        "list": "[]",
+    }.items():
+        path = tmp_path / f"{name}.json"
+        path.write_text(content)
+        assert f"{name}.json" in saformer("energy", "--from-profile", path).complaint
+    assert "--from-profile" in saformer("energy", "--from-profile", saved, "--dataset", "digits").complaint
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--limit", "4"),
+        ("--precision", "5%"),
+        ("--time-steps", "2"),
+        ("--seed", "0"),
+        ("--batch-size", "16"),
+        ("--dtype", "float32"),
+        ("--device", "cpu"),
+        ("--split", "test"),
+        ("--data-dir", "."),
+        ("--weights", "model"),
+        ("-T", "2"),
+    ],
+)
+def test_a_saved_profile_takes_no_option_of_a_run(saformer, tmp_path, option):
+    complaint = saformer("energy", "--from-profile", tmp_path / "p.json", *option).complaint
+    flag = {"-T": "--time-steps"}.get(option[0], option[0])
+    assert complaint.endswith(f"leave out {flag}")
+    if option[0] != "--precision":
+        for command in ("audit", "sensitivity"):
+            assert flag in saformer(command, "--from-profile", tmp_path / "p.json", *option).complaint
+
+
+def test_a_saved_profile_answers_without_the_model(saformer, tmp_path, monkeypatch):
+    saved = tmp_path / "p.json"
+    live = json.loads(saformer("energy", "--limit", "30", "--save-profile", saved, "--json", "-").out)
+
+    def never(*args, **kwargs):
+        raise AssertionError("the model was run")
+
+    monkeypatch.setattr("saformer.analysis.recording.run.profile", never)
+    again = json.loads(saformer("energy", "--from-profile", saved, "--json", "-").out)
+    assert again == live
+    once = json.loads(saformer("energy", "--from-profile", saved, "--first-layer", "once", "--json", "-").out)
+    assert once["layers"][0]["macs"] * 4 == live["layers"][0]["macs"]

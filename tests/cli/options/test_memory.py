@@ -1,4 +1,4 @@
-"""`saformer energy --memory` as its users see it."""
+"""`--memory`, as users see it."""
 
 import json
 
@@ -7,8 +7,10 @@ import pytest
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    from saformer.cli.options.groups import DataOptions, ModelOptions, RunOptions, SavedOptions
-    from saformer.cli.resolve.rates import profile_for
+    from saformer.cli.options.data import DataOptions, SavedOptions
+    from saformer.cli.options.model import ModelOptions
+    from saformer.cli.options.run import RunOptions
+    from saformer.cli.resolve.profile import profile_for
 
     path = tmp_path_factory.mktemp("memory") / "digits.json"
     profile = profile_for(ModelOptions(), DataOptions(), RunOptions(limit=16, device="cpu"), SavedOptions())

@@ -1,0 +1,137 @@
+"""Which model, and the settings that its file does not hold."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from typer.models import OptionInfo
+
+from saformer.cli.options.groups import Options, Panel
+from saformer.errors import InputError
+
+Checkpoint = Annotated[
+    str | None,
+    typer.Option("--ckpt", metavar="FILE", help="Checkpoint: ours, or a published one.", rich_help_panel=Panel.model),
+]
+
+
+def checkpoints(help: str) -> OptionInfo:
+    """--ckpt where it may be repeated; `help` says what several of them are to the command."""
+    return typer.Option("--ckpt", metavar="FILE", help=help, rich_help_panel=Panel.model)
+
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="Untrained: a preset or FAMILY-DEPTH-DIM. Your own: package.module:factory.",
+        rich_help_panel=Panel.model,
+    ),
+]
+# Where a model of the user's own has no place.
+Untrained = Annotated[
+    str | None,
+    typer.Option(
+        "--model", metavar="NAME", help="Untrained: a preset or FAMILY-DEPTH-DIM.", rich_help_panel=Panel.model
+    ),
+]
+ModelArguments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model-arg", metavar="K=V", help="Argument of your own factory; repeat it.", rich_help_panel=Panel.model
+    ),
+]
+TimeFirst = Annotated[
+    int | None,
+    typer.Option(
+        "--time-first",
+        metavar="T",
+        help="Your own model takes T x B x ...: repeat images so.",
+        rich_help_panel=Panel.model,
+    ),
+]
+InputShape = Annotated[
+    str | None,
+    typer.Option(
+        "--input-shape", metavar="C,H,W", help="Random inputs for your own model.", rich_help_panel=Panel.data
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="KEY",
+        help="Which weights of the file, such as model_ema, if there are several.",
+        rich_help_panel=Panel.model,
+    ),
+]
+TimeSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--time-steps", "-T", metavar="T", help="Time steps, if not stored; event frames.", rich_help_panel=Panel.model
+    ),
+]
+Heads = Annotated[
+    int | None,
+    typer.Option("--heads", metavar="H", help="Attention heads, if not stored.", rich_help_panel=Panel.model),
+]
+Pooling = Annotated[
+    str | None,
+    typer.Option(
+        "--pooling",
+        metavar="DIGITS",
+        help="Stages that pool, such as 0011, if not stored.",
+        rich_help_panel=Panel.model,
+    ),
+]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        "--image-size",
+        metavar="PIXELS",
+        help="Image size, if not stored; of event frames.",
+        rich_help_panel=Panel.model,
+    ),
+]
+Aggregated = Annotated[
+    int | None,
+    typer.Option("--aggregated", "-n", metavar="n", help="SASA's aggregated tokens.", rich_help_panel=Panel.model),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(Options):
+    """Which model, settings that its file does not hold, and how a model of the user's own takes its input."""
+
+    checkpoint: Checkpoint = None
+    model: Model = None
+    arguments: ModelArguments = None
+    input_shape: InputShape = None
+    time_first: TimeFirst = None
+    weights: Weights = None
+    time_steps: TimeSteps = None
+    heads: Heads = None
+    pooling: Pooling = None
+    image_size: ImageSize = None
+    aggregated: Aggregated = None
+
+    def __post_init__(self) -> None:
+        for option, value in (("--ckpt", self.checkpoint), ("--model", self.model)):
+            if value is not None and not value.strip():
+                raise InputError(f"{option} is empty: name a checkpoint file or a model, or leave the option out")
+        if self.checkpoint is not None and self.model is not None and not self.foreign:
+            raise InputError("give either --ckpt or --model, not both: a checkpoint shows its own architecture")
+        if self.time_first is not None and self.time_first < 1:
+            raise InputError(f"--time-first takes a number of time steps >= 1, got {self.time_first}")
+
+    @property
+    def foreign(self) -> bool:
+        """The model is the user's own, package.module:factory."""
+        return self.model is not None and ":" in self.model
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """Settings that the user gave, by the names of the configuration."""
+        names = ("time_steps", "heads", "pooling", "image_size", "aggregated")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}

@@ -1,0 +1,112 @@
+"""From the options to the data to run on."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from saformer.cli.options.data import DataOptions
+from saformer.cli.options.model import ModelOptions
+from saformer.cli.resolve.model import load_for
+from saformer.cli.terminal.console import progress
+from saformer.errors import InputError
+
+if TYPE_CHECKING:
+    from saformer.checkpoints import RawCheckpoint
+    from saformer.data.dataset import Dataset
+
+_RANDOM_IMAGES = 16
+
+
+def open_data(
+    data: DataOptions, default: str | None = None, time_steps: int | None = None, image_size: int | None = None
+) -> "Dataset":
+    """Read the data.
+
+    Args:
+        data: what to open.
+        default: the data set to take when none was named.
+        time_steps: T of event frames, where the data set leaves it open.
+        image_size: of event frames and of the images of a folder.
+    """
+    from saformer.data import open_arrays, open_dataset
+
+    if data.input is not None:
+        if data.split_by is not None:
+            raise InputError("--split-by makes frames of events: the frames of --input are made already")
+        if unused := [flag for flag in data.flags if flag != "--input"]:
+            raise InputError(f"--input is all the data there is: leave out {', '.join(unused)}")
+        return open_arrays(data.input)
+    name = data.dataset or default
+    if name == "digits" and (unused := [flag for flag in data.flags if flag in ("--data-dir", "--cache-dir")]):
+        raise InputError(f"digits lies in the program: leave out {', '.join(unused)}, or name another --dataset")
+    if name is None:
+        raise InputError(
+            "there is no data to run on: give --dataset NAME (see `saformer datasets`) or --input FILE.npz"
+        )
+    return open_dataset(
+        name,
+        data.data_dir,
+        data.split,
+        time_steps=time_steps,
+        split_by=data.split_by,
+        image_size=image_size,
+        cache_dir=data.cache_dir,
+        progress=progress,
+    )
+
+
+def default_dataset(names: Iterable[str | None]) -> str | None:
+    """The data set where none is named: digits where a shipped checkpoint is among the names, else none."""
+    from saformer.checkpoints.shipped import SHIPPED
+
+    return "digits" if any(name in SHIPPED for name in names) else None
+
+
+def data_for(
+    options: ModelOptions,
+    data: DataOptions,
+    default: str | None = None,
+    raw: "RawCheckpoint | None" = None,
+    opened: "dict[tuple[Any, ...], Dataset] | None" = None,
+) -> "Dataset":
+    """The data as the model takes it: event frames of its T and size, images of a folder of its size.
+
+    Args:
+        options: the model; a checkpoint is loaded first, as one at fault should not wait for data to be read.
+        data: what to open.
+        default: the data set to take when none was named.
+        raw: the checkpoint, if it has been read.
+        opened: what has been opened for other models of the same command, and is taken again.
+    """
+    settings = {key: options.given.get(key) for key in ("time_steps", "image_size")}
+    if options.checkpoint is not None:
+        model, _ = load_for(options, None, raw)
+        assert model.origin is not None  # set by load
+        open_settings = {a.setting for a in model.origin.assumptions if a.source == "default"}
+        for key in settings.keys() - open_settings:
+            settings[key] = getattr(model.config, key)
+    opened = {} if opened is None else opened
+    wanted = tuple(settings.values())
+    if wanted not in opened:
+        opened[wanted] = open_data(data, default, **settings)
+    return opened[wanted]
+
+
+def random_data(shape: str, seed: int) -> "Dataset":
+    """Standard normal inputs of a shape such as 3,32,32, where the user has no data.
+
+    Raises:
+        InputError: the shape is not a list of whole numbers.
+    """
+    import torch
+
+    from saformer.data.dataset import Dataset
+
+    try:
+        sizes = [int(part) for part in shape.replace("x", ",").split(",")]
+    except ValueError:
+        sizes = []
+    if not 3 <= len(sizes) <= 4 or min(sizes) < 1:
+        raise InputError(f"--input-shape takes C,H,W or T,C,H,W, such as 3,32,32; got {shape!r}")
+    x = torch.randn(_RANDOM_IMAGES, *sizes, generator=torch.Generator().manual_seed(seed))
+    kind = "static" if len(sizes) == 3 else "events"
+    return Dataset(f"random {'x'.join(map(str, sizes))}", None, kind, x, None, None, None, None)

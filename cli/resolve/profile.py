@@ -1,0 +1,169 @@
+"""From the options to a profile: a saved one, one made from given firing rates, or a run."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from saformer.analysis.profiles.origin import UNTRAINED_NOTE
+from saformer.cli.options.data import DataOptions, SavedOptions
+from saformer.cli.options.model import ModelOptions
+from saformer.cli.options.run import RunOptions
+from saformer.cli.resolve.data import data_for, default_dataset, open_data, random_data
+from saformer.cli.resolve.foreign import foreign_model
+from saformer.cli.resolve.model import DEFAULT_CHECKPOINT, check_ours, load_for, read_for
+from saformer.cli.resolve.run import run_profile
+from saformer.distributed import is_main
+from saformer.errors import InputError
+
+if TYPE_CHECKING:
+    from saformer.analysis.profiles import Profile
+    from saformer.data.dataset import Dataset
+
+
+def profile_for(model: ModelOptions, data: DataOptions, run: RunOptions, instead: SavedOptions) -> "Profile":
+    """The profile that the options ask for; ways of getting one that exclude each other are refused."""
+    from saformer.analysis.profiles import Profile
+
+    given = instead.rates is not None or instead.uniform_rate is not None
+    if instead.from_profile is not None:
+        if given:
+            raise InputError("--from-profile holds firing rates: leave out --rates and --uniform-rate")
+        if flags := (*model.flags, *data.flags, *run.flags):
+            raise InputError(
+                f"--from-profile answers from the file alone, nothing is run: leave out {', '.join(flags)}"
+            )
+    elif not given:
+        return profile_from(model, data, run)
+    if not is_main():
+        raise SystemExit(0)  # there is nothing to share
+    if instead.from_profile is not None:
+        return Profile.load(instead.from_profile)
+    return _from_rates(model, data, run, instead.rates, instead.uniform_rate)
+
+
+def _from_rates(
+    options: ModelOptions, data: DataOptions, run: RunOptions, rates: Path | None, uniform_rate: float | None
+) -> "Profile":
+    option = "--rates" if rates is not None else "--uniform-rate"
+    if flags := (*data.flags, *run.flags):
+        raise InputError(f"{option} stands for data, and nothing is run: leave out {', '.join(flags)}")
+    if options.model is None or options.weights is not None:
+        raise InputError(f"{option} needs an architecture alone: give --model NAME, and no --ckpt or --weights")
+    if options.foreign:
+        raise InputError(f"{option} needs one of our own models: see `saformer models`")
+    check_ours(options)
+    if uniform_rate is not None and not 0 <= uniform_rate <= 1:
+        raise InputError(f"--uniform-rate is a firing rate from 0 to 1, got {uniform_rate:g}")
+    from saformer.analysis.profiles.from_rates import profile_from_rates, read_rates
+
+    table = None if rates is None else read_rates(rates)  # before the model: a file at fault should not wait
+    network, _ = load_for(options, None)
+    return profile_from_rates(network, table, uniform_rate, name=None if rates is None else rates.name)
+
+
+def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "Profile":
+    """What the options ask for; with neither model nor data, the shipped SAFormer on digits."""
+    if options.foreign:
+        return _profile_foreign(options, data, run)
+    check_ours(options)
+    shown: list[str] = []
+    if options.checkpoint is None and options.model is None:
+        if data.named and data.dataset != "digits":
+            raise InputError("give a checkpoint (--ckpt FILE) or a model (--model NAME) to run on this data")
+        options = replace(options, checkpoint=DEFAULT_CHECKPOINT)
+        shown = [f"no --ckpt given: this is {DEFAULT_CHECKPOINT}, a small SAFormer that comes with the program"]
+    raw = read_for(options)
+    opened = data_for(options, data, default_dataset([options.checkpoint]), raw)
+    model, remarks = load_for(options, opened, raw)
+    del raw  # a second copy of the weights
+    return run_profile(model, opened, run, [*shown, *remarks])
+
+
+def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) -> "Profile":
+    run = replace(run, time_first=options.time_first)
+    model = foreign_model(options)
+    remarks = [] if options.checkpoint else [UNTRAINED_NOTE]
+    if data.named:
+        if options.input_shape:
+            raise InputError("--input-shape makes random inputs: leave it out where there is data")
+        opened = open_data(data, time_steps=run.time_first)
+    elif options.input_shape:
+        opened = random_data(options.input_shape, run.seed)
+        remarks.append("the inputs are random: give --dataset or --input for rates that mean something")
+    else:
+        raise InputError("say what to run your model on: --input-shape C,H,W for random inputs, --dataset or --input")
+    if run.time_first and opened.kind == "events" and opened.shape[0] != run.time_first:
+        raise InputError(
+            f"the events have {opened.shape[0]} frames, not {run.time_first}: --time-first {opened.shape[0]}"
+        )
+    return run_profile(model, opened, run, remarks)
+
+
+# --- several, to lay side by side ---
+
+
+def is_profile(path: str | Path) -> bool:
+    """A JSON object, whatever it is called; checkpoints are binary."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(64).lstrip().startswith(b"{")
+    except OSError:
+        return False
+
+
+def check_run_options(models: list[str], data: DataOptions, run: RunOptions, also: tuple[str, ...] = ()) -> None:
+    """Raise InputError for options of a run where there are profiles alone; `also` are flags that say something."""
+    flags = [flag for flag in (*data.flags, *run.flags) if flag not in also]
+    if flags and all(is_profile(what) for what in models):
+        raise InputError(f"nothing is run, the numbers are there already: leave out {', '.join(flags)}")
+
+
+def options_of(what: str) -> ModelOptions:
+    """A checkpoint (file or shipped), or a model by its name."""
+    from saformer.checkpoints.shipped import resolve_checkpoint
+    from saformer.models.presets import parse_name
+
+    path = resolve_checkpoint(what)
+    if path.exists():
+        return ModelOptions(checkpoint=what)
+    try:
+        parse_name(what)
+    except InputError:
+        raise InputError(
+            f"{what!r} is no file, no shipped checkpoint and no model name: see `saformer models`"
+        ) from None
+    return ModelOptions(model=what)
+
+
+def profiles_of(
+    models: list[str], data: DataOptions, run: RunOptions, opened: "dict[tuple[Any, ...], Dataset]"
+) -> "list[Profile]":
+    """A profile of each: read where it is one, else recorded; `opened` keeps the data for who needs them again."""
+    from saformer.analysis.profiles import Profile
+
+    sources = [(what, None if is_profile(what) else options_of(what)) for what in models]
+    default = default_dataset(models)
+    profiles: list[Profile] = []
+    for what, source in sources:
+        if source is None:
+            profiles.append(Profile.load(what))
+            continue
+        raw = read_for(source)
+        found = data_for(source, data, default, raw, opened)
+        model, remarks = load_for(source, found, raw)
+        profiles.append(run_profile(model, found, run, remarks))
+    return profiles
+
+
+def ours_of(ours: list[str] | None, models: list[str], names: list[str]) -> list[str]:
+    """The short names of the models that --ours names, by that name or as they were given."""
+    wanted = [names[models.index(name)] if name in models else name for name in ours or []]
+    if missing := [name for name in wanted if name not in names]:
+        raise InputError(f"--ours {missing[0]!r} is none of the models compared: {', '.join(names)}")
+    return wanted
+
+
+def names_of(models: list[str]) -> list[str]:
+    """Short names that are still told apart: the file's own name, or the whole path where two are alike."""
+    short = [Path(what).name if Path(what).is_file() else what for what in models]
+    return [what if short.count(name) > 1 else name for what, name in zip(models, short, strict=True)]

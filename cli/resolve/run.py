@@ -1,0 +1,123 @@
+"""From a model and its data to a profile: the run itself, with its device, its images and its progress."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from saformer.cli.options.run import RunOptions
+from saformer.cli.resolve.device import choose_device, enough_memory
+from saformer.cli.resolve.foreign import own_errors, time_first_input
+from saformer.cli.resolve.model import check_fit
+from saformer.cli.terminal.console import progress
+from saformer.distributed import own_device, rank, world_size
+from saformer.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from saformer.analysis.profiles import Profile
+    from saformer.analysis.statistics.stopping import PrecisionRule
+    from saformer.data.dataset import Dataset
+
+_DEFAULT_LIMIT = 512
+
+
+def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: list[str]) -> "Profile":
+    """Profile the model on the data, with progress; the remarks become notes of the profile."""
+    import torch
+
+    from saformer.analysis import profile
+    from saformer.analysis.profiles.distributed import check_same_model, gather
+    from saformer.models import Model
+
+    if isinstance(model, Model):
+        check_fit(model, data)
+    name = model.config.name if isinstance(model, Model) else type(model).__name__
+    device = own_device(choose_device(run.device))
+    dtype = {"float32": torch.float32, "float64": torch.float64}[run.dtype.value]
+    torch.manual_seed(run.seed)
+    rule = _stopping_rule(run, len(data))
+    limit = run.limit
+    if limit is None and rule is None and data.split is not None:
+        limit = _DEFAULT_LIMIT
+    limit = limit or None
+    total = len(data) if limit is None else min(limit, len(data))
+    _check_processes(run, total)
+    steps = run.time_first or (model.config.time_steps if isinstance(model, Model) else None)
+    with enough_memory(min(run.batch_size, total), steps):
+        model = _moved(model, device, dtype)
+        check_same_model(model)
+        part = (rank(), world_size())
+        batches = data.batches(run.batch_size, limit, run.seed, dtype, device, shuffled=rule is not None, part=part)
+        with progress(f"profiling {name} on {data.name}", total) as advance, own_errors(model):
+            result = profile(
+                model,
+                batches,
+                data=data.name,
+                split=data.split,
+                name=name,
+                time_steps=run.time_first,
+                run={"seed": run.seed, "batch_size": run.batch_size},
+                graded=run.graded,
+                to_input=time_first_input(run.time_first) if run.time_first else None,
+                enough=rule,
+                progress=lambda images: advance(images * world_size()),
+            )
+    whole = gather(result)
+    if whole is None:
+        raise SystemExit(0)  # this process has done its part: the first goes on with the sum
+    if rule is not None:
+        whole = replace(whole, run={**whole.run, "confidence": rule.confidence})
+    remarks = [*remarks, *_chosen_images(whole, len(data), run.seed, rule)]
+    return replace(whole, notes=(*remarks, *whole.notes))
+
+
+def _stopping_rule(run: RunOptions, images: int) -> "PrecisionRule | None":
+    """When the energy is precise enough, of at most so many images; None where the number of images is given."""
+    from saformer.analysis.accounting.energy import account_for
+    from saformer.analysis.statistics.stopping import PrecisionRule
+
+    target = run.target()
+    if target is None:
+        return None
+
+    def half_width(so_far: "Profile", confidence: float) -> tuple[float | None, float]:
+        account = account_for(so_far, run.accounting, run.hardware, confidence=confidence)
+        return account.energy_mj_ci95, account.energy_mj
+
+    return PrecisionRule(target, images, half_width)
+
+
+def _moved(model: "nn.Module", device: "torch.device", dtype: "torch.dtype") -> "nn.Module":
+    """The model on the device, in the floating type.
+
+    Raises:
+        InputError: the device does not know the type.
+    """
+    try:
+        return model.to(device=device, dtype=dtype)
+    except TypeError as error:
+        kind = str(dtype).removeprefix("torch.")
+        raise InputError(f"--device {device} does not support {kind}: {str(error).splitlines()[0]}") from None
+
+
+def _chosen_images(profile: "Profile", available: int, seed: int, rule: "PrecisionRule | None") -> list[str]:
+    """A remark on how many of the images were taken, and why; none where all were."""
+    images = f"{profile.images:,} of {available:,} images, drawn with seed {seed}"
+    if rule is not None and rule.reached is not None:
+        looks = f"the interval is widened for the looks taken on the way ({rule.confidence:.2%} each)"
+        return [f"{images}: enough for ±{rule.reached:.2%}; {looks}"]
+    return [f"{images}; --limit 0 takes all"] if profile.images < available else []
+
+
+def _check_processes(run: RunOptions, images: int) -> None:
+    """Complain of what several processes cannot do."""
+    if world_size() == 1:
+        return
+    if run.precision is not None:
+        raise InputError("--precision runs in one process: leave out torchrun, or give --limit")
+    batches = -(-images // run.batch_size)
+    if batches < world_size():
+        raise InputError(
+            f"{world_size()} processes for {batches} batches of {images:,} images: start fewer, or lower --batch-size"
+        )

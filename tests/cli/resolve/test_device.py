@@ -1,0 +1,32 @@
+"""Devices that are not here, and memory that is not enough."""
+
+import pytest
+import torch
+
+
+@pytest.mark.parametrize("name", ["mps", "banana", "cuda:99", "privateuseone", "xla", ""])
+def test_a_device_that_is_not_here_names_those_that_are(saformer, name):
+    complaint = saformer("energy", "--device", name).complaint
+    if not torch.backends.mps.is_available() or name != "mps":
+        assert complaint.startswith(f"saformer: --device {name}: there is no such device here, choose one of auto, cpu")
+        assert len(complaint) < 120 + 10 * torch.cuda.device_count()
+
+
+def test_out_of_memory_says_which_batch_size_to_try(saformer, monkeypatch):
+    def exhaust(self, *args, **kwargs):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("saformer.models.saformer.SAFormer.forward", exhaust)
+    assert "--batch-size 8" in saformer("energy").complaint
+    assert "even one image" in saformer("energy", "--batch-size", "1").complaint
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--time-steps", "1000000000000"), "try fewer (--time-steps"),
+        (("--time-steps", "1000000000000", "--limit", "1"), "try fewer (--time-steps"),
+    ],
+)
+def test_too_many_steps_are_not_the_fault_of_the_batch(saformer, options, words):
+    assert words in saformer("energy", *options).complaint

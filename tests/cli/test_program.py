@@ -1,0 +1,118 @@
+"""The program itself: help, version, how it starts, ends and prints, whatever the terminal."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+
+def test_version_and_help(saformer):
+    assert saformer("--version").out.startswith("saformer ")
+    for command in ("energy", "compare", "flops", "train", "eval", "plot", "models", "datasets"):
+        result = saformer(command, "--help")
+        assert result.code == 0 and max(map(len, result.out.splitlines())) <= 100
+
+
+def test_help_does_not_import_torch():
+    code = (
+        "import sys; sys.argv = ['saformer', '--help']\n"
+        "from saformer.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'pandas', 'matplotlib', 'sklearn', 'scipy', 'fvcore'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert time.perf_counter() - start < 20  # a hang, not a speed
+
+
+def test_it_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "saformer.cli", "--version"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("saformer ")
+
+
+def test_usage_errors_exit_with_two(saformer):
+    assert saformer("energy", "--no-such-flag").code == 2
+    assert saformer("energy", "--batch-size", "many").code == 2
+    assert saformer("no-such-command").code == 2
+
+
+def test_an_interrupt_ends_in_one_line(saformer, monkeypatch):
+    def interrupt(self, *args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("saformer.models.saformer.SAFormer.forward", interrupt)
+    result = saformer("energy")
+    assert result.code != 0 and "Traceback" not in result.err
+    assert [line for line in result.err.splitlines() if line] == ["saformer: interrupted, nothing was written"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_an_output_that_lacks_a_character_gets_a_plain_one(encoding):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "90"}
+    command = [sys.executable, "-m", "saformer.cli", "energy", "--limit", "8"]
+    done = subprocess.run(command, env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    text = done.stdout.decode(encoding)
+    assert "?" not in text and ("†" in text) is (encoding == "utf-8")
+    assert ("±" if encoding != "ascii" else "+/-") in text
+
+
+@pytest.mark.parametrize("variables", [{"MPLBACKEND": "module://matplotlib_inline.backend_inline"}, {"COLUMNS": "0"}])
+def test_what_a_notebook_or_a_pseudo_terminal_says(tmp_path, variables):
+    command = [sys.executable, "-m", "saformer.cli", "energy", "--limit", "4", "--plot", "e.png"]
+    done = subprocess.run(command, env={**os.environ, **variables}, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "wrote e.png\n")
+    assert "patch_embed" in done.stdout and (tmp_path / "e.png").exists()
+
+
+def test_a_name_too_long_is_no_fault_of_the_output(saformer):
+    assert "File name too long" in (complaint := saformer("energy", "--from-profile", "x" * 5000).complaint)
+    assert "cannot write" not in complaint
+
+
+def test_other_commands_run_in_one_process(saformer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("saformer.cli.app.world_size", lambda: 2)
+    assert "`saformer audit` runs in one process" in saformer("audit").complaint
+
+
+LEAVES_WORK = """
+import atexit, ctypes, sys, time
+from saformer import distributed
+
+last = distributed.rank() == 1
+if last:
+    atexit.register(ctypes.PyDLL(None).sleep, 3)  # before torch registers its own: called after them
+
+import torch
+import torch.distributed as dist
+from saformer.cli import app, main
+
+kept = []  # as DistributedDataParallel keeps it
+
+def command():
+    kept.append(dist.group.WORLD)
+    tensor = torch.zeros(1)
+    if last:
+        kept[0].allreduce([tensor])
+    else:
+        time.sleep(1)
+        kept[0].allreduce([tensor]).wait()
+    sys.exit(int(sys.argv[1]))
+
+app.app = command
+dist.all_reduce = lambda tensor: None  # the barrier at the end would wait for the collective, too
+main()
+print("not reached")
+"""
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_collective_that_ends_late_does_not_abort_the_process(processes: Callable[..., Any], code: int) -> None:
+    ended = processes("-c", LEAVES_WORK, code)
+    assert [(e.code, e.out, e.err) for e in ended] == [(code, "", "")] * 2
