@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from saformer.analysis.accounting.hardware import Hardware
 from saformer.analysis.profiles.metadata import SCHEMA, DataInfo, ModelInfo
+from saformer.analysis.profiles.origin import Origin
+from saformer.analysis.profiles.values import ValueClass
 
 if TYPE_CHECKING:
     import pandas
@@ -43,8 +45,9 @@ class LayerAccount:
     """One synaptic operation, per image over all T steps.
 
     `flops` are dense multiply-accumulates; `sops` are Eq. 18; `sops_exact` count each nonzero input with
-    its true fan-out; `binary` says whether every nonzero of the gating input was 1. `energy_mj` is None where
-    MACs are charged and the hardware has no energy for one.
+    its true fan-out; `binary` says whether every nonzero of the gating input was 1, `kind` is the class of its values
+    (None for what is no operation), `unit` the number of which they are whole multiples, up to `levels` of it.
+    `energy_mj` is None where MACs are charged and the hardware has no energy for one.
     """
 
     name: str
@@ -60,6 +63,9 @@ class LayerAccount:
     acs: float
     energy_mj: float | None
     firing_rate_ci95: float | None = None
+    kind: ValueClass | None = None
+    unit: float | None = None
+    levels: int | None = None
 
     @property
     def block(self) -> str:
@@ -108,6 +114,7 @@ class Account:
     uncounted: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     ci_level: float | None = None
+    origin: Origin = Origin.MEASURED
 
     @property
     def coverage(self) -> str:
@@ -216,6 +223,9 @@ class Account:
                     "firing_rate": layer.firing_rate,
                     "firing_rate_ci95": layer.firing_rate_ci95,
                     "binary": layer.binary,
+                    "class": None if layer.kind is None else str(layer.kind),
+                    "unit": layer.unit,
+                    "levels": layer.levels,
                     "sops": layer.sops,
                     "sops_exact": layer.sops_exact,
                     "macs": layer.macs,

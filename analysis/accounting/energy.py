@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from math import isfinite
 
 from saformer.analysis.accounting.account import (
@@ -121,6 +122,11 @@ def account_for(
     first_layer_once: bool = False,
     unroll: bool = False,
     confidence: float | None = None,
+    *,
+    first_layer: str = "repeat",
+    graded: str | None = None,
+    rate_at: str = "input",
+    leave_out: Sequence[str] = (),
 ) -> Account:
     """One profile under one accounting on one hardware; all numbers per image.
 
@@ -128,36 +134,104 @@ def account_for(
         profile: the recorded integers.
         accounting: a registered name.
         hardware: a table, or the name or path of one.
-        first_layer_once: charge the first layer of a static image for one step instead of T.
-        unroll: an integer input of k is k events, where the accounting counts events.
+        first_layer_once: the same as `first_layer="once"`.
+        unroll: the same as `graded="unroll"`.
         confidence: of the interval; default 95 %, or more where a run that looked repeatedly asked for it.
+        first_layer: "repeat", "once" or "mac", see `Context`.
+        graded: "rate", "unroll" or "mac", see `Context`; None, as the accounting says.
+        rate_at: "input" or "output", see `Context`.
+        leave_out: patterns of names (`head`, `patch_embed.*`): these operations are not charged.
 
     Raises:
-        InputError: unknown accounting or hardware; `unroll` of a profile that was recorded without it.
+        InputError: unknown accounting or hardware; unrolled events of a profile that was recorded without them; a
+            pattern that matches nothing.
     """
     charge = get_accounting(accounting)
     table = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
-    images = profile.images
+    profile, left_out = _without(profile, leave_out)
+    graded = "unroll" if unroll else graded
     context = Context(
         static=profile.data.kind == "static",
-        spiking=bool(profile.neurons),
-        time_steps=profile.model.time_steps or 1,  # only a network without neurons has none that is known
-        first_layer_once=first_layer_once,
-        unroll=unroll,
+        time_steps=profile.model.time_steps or 1,
+        first_layer="once" if first_layer_once else first_layer,
+        graded=graded,
+        rate_at=rate_at,
         passes=profile.passes,
-        images=images,
+        images=profile.images,
         operations={operation.name: operation for operation in profile.operations},
+        neurons={layer.name: layer for layer in profile.neurons},
     )
-    if unroll and not profile.run.get("graded"):
+    if graded == "unroll" and not profile.run.get("graded"):
         raise InputError("the profile was recorded without integer events: record it with --graded unroll")
     level = confidence or profile.run.get("confidence", 0.95)
-    layers = []
+    layers = _layers(profile, charge, context, table, level)
+    if not all(isfinite(layer.energy_mj) for layer in layers if layer.energy_mj is not None):
+        raise InputError(
+            f"the energy is beyond what a number can hold: {table.name} has {table.ac_pj:g} pJ for an accumulate and "
+            f"{'nothing' if table.mac_pj is None else f'{table.mac_pj:g} pJ'} for a multiply-accumulate"
+        )
+    half_width = None
+    if not layers or any(layer.energy_mj is not None for layer in layers):
+        half_width = profile.moments.half_width(_gradient(profile, charge, context, table), level)
+    notes = [*profile.notes, *left_out, *_remarks(profile, charge, context, layers)]
+    return Account(
+        model=profile.model,
+        data=profile.data,
+        accounting=accounting,
+        hardware=table,
+        accuracy=_accuracy(profile),
+        layers=tuple(layers),
+        neurons=_neurons(profile),
+        energy_mj_ci95=None if half_width is None else half_width * MJ_PER_PJ,
+        ci_unit=None if half_width is None else profile.unit,
+        ci_level=None if half_width is None else level,
+        uncounted=profile.uncounted,
+        notes=(*notes, *_not_covered(layers, table)),
+        origin=profile.origin,
+    )
+
+
+def _without(profile: Profile, patterns: Sequence[str]) -> tuple[Profile, list[str]]:
+    """The profile without the operations that a pattern matches, by name or by module, and a note on them."""
+    if not patterns:
+        return profile, []
+    kept, counters, position, left = [], [0], 1, []
+    for operation in profile.operations:
+        width = len(operation.operands) + 1
+        if any(_matches(operation.name, pattern) for pattern in patterns):
+            left.append(operation)
+        else:
+            kept.append(operation)
+            counters += range(position, position + width)
+        position += width
+    for pattern in patterns:
+        if not any(_matches(o.name, pattern) for o in left):
+            raise InputError(f"--leave-out {pattern} matches no operation: see `saformer flops` for their names")
+    counters += range(position, len(profile.moments.sums))
+    share = sum(o.dense for o in left) / max(sum(o.dense for o in profile.operations), 1)
+    note = f"left out by --leave-out: {', '.join(o.name for o in left[:_NAMED])}"
+    note += f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+    return (
+        replace(profile, operations=tuple(kept), moments=profile.moments.of_counters(counters)),
+        [f"{note}, {share:.1%} of the dense operations"],
+    )
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")
+
+
+def _layers(
+    profile: Profile, charge: Accounting, context: Context, table: Hardware, level: float
+) -> list[LayerAccount]:
+    """A row for each operation, then for what else the accounting charges."""
+    layers, images = [], profile.images
     counter = 1  # of the moments: the nonzeros of the operation's first operand
     for operation in profile.operations:
         charged = charge(operation, context)
         picojoules = _picojoules(charged, table)
         gate = operation.gate
-        width = profile.moments.counter_half_width(counter + operation.operands.index(gate), level)
+        width = profile.moments.counter_half_width(counter + operation.gating, level)
         counter += len(operation.operands) + 1
         layers.append(
             LayerAccount(
@@ -174,6 +248,9 @@ def account_for(
                 acs=charged.acs / images,
                 energy_mj=None if picojoules is None else picojoules / images * MJ_PER_PJ,
                 firing_rate_ci95=width * images / gate.elements if width is not None and gate.elements else None,
+                kind=gate.kind,
+                unit=gate.unit,
+                levels=gate.levels,
             )
         )
     beside: list[FreeArithmetic | Neurons] = [*profile.free, *profile.neurons]
@@ -181,7 +258,12 @@ def account_for(
         charged = charge(item, context)
         if charged.macs or charged.acs:
             layers.append(_beside(item, charged, images, table))
-    neurons = tuple(
+    return layers
+
+
+def _neurons(profile: Profile) -> tuple[NeuronAccount, ...]:
+    images = profile.images
+    return tuple(
         NeuronAccount(
             n.name,
             n.elements / images,
@@ -191,44 +273,31 @@ def account_for(
         )
         for n in profile.neurons
     )
-    if not all(isfinite(layer.energy_mj) for layer in layers if layer.energy_mj is not None):
-        raise InputError(
-            f"the energy is beyond what a number can hold: {table.name} has {table.ac_pj:g} pJ for an accumulate and "
-            f"{'nothing' if table.mac_pj is None else f'{table.mac_pj:g} pJ'} for a multiply-accumulate"
-        )
-    half_width = None
-    if not layers or any(layer.energy_mj is not None for layer in layers):
-        half_width = profile.moments.half_width(_gradient(profile, charge, context, table), level)
-    accuracy = None
-    if profile.hits and profile.hits.labelled:
-        top5 = profile.hits.top5
-        accuracy = Accuracy(
-            profile.hits.top1 / profile.hits.labelled, None if top5 is None else top5 / profile.hits.labelled
-        )
-    notes = list(profile.notes)
-    every_step = replace(context, first_layer_once=False)
-    if any(charge(o, context) != charge(o, every_step) for o in profile.operations if o.first):
-        notes.append("the first layer is charged for one time step, not T: its input is the same at every step")
+
+
+def _accuracy(profile: Profile) -> Accuracy | None:
+    right = profile.hits
+    if right is None or not right.labelled:
+        return None
+    return Accuracy(right.top1 / right.labelled, None if right.top5 is None else right.top5 / right.labelled)
+
+
+def _remarks(profile: Profile, charge: Accounting, context: Context, layers: Sequence[LayerAccount]) -> list[str]:
+    """What a reader must know of the charges."""
+    notes = []
+    every_step = replace(context, first_layer="repeat")
+    if context.first_layer == "once" and any(
+        charge(o, context) != charge(o, every_step) for o in profile.operations if o.first
+    ):
+        notes.append("the first layer is charged for one time step, not T: its output is the same at every step")
     if not profile.operations:
         notes.append(
             "not one operation was seen: the model computes nothing, or where PyTorch's dispatcher does not look "
             "(other threads, as DataParallel uses; code outside PyTorch)"
         )
-    spikes_seen = any(o.gate.binary and o.gate.nonzero for o in profile.operations if not o.first)
-    if not context.spiking and spikes_seen and accounting in ("paper", "spike-driven"):
-        notes.append("no spiking neurons were recognised: charged as a network that does not spike, MACs throughout")
-    notes += _not_covered(layers, table)
-    return Account(
-        model=profile.model,
-        data=profile.data,
-        accounting=accounting,
-        hardware=table,
-        accuracy=accuracy,
-        layers=tuple(layers),
-        neurons=neurons,
-        energy_mj_ci95=None if half_width is None else half_width * MJ_PER_PJ,
-        ci_unit=None if half_width is None else profile.unit,
-        ci_level=None if half_width is None else level,
-        uncounted=profile.uncounted,
-        notes=tuple(notes),
-    )
+    if any(x.values is None for o in profile.operations for x in o.operands):
+        notes.append(
+            "the profile was saved by an earlier version, which looked for zeros and ones alone: what holds other "
+            "values is taken for sums or averages of spikes"
+        )
+    return notes

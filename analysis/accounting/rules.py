@@ -177,7 +177,7 @@ def integer_spikes(item: Item, context: Context) -> Charge:
 def spike_driven(item: Item, context: Context) -> Charge:
     """As paper, but an operation whose gating input is not spikes is charged MACs, at its nonzero rate.
 
-    The condition of Spike-driven Transformer (NeurIPS 2023), section 3: only spikes turn multiplications into additions.
+    Spike-driven Transformer (NeurIPS 2023), section 3: only spikes turn multiplications into additions.
     """
     return _by_class(item, context, "mac", "mac", "mac") if isinstance(item, Operation) else FREE
 

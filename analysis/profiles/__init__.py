@@ -1,14 +1,15 @@
 """A Profile: the integers of one run and what was run. It saves to JSON, loads back, and adds up."""
 
 from saformer.analysis.profiles.metadata import DataInfo, ModelInfo
-from saformer.analysis.profiles.profile import (
+from saformer.analysis.profiles.origin import Origin
+from saformer.analysis.profiles.profile import Profile
+from saformer.analysis.profiles.records import (
     SPIKES_OF,
     Correct,
     FreeArithmetic,
     Neurons,
     Operand,
     Operation,
-    Profile,
     inside,
 )
 from saformer.analysis.profiles.values import ValueClass, Values
@@ -22,6 +23,7 @@ __all__ = [
     "Neurons",
     "Operand",
     "Operation",
+    "Origin",
     "Profile",
     "ValueClass",
     "Values",

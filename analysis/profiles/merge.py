@@ -2,18 +2,19 @@
 
 from dataclasses import asdict, replace
 from itertools import zip_longest
-from typing import Any
+from typing import Any, TypeVar
 
-from saformer.analysis.profiles.profile import SPIKES_OF, Correct, FreeArithmetic, Neurons, Profile
-from saformer.analysis.statistics.moments import Moments
+from saformer.analysis.profiles.records import SPIKES_OF, Correct, FreeArithmetic, Neurons, RunRecord
 from saformer.errors import InputError
 from saformer.text import briefly
+
+R = TypeVar("R", bound=RunRecord)
 
 _IMAGES = ("data", "images")  # the one thing that parts differ in
 _SAME_RUN = ("dtype", "graded", "confidence")  # settings that decide what the integers mean
 
 
-def added(ours: Profile, theirs: Profile) -> Profile:
+def added(ours: R, theirs: R) -> R:
     """See `Profile.__add__`."""
     # T shows in the layers that read spikes, where nobody said, and they may have been silent in one part.
     steps = ours.model.time_steps or theirs.model.time_steps
@@ -22,12 +23,12 @@ def added(ours: Profile, theirs: Profile) -> Profile:
     return _plus(first, second)
 
 
-def _with_steps(profile: Profile, steps: int | None) -> Profile:
+def _with_steps(profile: R, steps: int | None) -> R:
     """This profile with T, where it is not known."""
     return profile if profile.model.time_steps else replace(profile, model=replace(profile.model, time_steps=steps))
 
 
-def _plus(ours: Profile, theirs: Profile) -> Profile:
+def _plus(ours: R, theirs: R) -> R:
     """The sum of two that belong together."""
     operations = tuple(
         replace(
@@ -84,7 +85,7 @@ def _plus(ours: Profile, theirs: Profile) -> Profile:
     )
 
 
-def _check_belongs(ours: Profile, theirs: Profile) -> None:
+def _check_belongs(ours: RunRecord, theirs: RunRecord) -> None:
     """Raise InputError unless the two are of the same model, data and kind of run; it names what differs."""
     pairs: list[tuple[str, Any, Any]] = []
     for of, mine, its in (
@@ -112,7 +113,7 @@ def _check_belongs(ours: Profile, theirs: Profile) -> None:
             )
 
 
-def _shape(profile: Profile) -> list[str]:
+def _shape(profile: RunRecord) -> list[str]:
     return [f"{o.name}, {o.op} of {len(o.operands)}, {o.weights} + {o.bias} weights" for o in profile.operations]
 
 

@@ -7,22 +7,25 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from math import ceil, inf
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from saformer.analysis.profiles.metadata import SCHEMA, DataInfo, ModelInfo
-from saformer.analysis.profiles.profile import Correct, FreeArithmetic, Neurons, Operand, Operation, Profile
+from saformer.analysis.profiles.moments import Moments
+from saformer.analysis.profiles.origin import Origin, origin_of_notes
+from saformer.analysis.profiles.records import Correct, FreeArithmetic, Neurons, Operand, Operation, RunRecord
 from saformer.analysis.profiles.values import Values
-from saformer.analysis.statistics.moments import Moments
 from saformer.errors import InputError
 from saformer.files import write_text_atomic
 from saformer.text import briefly
+
+R = TypeVar("R", bound=RunRecord)
 
 _KIND = "saformer-profile"
 _MOST = 2**100  # far beyond any run; its squares and their products are within what a float holds
 _LARGEST_FILE = 2**28  # bytes; the profile of a network of a thousand operations has 2**25
 
 
-def to_json(profile: Profile) -> dict[str, Any]:
+def to_json(profile: RunRecord) -> dict[str, Any]:
     """The profile as plain data; `from_json` is the inverse."""
     plain = asdict(profile)
     plain.pop("moments")
@@ -39,8 +42,8 @@ def to_json(profile: Profile) -> dict[str, Any]:
     }
 
 
-def from_json(plain: Any) -> Profile:
-    """A profile from the data of `to_json`.
+def from_json(plain: Any, make: type[R]) -> R:
+    """A profile, of the class `make`, from the data of `to_json`.
 
     Raises:
         InputError: it is not a profile, of another schema, incomplete, or its integers contradict each other.
@@ -50,7 +53,7 @@ def from_json(plain: Any) -> Profile:
     if plain.get("schema") != SCHEMA:
         raise InputError(f"the profile has schema {briefly(plain.get('schema'))}, this version reads schema {SCHEMA}")
     try:
-        profile = _parse(plain)
+        profile = _parse(plain, make)
     except KeyError as error:
         raise InputError(f"the profile is incomplete: {briefly(error.args[0])} is missing") from None
     except (TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
@@ -59,7 +62,7 @@ def from_json(plain: Any) -> Profile:
     return profile
 
 
-def _check(profile: Profile) -> None:
+def _check(profile: RunRecord) -> None:
     """Raise InputError where integers contradict each other; it says which."""
     hits, moments, operations = profile.hits, profile.moments, profile.operations
     read = [*(x for o in operations for x in o.operands), *(f.operand for f in profile.pools if f.operand)]
@@ -92,7 +95,7 @@ def _check(profile: Profile) -> None:
             raise InputError(f"the profile's integers contradict each other in {what}: it was cut or edited")
 
 
-def write(profile: Profile, path: str | Path) -> None:
+def write(profile: RunRecord, path: str | Path) -> None:
     """Write the profile as JSON, whole or not at all.
 
     Raises:
@@ -101,8 +104,8 @@ def write(profile: Profile, path: str | Path) -> None:
     write_text_atomic(path, json.dumps(to_json(profile), separators=(",", ":")) + "\n")
 
 
-def read(path: str | Path) -> Profile:
-    """Read a profile that `save` wrote.
+def read(path: str | Path, make: type[R]) -> R:
+    """Read a profile, of the class `make`, that `write` wrote.
 
     Raises:
         InputError: the file is missing, no JSON, or no sound profile.
@@ -121,7 +124,7 @@ def read(path: str | Path) -> Profile:
     except (ValueError, RecursionError):
         raise InputError(f"profile {path} is not JSON, or was cut short: write it again with --save-profile") from None
     try:
-        return from_json(plain)
+        return from_json(plain, make)
     except InputError as error:
         raise InputError(f"profile {path}: {error}") from None
 
@@ -257,7 +260,7 @@ def _former_passes(plain: dict[str, Any]) -> int:
     return max(ceil(images / batch_size), 1) if known else 1
 
 
-def _parse(plain: dict[str, Any]) -> Profile:
+def _parse(plain: dict[str, Any], make: type[R]) -> R:
     model, data, hits, moments = plain["model"], plain["data"], plain["hits"], plain["moments"]
     rows = [[_integer(v, _MOST**2) for v in row] for row in moments["gram"]]
     size = len(rows)
@@ -265,7 +268,8 @@ def _parse(plain: dict[str, Any]) -> Profile:
     if not neurons:  # earlier versions did not look at values, and a network without neurons held no spikes for them
         operations = tuple(_without_spikes(operation) for operation in operations)
     gram = tuple(tuple(rows[max(i, j)][min(i, j)] for j in range(size)) for i in range(size))
-    return Profile(
+    notes = _list(plain["notes"], lambda s: _typed(s, str))
+    return make(
         model=ModelInfo(
             _typed(model["name"], str),
             _integer(model["parameters"]),
@@ -294,5 +298,6 @@ def _parse(plain: dict[str, Any]) -> Profile:
         moments=Moments(_integer(moments["units"]), _list(moments["sums"], _integer), gram),
         passes=_integer(plain["passes"]) if "passes" in plain else _former_passes(plain),
         run=_typed(plain["run"], dict),
-        notes=_list(plain["notes"], lambda s: _typed(s, str)),
+        notes=notes,
+        origin=Origin(plain["origin"]) if "origin" in plain else origin_of_notes(notes),
     )

@@ -79,6 +79,15 @@ class Layouts:
             return self._by_size(self.time_steps, (key, len(seen) - 1), shape, stacked)
         return self._by_axis(self._axis(key, len(seen) - 1, shape), shape, stacked)
 
+    def grows(self, key: Key, shape: torch.Size) -> bool:
+        """Whether a tensor has more elements for more images, as far as the other pass tells."""
+        seen = self.log.shapes[key]
+        seen.append(shape)
+        others = [] if self._other is None else self._other.shapes.get(key, [])
+        if self._other is None or self._other.batch == self.log.batch or len(seen) > len(others):
+            return False
+        return _grown(shape, self.log.batch, others[len(seen) - 1], self._other.batch) is not None
+
     def _by_size(self, steps: int, call: tuple[Key, int], shape: torch.Size, stacked: bool) -> Layout:
         batch, leading = self.log.batch, shape[0] if shape else 1
         if not stacked and leading == steps and len(shape) > 1 and shape[1] == batch:

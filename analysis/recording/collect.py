@@ -15,6 +15,7 @@ from saformer.analysis.profiles import (
     Operation,
     Profile,
 )
+from saformer.analysis.profiles.moments import Moments
 from saformer.analysis.recording.accuracy import AccuracyMeter
 from saformer.analysis.recording.lineage import Source
 from saformer.analysis.recording.observers.neurons import Decision
@@ -22,12 +23,13 @@ from saformer.analysis.recording.observers.operation_counts import BatchRows, Op
 from saformer.analysis.recording.operators import OPERATORS
 from saformer.analysis.recording.recorder import Recorder
 from saformer.analysis.recording.time_steps import seen_steps
-from saformer.analysis.statistics.moments import Moments
 
 _FOLDABLE = {packet.__name__ for packet, operator in OPERATORS.items() if operator.foldable}
 
 
-def collect(recorder: Recorder, accuracy: AccuracyMeter, model: ModelInfo, data: DataInfo, run: dict[str, Any]) -> Profile:
+def collect(
+    recorder: Recorder, accuracy: AccuracyMeter, model: ModelInfo, data: DataInfo, run: dict[str, Any]
+) -> Profile:
     """Read the recorder's integers, and decide what they show.
 
     Args:

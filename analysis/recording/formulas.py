@@ -174,9 +174,7 @@ def elementwise_product(args: tuple[Any, ...], out: Tensor, is_activation: Calla
     return Call("linear", dense, (x,), weight, _uniform(x, dense // max(x.numel(), 1)), torch.mul, inner=1, layer=True)
 
 
-@register_operator(
-    aten.logical_and, aten.logical_and_, aten.bitwise_and, aten.bitwise_and_, effect=Effect.LEVELS
-)
+@register_operator(aten.logical_and, aten.logical_and_, aten.bitwise_and, aten.bitwise_and_, effect=Effect.LEVELS)
 def conjunction(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
     """aten.logical_and and bitwise_and of two activations: the product of spikes kept as truth values."""
     integers = any(isinstance(x, Tensor) and not (x.dtype == torch.bool or x.is_floating_point()) for x in args[:2])

@@ -218,15 +218,7 @@ class Lineage:
     def unseen(self, x: Tensor, path: str, inputs: Iterable[Source] = ()) -> None:
         """Take `x` as what something that was not seen made of these inputs."""
         roots: Roots = _NO_ROOTS.union(*(source.roots for source in inputs))
-        name = f"{UNSEEN}{path or 'the model'}"
-        self._sources[x] = Source(
-            name,
-            evidence=Evidence.SPIKES,
-            linear=False,
-            roots=roots or frozenset({(name, 0)}),
-            births=frozenset({path}),
-            converts=True,
-        )
+        self._sources[x] = _from_a_kernel(f"{UNSEEN}{path or 'the model'}", path, roots)
         self._constants.discard(x)
 
     def book(self, name: str, read: Iterable[Tensor], outputs: Any, weighted: bool) -> None:
@@ -294,8 +286,8 @@ class Lineage:
     ) -> Source | None:
         """What the operator's results are; None for a constant."""
         first, joined = origins[0], _joined(origins)
-        if operator is None:
-            return replace(joined, name=name, evidence=Evidence.REAL, linear=False, births=_NO_BIRTHS)
+        if operator is None:  # like a kernel that was not seen: spikes may begin in it, and its values say
+            return _from_a_kernel(name, path, joined.roots)
         if operator.kind is Kind.MOVEMENT:
             if operator.indices:
                 places = (read[0].numel(), first.token) if func._overloadpacket is torch.ops.aten.nonzero else None
@@ -312,7 +304,7 @@ class Lineage:
                 evidence=Evidence.SPIKES,
                 linear=True,
                 births=frozenset({path}),
-                converts=joined.evidence is not Evidence.SPIKES,
+                converts=joined.evidence is Evidence.REAL,
             )
         packet = func._overloadpacket
         if packet in _DIFFERENCES and len(origins) == 2:
@@ -375,6 +367,17 @@ _aten = torch.ops.aten
 _DIFFERENCES = {_aten.sub, _aten.sub_}
 _SUMS = {_aten.add, _aten.add_}
 _SCALES = {_aten.mul, _aten.mul_, _aten.div, _aten.div_}
+
+
+def _from_a_kernel(name: str, path: str, roots: Roots) -> Source:
+    return Source(
+        name,
+        evidence=Evidence.SPIKES,
+        linear=False,
+        roots=roots or frozenset({(name, 0)}),
+        births=frozenset({path}),
+        converts=True,
+    )
 
 
 def _joined(origins: list[Source]) -> Source:

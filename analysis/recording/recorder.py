@@ -6,7 +6,7 @@ observers; hooks tell which module it runs in. Counts stay on the model's device
 
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from saformer.analysis.recording import formulas
-from saformer.analysis.recording.batch_axis import Layouts, ShapeLog
+from saformer.analysis.recording.batch_axis import Layouts
 from saformer.analysis.recording.execution import Execution, Instruments, Observer
 from saformer.analysis.recording.lineage import Lineage
 from saformer.analysis.recording.module_paths import Frame, ModulePaths
@@ -26,6 +26,7 @@ from saformer.analysis.recording.observers.operations import Operations
 from saformer.analysis.recording.observers.unseen import Unseen
 from saformer.analysis.recording.observers.unsupported import Unsupported
 from saformer.analysis.recording.operators import OPERATORS, Kind, Operator
+from saformer.analysis.recording.shown import Shown
 from saformer.analysis.recording.storage_map import tensors_in
 from saformer.models.config import Model
 
@@ -40,8 +41,8 @@ class Recorder(TorchDispatchMode):
         time_steps: T, if activations are laid out time first as T*B or T x B; None if the layout is unknown, then
             images are told apart only where `other` shows which dimension holds them.
         graded: also count an integer input of k as k events.
-        other: shapes that the same model's tensors had with another number of images.
-        outside: tensors that the model keeps where nobody can look, found by a run before.
+        shown: what a dry run on another number of images showed.
+        neurons: patterns of paths: these modules are layers of neurons.
     """
 
     def __init__(
@@ -49,16 +50,16 @@ class Recorder(TorchDispatchMode):
         model: nn.Module,
         time_steps: int | None,
         graded: bool = False,
-        other: ShapeLog | None = None,
-        outside: Iterable[Tensor] = (),
+        shown: Shown | None = None,
+        neurons: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.model, self.time_steps = model, time_steps
         self.batch_sizes: list[int] = []
-        self.paths, self.lineage = ModulePaths(model), Lineage(outside)
-        self.layouts = Layouts(time_steps, other, time_first=isinstance(model, Model))
+        self.paths, self.lineage = ModulePaths(model), Lineage(() if shown is None else shown.outside)
+        self.layouts = Layouts(time_steps, None if shown is None else shown.shapes, time_first=isinstance(model, Model))
         self.instruments = Instruments(self.paths, self.lineage, self.layouts)
-        self.neurons = NeuronListing(self.instruments)
+        self.neurons = NeuronListing(self.instruments, neurons)
         self.operations = Operations(self.instruments, self.neurons, graded)
         self.elementwise = Elementwise(self.instruments)
         self.unsupported, self.unseen = Unsupported(self.instruments), Unseen(self.instruments)
@@ -125,9 +126,7 @@ class Recorder(TorchDispatchMode):
             read = execution.inputs
             self.lineage.book(execution.booked, read, execution.out, execution.weighted)
         elif operator is None or operator.kind is not Kind.NEURON:
-            self.lineage.follow(
-                operator, execution.name, execution.path, func, (args, kwargs), execution.out
-            )
+            self.lineage.follow(operator, execution.name, execution.path, func, (args, kwargs), execution.out)
         return execution.out
 
     def _has_parts(self, operator: Operator | None, args: Any) -> bool:

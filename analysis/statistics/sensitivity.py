@@ -6,7 +6,7 @@ from saformer.analysis.accounting.energy import account_for
 from saformer.analysis.accounting.hardware import DEFAULT_HARDWARE, Hardware, load_hardware
 from saformer.analysis.accounting.rules import DEFAULT_ACCOUNTING
 from saformer.analysis.profiles import Operand, Operation, Profile
-from saformer.analysis.statistics.moments import Moments
+from saformer.analysis.profiles.moments import Moments
 
 POINT, TENTH = 0.01, 0.1
 

@@ -54,7 +54,7 @@ def _from_rates(
     check_ours(options)
     if uniform_rate is not None and not 0 <= uniform_rate <= 1:
         raise InputError(f"--uniform-rate is a firing rate from 0 to 1, got {uniform_rate:g}")
-    from saformer.analysis.profiles.from_rates import profile_from_rates, read_rates
+    from saformer.analysis.recording.from_rates import profile_from_rates, read_rates
 
     table = None if rates is None else read_rates(rates)  # before the model: a file at fault should not wait
     network, _ = load_for(options, None)

@@ -9,7 +9,7 @@ from saformer.analysis.accounting.hardware import Hardware
 from saformer.analysis.accounting.rules import ACCOUNTINGS
 from saformer.analysis.diagnostics.spike_driven import audit
 from saformer.analysis.profiles import Profile
-from saformer.analysis.profiles.origin import MEASURED, UNTRAINED, provenance
+from saformer.analysis.profiles.origin import Origin
 from saformer.reports.document.blocks import Facts, Heading, Line, Part, Picture, Report, Verbatim
 from saformer.reports.document.numbers import energy, interval, percent
 from saformer.reports.figures.accountings import accountings_figure
@@ -87,7 +87,7 @@ def _opening(rows: Sequence[ComparisonRow], accounting: str, hardware: Hardware)
         error = f" ± {half_width}" if half_width else ""
         accuracy = "" if row.top1 is None else f", top-1 accuracy {percent(row.top1, decimals=2)}"
         untrained = " Its weights are random: the numbers say nothing about a trained network." * (
-            row.origin == UNTRAINED
+            row.origin == Origin.UNTRAINED
         )
         parts.append(Line(f"{row.name} on {row.data}: {value}{error} mJ per image{accuracy}.{untrained}"))
     parts.append(
@@ -189,7 +189,7 @@ def _origins(subjects: Sequence[Subject], command: str) -> list[Part]:
 
 
 def _meaning(subject: Subject) -> str:
-    origin = provenance(subject.profile.account())
-    if origin == MEASURED:
+    origin = subject.profile.origin
+    if origin == Origin.MEASURED:
         return "counted while the network ran on the data"
-    return "from random weights" if origin == UNTRAINED else "from firing rates that were given; nothing was run"
+    return "from random weights" if origin == Origin.UNTRAINED else "from firing rates that were given; nothing was run"

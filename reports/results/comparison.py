@@ -5,16 +5,16 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from saformer.analysis.accounting.account import Account, relative_difference
-from saformer.analysis.profiles.origin import MEASURED, RATES, UNTRAINED, provenance
+from saformer.analysis.profiles.origin import Origin
 from saformer.errors import InputError
 
 PUBLISHED, IMPLIED = "paper", "implied"
 
 # What the column "from" of a table says, and the legend of a figure.
 ORIGINS = {
-    MEASURED: "run here",
-    UNTRAINED: "run here with random weights, which says nothing about a trained network",
-    RATES: "from firing rates that were given; nothing was run",
+    Origin.MEASURED: "run here",
+    Origin.UNTRAINED: "run here with random weights, which says nothing about a trained network",
+    Origin.RATES: "from firing rates that were given; nothing was run",
     PUBLISHED: "published in the SAFormer paper, not measured here",
     IMPLIED: "published there too, the energy solved by Eq. 21 from a reduction that the paper states",
 }
@@ -54,7 +54,7 @@ class ComparisonRow:
     data: str
     relative_difference: float = math.nan
     relative_accuracy: float = math.nan
-    origin: str = MEASURED
+    origin: str = Origin.MEASURED
     model: str = ""
     reference: bool = False
 
@@ -93,7 +93,7 @@ def comparison_rows(accounts: Sequence[tuple[str, Account]], ours: Collection[st
             energy_ci95=account.energy_mj_ci95,
             top1=None if account.accuracy is None else account.accuracy.top1,
             data=account.data.name,
-            origin=provenance(account),
+            origin=account.origin,
             model=account.model.name,
         )
         for name, account in accounts
@@ -160,7 +160,7 @@ def _against_one(rows: Sequence[ComparisonRow], ours: Collection[str]) -> list[C
     compared = []
     for row in rows:
         energy, accuracy = math.nan, math.nan
-        if row.origin != UNTRAINED or reference.origin == UNTRAINED:
+        if row.origin != Origin.UNTRAINED or reference.origin == Origin.UNTRAINED:
             energy = relative_difference(row.energy_mj, reference.energy_mj)
             accuracy = _difference(row.top1, reference.top1)
         is_ours = row is reference

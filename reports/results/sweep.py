@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from saformer.analysis.accounting.account import SCHEMA, Account
-from saformer.analysis.profiles.origin import UNTRAINED, provenance
+from saformer.analysis.profiles.origin import Origin
 
 # Setting -> its symbol, and what it is called.
 PARAMETERS = {
@@ -36,7 +36,7 @@ class SweepPoint:
     @property
     def origin(self) -> str:
         """Where its energy and accuracy come from."""
-        return provenance(self.account)
+        return self.account.origin
 
     @property
     def top1(self) -> float | None:
@@ -68,7 +68,7 @@ class Sweep:
 
 def untrained(sweep: Sweep) -> bool:
     """Some point is of random weights."""
-    return any(point.origin == UNTRAINED for point in sweep.points)
+    return any(point.origin == Origin.UNTRAINED for point in sweep.points)
 
 
 def sweep_data(sweep: Sweep) -> dict[str, Any]:

@@ -7,7 +7,9 @@ so by their class or their operator, whatever they put out.
 
 import weakref
 from collections import Counter as Tally
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import Tensor, nn
@@ -19,6 +21,7 @@ from saformer.analysis.recording.lineage import Evidence, Source
 from saformer.analysis.recording.module_paths import Frame, of_torch
 from saformer.analysis.recording.operators import Kind
 from saformer.analysis.recording.storage_map import storage_id, tensors_in
+from saformer.errors import InputError
 
 # Where libraries define what all their spiking neurons descend from.
 _LIBRARY_NEURONS = {("spikingjelly", "BaseNode"), ("spikingjelly", "SimpleBaseNode"), ("snntorch", "SpikingNeuron")}
@@ -132,8 +135,23 @@ class Decision:
 class NeuronListing:
     """Watches what operators and modules put out, and says at the end of a run what the layers of neurons are."""
 
-    def __init__(self, instruments: Instruments) -> None:
+    def __init__(self, instruments: Instruments, declared: Sequence[str] = ()) -> None:
+        """Watch.
+
+        Args:
+            instruments: what observers share.
+            declared: patterns of paths: these modules are layers of neurons, whatever they put out.
+
+        Raises:
+            InputError: a pattern matches no module.
+        """
         self._instruments = instruments
+        self._declared: set[str] = set()
+        for pattern in declared:
+            paths = {path for path in instruments.paths.modules if fnmatchcase(path, pattern)}
+            if not paths:
+                raise InputError(f"--neurons {pattern} matches no module of the model: see `saformer summary`")
+            self._declared |= paths
         self._candidates: dict[str, Candidate] = {}
         self._seen: set[tuple[int, int]] = set()  # spikes of functions, this batch
         self._pooled: dict[int, weakref.ref[Tensor]] = {}  # what a pool read, by the token of its result, this batch
@@ -188,7 +206,7 @@ class NeuronListing:
 
     def leave_module(self, frame: Frame, args: Any, put: Tensor) -> None:
         """Look at what a module puts out."""
-        library = of_a_library(frame.module)
+        library = frame.path in self._declared or of_a_library(frame.module)
         certain, frame.certain = frame.certain, frame.certain or library
         if (frame.weighted or certain) and not library:
             candidate = self._candidates.setdefault(frame.path, Candidate(frame.path))

@@ -90,7 +90,9 @@ class OperationCounts(BatchRows):
             broadcast=[False] * width,
         )
 
-    def see(self, i: int, x: Tensor, source: Source | None, ones: Tensor, instruments: Instruments, channel: int) -> None:
+    def see(
+        self, i: int, x: Tensor, source: Source | None, ones: Tensor, instruments: Instruments, channel: int
+    ) -> None:
         """Take note of the values of operand `i`."""
         if instruments.counter.is_binary(x):
             self.spikes[i] = add(self.spikes[i], ones)

@@ -15,7 +15,7 @@ from saformer.analysis.accounting.energy import account_for
 from saformer.analysis.accounting.hardware import Hardware, hardware_names, load_hardware
 from saformer.analysis.accounting.rules import ACCOUNTINGS, Charge, Context, accounting
 from saformer.analysis.profiles import Correct, Neurons, Operand, Operation
-from saformer.analysis.statistics.moments import Moments
+from saformer.analysis.profiles.moments import Moments
 from saformer.attention import SSA
 from saformer.errors import InputError
 from saformer.models.config import Model

@@ -8,7 +8,7 @@ from saformer.analysis import Profile
 from saformer.analysis.accounting.account import DataInfo, ModelInfo
 from saformer.analysis.accounting.hardware import hardware_names, load_hardware
 from saformer.analysis.profiles import Neurons, Operand, Operation
-from saformer.analysis.statistics.moments import Moments
+from saformer.analysis.profiles.moments import Moments
 from saformer.errors import InputError
 
 # Horowitz 2014: (multiply + add, add).

@@ -15,7 +15,7 @@ from saformer.analysis.accounting.memory_access import (
     memory_model_names,
 )
 from saformer.analysis.profiles import Neurons, Operand, Operation
-from saformer.analysis.statistics.moments import Moments
+from saformer.analysis.profiles.moments import Moments
 from saformer.errors import InputError
 
 LEMAIRE = load_memory_model("lemaire")

@@ -7,7 +7,7 @@ import saformer
 from saformer.analysis import profile
 from saformer.analysis.accounting.hardware import load_hardware
 from saformer.analysis.profiles import Profile
-from saformer.analysis.profiles.from_rates import profile_from_rates
+from saformer.analysis.recording.from_rates import profile_from_rates
 from saformer.analysis.statistics.sensitivity import sensitivities
 from saformer.errors import InputError
 

@@ -1,5 +1,6 @@
 """Exact moments of counters over images, and the interval of a mean that follows from them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
@@ -58,6 +59,12 @@ class Moments:
             self.units + other.units,
             tuple(a + b for a, b in zip(self.sums, other.sums, strict=True)),
             tuple(tuple(a + b for a, b in zip(x, y, strict=True)) for x, y in zip(self.gram, other.gram, strict=True)),
+        )
+
+    def of_counters(self, kept: Sequence[int]) -> "Moments":
+        """Moments of these counters alone."""
+        return Moments(
+            self.units, tuple(self.sums[i] for i in kept), tuple(tuple(self.gram[i][j] for j in kept) for i in kept)
         )
 
     def half_width(self, coefficients: list[float], confidence: float = 0.95) -> float | None:

@@ -7,7 +7,7 @@ import pytest
 
 import saformer
 from saformer.analysis.profiles import Profile
-from saformer.analysis.profiles.from_rates import IMAGES, Rates, profile_from_rates, read_rates
+from saformer.analysis.recording.from_rates import IMAGES, Rates, profile_from_rates, read_rates
 from saformer.errors import InputError
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "data" / "published" / "spikingformer_8_512_imagenet.csv"

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from saformer.analysis.accounting.account import DataInfo
 from saformer.analysis.profiles import SPIKES_OF, FreeArithmetic, Neurons, Operand, Operation, Profile
+from saformer.analysis.profiles.moments import Moments
 from saformer.analysis.profiles.origin import NOTHING_RUN
-from saformer.analysis.statistics.moments import Moments
 from saformer.errors import InputError
 from saformer.models.config import Model
 from saformer.neurons import LIF

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import saformer
 from saformer.analysis import profile
-from saformer.analysis.statistics.moments import Moments, exact_gram
+from saformer.analysis.profiles.moments import Moments, exact_gram
 from saformer.models.config import Model
 
 

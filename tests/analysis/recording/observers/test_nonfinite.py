@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import saformer
 from saformer.analysis import profile
-from saformer.analysis.recording.nonfinite import FiniteCheck
+from saformer.analysis.recording.observers.nonfinite import FiniteCheck
 from saformer.errors import InputError
 from saformer.neurons import LIF
 

@@ -1,0 +1,22 @@
+"""What a dry run tells the run."""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from saformer.analysis.recording.batch_axis import ShapeLog
+
+
+@dataclass
+class Shown:
+    """What a dry run shows.
+
+    Args:
+        shapes: of the tensors with another number of images; None if the model cannot run on any other.
+        outside: tensors that the model keeps where nobody can look.
+        notes: sentences on what was found.
+    """
+
+    shapes: ShapeLog | None = None
+    outside: list[Tensor] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
