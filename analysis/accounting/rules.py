@@ -1,14 +1,14 @@
 """Accountings: small pure functions from one recorded item to the MACs and ACs it is charged.
 
 An item is a synaptic operation, a layer of neurons, or arithmetic that is not synaptic. An accounting is registered
-by its name and seen everywhere by it; adding one is one function here.
+by its name and seen everywhere by it; adding one is one function, here or in a plugin.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from saformer.analysis.profiles import FreeArithmetic, Neurons, Operation
-from saformer.errors import InputError
+from saformer.registry import Registry
 
 Item = Operation | Neurons | FreeArithmetic
 
@@ -49,15 +49,22 @@ class Charge:
 
 FREE = Charge()
 Accounting = Callable[[Item, Context], Charge]
-ACCOUNTINGS: dict[str, Accounting] = {}
+ACCOUNTINGS: Registry[Accounting] = Registry("accounting")
 DEFAULT_ACCOUNTING = "paper"
 
 
-def accounting(name: str) -> Callable[[Accounting], Accounting]:
-    """Register an accounting under a name."""
+def register_rule(name: str) -> Callable[[Accounting], Accounting]:
+    """Register an accounting under a name; decorates its function.
+
+    The function must be pure, and linear (or piecewise so) in the counts: the error bar comes from its slopes. The
+    first line of its docstring is what `--accounting all` prints, the rest says where it was published.
+
+    Raises:
+        InputError: another accounting has this name.
+    """
 
     def register(function: Accounting) -> Accounting:
-        ACCOUNTINGS[name] = function
+        ACCOUNTINGS.register(name, function, function)
         return function
 
     return register
@@ -69,14 +76,12 @@ def get_accounting(name: str) -> Accounting:
     Raises:
         InputError: there is none.
     """
-    if name not in ACCOUNTINGS:
-        raise InputError(f"unknown accounting {name!r}: choose one of {', '.join(ACCOUNTINGS)}")
-    return ACCOUNTINGS[name]
+    return ACCOUNTINGS.find(name)
 
 
 def summary(name: str) -> str:
     """What an accounting does, in one line: the first line of its docstring."""
-    return (get_accounting(name).__doc__ or "").strip().splitlines()[0]
+    return next(iter((get_accounting(name).__doc__ or "").strip().splitlines()), name)
 
 
 def reads_image(operation: Operation, context: Context) -> bool:
@@ -91,7 +96,7 @@ def _once(operation: Operation, context: Context) -> float:
     return operation.one_step(context.images, context.time_steps)
 
 
-@accounting("paper")
+@register_rule("paper")
 def paper(item: Item, context: Context) -> Charge:
     """Eqs. 18-20: MACs for the first layer of a static image, ACs at the nonzero rate for everything else.
 
@@ -99,6 +104,9 @@ def paper(item: Item, context: Context) -> Charge:
     Padding is ignored (dense FLOPs); BatchNorm is folded and free, as are neurons, shortcuts and pooling. A product
     of two activations neither of which is binary multiplies real values, and is charged MACs at its rate. A network
     without spiking neurons is charged MACs throughout, which is how the paper's Table 5 treats softmax attention.
+
+    Source: "Combining Aggregated Attention and Transformer Architecture for Accurate and Efficient Performance of
+    Spiking Neural Networks" (SAFormer, 2024), Eqs. 18-20 and Table 5.
     """
     if not isinstance(item, Operation):
         return FREE
@@ -111,20 +119,27 @@ def paper(item: Item, context: Context) -> Charge:
     return Charge(acs=item.sops)
 
 
-@accounting("spike-driven")
+@register_rule("spike-driven")
 def spike_driven(item: Item, context: Context) -> Charge:
-    """As paper, but an operation whose gating input is not binary is charged MACs, at its nonzero rate."""
+    """As paper, but an operation whose gating input is not binary is charged MACs, at its nonzero rate.
+
+    Source: no paper states the rule in this form. It is Eqs. 18-20 of `paper` under the condition for spike-driven
+    computing in "Spike-driven Transformer" (Yao et al., NeurIPS 2023): an addition takes the place of a multiplication
+    where the input is binary.
+    """
     charge = paper(item, context)
     if isinstance(item, Operation) and not item.gate.binary and charge.acs:
         return Charge(macs=charge.acs)
     return charge
 
 
-@accounting("exact")
+@register_rule("exact")
 def exact(item: Item, context: Context) -> Charge:
     """Counted events with their true fan-out: padding respected; MACs where the gating input is not binary.
 
     With `unroll` an integer input of k is k accumulates instead of a multiply-accumulate.
+
+    Source: this project; no paper states the rule. It is `neurobench` before the events at zero weights are left out.
     """
     if not isinstance(item, Operation):
         return FREE
@@ -136,11 +151,14 @@ def exact(item: Item, context: Context) -> Charge:
     return Charge(macs=item.events * times)
 
 
-@accounting("neurobench")
+@register_rule("neurobench")
 def neurobench(item: Item, context: Context) -> Charge:
     """Effective MACs and ACs: exact events, those that meet a zero weight left out.
 
     The share that zero weights leave out is taken as the same for every image.
+
+    Source: "The neurobench framework for benchmarking neuromorphic computing algorithms and systems" (Yik et al.,
+    Nature Communications, 2025), synaptic operations: Effective_MACs and Effective_ACs.
     """
     if not isinstance(item, Operation):
         return FREE
@@ -149,13 +167,16 @@ def neurobench(item: Item, context: Context) -> Charge:
     return Charge(counted.macs * share, counted.acs * share)
 
 
-@accounting("syops")
+@register_rule("syops")
 def syops(item: Item, context: Context) -> Charge:
     """syops 0.0.5: modules of known types alone; an input that is not binary is charged dense MACs.
 
     Biases of convolutions count at every output, those of linear layers once per forward pass, at the rate of the
     input; BatchNorm is two MACs per element, a neuron one AC per element and step, a pool one operation per element
     it reads. Functions called inside a module, attention products among them, are not seen.
+
+    Source: syops 0.0.5, syops/ops.py (https://github.com/iCGY96/syops-counter), the counter of "Training Full Spike
+    Neural Networks via Auxiliary Accumulation Pathway" (Chen et al., 2023).
     """
     if isinstance(item, Neurons):
         return Charge(acs=item.elements)
@@ -178,7 +199,7 @@ def _dense_or_rate(operation: Operation, bias: int) -> Charge:
     return Charge(acs=dense * gate.firing_rate) if gate.binary else Charge(macs=dense)
 
 
-@accounting("spikingformer")
+@register_rule("spikingformer")
 def spikingformer(item: Item, context: Context) -> Charge:
     """The script published with Spikingformer: modules named conv or head, attention by a formula of its own.
 
@@ -186,6 +207,10 @@ def spikingformer(item: Item, context: Context) -> Charge:
     Attention is charged
     T N (D/h)^2 h (min(fr_K, fr_V) + fr_Q) ACs, whatever the order in which the network multiplies. BatchNorm,
     neurons and pools are free. Masks (`K * V`, `Q * g`), for which it has no formula, are charged as in `paper`.
+
+    Source: energy_consumption_calculation/flops_counter.py (`ssa_info`) of
+    https://github.com/zhouchenlin2096/Spikingformer, the program of "Spikingformer: Spike-driven Residual Learning for
+    Transformer-based Spiking Neural Network" (Zhou et al., 2023).
     """
     if not isinstance(item, Operation):
         return FREE
