@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 from saformer.errors import InputError
+from saformer.plugins import load_installed
 
 T = TypeVar("T")
 
@@ -87,8 +88,6 @@ class Registry(Mapping[str, T]):
                 # One of the modules may have been imported before the others.
                 names = sorted(self._entries, key=lambda name: places.get(self._origins[name][0], len(places)))
                 self._entries = {name: self._entries[name] for name in names}
-                from saformer.plugins import load_installed
-
                 load_installed()
             except BaseException:
                 self._complete = False
