@@ -4,7 +4,8 @@ from dataclasses import fields
 from typing import Any
 
 from saformer.errors import InputError
-from saformer.models.config import Model, ModelConfig, pooling_for
+from saformer.models.config import Model, ModelConfig, in_time, pooling_for
+from saformer.models.patch_embedding import per_step
 from saformer.models.presets import FAMILIES, PRESETS, default_heads, parse_name
 from saformer.models.registry import MODELS, register_model
 
@@ -76,5 +77,7 @@ __all__ = [
     "config_from_dict",
     "configure",
     "from_config",
+    "in_time",
+    "per_step",
     "register_model",
 ]

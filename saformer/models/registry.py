@@ -43,11 +43,19 @@ MODELS: Registry[Family] = Registry(
 
 
 def register_model(
-    name: str, *, title: str, config: type[ModelConfig], presets: Mapping[str, Mapping[str, Any]] | None = None
+    name: str,
+    *,
+    title: str,
+    config: type[ModelConfig] | None = None,
+    presets: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Callable[[M], M]:
-    """Register a family of models; decorates the class of its networks, which takes `config` as its argument.
+    """Register a family of models; decorates the class of its networks, which is called with its settings.
 
-    `name` becomes the `family` of the settings. The arguments are those of `Family`.
+    Args:
+        name: of the family; it becomes the `family` of the settings.
+        title: what tables call it.
+        config: class of the settings; None for those that all families have.
+        presets: settings of published networks that differ from the defaults, by NAME-DEPTH-DIM.
 
     Raises:
         InputError: the name is not a word of small letters and digits, is that of another family, or `config` belongs
@@ -55,12 +63,13 @@ def register_model(
     """
     if not (name.isascii() and name.isalnum() and name.islower() and name[0].isalpha()):
         raise InputError(f"a model family is named by small letters and digits, such as tiny; got {name!r}")
-    if vars(config).get("family", name) != name:
+    if config is not None and vars(config).get("family", name) != name:
         raise InputError(f"{config.__name__} holds the settings of {config.family}: give {name!r} a class of its own")
 
     def register(model: M) -> M:
-        MODELS.register(name, Family(name, title, config, model, presets or {}), model)
-        config.family = name
+        settings = config or type(f"{model.__name__}Config", (ModelConfig,), {})
+        MODELS.register(name, Family(name, title, settings, model, presets or {}), model)
+        settings.family = name
         return model
 
     return register
