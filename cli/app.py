@@ -54,5 +54,5 @@ def _options(
     plugin: Plugins = None,
 ) -> None:
     name = context.invoked_subcommand
-    if world_size() > 1 and not (name in COMMANDS and COMMANDS[name].several_processes):
+    if world_size() > 1 and not (name is not None and name in COMMANDS and COMMANDS[name].several_processes):
         raise InputError(f"`saformer {name}` runs in one process: start it without torchrun")

@@ -51,7 +51,7 @@ class Registry(Mapping[str, T]):
         if self._origins.get(name, origin) != origin:
             module = self._origins[name][0]
             place = getattr(sys.modules.get(module), "__file__", None) or module
-            raise InputError(f"there is a {self.kind} {name!r} already, in {place}: register another name")
+            raise InputError(f"{self.kind} {name!r} is there already, in {place}: register another name")
         self._entries[name], self._origins[name] = entry, origin
 
     def find(self, name: str) -> T:

@@ -40,9 +40,9 @@ def _family_of(weights: Mapping[str, Tensor]) -> tuple[Family, Published]:
     if claims:
         names = " and ".join(family.name for family, _ in claims)
         raise InputError(f"the weights could be of {names}: their classes' recognise must tell them apart")
-    *names, last = (family.title.partition(",")[0] for family in MODELS.values())
+    known = [family.title.partition(",")[0] for family in MODELS.values()]
     raise InputError(
-        f"the architecture is not one of {', '.join(names)} or {last}: "
+        f"the architecture is not one of {', '.join(known[:-1])} or {known[-1]}: "
         f"its parameters begin with {', '.join(list(weights)[:4])}"
     )
 

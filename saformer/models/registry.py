@@ -67,7 +67,7 @@ def register_model(
         raise InputError(f"{config.__name__} holds the settings of {config.family}: give {name!r} a class of its own")
 
     def register(model: M) -> M:
-        settings = config or type(f"{model.__name__}Config", (ModelConfig,), {})
+        settings: type[ModelConfig] = config or type(f"{model.__name__}Config", (ModelConfig,), {})
         MODELS.register(name, Family(name, title, settings, model, presets or {}), model)
         settings.family = name
         return model

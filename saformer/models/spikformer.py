@@ -119,8 +119,9 @@ class Spikformer(Model):
     @classmethod
     def recognise(cls, weights: Mapping[str, Tensor]) -> Published | None:
         """Linear q, k and v with BatchNorm (CIFAR), or convolutions over tokens (event data, ImageNet)."""
-        attention, mlp, large = "block.0.attn", "block.0.mlp.fc1_conv.weight", {"pooling": "1111"}
+        attention, mlp = "block.0.attn", "block.0.mlp.fc1_conv.weight"
         shown: dict[str, Any]
+        defaults: dict[str, Any]
         if rank(weights, f"{attention}.q_linear.weight") == 2:
             if not (holds(weights, f"{attention}.v_linear.") and holds(weights, f"{attention}.q_bn.")):
                 return None
@@ -129,10 +130,10 @@ class Spikformer(Model):
             defaults = {"time_steps": 4, "heads": 12, "scale": 0.125}
         elif rank(weights, f"{attention}.q_conv.weight") == 3 and rank(weights, mlp) == 3:
             shown = {"projection": "conv1d", "mlp_projection": "conv1d"}
-            defaults = {"time_steps": 16, "heads": 16, "scale": 0.25, "image_size": 128, **large}
+            defaults = {"time_steps": 16, "heads": 16, "scale": 0.25, "image_size": 128, "pooling": "1111"}
         elif rank(weights, f"{attention}.q_conv.weight") == 3 and rank(weights, mlp) == 4:
             shown = {"projection": "conv1d", "mlp_projection": "conv2d", "keys_first": True}
-            defaults = {"time_steps": 4, "heads": 8, "scale": 0.125, "image_size": 224, **large}
+            defaults = {"time_steps": 4, "heads": 8, "scale": 0.125, "image_size": 224, "pooling": "1111"}
         else:
             return None
         common = common_settings(weights, "patch_embed.proj_conv.weight", mlp)
