@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 
 from torch import nn
 
+from saformer.errors import InputError
 from saformer.registry import Registry
 
 A = TypeVar("A", bound=type[nn.Module])
@@ -26,6 +27,10 @@ INPUTS, ATTENTION, SCALE, SOFTMAX, OUTPUT = (
 )
 # What Eqs. 18-20 and Table 5 leave out, and the module does all the same.
 LEFT_OUT = "aggregation"
+
+
+# What a class has that has attention maps.
+_MAP_PARTS = ("map_inputs", "attention_map", "map_meaning")
 
 
 class Sizes(Protocol):
@@ -147,10 +152,13 @@ def register_attention(
         by_default: `saformer complexity` shows it without being asked to.
 
     Raises:
-        InputError: another attention has this name.
+        InputError: another attention has this name, or the class has some of the attributes for maps and not all.
     """
 
     def register(module: A) -> A:
+        given = [part for part in _MAP_PARTS if hasattr(module, part)]
+        if given and len(given) < len(_MAP_PARTS):
+            raise InputError(f"{module.__name__} has {given[0]}; for attention maps it needs {', '.join(_MAP_PARTS)}")
         entry = RegisteredAttention(title, module, tuple(work), tuple(held), build, layout, reads, spiking, by_default)
         ATTENTIONS.register(name, entry, module)
         return module

@@ -15,12 +15,6 @@ from saformer.errors import InputError, brief
 if TYPE_CHECKING:
     from saformer.data.dataset import Dataset
 
-# CIFAR-10: as in the published training configurations of Spikformer and the Spike-driven Transformer.
-NORMALISATION: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
-    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
-    "cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
-}
-
 
 @dataclass(frozen=True)
 class Layout:
@@ -80,6 +74,8 @@ LAYOUTS: dict[str, tuple[Layout, ...]] = {
         test=10_000,
         expected=("cifar-10-batches-py/, cifar-10-batches-bin/, cifar-10-python.tar.gz or cifar-10-binary.tar.gz"),
         download="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        # As in the published training configurations of Spikformer and the Spike-driven Transformer.
+        normalisation=((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     ),
     DatasetInfo(
         name="cifar100",
@@ -91,6 +87,7 @@ LAYOUTS: dict[str, tuple[Layout, ...]] = {
         test=10_000,
         expected="cifar-100-python/, cifar-100-binary/, cifar-100-python.tar.gz or cifar-100-binary.tar.gz",
         download="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+        normalisation=((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
     ),
 )
 def open_cifar(request: Request) -> "Dataset":
@@ -102,8 +99,8 @@ def open_cifar(request: Request) -> "Dataset":
     from saformer.data.dataset import Dataset
 
     name, split = request.name, request.split
-    classes = DATASETS[name].classes
-    assert classes is not None
+    classes, normalisation = DATASETS[name].classes, DATASETS[name].normalisation
+    assert classes is not None and normalisation is not None
     layout, files = _find(name, request.data_dir, split)
     images, labels = [], []
     for where, content in files:
@@ -113,7 +110,7 @@ def open_cifar(request: Request) -> "Dataset":
             batch_images, batch_labels = binary_batch(content, where, layout.label_bytes, classes)
         images.append(batch_images)
         labels.append(batch_labels)
-    mean, std = NORMALISATION[name]
+    mean, std = normalisation
     return Dataset(
         name=name,
         split=split,

@@ -25,6 +25,7 @@ STD = 0.3761191680900195
         test=360,
         expected="nothing: embedded in scikit-learn",
         download="",
+        normalisation=((MEAN,), (STD,)),
     )
 )
 def open_digits(request: Request) -> "Dataset":

@@ -61,6 +61,8 @@ class DatasetInfo:
         expected: what is looked for in the data directory.
         download: where to get it.
         splits: names that `--split` takes.
+        normalisation: mean and standard deviation, by channel, of pixels from 0 to 1; None where the data set does not
+            say how a picture from elsewhere is brought to its scale.
         read: reads it; set by `register_dataset`.
     """
 
@@ -74,6 +76,7 @@ class DatasetInfo:
     expected: str
     download: str
     splits: tuple[str, ...] = ("train", "test")
+    normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None = None
     read: Reader | None = field(default=None, repr=False, compare=False)
 
 

@@ -15,12 +15,14 @@ from saformer import plugins
 from saformer.analysis.accounting.rules import ACCOUNTINGS
 from saformer.analysis.complexity.formulas import Sizes, choose
 from saformer.analysis.complexity.verify import build_module
+from saformer.analysis.diagnostics.attention_maps import inspect_image
 from saformer.attention.registry import ATTENTIONS
 from saformer.checkpoints import load, save
 from saformer.data import DATASETS, open_dataset
 from saformer.errors import InputError
 from saformer.models import build
 from saformer.models.registry import MODELS
+from saformer.reports.tables.attention import attention_report
 
 RULE = '''
 from saformer.analysis.accounting.rules import Charge, register_rule
@@ -195,6 +197,40 @@ def test_an_attention_without_a_module_has_formulas_alone(plugin: Any) -> None:
     assert mine in choose("default") and mine in choose("all")
     with pytest.raises(InputError, match="attention 'mine' has formulas alone"):
         build_module(mine, Sizes())
+
+
+MAPS = """
+    map_inputs, map_meaning = ("q",), "the query itself"
+
+    def __init__(self):
+        super().__init__()
+        self.q = nn.Linear(16, 16)
+
+    def attention_map(self, q):
+        return q.mean(-1)[:, None, None, None].expand(4, 1, 1, 64)
+"""
+NETWORK = """
+from saformer.models import Model, register_model
+
+@register_model("tiny", title="Tiny")
+class Tiny(Model):
+    def __init__(self, config):
+        super().__init__(config)
+        self.attn = Mine()
+
+    def forward(self, x):
+        return self.attn.q(x.new_ones(4, 16))
+"""
+
+
+def test_an_attention_of_a_plugin_has_maps(plugin: Any) -> None:
+    text = ATTENTION.format(count="N*D", part="attention").replace("    pass\n", MAPS)
+    said = complaint(plugin(text.replace(', map_meaning = ("q",), "the query itself"', ' = ("q",)')))
+    assert said.endswith("Mine has map_inputs; for attention maps it needs map_inputs, attention_map, map_meaning")
+    plugins.load(plugin(text + NETWORK))
+    inspection = inspect_image(build("tiny-1-16", image_size=8), torch.zeros(1, 3, 8, 8))
+    assert [(one.name, one.kind, one.values.shape) for one in inspection.maps] == [("attn", "Mine", (4, 1, 8, 8))]
+    assert "Mine: the query itself, at each token" in str(attention_report({"tiny": inspection}, "an image").parts)
 
 
 def test_a_reader_must_return_a_data_set(plugin: Any) -> None:
