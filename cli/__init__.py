@@ -24,6 +24,7 @@ def _run() -> None:
     from saformer.cli.app import app
     from saformer.distributed import process_group
     from saformer.errors import InputError, Stopped
+    from saformer.plugins import faults_located
     from saformer.text import PLAIN_ERRORS, briefly
 
     os.environ["MPLBACKEND"] = "agg"  # files alone are drawn; a notebook's own backend is not there in a child process
@@ -33,7 +34,7 @@ def _run() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=PLAIN_ERRORS)  # a terminal that knows no ± gets +/-
     try:
-        with process_group(), quiet_unless_first():
+        with process_group(), quiet_unless_first(), faults_located():
             app()
     except InputError as error:
         fail(str(error))

@@ -1,23 +1,40 @@
 """The application: its own options, and the commands of `commands/`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
+import typer.main
 
-from saformer.cli.commands import all_commands
+from saformer.cli.commands import COMMANDS, all_commands
+from saformer.cli.options.plugins import Plugins
 from saformer.distributed import world_size
 from saformer.errors import InputError
 
+
+# Typer brings a click of its own from some version on, so its types are not named here.
+class _Commands(typer.core.TyperGroup):
+    """The commands that are there when a line is read: `--plugin` may have added some."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [command.name for command in all_commands()]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in self.commands and cmd_name in COMMANDS:
+            alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            alone.command(cmd_name)(COMMANDS[cmd_name].run)
+            self.add_command(typer.main.get_command(alone), cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+
 app = typer.Typer(
     name="saformer",
+    cls=_Commands,
     help="Energy and complexity of spiking transformers, from a checkpoint and a data set to a table one can check.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-_commands = {command.name: command for command in all_commands()}
 
 
 def _version(value: bool) -> None:
@@ -34,11 +51,8 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    plugin: Plugins = None,
 ) -> None:
     name = context.invoked_subcommand
-    if world_size() > 1 and not (name in _commands and _commands[name].several_processes):
+    if world_size() > 1 and not (name is not None and name in COMMANDS and COMMANDS[name].several_processes):
         raise InputError(f"`saformer {name}` runs in one process: start it without torchrun")
-
-
-for command in _commands.values():
-    app.command(command.name)(command.run)

@@ -1,4 +1,4 @@
-"""Several processes that work as one, as `torchrun` starts them: who is who, joining, and failing together.
+"""Several processes that work as one, as `torchrun` starts them: who is who, joining, sums, and failing together.
 
 Without torchrun there is one process, everything here says so, and nothing of torch.distributed is imported.
 """
@@ -16,6 +16,7 @@ from saformer.errors import InputError
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
 _JOIN = timedelta(minutes=5)  # until all processes are there
 _WAIT = timedelta(days=1)  # for one another: one of them may have more to compute; a dead one is noticed at once
@@ -26,16 +27,22 @@ _joined = False  # whether this process has been one of several
 
 
 def world_size() -> int:
-    """How many processes there are: 1 unless torchrun (or whoever sets RANK and WORLD_SIZE) started more.
+    """How many processes there are: those that have joined, or else those that torchrun started (1 without it).
+
+    Before they join, RANK and WORLD_SIZE say how many they are, whoever sets them.
 
     Raises:
         InputError: the variables are not integers.
     """
+    if (group := _group()) is not None:
+        return int(group.get_world_size())
     return _variable("WORLD_SIZE", 1) if "RANK" in os.environ else 1
 
 
 def rank() -> int:
     """Which of the processes this is, from 0."""
+    if (group := _group()) is not None:
+        return int(group.get_rank())
     return _variable("RANK", 0) if world_size() > 1 else 0
 
 
@@ -61,6 +68,16 @@ def own_device(device: "torch.device") -> "torch.device":
             "processes as GPUs, or give --device cpu"
         )
     return torch.device("cuda", local_rank())
+
+
+def total(values: "Tensor") -> "Tensor":
+    """The sum of `values` over all processes, without a gradient; waits for all of them."""
+    if world_size() > 1:
+        import torch.distributed as dist
+
+        values = values.clone()
+        dist.all_reduce(values)
+    return values
 
 
 @contextmanager
@@ -131,9 +148,14 @@ def end_process(status: str | int | None) -> None:
 def _wait_for_all() -> None:
     """A barrier, by gloo whatever the device: it raises where another process has failed."""
     import torch
-    import torch.distributed as dist
 
-    dist.all_reduce(torch.zeros(1))
+    total(torch.zeros(1))
+
+
+def _group() -> Any:
+    """torch.distributed, if this process has joined others; it is not imported to find out."""
+    dist = sys.modules.get("torch.distributed")
+    return dist if dist is not None and dist.is_available() and dist.is_initialized() else None
 
 
 def _variable(name: str, otherwise: int) -> int:

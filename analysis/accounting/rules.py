@@ -1,7 +1,7 @@
 """Accountings: small pure functions from one recorded item to the MACs and ACs it is charged.
 
 An item is a synaptic operation, a layer of neurons, or arithmetic that is not synaptic. An accounting is registered
-by its name and seen everywhere by it; adding one is one function here.
+by its name and seen everywhere by it; adding one is one function, here or in a plugin.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from saformer.analysis.profiles import FreeArithmetic, Neurons, Operation, ValueClass
 from saformer.analysis.profiles.values import EVENTS
-from saformer.errors import InputError
+from saformer.registry import Registry
 
 Item = Operation | Neurons | FreeArithmetic
 
@@ -54,15 +54,22 @@ class Charge:
 
 FREE = Charge()
 Accounting = Callable[[Item, Context], Charge]
-ACCOUNTINGS: dict[str, Accounting] = {}
+ACCOUNTINGS: Registry[Accounting] = Registry("accounting")
 DEFAULT_ACCOUNTING = "paper"
 
 
-def accounting(name: str) -> Callable[[Accounting], Accounting]:
-    """Register an accounting under a name."""
+def register_rule(name: str) -> Callable[[Accounting], Accounting]:
+    """Register an accounting under a name; decorates its function.
+
+    The function must be pure, and linear (or piecewise so) in the counts: the error bar comes from its slopes. The
+    first line of its docstring is what `--accounting all` prints, the rest says where it was published.
+
+    Raises:
+        InputError: another accounting has this name.
+    """
 
     def register(function: Accounting) -> Accounting:
-        ACCOUNTINGS[name] = function
+        ACCOUNTINGS.register(name, function, function)
         return function
 
     return register
@@ -74,14 +81,12 @@ def get_accounting(name: str) -> Accounting:
     Raises:
         InputError: there is none.
     """
-    if name not in ACCOUNTINGS:
-        raise InputError(f"unknown accounting {name!r}: choose one of {', '.join(ACCOUNTINGS)}")
-    return ACCOUNTINGS[name]
+    return ACCOUNTINGS.find(name)
 
 
 def summary(name: str) -> str:
     """What an accounting does, in one line: the first line of its docstring."""
-    return (get_accounting(name).__doc__ or "").strip().splitlines()[0]
+    return next(iter((get_accounting(name).__doc__ or "").strip().splitlines()), name)
 
 
 def reads_image(operation: Operation, context: Context) -> bool:
@@ -150,7 +155,7 @@ def _by_class(operation: Operation, context: Context, graded: str, averaged: str
     return Charge(macs=rate) if kind is ValueClass.UNPROVEN else Charge(acs=rate)
 
 
-@accounting("paper")
+@register_rule("paper")
 def paper(item: Item, context: Context) -> Charge:
     """Eqs. 18-20: ACs at the nonzero rate of spikes and of what sums and averages make of them; MACs for real values.
 
@@ -159,34 +164,43 @@ def paper(item: Item, context: Context) -> Charge:
     FLOPs); BatchNorm is folded and free, as are neurons, shortcuts and pooling. A product of two activations neither
     of which is spikes multiplies, and is charged MACs at its rate.
 
-    SAFormer, Eqs. 18-20; the energies of Spikformer (ICLR 2023), Eqs. 20-21, follow the same rule.
+    Source: "Combining Aggregated Attention and Transformer Architecture for Accurate and Efficient Performance of
+    Spiking Neural Networks" (SAFormer, 2024), Eqs. 18-20 and Table 5.
     """
     return _by_class(item, context, "rate", "rate", "dense") if isinstance(item, Operation) else FREE
 
 
-@accounting("integer-spikes")
+@register_rule("integer-spikes")
 def integer_spikes(item: Item, context: Context) -> Charge:
     """As paper, but an integer spike of k is k accumulates: mean integer x FLOPs.
 
-    Spike-driven Transformer V3 (TPAMI 2025) and SpikeYOLO (ECCV 2024): D virtual steps inside the rate, T outside.
+    D virtual steps are inside the rate, T outside.
+
+    Source: "Integer-Valued Training and Spike-Driven Inference Spiking Neural Network for High-performance and
+    Energy-efficient Object Detection" (SpikeYOLO, ECCV 2024) and "Scaling Spike-driven Transformer with Efficient
+    Spike Firing Approximation Training" (Spike-driven Transformer V3, 2024).
     """
     return _by_class(item, context, "unroll", "rate", "dense") if isinstance(item, Operation) else FREE
 
 
-@accounting("spike-driven")
+@register_rule("spike-driven")
 def spike_driven(item: Item, context: Context) -> Charge:
     """As paper, but an operation whose gating input is not spikes is charged MACs, at its nonzero rate.
 
-    Spike-driven Transformer (NeurIPS 2023), section 3: only spikes turn multiplications into additions.
+    Source: no paper states the rule in this form. It is Eqs. 18-20 of `paper` under the condition for spike-driven
+    computing in "Spike-driven Transformer" (Yao et al., NeurIPS 2023): an addition takes the place of a multiplication
+    where the input is spikes.
     """
     return _by_class(item, context, "mac", "mac", "mac") if isinstance(item, Operation) else FREE
 
 
-@accounting("exact")
+@register_rule("exact")
 def exact(item: Item, context: Context) -> Charge:
     """Counted events with their true fan-out: padding respected; MACs where the gating input is not spikes.
 
     With `--graded unroll` a whole multiple of k is k accumulates instead of a multiply-accumulate.
+
+    Source: this project; no paper states the rule. It is `neurobench` before the events at zero weights are left out.
     """
     if not isinstance(item, Operation) or _selects(item):
         return FREE
@@ -202,12 +216,15 @@ def exact(item: Item, context: Context) -> Charge:
     return Charge(macs=item.events)
 
 
-@accounting("neurobench")
+@register_rule("neurobench")
 def neurobench(item: Item, context: Context) -> Charge:
     """Effective MACs and ACs: exact events, those that meet a zero weight left out.
 
-    NeuroBench (Nature Communications 2025), "effective synaptic operations": ACs of inputs in {-1, 0, 1}, MACs of
-    others. The share that zero weights leave out is taken as the same for every image.
+    Inputs in {-1, 0, 1} make ACs, others MACs. The share that zero weights leave out is taken as the same for every
+    image.
+
+    Source: "The neurobench framework for benchmarking neuromorphic computing algorithms and systems" (Yik et al.,
+    Nature Communications, 2025), synaptic operations: Effective_MACs and Effective_ACs.
     """
     if not isinstance(item, Operation):
         return FREE
@@ -216,13 +233,16 @@ def neurobench(item: Item, context: Context) -> Charge:
     return Charge(counted.macs * share, counted.acs * share)
 
 
-@accounting("syops")
+@register_rule("syops")
 def syops(item: Item, context: Context) -> Charge:
     """syops 0.0.5: modules of known types alone; an input that is not binary is charged dense MACs.
 
     Biases of convolutions count at every output, those of linear layers once per forward pass, at the rate of the
     input; BatchNorm is two MACs per element, a neuron one AC per element and step, a pool one operation per element
     it reads. Functions called inside a module, attention products among them, are not seen.
+
+    Source: syops 0.0.5, syops/ops.py (https://github.com/iCGY96/syops-counter), the counter of "Training Full Spike
+    Neural Networks via Auxiliary Accumulation Pathway" (Chen et al., 2023).
     """
     if isinstance(item, Neurons):
         return Charge(acs=item.elements)
@@ -245,7 +265,7 @@ def _dense_or_rate(operation: Operation, bias: int) -> Charge:
     return Charge(acs=dense * gate.firing_rate) if gate.binary else Charge(macs=dense)
 
 
-@accounting("spikingformer")
+@register_rule("spikingformer")
 def spikingformer(item: Item, context: Context) -> Charge:
     """The script published with Spikingformer: modules named conv or head, attention by a formula of its own.
 
@@ -253,6 +273,10 @@ def spikingformer(item: Item, context: Context) -> Charge:
     Attention is charged
     T N (D/h)^2 h (min(fr_K, fr_V) + fr_Q) ACs, whatever the order in which the network multiplies. BatchNorm,
     neurons and pools are free. Masks (`K * V`, `Q * g`), for which it has no formula, are charged as in `paper`.
+
+    Source: energy_consumption_calculation/flops_counter.py (`ssa_info`) of
+    https://github.com/zhouchenlin2096/Spikingformer, the program of "Spikingformer: Spike-driven Residual Learning for
+    Transformer-based Spiking Neural Network" (Zhou et al., 2023).
     """
     if not isinstance(item, Operation):
         return FREE

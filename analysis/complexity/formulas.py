@@ -3,10 +3,12 @@
     N  tokens, D  channels, n  aggregated tokens, H  heads, T  time steps
     R  nonzero rate of the attention's input, R_Q, R_K, R_V, R_Qa  of its spikes, R_O  of the output projection's input
 
-Every term carries the name under which the recorder books the same thing on the real module, so that `differences` (in
-`modules.py`) can compare them one by one. Time, space and energy of Tables 4 and 5 are sums of these terms.
+The formulas are registered with the classes, in `saformer/attention/`. Every term carries the name under which the
+recorder books the same thing on the real module, so that `differences` (in `verify.py`) can compare them one by one.
+Time, space and energy of Tables 4 and 5 are sums of these terms.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,21 +18,24 @@ import sympy
 from sympy import Expr, Integer, Rational, Symbol
 
 from saformer.analysis.accounting.hardware import Hardware
+from saformer.attention.registry import (
+    ATTENTION,
+    ATTENTIONS,
+    INPUTS,
+    LEFT_OUT,
+    OUTPUT,
+    SCALE,
+    SOFTMAX,
+    RegisteredAttention,
+)
 from saformer.errors import InputError
 
 N, D, n, H, T = sympy.symbols("N D n H T", positive=True, integer=True)
 E_MAC, E_AC, E_M = sympy.symbols("E_MAC E_AC E_M", positive=True)
 R, R_Q, R_K, R_V, R_Qa, R_O = RATES = sympy.symbols("R R_Q R_K R_V R_Qa R_O", nonnegative=True)
 
-INPUTS, ATTENTION, SCALE, SOFTMAX, OUTPUT = (
-    "input projections",
-    "attention",
-    "scale",
-    "softmax",
-    "output projection",
-)
-# What Eqs. 18-20 and Table 5 leave out, and the module does all the same.
-LEFT_OUT = "aggregation"
+UNITS = (E_MAC, E_AC, E_M)
+
 PARTS = (INPUTS, ATTENTION, SCALE, SOFTMAX, OUTPUT, LEFT_OUT)
 SYNAPTIC = (INPUTS, ATTENTION, OUTPUT)
 
@@ -71,6 +76,12 @@ class Sizes:
             raise InputError(f"heads H = {self.heads} do not divide dim D = {self.dim}: choose a divisor")
         if not 0 <= self.rate <= 1:
             raise InputError(f"rate must lie between 0 and 1, got {self.rate}")
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """The tokens as an image h x w, as nearly square as they can be."""
+        height = next(h for h in range(math.isqrt(self.tokens), 0, -1) if self.tokens % h == 0)
+        return height, self.tokens // height
 
     def values(self) -> dict[Symbol, Expr]:
         """What to put in for N, D, n, H, T and every rate; exact numbers (a rate of 0.1 is 1/10)."""
@@ -214,114 +225,46 @@ def whole(value: Expr) -> int:
     return int(value)
 
 
-def _projections(names: str, unit: Symbol, rate: Expr, output_rate: Expr) -> tuple[Term, ...]:
-    """The projections of the input, and the one of the output."""
-    return (
-        *(Term(INPUTS, name, N * D**2, unit, rate) for name in names),
-        Term(OUTPUT, "proj", N * D**2, unit, output_rate),
-    )
+def _read(name: str, text: str, symbols: tuple[Symbol, ...] = (N, D, n, H)) -> Expr:
+    """A text of the registered attention `name` as an expression in these symbols."""
+    try:
+        found = sympy.S(sympy.sympify(text, locals={str(symbol): symbol for symbol in symbols}))
+        unknown = found.free_symbols - set(symbols)
+    except Exception as error:  # sympy evaluates the text, which may fail in any way
+        raise InputError(f"attention {name!r}: {text!r} is no formula ({type(error).__name__})") from None
+    if unknown:
+        allowed = ", ".join(map(str, symbols))
+        raise InputError(f"attention {name!r}: {text!r} has an unknown symbol {min(map(str, unknown))}: use {allowed}")
+    return found
 
 
-def _spiking(names: str) -> tuple[Term, ...]:
-    return _projections(names, E_AC, R, R_O)
-
-
-def _results(names: str) -> tuple[Matrix, ...]:
-    return tuple(Matrix(name.upper(), N * D, "result", name) for name in names)
-
-
-def _vsa() -> Attention:
-    """softmax(Q K^T / sqrt(d)) V: real values, one pass."""
-    one = Integer(1)
-    return Attention(
-        "vsa",
-        "VSA",
-        False,
-        (
-            *_projections("qkv", E_MAC, one, one),
-            Term(ATTENTION, "qk", N**2 * D, E_MAC),
-            Term(SCALE, "mul", H * N**2, E_M),
-            Term(SOFTMAX, "softmax", H * N**2, E_MAC, each=2),
-            Term(ATTENTION, "qkv", N**2 * D, E_MAC),
-        ),
-        (*_results("qkv"), Matrix("Q K^T", H * N**2, "result", "qk")),
-    )
-
-
-def _ssa(key: str, title: str, keys_first: bool) -> Attention:
-    """S(Q K^T V s), Eq. 9, multiplied from the left or with K^T V first.
-
-    The published modules scale the product with V (N D elements), not Q K^T (H N^2).
-    """
-    if keys_first:
-        products = (
-            Term(ATTENTION, "kv", N * D**2 / H, E_AC, R_K),
-            Term(ATTENTION, "qkv", N * D**2 / H, E_AC, R_Q),
-        )
-        held = Matrix("K^T V", D**2 / H, "result", "kv")
-    else:
-        products = (Term(ATTENTION, "qk", N**2 * D, E_AC, R_Q), Term(ATTENTION, "qkv", N**2 * D, E_AC, R_V))
-        held = Matrix("Q K^T", H * N**2, "result", "qk")
-    scale = Term(SCALE, "mul", N * D, E_M)
-    return Attention(key, title, True, (*_spiking("qkv"), *products, scale), (*_results("qkv"), held))
-
-
-def _sdsa() -> Attention:
-    """Q * S(sum over tokens of K * V)."""
-    return Attention(
-        "sdsa",
-        "SDSA",
-        True,
-        (
-            *_spiking("qkv"),
-            Term(ATTENTION, "kv", N * D, E_AC, R_K),
-            Term(ATTENTION, "qg", N * D, E_AC, R_Q),
-        ),
-        (*_results("qkv"), Matrix("g", D, "neurons", "talking_heads_lif")),
-    )
-
-
-def _sasa(key: str, title: str, depthwise: bool) -> Attention:
-    """S(A * S(k) + F), Eqs. 11-17; without F it is the ablation "w/o D"."""
-    return Attention(
-        key,
-        title,
-        True,
-        (
-            *_spiking("qk"),
-            # phi(q) and phi(k) add real values; where n = N, phi is the identity.
-            Term(LEFT_OUT, "adaptive_avg_pool1d", 2 * N * D, E_AC, when=sympy.Lt(n, N)),
-            Term(ATTENTION, "qk", n * D, E_AC, R_Qa),
-            Term(ATTENTION, "ka", N * D, E_AC, R_K),
-            *([Term(ATTENTION, "dwc", 9 * N * D, E_AC, R_K)] if depthwise else []),
-        ),
-        (
-            *_results("qk"),
-            Matrix("Qa", n * D, "operand", "qk", 0),
-            Matrix("Ka", n * D, "operand", "qk", 1),
-            Matrix("A", D, "neurons", "attn_lif"),
-        ),
-    )
+def _one_of(name: str, what: str, value: object, known: tuple[object, ...]) -> None:
+    if value not in known:
+        raise InputError(f"attention {name!r}: unknown {what} {value!r}: choose one of {', '.join(map(str, known))}")
 
 
 @cache
+def _attention(name: str, entry: RegisteredAttention) -> Attention:
+    terms, matrices = [], []
+    for work in entry.work:
+        _one_of(name, "part", work.part, PARTS)
+        _one_of(name, "unit", work.unit, tuple(map(str, UNITS)))
+        count, rate = _read(name, work.count), _read(name, work.rate, RATES)
+        when, unit = _read(name, work.when), _read(name, work.unit, UNITS)
+        terms.append(Term(work.part, work.name, count, unit, rate, work.each, when))
+    for held in entry.held:
+        _one_of(name, "kind", held.kind, ("result", "operand", "neurons"))
+        matrices.append(Matrix(held.name, _read(name, held.elements), held.kind, held.of, held.operand))
+    return Attention(name, entry.title, entry.spiking, tuple(terms), tuple(matrices))
+
+
 def attentions() -> dict[str, Attention]:
-    """Every attention of the project by its key, in the order of the tables."""
-    every = (
-        _vsa(),
-        _ssa("ssa", "SSA", keys_first=False),
-        _ssa("ssa-keys-first", "SSA, K^T V first", keys_first=True),
-        _ssa("spikingformer", "Spikingformer SSA", keys_first=False),
-        _ssa("spikingformer-keys-first", "Spikingformer SSA, K^T V first", keys_first=True),
-        _sdsa(),
-        _sasa("sasa", "SASA", depthwise=True),
-        _sasa("sasa-without-d", "SASA w/o D", depthwise=False),
-    )
-    return {attention.key: attention for attention in every}
+    """Every registered attention by its key, in the order of the tables.
 
-
-# One of each kind: what a table shows unless it is asked for others.
-DEFAULT = ("vsa", "ssa", "ssa-keys-first", "spikingformer", "sdsa", "sasa")
+    Raises:
+        InputError: a formula cannot be read.
+    """
+    return {name: _attention(name, entry) for name, entry in ATTENTIONS.items()}
 
 
 def choose(keys: str) -> list[Attention]:
@@ -332,7 +275,7 @@ def choose(keys: str) -> list[Attention]:
     """
     known = attentions()
     if keys in ("all", "default"):
-        return [known[key] for key in (known if keys == "all" else DEFAULT)]
+        return [known[key] for key, entry in ATTENTIONS.items() if keys == "all" or entry.by_default]
     wanted = list(dict.fromkeys(key.strip().lower() for key in keys.split(",") if key.strip()))
     unknown = [key for key in wanted if key not in known]
     if unknown or not wanted:

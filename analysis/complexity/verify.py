@@ -1,7 +1,5 @@
-"""The real modules of `saformer.attention` at chosen sizes, and what the recorder counts on them."""
+"""The modules of registered attentions at chosen sizes, and what the recorder counts on them."""
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,43 +8,8 @@ from torch import Tensor, nn
 from saformer.analysis.complexity.formulas import SYNAPTIC, Attention, Sizes
 from saformer.analysis.profiles import Profile
 from saformer.analysis.recording.run import profile
-from saformer.attention import SASA, SDSA, SSA, VSA
-
-
-def grid_of(tokens: int) -> tuple[int, int]:
-    """The tokens as an image h x w, as nearly square as they can be."""
-    height = next(h for h in range(math.isqrt(tokens), 0, -1) if tokens % h == 0)
-    return height, tokens // height
-
-
-@dataclass(frozen=True)
-class _Build:
-    """How a module is made, in which layout it takes its input, and whether it takes spikes or membranes."""
-
-    make: Callable[[Sizes], nn.Module]
-    layout: str = "linear"
-    reads: str = "membranes"
-
-
-def _sasa(depthwise: bool) -> _Build:
-    return _Build(lambda s: SASA(s.dim, grid_of(s.tokens), s.aggregated, depthwise=depthwise))
-
-
-def _spikingformer(keys_first: bool) -> _Build:
-    return _Build(lambda s: SSA(s.dim, s.heads, "conv1d", keys_first=keys_first, spikes_out=False), "conv1d")
-
-
-# In the layouts of the published networks for images of CIFAR's size.
-_BUILDS: dict[str, _Build] = {
-    "vsa": _Build(lambda s: VSA(s.dim, s.heads), reads="values"),
-    "ssa": _Build(lambda s: SSA(s.dim, s.heads), reads="spikes"),
-    "ssa-keys-first": _Build(lambda s: SSA(s.dim, s.heads, keys_first=True), reads="spikes"),
-    "spikingformer": _spikingformer(False),
-    "spikingformer-keys-first": _spikingformer(True),
-    "sdsa": _Build(lambda s: SDSA(s.dim, s.heads), "conv2d"),
-    "sasa": _sasa(True),
-    "sasa-without-d": _sasa(False),
-}
+from saformer.attention.registry import ATTENTIONS
+from saformer.errors import InputError
 
 
 def steps_of(attention: Attention, sizes: Sizes) -> int:
@@ -55,10 +18,17 @@ def steps_of(attention: Attention, sizes: Sizes) -> int:
 
 
 def build_module(attention: Attention, sizes: Sizes, seed: int = 0) -> nn.Module:
-    """The module in evaluation mode, with random weights."""
+    """The module in evaluation mode, with random weights.
+
+    Raises:
+        InputError: the attention was registered without `build`.
+    """
+    build = ATTENTIONS[attention.key].build
+    if build is None:
+        raise InputError(f"attention {attention.key!r} has formulas alone: register it with build=, or leave it out")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _BUILDS[attention.key].make(sizes).eval()
+        return build(sizes).eval()
 
 
 def random_input(attention: Attention, sizes: Sizes, batch: int = 1, seed: int = 0) -> Tensor:
@@ -66,19 +36,19 @@ def random_input(attention: Attention, sizes: Sizes, batch: int = 1, seed: int =
 
     A neuron that integrates 2 fires at once and rests, and one that gets 0 keeps silent (tau = 2, threshold 1).
     """
-    build = _BUILDS[attention.key]
+    entry = ATTENTIONS[attention.key]
     shape = (steps_of(attention, sizes), batch, sizes.tokens, sizes.dim)
     generator = torch.Generator().manual_seed(seed)
-    if build.reads == "values":
+    if entry.reads == "values":
         x = torch.randn(shape, generator=generator)
     else:
         x = torch.rand(shape, generator=generator).lt(sizes.rate).float()
-        if build.reads == "membranes":
+        if entry.reads == "membranes":
             x *= 2
-    if build.layout == "linear":
+    if entry.layout == "linear":
         return x
     x = x.transpose(2, 3).contiguous()
-    return x if build.layout == "conv1d" else x.unflatten(3, grid_of(sizes.tokens))
+    return x if entry.layout == "conv1d" else x.unflatten(3, sizes.grid)
 
 
 def record(attention: Attention, sizes: Sizes, batch: int = 1, seed: int = 0) -> Profile:

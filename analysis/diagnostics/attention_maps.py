@@ -3,19 +3,28 @@
 Forward hooks on the modules themselves write down what they put out; a forward pass without them is as it was.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from saformer.attention import SASA, SDSA, SSA, VSA
+from saformer.attention.registry import ATTENTIONS
 from saformer.errors import InputError
 from saformer.models import Model
 from saformer.neurons import LIF
+from saformer.registry import View
 
-_ATTENTIONS = (SASA, SDSA, SSA, VSA)
+
+def _with_maps() -> tuple[Any, ...]:
+    """The registered classes that have attention maps."""
+    return tuple({a.module: None for a in ATTENTIONS.values() if hasattr(a.module, "attention_map")})
+
+
+#: What a value of a map is, by kind of attention.
+MEANINGS: Mapping[str, str] = View(lambda: {module.__name__: module.map_meaning for module in _with_maps()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +33,8 @@ class AttentionMap:
 
     Args:
         name: path of the module.
-        kind: SASA, SDSA, SSA or VSA.
-        values: T x heads x h x w, what each token gets; what that is says the `attention_map` of the class.
+        kind: name of the class, such as SASA.
+        values: T x heads x h x w, what each token gets: `MEANINGS[kind]`.
     """
 
     name: str
@@ -114,7 +123,8 @@ def inspect_image(model: Model, image: Tensor) -> Inspection:
     """
     if len(image) != 1:
         raise InputError(f"one image is inspected at a time, got {len(image)}")
-    attentions = {name: module for name, module in model.named_modules() if isinstance(module, _ATTENTIONS)}
+    with_maps = _with_maps()
+    attentions = {name: module for name, module in model.named_modules() if isinstance(module, with_maps)}
     neurons = {name: module for name, module in model.named_modules() if isinstance(module, LIF)}
     parts = {f"{name}.{part}" for name, attention in attentions.items() for part in attention.map_inputs}
     watched = {**neurons, **{part: model.get_submodule(part) for part in parts}}

@@ -4,13 +4,13 @@ Every file of this folder is found by itself. A command imports from `resolve`, 
 another command.
 """
 
-import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from saformer.cli.options.groups import opened
+from saformer.registry import Registry
 
 _F = TypeVar("_F", bound=Callable[..., None])
 
@@ -37,22 +37,26 @@ class Command:
     several_processes: bool = False
 
 
-_commands: dict[str, Command] = {}
+COMMANDS: Registry[Command] = Registry(
+    "command", builtin=[f"{__name__}.{module.name}" for module in pkgutil.iter_modules(__path__)]
+)
 
 
 def command(name: str, several_processes: bool = False) -> Callable[[_F], _F]:
-    """Make the function a command of that name; its docstring is the help, its parameters are the options."""
+    """Make the function a command of that name; its docstring is the help, its parameters are the options.
+
+    Raises:
+        InputError: another command has this name.
+    """
 
     def add(function: _F) -> _F:
-        _commands[name] = Command(name, opened(function), several_processes)
+        COMMANDS.register(name, Command(name, opened(function), several_processes), function)
         return function
 
     return add
 
 
 def all_commands() -> list[Command]:
-    """The commands of this folder, in the order of the help."""
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
+    """The commands of this folder and of plugins, in the order of the help."""
     places = {name: place for place, name in enumerate(_ORDER)}
-    return sorted(_commands.values(), key=lambda one: (places.get(one.name, len(places)), one.name))
+    return sorted(COMMANDS.values(), key=lambda one: (places.get(one.name, len(places)), one.name))

@@ -15,9 +15,12 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, get_origin
 
 import typer
+
+from saformer.cli.options.plugins import Plugins
 
 
 class Panel(StrEnum):
@@ -42,7 +45,7 @@ class Options:
 
 
 def opened(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with each group among its parameters opened into the options of its fields, as typer wants it."""
+    """The command with each group among its parameters opened into the options of its fields, and with `--plugin`."""
     parameters = [inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
     groups: dict[str, tuple[type[Options], list[str]]] = {}
     for name, parameter in inspect.signature(command).parameters.items():
@@ -57,8 +60,10 @@ def opened(command: Callable[..., None]) -> Callable[..., None]:
             for o in options
         ]
 
+    parameters.append(inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Plugins))
+
     @functools.wraps(command)
-    def run(context: typer.Context, **values: Any) -> None:
+    def run(context: typer.Context, plugin: list[Path] | None, **values: Any) -> None:
         spelled = {p.name: max(p.opts, key=len) for p in context.command.params}
         for name, (group, names) in groups.items():
             flags = tuple(spelled[n] for n in names if _stands_there(context, n))

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from saformer.analysis.diagnostics.attention_maps import MEANINGS
 from saformer.errors import InputError
 from saformer.reports.figures.style import WIDTH_INCHES, figure_style
-from saformer.reports.results.attention import MEANINGS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

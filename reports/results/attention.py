@@ -3,15 +3,7 @@
 from collections.abc import Mapping
 
 from saformer.analysis.accounting.account import SCHEMA
-from saformer.analysis.diagnostics.attention_maps import Inspection
-
-# What a value of a map is, by attention.
-MEANINGS = {
-    "SASA": "share of channels with A * S(k) = 1",
-    "SDSA": "share of channels with Q * g = 1",
-    "SSA": "column of Q K^T s, mean over queries",
-    "VSA": "softmax weight, mean over queries",
-}
+from saformer.analysis.diagnostics.attention_maps import MEANINGS, Inspection
 
 
 def attention_data(inspections: Mapping[str, Inspection], image: str, label: int | None) -> dict[str, object]:

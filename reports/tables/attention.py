@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from saformer.analysis.diagnostics.attention_maps import Inspection
+from saformer.analysis.diagnostics.attention_maps import MEANINGS, Inspection
 from saformer.reports.document.blocks import Report
 from saformer.reports.document.numbers import percent, significant
 from saformer.reports.document.table import Column, Row, Table, number
-from saformer.reports.results.attention import MEANINGS, attention_data
+from saformer.reports.results.attention import attention_data
 
 
 def attention_report(inspections: Mapping[str, Inspection], image: str, label: int | None = None) -> Report:

@@ -1,8 +1,9 @@
 """Attentions: SSA (Spikformer), SDSA (Spike-driven Transformer), SASA (SAFormer) and VSA (softmax)."""
 
+from saformer.attention.registry import Held, Work, projections, register_attention, results
 from saformer.attention.sasa import SASA
 from saformer.attention.sdsa import SDSA
 from saformer.attention.ssa import SSA
 from saformer.attention.vsa import VSA
 
-__all__ = ["SASA", "SDSA", "SSA", "VSA"]
+__all__ = ["SASA", "SDSA", "SSA", "VSA", "Held", "Work", "projections", "register_attention", "results"]

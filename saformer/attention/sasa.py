@@ -6,11 +6,41 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from saformer.attention.projection import add_projection, project
+from saformer.attention.registry import LEFT_OUT, Held, Work, projections, register_attention, results
 from saformer.errors import InputError
 from saformer.naming import named
 from saformer.neurons import LIF
 
+_WORK = (
+    *projections("qk"),
+    # phi(q) and phi(k) add real values; where n = N, phi is the identity.
+    Work("adaptive_avg_pool1d", "2*N*D", part=LEFT_OUT, when="n < N"),
+    Work("qk", "n*D", "R_Qa"),
+    Work("ka", "N*D", "R_K"),
+)
+_HELD = (
+    *results("qk"),
+    Held("Qa", "n*D", "operand", "qk", 0),
+    Held("Ka", "n*D", "operand", "qk", 1),
+    Held("A", "D", "neurons", "attn_lif"),
+)
 
+
+@register_attention(
+    "sasa-without-d",  # the ablation "w/o D"
+    title="SASA w/o D",
+    work=_WORK,
+    held=_HELD,
+    build=lambda sizes: SASA(sizes.dim, sizes.grid, sizes.aggregated, depthwise=False),
+    by_default=False,
+)
+@register_attention(
+    "sasa",
+    title="SASA",
+    work=(*_WORK, Work("dwc", "9*N*D", "R_K")),
+    held=_HELD,
+    build=lambda sizes: SASA(sizes.dim, sizes.grid, sizes.aggregated),
+)
 class SASA(nn.Module):
     """SASA(X) = BN(Linear(S(A * S(k) + F))): one attention vector for all tokens, and no V matrix.
 
@@ -24,6 +54,7 @@ class SASA(nn.Module):
     """
 
     map_inputs: ClassVar[tuple[str, ...]] = ("k_lif", "attn_lif")
+    map_meaning: ClassVar[str] = "share of channels with A * S(k) = 1"
 
     def __init__(
         self,

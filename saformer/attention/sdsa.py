@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from saformer.attention.projection import add_projection, merge_heads, project, split_heads
+from saformer.attention.registry import Held, Work, projections, register_attention, results
 from saformer.naming import named
 from saformer.neurons import LIF
 
@@ -15,6 +16,14 @@ def _dilate(x: Tensor) -> Tensor:
     return F.max_pool2d(x.flatten(0, -4), 3, stride=1, padding=1).view_as(x)
 
 
+@register_attention(
+    "sdsa",
+    title="SDSA",
+    work=(*projections("qkv"), Work("kv", "N*D", "R_K"), Work("qg", "N*D", "R_Q")),
+    held=(*results("qkv"), Held("g", "D", "neurons", "talking_heads_lif")),
+    build=lambda sizes: SDSA(sizes.dim, sizes.heads),
+    layout="conv2d",
+)
 class SDSA(nn.Module):
     """SDSA(X) = BN(Conv(Q * S(sum over tokens of K * V))), with Xs = S(X) and Q, K, V spikes of S(BN(Xs W)).
 
@@ -27,6 +36,7 @@ class SDSA(nn.Module):
     """
 
     map_inputs: ClassVar[tuple[str, ...]] = ("q_lif", "talking_heads_lif")
+    map_meaning: ClassVar[str] = "share of channels with Q * g = 1"
 
     def __init__(self, dim: int, heads: int, kind: str = "conv2d", event_pooling: bool = False) -> None:
         super().__init__()

@@ -5,10 +5,52 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from saformer.attention.projection import add_projection, merge_heads, project, split_heads
+from saformer.attention.registry import SCALE, Held, Work, projections, register_attention, results
 from saformer.naming import named
 from saformer.neurons import LIF
 
+# The published modules scale the product with V (N D elements), not Q K^T (H N^2).
+_SCALE = Work("mul", "N*D", part=SCALE, unit="E_M")
+_WORK = (*projections("qkv"), Work("qk", "N**2*D", "R_Q"), Work("qkv", "N**2*D", "R_V"), _SCALE)
+_HELD = (*results("qkv"), Held("Q K^T", "H*N**2", "result", "qk"))
+_KEYS_FIRST_WORK = (*projections("qkv"), Work("kv", "N*D**2/H", "R_K"), Work("qkv", "N*D**2/H", "R_Q"), _SCALE)
+_KEYS_FIRST_HELD = (*results("qkv"), Held("K^T V", "D**2/H", "result", "kv"))
 
+
+# The lowest comes first in tables.
+@register_attention(
+    "spikingformer-keys-first",
+    title="Spikingformer SSA, K^T V first",
+    work=_KEYS_FIRST_WORK,
+    held=_KEYS_FIRST_HELD,
+    build=lambda sizes: SSA(sizes.dim, sizes.heads, "conv1d", keys_first=True, spikes_out=False),
+    layout="conv1d",
+    by_default=False,
+)
+@register_attention(
+    "spikingformer",
+    title="Spikingformer SSA",
+    work=_WORK,
+    held=_HELD,
+    build=lambda sizes: SSA(sizes.dim, sizes.heads, "conv1d", spikes_out=False),
+    layout="conv1d",
+)
+@register_attention(
+    "ssa-keys-first",
+    title="SSA, K^T V first",
+    work=_KEYS_FIRST_WORK,
+    held=_KEYS_FIRST_HELD,
+    build=lambda sizes: SSA(sizes.dim, sizes.heads, keys_first=True),
+    reads="spikes",
+)
+@register_attention(
+    "ssa",
+    title="SSA",
+    work=_WORK,
+    held=_HELD,
+    build=lambda sizes: SSA(sizes.dim, sizes.heads),
+    reads="spikes",
+)
 class SSA(nn.Module):
     """SSA(X) = S(BN(Linear(S(Q K^T V * s)))), with Q, K and V spikes of S(BN(X W)).
 
@@ -24,6 +66,7 @@ class SSA(nn.Module):
     """
 
     map_inputs: ClassVar[tuple[str, ...]] = ("q_lif", "k_lif")
+    map_meaning: ClassVar[str] = "column of Q K^T s, mean over queries"
 
     def __init__(
         self,

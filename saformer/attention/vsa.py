@@ -5,9 +5,26 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from saformer.attention.projection import merge_heads, split_heads
+from saformer.attention.registry import SCALE, SOFTMAX, Held, Work, projections, register_attention, results
 from saformer.naming import named
 
 
+# Real values, one pass.
+@register_attention(
+    "vsa",
+    title="VSA",
+    work=(
+        *projections("qkv", unit="E_MAC", rate="1", output_rate="1"),
+        Work("qk", "N**2*D", unit="E_MAC"),
+        Work("mul", "H*N**2", part=SCALE, unit="E_M"),
+        Work("softmax", "H*N**2", part=SOFTMAX, unit="E_MAC", each=2),
+        Work("qkv", "N**2*D", unit="E_MAC"),
+    ),
+    held=(*results("qkv"), Held("Q K^T", "H*N**2", "result", "qk")),
+    build=lambda sizes: VSA(sizes.dim, sizes.heads),
+    reads="values",
+    spiking=False,
+)
 class VSA(nn.Module):
     """VSA(X) = Linear(softmax(Q K^T / sqrt(d)) V), with d = D / heads.
 
@@ -17,6 +34,7 @@ class VSA(nn.Module):
     """
 
     map_inputs: ClassVar[tuple[str, ...]] = ("q_linear", "k_linear")
+    map_meaning: ClassVar[str] = "softmax weight, mean over queries"
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()

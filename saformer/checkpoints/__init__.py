@@ -3,13 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import fields
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-import saformer
 from saformer.checkpoints.origin import Assumption, Origin
 from saformer.checkpoints.published import recognise
 from saformer.checkpoints.reading import RawCheckpoint, read_checkpoint
@@ -141,7 +141,7 @@ def save(
         if not name.endswith("num_batches_tracked")
     }
     weights.update({RUN_PREFIX + name: tensor for name, tensor in (beside or {}).items()})
-    metadata = {"config": model.config.to_dict(), "version": saformer.__version__, **details}
+    metadata = {"config": model.config.to_dict(), "version": version("saformer"), **details}
     save_safetensors(path, weights, {_METADATA_KEY: json.dumps(metadata, sort_keys=True)})
 
 

@@ -55,7 +55,7 @@ _PARSER_ERRORS = (
 
 @dataclass(frozen=True)
 class RawCheckpoint:
-    """What a checkpoint file holds, before anybody has asked which model it belongs to."""
+    """Tensors and settings of a checkpoint file; which model they belong to is not decided here."""
 
     path: Path
     sha256: str
@@ -214,7 +214,7 @@ class _NumberType:
 
 
 class _Opaque:
-    """A value that is no number, and that nobody asks for."""
+    """Stands for a value that is neither text nor a number; settings leave it out."""
 
 
 def _number(kind: Any, raw: Any) -> Any:
@@ -369,7 +369,11 @@ def _refuse_pickle(path: Path, kind: str, error: pickle.UnpicklingError) -> NoRe
 
 
 def _forbidden_global(path: Path, kind: str) -> str | None:
-    """The first global named in the pickles of a file that we would not load; they are listed, not run."""
+    """The first global in the pickles of a file that is not allowed; the pickles are disassembled, never run.
+
+    torch.serialization.get_unsafe_globals_in_checkpoint does not serve here: it reads pickle protocol 2 alone, in which
+    torch.load has named the global already, no legacy files, and returns a set without order.
+    """
     names: list[str] = []
     try:
         if kind == "zip":
@@ -618,6 +622,6 @@ def _listed(names: list[Any]) -> str:
 
 
 def _shown(text: object, longest: int = 100) -> str:
-    """Text from a stranger, fit to stand in one line on a terminal."""
+    """Text from the file as one line of printable characters, cut after `longest` of them."""
     line = printable(str(text)[: longest + 1])
     return line if len(line) <= longest else f"{line[:longest]}..."

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from saformer.data import DATASETS
 from saformer.data.frames import FrameSettings
 from saformer.data.recordings import Recording, Sample
+from saformer.data.registry import DATASETS
 from saformer.errors import InputError, brief
 
 #: Folders of classes; the place of each is its label. SpikingJelly's loader sorts the numbers of the gestures as

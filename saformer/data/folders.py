@@ -1,46 +1,39 @@
-"""Folders of images, such as ImageNet: a folder per class, decoded when a batch asks for them."""
+"""Folders of images, such as ImageNet: a folder per class."""
 
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from torch import Tensor
+from saformer.data.registry import DATASETS, DatasetInfo, Request, register_dataset
+from saformer.errors import InputError
 
-from saformer.data import DATASETS
-from saformer.data.dataset import Dataset, LazyImages, readable
-from saformer.errors import InputError, brief
+if TYPE_CHECKING:
+    from saformer.data.dataset import Dataset
 
 #: Of ImageNet's training images, as published configurations have them.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-#: The part of the shorter side that is kept: 224 of 256 pixels.
-CROP = 224 / 256
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
 _LAYOUT = "give --data-dir a folder with train/, val/ or test/, a folder of images per class in each"
 
 
-class ImageFiles(LazyImages):
-    """Image files as N x 3 x S x S bytes: the shorter side scaled to S * 256 / 224 (bicubic), the middle cut out."""
-
-    def __init__(self, paths: Sequence[Path], size: int) -> None:
-        super().__init__((len(paths), 3, size, size), torch.uint8)
-        self._paths, self._size = tuple(paths), size
-
-    def read(self, indices: list[int]) -> Tensor:
-        """Decode the images of these indices, several at a time."""
-        if not indices:
-            return torch.empty((0, *self.shape[1:]), dtype=torch.uint8)
-        with ThreadPoolExecutor(min(len(indices), os.cpu_count() or 1, 16)) as threads:
-            images = list(threads.map(lambda index: _decode(self._paths[index], self._size), indices))
-        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
-
-
-def open_folder(data_dir: Path, split: str, size: int) -> Dataset:
+@register_dataset(
+    DatasetInfo(
+        name="imagefolder",
+        title="a folder of images, such as ImageNet",
+        classes=None,
+        shape=(3, 224, 224),
+        kind="static",
+        train=None,
+        test=None,
+        expected="train/, val/ or test/ with a folder of images per class, or the folders of the classes themselves",
+        download="",
+        splits=("train", "val", "test"),
+    )
+)
+def open_folder(request: Request) -> "Dataset":
     """Read the images of DIR/SPLIT, or of DIR itself where it has no folder of a split.
 
     Classes are the folders there, numbered by name. Images that lie there without a folder of a class have no labels.
@@ -48,18 +41,23 @@ def open_folder(data_dir: Path, split: str, size: int) -> Dataset:
     Raises:
         InputError: there are no images, or a class has none.
     """
-    if size < 1:
-        raise InputError(f"--image-size must be at least 1, got {size}")
-    with readable(data_dir):
-        folder, split = _split_folder(data_dir, split)
+    import torch
+
+    from saformer.data.dataset import Dataset, readable
+    from saformer.data.image_files import ImageFiles
+
+    if request.image_size < 1:
+        raise InputError(f"--image-size must be at least 1, got {request.image_size}")
+    with readable(request.data_dir):
+        folder, split = _split_folder(request.data_dir, request.split)
         paths, labels, classes = _find(folder)
     if not paths:
         raise InputError(f"{folder} holds no images: {_LAYOUT}")
     return Dataset(
-        name="imagefolder",
+        name=request.name,
         split=split,
         kind="static",
-        images=ImageFiles(paths, size),
+        images=ImageFiles(paths, request.image_size),
         labels=torch.tensor(labels, dtype=torch.int64) if classes else None,
         classes=classes or None,
         mean=MEAN,
@@ -116,29 +114,3 @@ def _images(folder: Path) -> Iterator[Path]:
 
 def _raise(error: OSError) -> None:
     raise error
-
-
-def _decode(path: Path, size: int) -> np.ndarray:
-    """Decode one image to S x S x 3 bytes."""
-    from PIL import Image
-
-    # Decoders fail on damage in almost any way.
-    try:
-        with Image.open(path) as file:
-            # Pillow warns of what it drops where a palette has transparent colours, unless they become alpha first.
-            transparent = file.mode == "P" and "transparency" in file.info
-            image = (file.convert("RGBA") if transparent else file).convert("RGB")
-        scaled = int(size / CROP)
-        width, height = image.size
-        if width <= height:
-            image = image.resize((scaled, int(scaled * height / width)), Image.Resampling.BICUBIC)
-        else:
-            image = image.resize((int(scaled * width / height), scaled), Image.Resampling.BICUBIC)
-        left, top = (round((side - size) / 2) for side in image.size)
-        return np.asarray(image.crop((left, top, left + size, top + size)))
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"{path} cannot be decoded as an image ({brief(error)}): copy it again, or take it away"
-        ) from None

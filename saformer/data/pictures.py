@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from saformer.data.dataset import Dataset
+from saformer.data.registry import DATASETS
 from saformer.errors import InputError, brief
 
 _MODES = {1: "L", 3: "RGB"}
@@ -18,10 +19,7 @@ def normalisation(dataset: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     Raises:
         InputError: it is not one of images.
     """
-    from saformer.data.cifar import NORMALISATION
-    from saformer.data.digits import MEAN, STD
-
-    known = {**NORMALISATION, "digits": ((MEAN,), (STD,))}
+    known = {name: info.normalisation for name, info in DATASETS.items() if info.normalisation is not None}
     if dataset not in known:
         raise InputError(f"pictures are normalised as in one of {', '.join(known)}; {dataset!r} is none of them")
     return known[dataset]

@@ -4,21 +4,10 @@ from dataclasses import fields
 from typing import Any
 
 from saformer.errors import InputError
-from saformer.models.config import Model, ModelConfig, pooling_for
+from saformer.models.config import Model, ModelConfig, in_time, pooling_for
+from saformer.models.patch_embedding import per_step
 from saformer.models.presets import FAMILIES, PRESETS, default_heads, parse_name
-from saformer.models.saformer import SAFormer, SAFormerConfig
-from saformer.models.sdt import SDTConfig, SpikeDrivenTransformer
-from saformer.models.spikformer import Spikformer, SpikformerConfig
-from saformer.models.spikingformer import Spikingformer, SpikingformerConfig
-from saformer.models.vit import ViT, ViTConfig
-
-_CLASSES: dict[str, tuple[type[ModelConfig], Any]] = {
-    "saformer": (SAFormerConfig, SAFormer),
-    "spikformer": (SpikformerConfig, Spikformer),
-    "spikingformer": (SpikingformerConfig, Spikingformer),
-    "sdt": (SDTConfig, SpikeDrivenTransformer),
-    "vit": (ViTConfig, ViT),
-}
+from saformer.models.registry import MODELS, register_model
 
 
 def configure(name: str, **settings: Any) -> ModelConfig:
@@ -31,14 +20,12 @@ def configure(name: str, **settings: Any) -> ModelConfig:
         InputError: unknown name or setting, or a value that does not fit.
     """
     family, depth, dim = parse_name(name)
-    merged = {**PRESETS.get(name, {}), **settings}
-    config_class, _ = _CLASSES[family]
+    merged = {**MODELS[family].presets.get(name, {}), **settings}
+    config_class = MODELS[family].config
     known = {field.name for field in fields(config_class)} - {"depth", "dim"}  # which the name says
     unknown = sorted(set(merged) - known)
     if unknown:
         raise InputError(f"{family} has no setting {unknown[0]!r}; it has {', '.join(sorted(known))}")
-    if family == "vit":
-        merged.setdefault("time_steps", 1)
     merged.setdefault("image_size", 128 if merged.get("in_channels") == 2 else 32)
     if isinstance(merged["image_size"], int) and merged["image_size"] > 0:
         merged.setdefault("pooling", pooling_for(merged["image_size"]))
@@ -49,7 +36,7 @@ def configure(name: str, **settings: Any) -> ModelConfig:
 
 def from_config(config: ModelConfig) -> Model:
     """An untrained model with these settings."""
-    return _CLASSES[config.family][1](config)
+    return MODELS[config.family].model(config)
 
 
 def config_from_dict(settings: dict[str, Any]) -> ModelConfig:
@@ -60,10 +47,10 @@ def config_from_dict(settings: dict[str, Any]) -> ModelConfig:
     """
     settings = dict(settings)
     family = settings.pop("family", None)
-    if not isinstance(family, str) or family not in _CLASSES:
-        raise InputError(f"unknown model family {family!r}: known are {', '.join(FAMILIES)}")
+    if not isinstance(family, str) or family not in MODELS:
+        raise InputError(f"unknown model family {family!r}: known are {', '.join(MODELS)}")
     try:
-        return _CLASSES[family][0](**settings)
+        return MODELS[family].config(**settings)
     except TypeError as error:
         raise InputError(f"settings of {family} do not fit: {error}") from None
 
@@ -81,4 +68,16 @@ def build(name: str, **settings: Any) -> Model:
     return from_config(configure(name, **settings)).eval()
 
 
-__all__ = ["FAMILIES", "PRESETS", "Model", "ModelConfig", "build", "config_from_dict", "configure", "from_config"]
+__all__ = [
+    "FAMILIES",
+    "PRESETS",
+    "Model",
+    "ModelConfig",
+    "build",
+    "config_from_dict",
+    "configure",
+    "from_config",
+    "in_time",
+    "per_step",
+    "register_model",
+]

@@ -1,11 +1,13 @@
 """What every model here shares: its settings and how its input is laid out in time."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
 
 from saformer.errors import InputError
+from saformer.models.recognition import Published
 
 if TYPE_CHECKING:
     from saformer.checkpoints.origin import Origin
@@ -17,7 +19,7 @@ _MOST = 10**12
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Settings common to all families.
+    """Settings common to all families; `family` is set by `register_model`.
 
     Args:
         depth: number of encoder blocks.
@@ -101,6 +103,20 @@ class Model(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+
+    @classmethod
+    def recognise(cls, weights: Mapping[str, Tensor]) -> Published | None:
+        """The settings of a published checkpoint of this family, None for a checkpoint that is not of it.
+
+        Exactly one family may claim a checkpoint, so what is looked at must tell it from all others.
+
+        Args:
+            weights: parameter name -> tensor, prefixes stripped.
+
+        Raises:
+            InputError: it is of this family, and something is missing.
+        """
+        return None
 
 
 def pooling_for(image_size: int) -> str:

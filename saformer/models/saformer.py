@@ -1,7 +1,7 @@
 """SAFormer (Eqs. 4-7): membrane shortcuts around SASA, so that every layer after the first sees spikes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -10,6 +10,9 @@ from saformer.attention.projection import add_projection, project
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, in_time, initialise
 from saformer.models.patch_embedding import PatchEmbedding
+from saformer.models.presets import EVENTS
+from saformer.models.recognition import UNUSED, Published, common_settings, holds, rank
+from saformer.models.registry import register_model
 from saformer.neurons import LIF
 
 
@@ -22,8 +25,6 @@ class SAFormerConfig(ModelConfig):
         aggregate: "membrane" or "spikes", what is pooled; see `SASA`.
         depthwise: False drops F of Eq. 16 (ablation "w/o D").
     """
-
-    family: ClassVar[str] = "saformer"
 
     aggregated: int | None = 16
     aggregate: str = "membrane"
@@ -67,6 +68,12 @@ class Block(nn.Module):
         return self.mlp(x) + x
 
 
+@register_model(
+    "saformer",
+    title="SAFormer, SASA attention",
+    config=SAFormerConfig,
+    presets={"saformer-4-384": {}, "saformer-2-512": {}, "saformer-2-256": EVENTS},
+)
 class SAFormer(Model):
     """B x C x H x W images or B x T x C x H x W event frames -> B x classes."""
 
@@ -84,6 +91,16 @@ class SAFormer(Model):
         self.head_lif = LIF()
         self.head = nn.Linear(config.dim, config.num_classes)
         initialise(self)
+
+    @classmethod
+    def recognise(cls, weights: Mapping[str, Tensor]) -> Published | None:
+        """Linear q and k without a v."""
+        attention = "block.0.attn"
+        if rank(weights, f"{attention}.q_linear.weight") != 2 or holds(weights, f"{attention}.v_linear."):
+            return None
+        common = common_settings(weights, "patch_embed.proj_conv.weight", "block.0.mlp.fc1_linear.weight")
+        shown = {**common, "depthwise": f"{attention}.dwc_conv.weight" in weights}
+        return Published(shown, {"time_steps": 4, "aggregated": 16, "aggregate": "membrane"}, UNUSED)
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores, averaged over the T steps (Eq. 7)."""

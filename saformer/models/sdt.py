@@ -1,7 +1,7 @@
 """Spike-driven Transformer: SDSA with membrane shortcuts, 1x1 convolutions throughout."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -9,6 +9,9 @@ from saformer.attention import SDSA
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, check_heads, in_time, initialise
 from saformer.models.patch_embedding import PatchEmbedding
+from saformer.models.presets import EVENTS
+from saformer.models.recognition import UNUSED, Published, common_settings, rank
+from saformer.models.registry import register_model
 from saformer.models.saformer import MLP
 from saformer.neurons import LIF
 
@@ -21,8 +24,6 @@ class SDTConfig(ModelConfig):
         heads: attention heads.
         event_pooling: the event-data mode of SDSA; None turns it on for two-channel input.
     """
-
-    family: ClassVar[str] = "sdt"
 
     heads: int = 8
     event_pooling: bool | None = None
@@ -54,6 +55,12 @@ class Block(nn.Module):
         return self.mlp(x) + x
 
 
+@register_model(
+    "sdt",
+    title="Spike-driven Transformer, SDSA attention",
+    config=SDTConfig,
+    presets={"sdt-4-384": {"heads": 8}, "sdt-2-512": {"heads": 8}, "sdt-2-256": {**EVENTS, "heads": 8}},
+)
 class SpikeDrivenTransformer(Model):
     """B x C x H x W images or B x T x C x H x W event frames -> B x classes."""
 
@@ -71,6 +78,14 @@ class SpikeDrivenTransformer(Model):
         self.head_lif = LIF()
         self.head = nn.Linear(config.dim, config.num_classes)
         initialise(self)
+
+    @classmethod
+    def recognise(cls, weights: Mapping[str, Tensor]) -> Published | None:
+        """1x1 convolutions of images throughout."""
+        hidden = "block.0.mlp.fc1_conv.weight"
+        if rank(weights, "block.0.attn.q_conv.weight") != 4 or hidden not in weights:
+            return None
+        return Published(common_settings(weights, "patch_embed.proj_conv.weight", hidden), {"heads": 8}, UNUSED)
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores, averaged over the T steps."""

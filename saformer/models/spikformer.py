@@ -1,7 +1,8 @@
 """Spikformer: SSA with shortcuts that add spikes to spikes, so that blocks hand on small integers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -10,6 +11,9 @@ from saformer.attention.projection import PROJECTION_KINDS, add_projection, proj
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, check_heads, in_time, initialise
 from saformer.models.patch_embedding import PatchEmbedding
+from saformer.models.presets import EVENTS
+from saformer.models.recognition import UNUSED, Published, common_settings, holds, rank
+from saformer.models.registry import register_model
 from saformer.neurons import LIF
 
 
@@ -24,8 +28,6 @@ class SpikformerConfig(ModelConfig):
         mlp_projection: layers of the MLP: "linear", "conv1d" (event data) or "conv2d" (ImageNet).
         keys_first: form K^T V first, as the published ImageNet code does.
     """
-
-    family: ClassVar[str] = "spikformer"
 
     heads: int = 12
     scale: float = 0.125
@@ -80,6 +82,21 @@ class Block(nn.Module):
         return x + self.mlp(x)
 
 
+@register_model(
+    "spikformer",
+    title="Spikformer, SSA attention",
+    config=SpikformerConfig,
+    presets={
+        "spikformer-4-384": {"heads": 12},
+        "spikformer-2-256": {
+            **EVENTS,
+            "heads": 16,
+            "scale": 0.25,
+            "projection": "conv1d",
+            "mlp_projection": "conv1d",
+        },
+    },
+)
 class Spikformer(Model):
     """B x C x H x W images or B x T x C x H x W event frames -> B x classes."""
 
@@ -98,6 +115,29 @@ class Spikformer(Model):
         self.block = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.head = nn.Linear(config.dim, config.num_classes)
         initialise(self)
+
+    @classmethod
+    def recognise(cls, weights: Mapping[str, Tensor]) -> Published | None:
+        """Linear q, k and v with BatchNorm (CIFAR), or convolutions over tokens (event data, ImageNet)."""
+        attention, mlp = "block.0.attn", "block.0.mlp.fc1_conv.weight"
+        shown: dict[str, Any]
+        defaults: dict[str, Any]
+        if rank(weights, f"{attention}.q_linear.weight") == 2:
+            if not (holds(weights, f"{attention}.v_linear.") and holds(weights, f"{attention}.q_bn.")):
+                return None
+            mlp = "block.0.mlp.fc1_linear.weight"
+            shown = {"projection": "linear", "mlp_projection": "linear"}
+            defaults = {"time_steps": 4, "heads": 12, "scale": 0.125}
+        elif rank(weights, f"{attention}.q_conv.weight") == 3 and rank(weights, mlp) == 3:
+            shown = {"projection": "conv1d", "mlp_projection": "conv1d"}
+            defaults = {"time_steps": 16, "heads": 16, "scale": 0.25, "image_size": 128, "pooling": "1111"}
+        elif rank(weights, f"{attention}.q_conv.weight") == 3 and rank(weights, mlp) == 4:
+            shown = {"projection": "conv1d", "mlp_projection": "conv2d", "keys_first": True}
+            defaults = {"time_steps": 4, "heads": 8, "scale": 0.125, "image_size": 224, "pooling": "1111"}
+        else:
+            return None
+        common = common_settings(weights, "patch_embed.proj_conv.weight", mlp)
+        return Published({**shown, **common}, defaults, UNUSED)
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores of the mean over tokens and time steps."""

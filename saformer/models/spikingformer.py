@@ -1,7 +1,8 @@
 """Spikingformer: SSA between membrane shortcuts, a neuron before every convolution after the first."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -10,6 +11,9 @@ from saformer.attention.projection import add_projection, project
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, check_heads, in_time, initialise
 from saformer.models.patch_embedding import per_step
+from saformer.models.presets import EVENTS
+from saformer.models.recognition import UNUSED, Published, common_settings, rank
+from saformer.models.registry import register_model
 from saformer.neurons import LIF
 
 # How the published variants name what belongs to stage i of the patch embedding: layers and neuron, then the pool.
@@ -30,8 +34,6 @@ class SpikingformerConfig(ModelConfig):
         embedding: what the stages of the patch embedding are called: "block" (CIFAR) or "proj" (ImageNet, event data).
         tau: time constant of the neurons, 1.5 in the published event-data code.
     """
-
-    family: ClassVar[str] = "spikingformer"
 
     heads: int = 12
     scale: float = 0.125
@@ -111,6 +113,23 @@ class Block(nn.Module):
         return x + self.mlp(x)
 
 
+@register_model(
+    "spikingformer",
+    title="Spikingformer, SSA attention",
+    config=SpikingformerConfig,
+    presets={
+        "spikingformer-4-384": {"heads": 12},
+        "spikingformer-8-512": {
+            "image_size": 224,
+            "num_classes": 1000,
+            "heads": 8,
+            "pooling": "1111",
+            "keys_first": True,
+            "embedding": "proj",
+        },
+        "spikingformer-2-256": {**EVENTS, "heads": 16, "embedding": "proj", "tau": 1.5},
+    },
+)
 class Spikingformer(Model):
     """B x C x H x W images or B x T x C x H x W event frames -> B x classes."""
 
@@ -122,6 +141,21 @@ class Spikingformer(Model):
         self.block = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.head = nn.Linear(config.dim, config.num_classes)
         initialise(self)
+
+    @classmethod
+    def recognise(cls, weights: Mapping[str, Tensor]) -> Published | None:
+        """An MLP of layers mlp1 and mlp2; the patch embedding and its channels tell the variants apart."""
+        hidden = "block.0.mlp.mlp1_conv.weight"
+        if hidden not in weights or rank(weights, "block.0.attn.q_linear.weight") == 2:
+            return None
+        embedding = "block" if "patch_embed.block0_conv.weight" in weights else "proj"
+        stem = "patch_embed.block0_conv.weight" if embedding == "block" else "patch_embed.proj_conv.weight"
+        shown: dict[str, Any] = {"embedding": embedding, **common_settings(weights, stem, hidden)}
+        if embedding == "block":
+            return Published(shown, {"time_steps": 4, "heads": 12, "tau": 2.0}, UNUSED)
+        events = shown["in_channels"] == 2
+        variant = {"heads": 16, "tau": 1.5} if events else {"heads": 8, "tau": 2.0, "image_size": 224}
+        return Published({**shown, "keys_first": not events}, {**variant, "pooling": "1111"}, UNUSED)
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores of the mean membrane over tokens and time steps: the head, as published, gets no spikes."""

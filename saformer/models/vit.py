@@ -1,13 +1,15 @@
 """The non-spiking reference: a softmax-attention transformer (VSA) of the same shape, one pass, real values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor, nn
 
 from saformer.attention import VSA
 from saformer.models.config import Model, ModelConfig, check_heads, in_time, initialise
 from saformer.models.patch_embedding import PatchEmbedding
+from saformer.models.recognition import Published, common_settings, holds, rank
+from saformer.models.registry import register_model
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,7 @@ class ViTConfig(ModelConfig):
         heads: attention heads.
     """
 
-    family: ClassVar[str] = "vit"
-
+    time_steps: int = 1
     heads: int = 12
 
     def __post_init__(self) -> None:
@@ -57,6 +58,12 @@ class Block(nn.Module):
         return self.mlp(self.norm2(x)) + x
 
 
+@register_model(
+    "vit",
+    title="softmax-attention transformer, not spiking",
+    config=ViTConfig,
+    presets={"vit-4-384": {"heads": 12}, "vit-2-512": {"heads": 8}},
+)
 class ViT(Model):
     """B x C x H x W images or B x T x C x H x W event frames -> B x classes."""
 
@@ -75,6 +82,17 @@ class ViT(Model):
         self.norm = nn.LayerNorm(config.dim)
         self.head = nn.Linear(config.dim, config.num_classes)
         initialise(self)
+
+    @classmethod
+    def recognise(cls, weights: Mapping[str, Tensor]) -> Published | None:
+        """Linear q, k and v without BatchNorm."""
+        attention = "block.0.attn"
+        if rank(weights, f"{attention}.q_linear.weight") != 2 or not holds(weights, f"{attention}.v_linear."):
+            return None
+        if holds(weights, f"{attention}.q_bn."):
+            return None
+        common = common_settings(weights, "patch_embed.proj_conv.weight", "block.0.mlp.fc1_linear.weight")
+        return Published(common, {"time_steps": 1, "heads": 12})
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores of the mean token, averaged over frames."""

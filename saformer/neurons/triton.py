@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from saformer.neurons import laid_out_as, planes
+from saformer.neurons.layout import laid_out_as, planes
 
 #: Steps are unrolled, and backwards all membranes of a neuron are held at once: more steps would spill.
 MAX_STEPS = 32

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from saformer.data.dataset import Dataset
+from saformer.distributed import rank, world_size
 from saformer.errors import InputError
 from saformer.training.augmentation import build_augmentation
-from saformer.training.parallel import processes, this_process
 from saformer.training.recipe import Recipe
 from saformer.training.seeds import derived_seed
 
@@ -60,7 +60,7 @@ class Batches:
         parts = min(self.recipe.accumulate, count)
         found = []
         for start, stop in (share(count, part, parts) for part in range(parts)):
-            mine = share(stop - start, this_process(), processes())
+            mine = share(stop - start, rank(), world_size())
             found.append((start + mine[0], start + mine[1]))
         return found
 

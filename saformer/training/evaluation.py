@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from saformer.data.dataset import Dataset, check_labels
+from saformer.distributed import rank, total, world_size
 from saformer.neurons import LIF
 from saformer.training.batches import labels_of, share
-from saformer.training.parallel import processes, this_process, total
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def evaluate(
     hits = torch.zeros(4, dtype=torch.int64, device=device)  # images, right, those with five classes, right among five
     losses = []
     chosen = dataset.indices(limit, seed)
-    first, last = share(len(chosen), this_process(), processes())
+    first, last = share(len(chosen), rank(), world_size())
     try:
         with _counting(model, device) as counts:
             for part in chosen[first:last].split(batch_size):
@@ -112,7 +112,7 @@ def evaluate(
                     hits[3] += (scores.topk(5, dim=1).indices == labels[:, None]).sum()
                 losses.append(F.cross_entropy(scores, labels, reduction="sum"))
                 if on_batch is not None:
-                    on_batch(len(part) * processes())
+                    on_batch(len(part) * world_size())
     finally:
         model.train(training)
     images, right, of_five, right5 = total(hits).tolist()

@@ -10,10 +10,10 @@ from typing import IO
 
 import torch
 
+from saformer.distributed import is_main, total
 from saformer.errors import InputError
 from saformer.files import write_text_atomic
 from saformer.training.metrics import metrics_text
-from saformer.training.parallel import this_process, total
 from saformer.training.recipe import Recipe, load_recipe
 from saformer.training.state import RunState
 
@@ -54,7 +54,7 @@ class RunFolder:
     @property
     def writes(self) -> bool:
         """Whether this process is the one that writes."""
-        return this_process() == 0
+        return is_main()
 
     @property
     def best(self) -> Path:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from saformer.data.dataset import Dataset
+from saformer.distributed import total, world_size
 from saformer.errors import InputError, Stopped, brief
 from saformer.models import Model
 from saformer.training.batches import Batches, labels_of
@@ -20,7 +21,7 @@ from saformer.training.evaluation import evaluate
 from saformer.training.folder import RunFolder
 from saformer.training.metrics import Epoch, Progress, extreme_layers, extremes_text
 from saformer.training.optimiser import learning_rate
-from saformer.training.parallel import processes, share_gradients, total
+from saformer.training.parallel import share_gradients
 from saformer.training.recipe import Recipe
 from saformer.training.state import Position, RunState, data_sha256, first_model
 
@@ -112,12 +113,12 @@ class _Learner:
             if self.recipe.channels_last and inputs.ndim == 4:
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
             # Gradients travel once per step, with the last part.
-            with nullcontext() if part == parts or processes() == 1 else self.called.no_sync():
+            with nullcontext() if part == parts or world_size() == 1 else self.called.no_sync():
                 with torch.autocast(state.device.type, self.type, enabled=self.type is not None):
                     scores = self.called(inputs)
                 losses = F.cross_entropy(scores.float(), targets, reduction="sum")
                 # The mean over processes, which DistributedDataParallel takes, times their number is the sum.
-                state.scaler.scale(losses * (processes() / count)).backward()
+                state.scaler.scale(losses * (world_size() / count)).backward()
             loss += losses.detach()
             right += (scores.argmax(1) == targets.argmax(1)).sum()
         return loss, right

@@ -1,35 +1,18 @@
 """One network learning in several processes: the same steps as in one, to rounding.
 
 Each process takes its share of every batch. BatchNorm sums its statistics over all of them, and gradients are summed by
-DistributedDataParallel. Without torch.distributed everything here does nothing.
+DistributedDataParallel. With one process everything here does nothing.
 """
 
 import warnings
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
+from saformer.distributed import total, world_size
+
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-
-
-def processes() -> int:
-    """How many processes have joined: 1 without torch.distributed, whatever torchrun's variables say."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def this_process() -> int:
-    """Which of them this is, from 0."""
-    return dist.get_rank() if processes() > 1 else 0
-
-
-def total(values: Tensor) -> Tensor:
-    """The sum of `values` over all processes, without a gradient; waits for all of them."""
-    if processes() > 1:
-        values = values.clone()
-        dist.all_reduce(values)
-    return values
 
 
 class _Total(torch.autograd.Function):
@@ -74,7 +57,7 @@ class _JointBatchNorm(nn.modules.batchnorm._BatchNorm):
 
 def join_batch_norms(model: nn.Module, device: torch.device) -> nn.Module:
     """Let every BatchNorm see the whole batch instead of the share of its process."""
-    if processes() == 1:
+    if world_size() == 1:
         return model
     if device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(model)
@@ -87,7 +70,7 @@ def join_batch_norms(model: nn.Module, device: torch.device) -> nn.Module:
 
 def share_gradients(model: nn.Module, device: torch.device) -> nn.Module:
     """The model as it is called to learn: gradients become their mean over all processes."""
-    if processes() == 1:
+    if world_size() == 1:
         return model
     devices = [device.index] if device.type == "cuda" and device.index is not None else None
     # A depthwise kernel has one channel; what its stride is called there is no matter.

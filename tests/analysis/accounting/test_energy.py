@@ -13,7 +13,7 @@ from saformer.analysis import Profile, profile, relative_difference
 from saformer.analysis.accounting.account import DataInfo, ModelInfo
 from saformer.analysis.accounting.energy import account_for
 from saformer.analysis.accounting.hardware import Hardware, hardware_names, load_hardware
-from saformer.analysis.accounting.rules import ACCOUNTINGS, Charge, Context, accounting
+from saformer.analysis.accounting.rules import ACCOUNTINGS, Charge, Context, register_rule
 from saformer.analysis.profiles import Correct, Neurons, Operand, Operation
 from saformer.analysis.profiles.moments import Moments
 from saformer.attention import SSA
@@ -289,19 +289,17 @@ def test_dense_operations_of_the_published_spikformer() -> None:
 # --- Table lookups ---
 
 
-def test_an_accounting_is_one_function(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(ACCOUNTINGS, "half", raising=False)
+def test_an_accounting_is_one_function() -> None:
     seen: list[Context] = []
+    with ACCOUNTINGS.temporary():
 
-    @accounting("half")
-    def half(item: Any, context: Context) -> Charge:
-        seen.append(context)
-        return Charge(acs=item.dense / 2) if isinstance(item, Operation) else Charge()
+        @register_rule("half")
+        def half(item: Any, context: Context) -> Charge:
+            seen.append(context)
+            return Charge(acs=item.dense / 2) if isinstance(item, Operation) else Charge()
 
-    try:
         account = tiny().account("half")
-    finally:
-        del ACCOUNTINGS["half"]
+    assert "half" not in ACCOUNTINGS
     assert account.accounting == "half"
     assert account.acs == account.flops / 2
     assert (seen[0].static, seen[0].spiking, seen[0].time_steps, seen[0].first_layer_once) == (True, True, 4, False)

@@ -28,7 +28,7 @@ from saformer.analysis.complexity.formulas import (
     picojoules,
 )
 from saformer.analysis.complexity.growth import degree, leading_share, order
-from saformer.analysis.complexity.verify import differences, grid_of, record
+from saformer.analysis.complexity.verify import differences, record
 from saformer.errors import InputError
 
 EVERY = list(attentions().values())
@@ -167,4 +167,10 @@ def test_attentions_are_chosen_by_name() -> None:
 
 
 def test_grids_are_as_square_as_they_can_be() -> None:
-    assert [grid_of(tokens) for tokens in (64, 128, 7, 1, 12)] == [(8, 8), (8, 16), (1, 7), (1, 1), (3, 4)]
+    assert [Sizes(tokens=tokens, aggregated=1).grid for tokens in (64, 128, 7, 1, 12)] == [
+        (8, 8),
+        (8, 16),
+        (1, 7),
+        (1, 1),
+        (3, 4),
+    ]

@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from saformer.data import Dataset
+from saformer.data import DATASETS, Dataset, Request
 from saformer.training import Recipe, RunFolder, load_recipe, read_metrics
 
 TINY = ("--dataset", "digits", "--model", "saformer-1-16", "-T", "2", "--epochs", "1", "--seed", "3")
@@ -20,19 +20,15 @@ TINY = ("--dataset", "digits", "--model", "saformer-1-16", "-T", "2", "--epochs"
 @pytest.fixture(autouse=True, scope="module")
 def few_images():
     """The first 64 images of each split of digits, as if there were no more."""
-    from saformer.data import digits
+    whole = DATASETS["digits"]
 
-    whole = digits.open_digits
-
-    def first(split: str) -> Dataset:
-        from dataclasses import replace
-
-        data = whole(split)
+    def first(request: Request) -> Dataset:
+        data = whole.read(request)
         return replace(data, images=data.images[:64], labels=data.labels[:64])
 
-    digits.open_digits = first
-    yield
-    digits.open_digits = whole
+    with DATASETS.temporary():
+        DATASETS.register("digits", replace(whole, read=first), whole.read)
+        yield
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from torch import nn
 
 from saformer import build
 from saformer.data import Dataset, open_dataset
+from saformer.distributed import rank, world_size
 from saformer.training import RunFolder, evaluate, load_recipe, train
-from saformer.training.parallel import join_batch_norms, processes, this_process
+from saformer.training.parallel import join_batch_norms
 
 
 def _first(split: str, images: int) -> Dataset:
@@ -34,8 +35,8 @@ def batch_norm() -> list[list[float]]:
     join_batch_norms(norm, torch.device("cpu"))
     whole = (5 + torch.randn(7, 3, 2, 2)).double()
     toward = torch.randn(7, 3, 2, 2).double()
-    mine = slice(0, 3) if this_process() == 0 else slice(3, 7)  # shares of different size
-    if processes() == 1:
+    mine = slice(0, 3) if rank() == 0 else slice(3, 7)  # shares of different size
+    if world_size() == 1:
         mine = slice(0, 7)
     x = whole[mine].requires_grad_()
     y = norm(x)
@@ -43,7 +44,7 @@ def batch_norm() -> list[list[float]]:
     outcome = torch.zeros(2, 7, 3, 2, 2).double()
     outcome[:, mine] = torch.stack([y.detach(), x.grad])  # type: ignore[list-item]
     shared = torch.stack([norm.weight.grad, norm.bias.grad])  # type: ignore[list-item]
-    if processes() > 1:
+    if world_size() > 1:
         dist.all_reduce(outcome)
         dist.all_reduce(shared)
     parts = [*outcome, shared, norm.running_mean, norm.running_var]
@@ -94,16 +95,16 @@ def everything(folder: str) -> dict[str, Any]:
 def in_two(work: Callable[[str], dict[str, Any]], folder: Path) -> Any:
     """What the first of two processes comes to."""
     children = []
-    for rank in range(2):
+    for number in range(2):
         if child := os.fork():
             children.append(child)
             continue
         code = 1
         try:
             meeting = f"file://{folder / 'meeting'}"
-            dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+            dist.init_process_group("gloo", init_method=meeting, rank=number, world_size=2)
             found = work(str(folder / "two"))
-            if rank == 0:
+            if number == 0:
                 (folder / "two.json").write_text(json.dumps(found))
             dist.destroy_process_group()
             code = 0

@@ -1,0 +1,109 @@
+"""Plugins: a user's own files that register models, attentions, data sets, accountings or commands.
+
+A file is loaded by its path (`load`, or `--plugin FILE.py` on the command line). An installed package names its module
+as an entry point of the group `saformer.plugins`; it is loaded when something registered is first asked for.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from importlib import metadata
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from traceback import walk_tb
+from types import ModuleType
+
+from saformer.errors import InputError, Stopped
+
+GROUP = "saformer.plugins"
+
+_files: set[str] = set()  # of plugins loaded by path, to tell faults of theirs from faults of the package
+_installed = False
+
+
+def load(path: str | Path) -> ModuleType:
+    """Run a file, which registers what it defines; a file that was loaded before is run again.
+
+    While it runs, Python also looks for modules in its folder, as it does for a script.
+
+    Raises:
+        InputError: the file cannot be read or fails; the message has its name and the line.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"plugin {path}: there is no such file")
+    where = str(file.resolve())
+    # One name for one file, so that what it registers replaces what it registered before.
+    name = f"saformer_plugin_{sha256(where.encode()).hexdigest()[:12]}"
+    spec = spec_from_file_location(name, where, loader=SourceFileLoader(name, where))
+    assert spec is not None and spec.loader is not None  # a loader was given
+    module = sys.modules[name] = module_from_spec(spec)  # where dataclasses look for it
+    _files.add(where)
+    folder = str(Path(where).parent)
+    sys.path.insert(0, folder)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:  # the user's own code may raise anything, or call sys.exit
+        del sys.modules[name]
+        if isinstance(error, OSError) and error.filename == where:
+            raise InputError(f"plugin {path} cannot be read: {error.strerror or error}") from None
+        raise InputError(_located(error, where) or f"plugin {path}: {_said(error)}") from None
+    finally:
+        sys.path.remove(folder)
+    return module
+
+
+def load_installed() -> None:
+    """Load the plugins of installed packages, once in a process.
+
+    Raises:
+        InputError: one of them fails.
+    """
+    global _installed
+    if _installed:
+        return
+    _installed = True
+    for entry in metadata.entry_points(group=GROUP):
+        try:
+            entry.load()
+        except (Exception, SystemExit) as error:
+            package = entry.dist.name if entry.dist is not None else "a package"
+            raise InputError(
+                f"plugin {entry.name} ({entry.value}) of {package} cannot be loaded: {_said(error)}; uninstall it, "
+                "or install another version"
+            ) from None
+
+
+@contextmanager
+def faults_located() -> Iterator[None]:
+    """An exception out of the code of a loaded file becomes an InputError with the name of the file and the line.
+
+    What says of itself what is wrong, or is about the machine, passes.
+    """
+    try:
+        yield
+    except (InputError, Stopped, OSError, MemoryError):
+        raise
+    except Exception as error:
+        text = next((text for file in _files if (text := _located(error, file)) is not None), None)
+        if text is None:
+            raise
+        raise InputError(text) from error
+
+
+def _located(error: BaseException, file: str) -> str | None:
+    """What went wrong in a file and at which line; None where the file has no part in it."""
+    lines = [line for frame, line in walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
+    if isinstance(error, SyntaxError) and error.filename == file:
+        lines, said = [error.lineno or 1], f"SyntaxError: {error.msg}"
+    else:
+        said = _said(error)
+    return f"plugin {file}, line {lines[-1]}: {said}" if lines else None
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, InputError):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
