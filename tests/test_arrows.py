@@ -14,11 +14,10 @@ FLOORS = ("saformer", "analysis", "reports", "cli")  # from the ground up
 # What a folder, or a module set apart, may import of its own floor besides itself; what has no entry may import all.
 MAY_IMPORT: dict[str, dict[str, set[str]]] = {
     "analysis": {
-        "statistics.moments": set(),
-        "profiles": {"statistics.moments"},
-        "recording": {"profiles", "statistics.moments"},
+        "profiles": set(),
+        "recording": {"profiles"},
         "accounting": {"profiles"},
-        "statistics": {"profiles", "accounting", "statistics.moments"},
+        "statistics": {"profiles", "accounting"},
         "diagnostics": {"profiles", "recording", "accounting"},
         "complexity": {"profiles", "recording", "accounting"},
     },

@@ -251,6 +251,11 @@ class RunRecord:
     origin: Origin = Origin.MEASURED
 
     @property
+    def undecided(self) -> tuple[Neurons, ...]:
+        """Modules that may be layers of neurons or not: none since the lineage of spikes tells; kept for programs."""
+        return ()
+
+    @property
     def images(self) -> int:
         """Images that were run."""
         return self.data.images

@@ -14,6 +14,7 @@ from saformer.analysis.profiles import (
     Operand,
     Operation,
     Profile,
+    ValueClass,
 )
 from saformer.analysis.profiles.moments import Moments
 from saformer.analysis.recording.accuracy import AccuracyMeter
@@ -24,6 +25,7 @@ from saformer.analysis.recording.operators import OPERATORS
 from saformer.analysis.recording.recorder import Recorder
 from saformer.analysis.recording.time_steps import seen_steps
 
+_NAMED = 3  # names in a sentence, before it counts the rest
 _FOLDABLE = {packet.__name__ for packet, operator in OPERATORS.items() if operator.foldable}
 
 
@@ -47,31 +49,71 @@ def collect(
     images = sum(recorder.batch_sizes)
     operations = _operations(recorder, counted, moments, decision, data.kind)
     if model.time_steps is None:
-        model = replace(model, time_steps=seen_steps(operations, decision.layers, decision.steps, images))
+        model = replace(
+            model, time_steps=seen_steps(operations, decision.layers, decision.steps, images, _unread(counted))
+        )
     free = []
     read = iter(moments.sums[len(moments.sums) - len(pools) :])  # nonzeros, pool by pool
     for (path, op), counts in outside.items():
         operand = None if counts.ones is None else Operand(counts.inputs, next(read), int(counts.ones))
         foldable = op in _FOLDABLE and counts.foldable
         free.append(FreeArithmetic(path, op, counts.elements, operand, foldable, counts.module))
-    missed = [*recorder.unseen.found, *recorder.unsupported.found]
+    # What a layer of neurons computes is the neurons' own arithmetic; a kernel that nobody saw is named all the same.
+    unsupported = [(path, op) for path, op in recorder.unsupported.found if not (path and decision.holds(path))]
+    missed = [*recorder.unseen.found, *unsupported]
     return Profile(
         model=model,
         data=replace(data, images=images),
         operations=operations,
         neurons=decision.layers,
         free=tuple(free),
-        uncounted=tuple(f"{op} in {path or 'the model'}" for path, op in missed if not _neurons_own(decision, path)),
+        uncounted=tuple(f"{op} in {path or 'the model'}" for path, op in missed),
         hits=accuracy.result(),
         unit=unit,
         moments=moments,
         passes=len(recorder.batch_sizes),
         run=run,
+        notes=tuple(_remarks(decision, operations, _unread(counted))),
     )
 
 
-def _neurons_own(decision: Decision, path: str) -> bool:
-    return bool(path) and decision.holds(path)
+def _unread(counted: Sequence[OperationCounts]) -> dict[str, float]:
+    """Operations with calls whose result no operator read, and the share of their calls."""
+    return {c.name: 1 - c.read / c.calls for c in counted if c.read < c.calls}
+
+
+def _remarks(decision: Decision, operations: Sequence[Operation], unread: dict[str, float]) -> list[str]:
+    """What the classes of values mean for a charge, one sentence for each fact."""
+    notes = []
+    if decision.graded:
+        most = max(decision.graded.values())
+        notes.append(
+            f"{_some(list(decision.graded), 'layer')} of neurons put out whole multiples of a unit, up to {most}: "
+            "`paper` charges one AC for each that is not zero, `integer-spikes` one for each unit, `exact` a MAC"
+        )
+    if decision.ternary:
+        notes.append(f"{_some(decision.ternary, 'layer')} of neurons put out spikes of both signs: each is one AC")
+    constant = [o.name for o in operations if o.constant]
+    if constant:
+        notes.append(f"{_some(constant, 'operation')} read constants alone, and could run once: charged as they ran")
+    if unread:
+        notes.append(
+            f"{_some(list(unread), 'operation')} ran with results that nothing read, {max(unread.values()):.0%} of the "
+            "calls at most: charged, since they ran"
+        )
+    unproven = [o.name for o in operations if o.gate.kind is ValueClass.UNPROVEN and not o.first]
+    if unproven:
+        notes.append(
+            f"{_some(unproven, 'operation')} read few values, but too few to tell spikes from real values: charged "
+            "MACs at the nonzero rate; more images would tell"
+        )
+    return notes
+
+
+def _some(names: Sequence[str], what: str) -> str:
+    """So many, with the first of their names."""
+    shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    return f"{len(names)} {what}{'' if len(names) == 1 else 's'} ({shown})"
 
 
 def _moments(recorder: Recorder, counted: Sequence[BatchRows]) -> tuple[str, Moments]:

@@ -68,7 +68,11 @@ def _passes(rows: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 def _ones_where_nonzero(x: Tensor, binary: bool, scratch: Tensor) -> Tensor:
     """1.0 where `x` is nonzero: `x` itself if it is known to hold only zeros and ones."""
-    return x if binary else torch.ne(x, 0, out=scratch.resize_(x.shape))
+    if binary:
+        return x
+    if x.is_complex():  # a result in place would lose the imaginary part
+        return x.ne(0).to(torch.float32)
+    return torch.ne(x, 0, out=scratch.resize_(x.shape))
 
 
 def _scratch(x: Tensor) -> Tensor:
@@ -215,7 +219,7 @@ class Counter:
         for where, piece in _passes(flat):
             mask = _ones_where_nonzero(piece, False, scratch)
             nonzero[where] += mask.sum(1).to(torch.int64)
-            ones += torch.eq(piece, 1, out=mask).sum().to(torch.int64)
+            ones += (piece.eq(1) if x.is_complex() else torch.eq(piece, 1, out=mask)).sum().to(torch.int64)
         return nonzero, ones
 
     def weighted(self, x: Tensor, rows: int, fan_out: list[Tensor]) -> Tensor:

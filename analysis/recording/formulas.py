@@ -282,6 +282,13 @@ def einsum(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor],
     )
 
 
+@register_operator(aten.linalg_vecdot, effect=Effect.LINEAR, parts=True)
+def dot_products(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
+    """aten.linalg_vecdot(x, y) of two activations: sums of products."""
+    x, y = args[:2]
+    return replace(_mask(x, y), op="matmul") if is_activation(x) and is_activation(y) else None
+
+
 @register_operator(aten.addcmul, aten.addcmul_, effect=Effect.LINEAR)
 def addcmul(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
     """aten.addcmul(input, x, y)."""

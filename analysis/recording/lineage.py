@@ -256,11 +256,19 @@ class Lineage:
             inputs: its arguments.
             outputs: its results.
         """
+        if operator is not None and operator.kind is Kind.CREATOR:
+            given = inputs[0][operator.given] if operator.given is not None else operator.fill
+            self.create(outputs, given if isinstance(given, int | float) else None)
+            return
+        if func._overloadpacket in _FILLS and _fills(inputs[0][0]):
+            self.create(outputs)  # written over: whatever it was is gone
+            return
         read = list(tensors_in(inputs))[: 1 if operator is not None and operator.like else None]
         origins = [source for x in read if (source := self.source(x)) is not None]
         written = list(tensors_in((outputs,)))
         if not origins:
-            self._mark_constant(read, written)
+            held = {storage_id(x) for x in read}
+            self._mark_constant(read, [x for x in written if func._schema.is_mutable or storage_id(x) not in held])
             return
         result = self._result(operator, origins, read, name, path, func)
         if result is None:
@@ -295,16 +303,22 @@ class Lineage:
             if len({origin.token for origin in origins}) == 1:
                 return first
             # Of several moved together the first names the rest; what gives a place alone gives no value.
-            return replace(joined, name=first.name, passed=first.passed, maker=first.maker, places=first.places)
+            # What holds the image beside other things reads the image.
+            raw = any(origin.raw for origin in origins)
+            return replace(
+                joined, name=first.name, raw=raw, passed=first.passed, maker=first.maker, places=first.places
+            )
         if operator.kind is Kind.THRESHOLD:
+            # Rounding or the sign of spikes makes other levels of them; a comparison makes new spikes.
+            begins = not (operator.listed and joined.evidence is Evidence.SPIKES)
             return replace(
                 joined,
                 name=name,
                 raw=False,
                 evidence=Evidence.SPIKES,
                 linear=True,
-                births=frozenset({path}),
-                converts=joined.evidence is Evidence.REAL,
+                births=frozenset({path}) if begins else joined.births,
+                converts=joined.evidence is Evidence.REAL if begins else joined.converts,
             )
         packet = func._overloadpacket
         if packet in _DIFFERENCES and len(origins) == 2:
@@ -366,6 +380,7 @@ _NO_BIRTHS: frozenset[str] = frozenset()
 _aten = torch.ops.aten
 _DIFFERENCES = {_aten.sub, _aten.sub_}
 _SUMS = {_aten.add, _aten.add_}
+_FILLS = {_aten.zero_, _aten.fill_}
 _SCALES = {_aten.mul, _aten.mul_, _aten.div, _aten.div_}
 
 

@@ -52,7 +52,7 @@ class Operator:
     Args:
         kind: what it does.
         effect: on the class of values.
-        formula: of a synaptic operator: arguments, result and what is an activation -> `Call`, or None where it is none.
+        formula: of a synaptic operator: arguments, result and what is an activation -> `Call`; None where it is none.
         listed: booked as free arithmetic.
         pool: its cost lies in what it reads, so that is counted, too.
         binary: of zeros and ones come zeros and ones.

@@ -143,7 +143,9 @@ class Recorder(TorchDispatchMode):
             with self:
                 return formulas.attention(*args, **kwargs)
         if operator is None or not operator.recurrent:
-            with self:
+            # What an operator pads its own input with is no input.
+            pads = func._overloadname == "padding" and "conv" in func._overloadpacket.__name__
+            with self.operations.padding(args[0]) if pads else nullcontext(), self:
                 return func.decompose(*args, **kwargs)
         # The same weights at every step of the sequence, under one name; not as one fused kernel.
         with warnings.catch_warnings(), self.operations.merging():
@@ -173,6 +175,7 @@ class Recorder(TorchDispatchMode):
         finite = self.instruments.finite
         for x in tensors_in((output,)):
             finite.watch_result(x, "the model's output holds")
+            self.operations.note_read(x)
         finite.settle()
         for counts in (*self.operations.counts.values(), *self.elementwise.pools()):
             counts.close(len(self.batch_sizes) - 1)

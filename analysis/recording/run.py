@@ -19,6 +19,7 @@ from saformer.analysis.recording.collect import collect
 from saformer.analysis.recording.dry_run import dry_run
 from saformer.analysis.recording.input_kind import input_kind
 from saformer.analysis.recording.model_state import State
+from saformer.analysis.recording.module_paths import hidden_modules, named_modules
 from saformer.analysis.recording.recorder import Recorder
 from saformer.errors import InputError
 from saformer.models.config import Model
@@ -33,11 +34,17 @@ def describe_model(model: nn.Module, name: str | None = None, time_steps: int | 
         raise InputError("the model has lazy layers without weights yet: run it once on an image first")
     return ModelInfo(
         name=name or getattr(config, "name", None) or type(model).__name__,
-        parameters=sum(parameter.numel() for parameter in nn.Module.parameters(model)),
+        parameters=_parameters(model),
         time_steps=time_steps or getattr(config, "time_steps", None),
         checkpoint=Path(origin.path).name if origin else None,
         sha256=origin.sha256 if origin else None,
     )
+
+
+def _parameters(model: nn.Module) -> int:
+    """Elements of all parameters, each once; those of layers that plain lists hold, too."""
+    found = {id(p): p for module in named_modules(model).values() for p in module._parameters.values() if p is not None}
+    return sum(parameter.numel() for parameter in found.values())
 
 
 @contextmanager
@@ -125,7 +132,7 @@ def profile(
     Raises:
         InputError: there is no image, or input or labels do not fit the model.
     """
-    model = getattr(model, "_orig_mod", model)  # what torch.compile was given: its paths are the names
+    model = _unwrapped(model)
     info = describe_model(model, name, time_steps or loop)
     known_steps = time_steps or getattr(getattr(model, "config", None), "time_steps", None)
     device = _device_of(model)
@@ -154,6 +161,11 @@ def profile(
                 if state is not None:
                     shown = dry_run(model, call, images, known_steps, to_input, state, accuracy, neurons)
                     notes += shown.notes
+                    if hidden := hidden_modules(model):
+                        notes.append(
+                            f"{len(hidden)} modules are held by plain lists or dictionaries ({', '.join(hidden[:3])}"
+                            f"{', ...' if len(hidden) > 3 else ''}): the model's own parameters() does not see them"
+                        )
                 recorder = Recorder(model, known_steps, graded, shown, neurons)
             # A model may write into its input: the caller's stays as it is.
             inputs = images.clone() if to_input is None else to_input(images)
@@ -194,6 +206,17 @@ def profile(
     return replace(result, notes=(*notes, *result.notes))
 
 
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """What torch.compile, DataParallel and the like were given: its paths are the names."""
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            inner = model.module
+        if not isinstance(inner, nn.Module):
+            return model
+        model = inner
+
+
 def _device_of(model: nn.Module) -> torch.device:
     parameter = next(iter(nn.Module.parameters(model)), None)
     return parameter.device if parameter is not None else torch.device("cpu")
@@ -209,15 +232,29 @@ def _checked(profile: Profile, model: nn.Module, example: Tensor, loop: int) -> 
         note = f"fvcore could not trace the model, so its FLOPs were not cross-checked ({type(error).__name__})"
         return replace(profile, notes=(*profile.notes, note))
     counted = {path: count * loop for path, count in counted.items()}
-    rows = [row for row in flop_check.compare(profile.operations, profile.images, counted) if not row.agrees]
-    missed = [f"{row.fvcore:,} multiply-accumulates in {row.module or 'the model'}" for row in rows if not row.recorder]
+    rows = flop_check.compare(profile.operations, profile.images, counted)
+    if sum(row.recorder or 0 for row in rows if row.fvcore is not None) == sum(row.fvcore or 0 for row in rows):
+        return profile  # a function that uses another module's weights is booked there
+    rows = [row for row in rows if not row.agrees]
+    scalings = {entry.name for entry in profile.free if entry.op == "einsum"}  # an operation to fvcore alone
+    missed = [row for row in rows if row.fvcore and not row.recorder and row.module not in scalings]
     differs = [
         f"fvcore counts {row.fvcore:,} multiply-accumulates per image in {row.module or 'the model'}, "
         f"the recorder {row.recorder:,}"
         for row in rows
-        if row.recorder
+        if row.recorder and row.fvcore
     ]
-    return replace(profile, notes=(*profile.notes, *differs), uncounted=(*profile.uncounted, *missed))
+    blind = [row.module or "the model" for row in rows if not row.fvcore]
+    if blind:
+        differs.append(f"fvcore sees nothing in {', '.join(blind[:3])}{', ...' if len(blind) > 3 else ''}")
+    return replace(
+        profile,
+        notes=(*profile.notes, *differs),
+        uncounted=(
+            *profile.uncounted,
+            *(f"{row.fvcore:,} multiply-accumulates in {row.module or 'the model'}" for row in missed),
+        ),
+    )
 
 
 def example_input(model: Model) -> Tensor:

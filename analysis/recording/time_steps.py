@@ -1,7 +1,7 @@
 """T: how often the layers that read spikes run per image, where nobody said."""
 
 from collections import Counter as Tally
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from saformer.analysis.profiles import Neurons, Operation
 from saformer.analysis.profiles.values import ValueClass
@@ -10,7 +10,11 @@ _SPIKES = {ValueClass.SPIKES, ValueClass.TERNARY, ValueClass.GRADED, ValueClass.
 
 
 def seen_steps(
-    operations: Sequence[Operation], neurons: Sequence[Neurons], neuron_steps: int, images: int
+    operations: Sequence[Operation],
+    neurons: Sequence[Neurons],
+    neuron_steps: int,
+    images: int,
+    unread: Mapping[str, float],
 ) -> int | None:
     """T as most layers that read spikes show it; None where no layer does.
 
@@ -19,16 +23,14 @@ def seen_steps(
         neurons: its layers of neurons.
         neuron_steps: how often most of these ran.
         images: of the profile.
+        unread: share of the calls of an operation whose result nothing read.
     """
-    runs = [
-        o.executions // images
-        for o in operations
-        if o.weights and not o.first and o.gate.kind in _SPIKES and o.executions and not o.executions % images
-    ]
+    layers = [o for o in operations if o.weights and not o.first and o.gate.kind in _SPIKES and o.executions]
+    often = [o.executions * (1 - unread.get(o.name, 0.0)) / images for o in layers]
+    runs = [round(steps) for steps in often if abs(steps - round(steps)) < 1e-6]
     if not runs and not neurons:
         return None
-    tally = Tally(runs)
+    # A layer after a mean over time runs once, and neurons may get all steps in one call: what runs more often shows T.
+    tally = Tally(steps for steps in runs if steps > 1)
     most = [steps for steps, count in tally.items() if count == max(tally.values())]
-    if neuron_steps in most:
-        return neuron_steps
-    return min((steps for steps in most if steps > 1), default=neuron_steps)
+    return neuron_steps if neuron_steps in most else min(most, default=neuron_steps)

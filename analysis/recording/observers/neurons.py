@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from saformer.analysis.profiles import SPIKES_OF, Neurons, inside
+from saformer.analysis.profiles import SPIKES_OF, Neurons, Values, inside
 from saformer.analysis.recording.counters import Held
 from saformer.analysis.recording.execution import Execution, Instruments
 from saformer.analysis.recording.lineage import Evidence, Source
@@ -23,14 +23,13 @@ from saformer.analysis.recording.operators import Kind
 from saformer.analysis.recording.storage_map import storage_id, tensors_in
 from saformer.errors import InputError
 
-# Where libraries define what all their spiking neurons descend from.
-_LIBRARY_NEURONS = {("spikingjelly", "BaseNode"), ("spikingjelly", "SimpleBaseNode"), ("snntorch", "SpikingNeuron")}
+# Where libraries define their spiking neurons.
+_LIBRARY_NEURONS = ("spikingjelly.activation_based.neuron.", "spikingjelly.clock_driven.neuron", "snntorch._neurons.")
 
 
 def of_a_library(module: nn.Module) -> bool:
     """Whether a module is a layer of neurons of SpikingJelly or snnTorch."""
-    bases = type(module).__mro__
-    return any((base.__module__.partition(".")[0], base.__name__) in _LIBRARY_NEURONS for base in bases)
+    return any(f"{base.__module__}.".startswith(_LIBRARY_NEURONS) for base in type(module).__mro__)
 
 
 @dataclass
@@ -56,6 +55,7 @@ class Candidate:
     elements: int = 0
     spikes: list[Held] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
+    values: Values = field(default_factory=Values)
     calls: int = 0  # in this batch
     entries: int = 0  # in this batch
 
@@ -106,6 +106,8 @@ class Decision:
         modules: the neurons that are modules as a whole, with all that happens inside.
         recurrent: those of them that hold weights.
         others: a library's neurons that put out more than few levels.
+        graded: layers that put out whole multiples of a unit, and the largest.
+        ternary: layers that put out spikes of both signs.
     """
 
     layers: tuple[Neurons, ...]
@@ -113,6 +115,8 @@ class Decision:
     modules: frozenset[str] = frozenset()
     recurrent: frozenset[str] = frozenset()
     others: frozenset[str] = frozenset()
+    graded: dict[str, int] = field(default_factory=dict)
+    ternary: tuple[str, ...] = ()
 
     def neuron_of(self, paths: tuple[str, ...]) -> str | None:
         """The layer of neurons among modules that put out the same tensor."""
@@ -181,7 +185,7 @@ class NeuronListing:
             instruments.counter.mark_binary(out)
             instruments.lineage.fire(execution.args[0], out, path, f"{SPIKES_OF}{path}")
             candidate = self._candidates.setdefault(path, Candidate(path, library=True, operator=True))
-            self._add(candidate, execution.args[0], out, steps=out.shape[0])
+            self._add(candidate, execution.args[0], out, None, steps=out.shape[0])
             instruments.paths.current.certain = True
         elif operator.pool and isinstance(out, Tensor) and (pooled := self._instruments.lineage.source(out)):
             self._pooled[pooled.token] = weakref.ref(execution.args[0])
@@ -198,7 +202,7 @@ class NeuronListing:
         name = f"{reader} (input)"
         candidate = self._candidates.setdefault(name, Candidate(name, operator=True, function=source.births))
         if not candidate.refuted and self._few(x, source):
-            self._add(candidate, x, x)
+            self._add(candidate, x, x, source)
         else:
             candidate.refuted = True
 
@@ -226,7 +230,7 @@ class NeuronListing:
             candidate.refuted = True
             return
         self._instruments.finite.watch(read, f"the input of the neurons in {frame.path or 'the model'} holds")
-        self._add(candidate, read, put)
+        self._add(candidate, read, put, source)
         self._instruments.lineage.set_source(put, replace(source, passed=(frame.path, *source.passed)))
 
     def _few(self, x: Tensor, source: Source) -> bool:
@@ -236,15 +240,19 @@ class NeuronListing:
         seen = self._instruments.meter.measure(x, source, 1 if x.ndim > 3 else -1)
         return seen.evidence != "real" and (seen.multiples or bool(seen.channels))
 
-    def _add(self, candidate: Candidate, read: Tensor, spikes: Tensor, steps: int | None = None) -> None:
+    def _add(
+        self, candidate: Candidate, read: Tensor, spikes: Tensor, source: Source | None, steps: int | None = None
+    ) -> None:
         """Add spikes, step by step: T x B x ..., T*B x ..., or one step of a loop, B x ..."""
+        if source is not None and not self._instruments.counter.is_binary(spikes):
+            candidate.values = candidate.values.join(self._instruments.meter.measure(spikes, source, -1))
         layout = self._instruments.layouts.of((f"neurons {candidate.name}", 0), spikes.shape)
         steps = steps or layout.steps
         rows = layout.rows if layout.rows % steps == 0 else steps if spikes.shape[0] % steps == 0 else 1
         nonzero, _ = self._instruments.counter.count(spikes, rows)
-        source = self._instruments.lineage.source(read)
+        origin = self._instruments.lineage.source(read)
         per_step = nonzero.view(steps if rows % steps == 0 else 1, -1).sum(1)
-        candidate.add(per_step, spikes.numel(), source.name if source else "")
+        candidate.add(per_step, spikes.numel(), origin.name if origin else "")
 
     # -- the answer --------------------------------------------------------------------------------------------------
 
@@ -271,6 +279,8 @@ class NeuronListing:
             modules,
             frozenset(c.name for c in every if c.weighted),
             others,
+            {c.name: c.values.levels for c in found if c.values.multiples and c.values.magnitudes > 1},
+            tuple(c.name for c in found if c.values.negative and c.values.magnitudes == 1),
         )
 
 

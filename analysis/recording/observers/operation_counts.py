@@ -61,6 +61,7 @@ class OperationCounts(BatchRows):
     dense: int = 0
     calls: int = 0
     constant: int = 0  # calls on constants alone
+    read: int = 0  # calls whose result was read
     executions: int = 0  # images times steps
     outputs: int = 0
     weights: int = 0

@@ -37,7 +37,9 @@ class Operations:
         self.by_image = True
         self._kinds: defaultdict[str, dict[Any, str]] = defaultdict(dict)  # name -> kind of call -> name of its own
         self._zero_weights: StorageMap[bool] = StorageMap()
+        self._results: StorageMap[str] = StorageMap()  # that nobody has read yet
         self._merging = 0
+        self._unpadded: Tensor | None = None
         self._drawn = False  # the input is spikes that were drawn from the images
         self._coloured = False  # images hold other values than zeros and ones: so far, and in this batch
         self._coloured_now = False
@@ -62,6 +64,15 @@ class Operations:
         finally:
             self._merging -= 1
 
+    @contextmanager
+    def padding(self, x: Tensor) -> Iterator[None]:
+        """A convolution inside reads a padded copy of `x`."""
+        self._unpadded = x
+        try:
+            yield
+        finally:
+            self._unpadded = None
+
     def reads_image(self, counts: OperationCounts) -> bool:
         """Whether an operation reads the network's input itself, and not spikes that the model drew from it."""
         return counts.raw and (counts.image or not self._coloured)
@@ -70,6 +81,8 @@ class Operations:
 
     def before(self, execution: Execution) -> None:
         """An operator that writes into its argument is counted on what it reads."""
+        for x in execution.inputs:
+            self.note_read(x)
         if execution.writes:
             self._look(execution, execution.args[0] if execution.args else None)
             for x in execution.inputs:
@@ -89,10 +102,13 @@ class Operations:
         if call is None:
             return
         call = _complex(call)
+        if self._unpadded is not None and call.weight is not None:
+            call = replace(call, operands=(self._unpadded,))
         read = call.read or call.operands
         sources = tuple(self._instruments.lineage.source(x) for x in read)
         if self._is_operation(call, sources):
             execution.booked = self._book(call, sources, None if execution.writes else out)
+            self._results[out] = execution.booked
             execution.weighted = call.weight is not None
 
     def _is_operation(self, call: Call, sources: tuple[Source | None, ...]) -> bool:
@@ -114,6 +130,13 @@ class Operations:
             source = self._instruments.lineage.source(execution.args[0])
             if source is not None and source.product in self.counts:
                 self.counts[source.product].summed = True
+
+    def note_read(self, x: Tensor) -> None:
+        """Something reads `x`."""
+        name = self._results.get(x)
+        if name is not None:
+            self._results.discard(x)
+            self.counts[name].read += 1
 
     # -- names -------------------------------------------------------------------------------------------------------
 

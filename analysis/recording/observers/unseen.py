@@ -11,7 +11,7 @@ from torch import Tensor
 from saformer.analysis.recording.execution import Execution, Instruments
 from saformer.analysis.recording.module_paths import Frame
 from saformer.analysis.recording.operators import OPERATORS, Kind
-from saformer.analysis.recording.storage_map import tensors_in
+from saformer.analysis.recording.storage_map import storage_id, tensors_in
 
 _OUTSIDE = "something outside PyTorch's dispatcher"
 
@@ -31,8 +31,10 @@ class Unseen:
         operator = execution.operator
         if operator is not None and (operator.kind is Kind.CREATOR or operator.like):
             return
-        if execution.packet is _LITERAL:
-            return
+        if operator is None or operator.kind is not Kind.MOVEMENT:
+            self._look(execution)
+
+    def _look(self, execution: Execution) -> None:
         lineage = self._instruments.lineage
         for x in execution.inputs:
             if not lineage.is_known(x):
@@ -42,6 +44,11 @@ class Unseen:
     def after(self, execution: Execution) -> None:
         """A literal that grows with the number of images is none: it came from the input, by way of numpy."""
         if execution.packet is not _LITERAL:
+            if execution.operator is not None and execution.operator.kind is Kind.MOVEMENT:
+                read = {storage_id(x) for x in execution.inputs}
+                # A view reads nothing: `x.numpy()` takes one before a kernel writes.
+                if any(storage_id(x) not in read for x in tensors_in((execution.out,))):
+                    self._look(execution)
             return
         x = execution.out
         if x.numel() > 1 and self._instruments.layouts.grows((f"literal in {execution.path}", 0), x.shape):

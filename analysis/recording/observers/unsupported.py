@@ -21,6 +21,6 @@ class Unsupported:
 
     def after(self, execution: Execution) -> None:
         """Note it."""
-        if execution.operator is None and any(True for _ in tensors_in((execution.out,))):
-            if self._instruments.depends(execution):
-                self.found[execution.path, execution.packet.__name__] += 1
+        computes = execution.operator is None and any(True for _ in tensors_in((execution.out,)))
+        if computes and self._instruments.depends(execution):
+            self.found[execution.path, execution.packet.__name__] += 1
