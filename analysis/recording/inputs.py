@@ -171,8 +171,10 @@ def _split(wants: _Wants, batch: Any) -> tuple[Any, Any]:
             f"a dictionary of it by the names of forward's parameters, got {_what(batch)}"
         )
     *inputs, last = batch
-    if len(batch) == 2 and isinstance(inputs[0], tuple | list | Mapping) and (
-        wants.required < 2 or _may_be_labels(last)
+    if (
+        len(batch) == 2
+        and isinstance(inputs[0], tuple | list | Mapping)
+        and (wants.required < 2 or _may_be_labels(last))
     ):
         inner = inputs[0]
         if isinstance(inner, Mapping):

@@ -107,10 +107,10 @@ def running_without_kernels(model: nn.Module, device: torch.device | str) -> Ite
     for path, module in named_modules(model):
         held = vars(module)  # past the setter, whose check of a missing backend would also fail on the way back
         name = next((name for name in _ATTRIBUTES if name in held), None)
-        if name is not None and held[name] in _KERNELS and _of_library(module):
-            if elsewhere or _missing(held[name]):
-                told.append((path, held, name, held[name]))
-                held[name] = "torch"
+        asked = None if name is None else held[name]
+        if asked in _KERNELS and (elsewhere or _missing(asked)) and _of_library(module):
+            told.append((path, held, str(name), str(asked)))
+            held[str(name)] = "torch"
     try:
         yield [path for path, _, _, _ in told]
     finally:
