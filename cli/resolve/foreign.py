@@ -157,11 +157,8 @@ def _takes_text(factory: Any, key: str) -> bool:
     if isinstance(annotation, str):
         return re.fullmatch(r"(\w+\.)?Optional\[str\]|str( *\| *None)?|None *\| *str", annotation) is not None
     kinds = get_args(annotation) or (annotation,)
-    return (
-        str in kinds
-        and set(kinds) <= {str, type(None)}
-        or (get_origin(annotation) is Literal and all(isinstance(kind, str) for kind in kinds))
-    )
+    named = get_origin(annotation) is Literal and all(isinstance(kind, str) for kind in kinds)
+    return named or (str in kinds and set(kinds) <= {str, type(None)})
 
 
 def _fill(model: "nn.Module", checkpoint: str, weights: str | None) -> None:

@@ -88,9 +88,7 @@ def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) 
         remarks.insert(0, UNTRAINED_NOTE)
     if data.named:
         if options.input_shape or options.input_type or options.high is not None:
-            raise InputError(
-                "--input-shape, --input-dtype and --high make random inputs: leave them out, there is data"
-            )
+            raise InputError("--input-shape, --input-dtype and --high make random inputs: leave them out where data is")
         opened = open_data(data, time_steps=run.time_first, foreign=True)
     elif options.input_shape:
         opened = random_data(options, run.seed)

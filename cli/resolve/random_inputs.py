@@ -54,13 +54,9 @@ def random_inputs(options: ModelOptions) -> list[RandomInput]:
     found = [_parsed(text, default, high) for text in options.input_shape or []]
     names = [one.name for one in found]
     if len(found) > 1 and (None in names or len(set(names)) < len(names)):
-        raise InputError(
-            "several inputs go by the names of forward's parameters: --input-shape ids=128:int64, each once"
-        )
+        raise InputError("several inputs go by the names of forward's parameters: --input-shape ids=128:int64")
     if high is not None and not any(one.type in _WHOLE for one in found):
-        raise InputError(
-            "--high bounds random whole numbers: give --input-dtype int64, or an input such as ids=128:int64"
-        )
+        raise InputError("--high bounds whole numbers: give --input-dtype int64, or an input such as ids=128:int64")
     return found
 
 
@@ -68,8 +64,8 @@ def _parsed(text: str, type: str, high: int | None) -> RandomInput:
     match = _INPUT.fullmatch(text)
     if match is None or (match["type"] or type) not in _TYPES:
         raise InputError(
-            "--input-shape takes the shape of one sample, such as 3,32,32 (C,H,W), 784 or 100,40, with a name and a type "
-            f"if need be, such as ids=128:int64:30522; got {text!r}"
+            "--input-shape takes the shape of one sample, such as 3,32,32 (C,H,W), 784 or 100,40, if need be with a "
+            f"name and a type of {', '.join(_TYPES)}, such as ids=128:int64:30522; got {text!r}"
         )
     sizes = tuple(int(part) for part in match["sizes"].replace("x", ",").split(","))
     return RandomInput(match["name"], sizes, match["type"] or type, int(match["high"] or high or _HIGH))
