@@ -60,16 +60,16 @@ class Sample:
         return self._each(lambda tensor: tensor.to(device))
 
     def first(self, count: int) -> "Sample":
-        """Copies of the first so many samples: of every tensor with as many rows as there are samples."""
+        """Copies of the first so many samples, without labels: of every tensor with a row for each sample."""
         size = len(self)
         cut = self._each(lambda x: (x[:count] if x.ndim and len(x) == size else x).clone())
-        return replace(cut, labels=None if self.labels is None else self.labels[:count])
+        return replace(cut, labels=None)
 
     def repeated(self, times: int) -> "Sample":
-        """The samples several times over, of every tensor with as many rows as there are samples."""
+        """The samples several times over, without labels, of the same tensors."""
         size = len(self)
         more = self._each(lambda x: torch.cat([x] * times) if x.ndim and len(x) == size else x.clone())
-        return replace(more, labels=None if self.labels is None else self.labels.repeat(times))
+        return replace(more, labels=None)
 
     def with_images(self, images: Tensor) -> "Sample":
         """Another tensor in the place of `images`."""

@@ -75,7 +75,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 def evaluate(model: nn.Module) -> None:
     """Evaluation mode of every module: by the model's own `eval()`, and where that leaves a module out all the same."""
-    with suppress(TypeError):  # of a `train()` that does not take the argument that PyTorch's `eval()` gives it
+    # Of a `train()` without the argument that PyTorch's `eval()` gives it; of an exported module, which refuses both.
+    with suppress(TypeError, NotImplementedError):
         model.eval()
     for _, module in named_modules(model):
         if module.training:

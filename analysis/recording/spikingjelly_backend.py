@@ -17,7 +17,7 @@ from torch import nn
 
 from saformer.analysis.recording.plain_modules import named_modules
 
-_LIBRARY = ("spikingjelly", "clock_driven")  # a word in the names of its modules, and of copies in other repositories
+_LIBRARY = {"spikingjelly", "clock_driven"}  # packages: its own, and copies in other repositories
 _KERNELS = ("cupy", "triton")  # backends that are not PyTorch's own
 _CHECKS = ("check_backend", "check_backend_library")
 _ATTRIBUTES = ("backend", "_backend")
@@ -30,11 +30,14 @@ def _missing(backend: Any) -> bool:
 
 def _of_library(module: nn.Module) -> bool:
     """Its class is SpikingJelly's, or of a copy of it in somebody's repository, or made from such a one."""
-    return any(_named(base.__module__) for base in type(module).__mro__)
+    return any(_is_library(base.__module__) for base in type(module).__mro__)
 
 
-def _named(module: str) -> bool:
-    return any(word in module for word in _LIBRARY)
+def _is_library(name: str) -> bool:
+    """A part of SpikingJelly by its name, or a single file copied from it by its check."""
+    if not _LIBRARY.isdisjoint(name.split(".")):
+        return True
+    return any(callable(vars(sys.modules[name]).get(check)) for check in _CHECKS) if name in sys.modules else False
 
 
 @contextmanager
@@ -62,7 +65,7 @@ def building_without_kernels() -> Iterator[list[str]]:
     def initialise_and_look(module: nn.Module, *args: Any, **kwargs: Any) -> None:
         initialise(module, *args, **kwargs)
         if _of_library(module):
-            replaced.extend(_let_pass())
+            replaced.extend(_let_pass({base.__module__ for base in type(module).__mro__}))
 
     nn.Module.__setattr__ = set_backend  # type: ignore[assignment]
     nn.Module.__init__ = initialise_and_look  # type: ignore[method-assign]
@@ -75,10 +78,10 @@ def building_without_kernels() -> Iterator[list[str]]:
             setattr(home, name, check)
 
 
-def _let_pass() -> Iterator[tuple[ModuleType, str, Any]]:
-    """Replace the checks in every part of the library that is imported by ones that let a missing backend pass."""
+def _let_pass(homes: set[str]) -> Iterator[tuple[ModuleType, str, Any]]:
+    """Replace the checks of the library, and of these modules, by ones that let a missing backend pass."""
     for name, home in list(sys.modules.items()):
-        if not _named(name) or not isinstance(home, ModuleType):
+        if (name not in homes and _LIBRARY.isdisjoint(name.split("."))) or not isinstance(home, ModuleType):
             continue
         for attribute in _CHECKS:
             check = vars(home).get(attribute)
@@ -116,3 +119,12 @@ def running_without_kernels(model: nn.Module, device: torch.device | str) -> Ite
     finally:
         for _, held, name, asked in told:
             held[name] = asked
+
+
+def remark_on(told: list[str]) -> str:
+    """The one sentence on the neurons, or classes of them, that were told to use PyTorch."""
+    shown = ", ".join(told[:3]) + (f" and {len(told) - 3} more" if len(told) > 3 else "")
+    return (
+        f"{shown}: SpikingJelly's kernels of CuPy or Triton cannot run here; its torch backend, which computes the "
+        "same spikes, ran instead"
+    )

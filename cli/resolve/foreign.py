@@ -77,7 +77,7 @@ def load_foreign(
     from torch import nn
 
     from saformer.analysis.recording.plain_modules import evaluate, unwrapped
-    from saformer.analysis.recording.spikingjelly_backend import building_without_kernels
+    from saformer.analysis.recording.spikingjelly_backend import building_without_kernels, remark_on
 
     module_name, _, attribute = name.partition(":")
     with building_without_kernels() as told, _own_stage(module_name):
@@ -94,16 +94,7 @@ def load_foreign(
         _fill(model, checkpoint, weights)
     with output_to_error():
         evaluate(model)
-    return model, [without_kernels(told)] if told else []
-
-
-def without_kernels(told: list[str]) -> str:
-    """The remark on neurons that run on SpikingJelly's torch backend."""
-    shown = ", ".join(told[:3]) + (f" and {len(told) - 3} more" if len(told) > 3 else "")
-    return (
-        f"{shown} of SpikingJelly asks for kernels of CuPy or Triton, which cannot run here: its torch backend, "
-        "which computes the same spikes, ran instead"
-    )
+    return model, [remark_on(told)] if told else []
 
 
 def _imported(name: str, module_name: str, attribute: str) -> Any:
