@@ -68,7 +68,7 @@ def building_without_kernels() -> Iterator[list[str]]:
             replaced.extend(_let_pass({base.__module__ for base in type(module).__mro__}))
 
     nn.Module.__setattr__ = set_backend  # type: ignore[assignment]
-    nn.Module.__init__ = initialise_and_look  # type: ignore[method-assign]
+    nn.Module.__init__ = initialise_and_look  # type: ignore[method-assign, assignment]
     try:
         yield told
     finally:

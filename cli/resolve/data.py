@@ -81,7 +81,7 @@ def data_for(
         raw: the checkpoint, if it has been read.
         opened: what has been opened for other models of the same command, and is taken again.
     """
-    settings = {key: options.given.get(key) for key in ("time_steps", "image_size")}
+    settings: dict[str, Any] = {key: options.given.get(key) for key in ("time_steps", "image_size")}
     if options.checkpoint is not None:
         model, _ = load_for(options, None, raw)
         assert model.origin is not None  # set by load
