@@ -1,5 +1,6 @@
 """Right predictions of a run: class scores, found in whatever a model puts out, beside labels."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,8 +15,8 @@ class AccuracyMeter:
     """Counts right predictions, on the model's device.
 
     Scores are B x classes; T x B x classes, of which the mean over T counts; B x T x classes or a list of T times
-    B x classes, where T is known; of a tuple the first, of a dictionary `logits`. Where one batch gives no scores,
-    there is no accuracy.
+    B x classes, where T is known. Of an object or dictionary they are its `logits`, or its only tensor; of a tuple the
+    first that is no single number (a loss), and so inwards. Where one batch gives no scores, there is no accuracy.
 
     Args:
         steps: T, if somebody knows.
@@ -81,14 +82,23 @@ class AccuracyMeter:
         return scores.mean(1 - fitting[0]) if fitting else None
 
     def _tensor_of(self, output: Any) -> Tensor | None:
-        if isinstance(output, dict):
-            output = output.get("logits")
+        """The scores in what the model puts out: a tensor, or T of them."""
+        if isinstance(output, Tensor):
+            return output
+        if isinstance(output, Mapping):
+            tensors = [value for value in output.values() if isinstance(value, Tensor)]
+            output = output.get("logits", tensors[0] if len(tensors) == 1 else None)
+            return output if isinstance(output, Tensor) else None
+        logits = getattr(output, "logits", None)
+        if isinstance(logits, Tensor):
+            return logits
         if isinstance(output, list) and len(output) > 1 and len(output) == self._steps:
             alike = all(isinstance(x, Tensor) and x.ndim == 2 and x.shape == output[0].shape for x in output)
             return torch.stack(output) if alike else None
         if isinstance(output, tuple | list):
-            output = output[0] if output else None
-        return output if isinstance(output, Tensor) else None
+            inner = next((x for x in output if not (isinstance(x, Tensor) and x.ndim == 0)), None)
+            return None if inner is None else self._tensor_of(inner)
+        return None
 
 
 def _class_numbers(labels: Tensor, images: int) -> Tensor:

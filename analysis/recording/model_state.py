@@ -1,68 +1,155 @@
 """What a model keeps between calls: taken note of, and brought back, so that each batch starts alike."""
 
+import dataclasses
+from collections import deque
+from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+from saformer.analysis.recording.plain_modules import OF_EVERY_MODULE, is_scripted, named_modules
+
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
+# How neurons of a library are brought to rest, by a word in the names of its modules; a copy inside a user's own
+# repository (`src.spikingjelly`) counts as the library.
+_RESETS = {"spikingjelly": "reset", "snntorch": "reset_mem", "sinabs": "reset_states", "rockpool": "reset_state"}
 
 
 def reset_library_neurons(model: nn.Module) -> None:
-    """Bring the neurons of SpikingJelly and snnTorch to rest, by their own means."""
-    for module in model.modules():
-        library = type(module).__module__.partition(".")[0]
-        bases = {base.__module__.partition(".")[0] for base in type(module).__mro__}
-        if "spikingjelly" in bases or library == "spikingjelly":
-            reset = getattr(module, "reset", None)
-        elif "snntorch" in bases:
-            reset = getattr(module, "reset_mem", None)
-        else:
-            continue
-        if callable(reset):
-            reset()
+    """Bring the neurons of SpikingJelly, snnTorch, sinabs and Rockpool to rest, by their own means."""
+    for _, module in named_modules(model):
+        homes = {part for base in type(module).__mro__ for part in base.__module__.split(".")}
+        for library, method in _RESETS.items():
+            reset = getattr(module, method, None) if library in homes else None
+            if callable(reset):
+                reset()
+
+
+def _same_tensor(one: Tensor, other: Tensor) -> bool:
+    """The same numbers; not-a-number is like itself."""
+    if one.shape != other.shape or one.dtype != other.dtype or one.layout != other.layout:
+        return False
+    if torch.equal(one, other):
+        return True
+    return one.is_floating_point() and bool(((one == other) | ((one != one) & (other != other))).all())
+
+
+def _version(tensor: Tensor) -> int | None:
+    return None if tensor.is_inference() else tensor._version
 
 
 class _Kept:
-    """A value as it was: the object itself, and a copy of what it held."""
+    """A value as it was: the object itself, and a copy of what it held if it is state."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
         self.content: Any = None
+        self.opaque = not _holds_state(value)
+        if self.opaque:
+            return
         if isinstance(value, Tensor):
             self.content = value.detach().clone()
-        elif isinstance(value, list | tuple):
+            self.version = _version(value)
+        elif isinstance(value, list | tuple | deque):
             self.content = [_Kept(item) for item in value]
         elif isinstance(value, dict):
             self.content = {key: _Kept(item) for key, item in value.items()}
+        elif isinstance(value, set):
+            self.content = set(value)
+        elif _is_record(value):
+            self.content = {key: _Kept(item) for key, item in vars(value).items()}
 
     def restore(self) -> Any:
         """The same object, with what it held."""
+        if self.opaque:
+            return self.value
         if isinstance(self.value, Tensor):
-            with torch.no_grad():
-                if self.value.shape != self.content.shape:
-                    self.value.resize_(self.content.shape)
-                if not torch.equal(self.value, self.content):
-                    self.value.copy_(self.content)
-        elif isinstance(self.value, list):
+            return self._restored_tensor()
+        if isinstance(self.value, list):
             self.value[:] = [item.restore() for item in self.content]
+        elif isinstance(self.value, deque):
+            self.value.clear()
+            self.value.extend([item.restore() for item in self.content])
         elif isinstance(self.value, tuple):
             for item in self.content:
                 item.restore()
-        elif isinstance(self.value, dict):
+        elif isinstance(self.value, dict) or _is_record(self.value):
+            held = self.value if isinstance(self.value, dict) else vars(self.value)
             contents = {key: item.restore() for key, item in self.content.items()}
+            held.clear()
+            held.update(contents)
+        elif isinstance(self.value, set):
             self.value.clear()
-            self.value.update(contents)
+            self.value.update(self.content)
         return self.value
+
+    def _restored_tensor(self) -> Tensor:
+        if self.held_by(self.value):
+            return self.value
+        # Inference mode, as the run may have made the tensor in it: no other mode may write to such a one.
+        with torch.inference_mode():
+            try:
+                if self.value.shape != self.content.shape:
+                    self.value.resize_(self.content.shape)
+                self.value.copy_(self.content)
+            except (RuntimeError, NotImplementedError):  # sparse of another shape, expanded, ...
+                self.value = self.content.clone()
+        return self.value
+
+    def held_by(self, now: Any) -> bool:
+        """What stands in this value's place now holds the same."""
+        if self.opaque:
+            return now is self.value
+        if isinstance(self.value, Tensor):
+            if not isinstance(now, Tensor):
+                return False
+            try:
+                return _same_tensor(now, self.content)
+            except (RuntimeError, NotImplementedError):  # sparse and meta tensors cannot be compared
+                return now is self.value and _version(now) == self.version
+        if type(now) is not type(self.value):
+            return False
+        if isinstance(self.value, list | tuple | deque):
+            return len(now) == len(self.content) and all(
+                kept.held_by(item) for kept, item in zip(self.content, now, strict=True)
+            )
+        if isinstance(self.value, dict) or _is_record(self.value):
+            held = now if isinstance(now, dict) else vars(now)
+            return held.keys() == self.content.keys() and all(k.held_by(held[key]) for key, k in self.content.items())
+        if isinstance(self.value, set):
+            return bool(now == self.content)
+        return bool(now == self.value) or now != now  # not-a-number is like itself
+
+    def at_rest(self) -> bool:
+        """A tensor of one value throughout, or nothing but such: what a membrane is before its first input."""
+        if isinstance(self.value, Tensor):
+            try:
+                flat = self.content.flatten()
+                return flat.numel() == 0 or bool((flat == flat[0]).all())
+            except (RuntimeError, NotImplementedError):
+                return True
+        if isinstance(self.content, list | dict):
+            items: Iterable[_Kept] = self.content.values() if isinstance(self.content, dict) else self.content
+            return all(item.at_rest() for item in items)
+        return True
+
+
+def _is_record(value: Any) -> bool:
+    """An object of named values, and nothing else."""
+    named = dataclasses.is_dataclass(value) or isinstance(value, SimpleNamespace)
+    return named and hasattr(value, "__dict__") and not isinstance(value, type | nn.Module)
 
 
 def _holds_state(value: Any) -> bool:
     """Numbers, text, tensors, and collections of these. Other objects are not looked into."""
-    if isinstance(value, list | tuple):
-        return type(value) in (list, tuple) and all(_holds_state(item) for item in value)
+    if isinstance(value, list | tuple | deque | set):
+        return all(_holds_state(item) for item in value)
     if isinstance(value, dict):
         return all(_holds_state(item) for item in value.values())
+    if _is_record(value):
+        return all(_holds_state(item) for item in vars(value).values())
     return isinstance(value, (*_PLAIN, Tensor)) and not isinstance(value, nn.Parameter)
 
 
@@ -75,13 +162,12 @@ class State:
     def __init__(self, model: nn.Module) -> None:
         reset_library_neurons(model)
         self._model = model
-        self._modules = [m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule)]
-        self._kept = [(self._of(module), self._buffers(module)) for module in self._modules]
+        self._modules = [(path, module) for path, module in named_modules(model) if not is_scripted(module)]
+        self._kept = [(self._of(module), self._buffers(module)) for _, module in self._modules]
 
     @staticmethod
     def _of(module: nn.Module) -> dict[str, _Kept]:
-        found = {k: v for k, v in vars(module).items() if k not in _OF_EVERY_MODULE}
-        return {name: _Kept(value) for name, value in found.items() if _holds_state(value)}
+        return {name: _Kept(value) for name, value in vars(module).items() if name not in OF_EVERY_MODULE}
 
     @staticmethod
     def _buffers(module: nn.Module) -> dict[str, _Kept]:
@@ -90,14 +176,45 @@ class State:
     def restore(self) -> None:
         """Bring the model back to that state; attributes that came since are deleted."""
         reset_library_neurons(self._model)
-        for module, (attributes, buffers) in zip(self._modules, self._kept, strict=True):
+        for (_, module), (attributes, buffers) in zip(self._modules, self._kept, strict=True):
             held = vars(module)
-            for name in [n for n in held if n not in _OF_EVERY_MODULE and n not in attributes]:
-                if _holds_state(held[name]):
-                    del held[name]
+            for name in self._new(module, attributes):
+                del held[name]
             for name, kept in attributes.items():
                 held[name] = kept.restore()
             for name in [n for n in module._buffers if n not in buffers]:
                 del module._buffers[name]
             for name, kept in buffers.items():
                 module._buffers[name] = kept.restore()
+
+    def changed(self) -> list[str]:
+        """Paths of buffers and attributes that do not hold what they held: what calls since have left behind."""
+        return [name for name, _ in self._changes()]
+
+    def left_over(self) -> list[str]:
+        """Of `changed()`, what was no constant to begin with: a call before this state was taken has left it there."""
+        return [name for name, kept in self._changes() if kept is not None and not kept.at_rest()]
+
+    def _changes(self) -> list[tuple[str, _Kept | None]]:
+        """Names, with what was kept of them; None of what has come since."""
+        found: list[tuple[str, _Kept | None]] = []
+        for (path, module), (attributes, buffers) in zip(self._modules, self._kept, strict=True):
+            prefix = f"{path}." if path else ""
+            for now, before in ((vars(module), attributes), (module._buffers, buffers)):
+                found += [
+                    (prefix + name, kept)
+                    for name, kept in before.items()
+                    if name not in now or not kept.held_by(now[name])
+                ]
+            found += [(prefix + name, None) for name in self._new(module, attributes)]
+            found += [(prefix + name, None) for name in module._buffers if name not in buffers]
+        return found
+
+    @staticmethod
+    def _new(module: nn.Module, attributes: dict[str, _Kept]) -> list[str]:
+        """Attributes that have come since; kernels and functions, made once and kept, hold no state."""
+        return [
+            name
+            for name, value in vars(module).items()
+            if name not in OF_EVERY_MODULE and name not in attributes and not callable(value)
+        ]

@@ -26,7 +26,9 @@ class _CheckpointOptions(ModelOptions):
     # No options: only a trained network of ours is worth a test.
     model: str | None = None
     arguments: list[str] | None = None
-    input_shape: str | None = None
+    input_shape: list[str] | None = None
+    input_type: str | None = None
+    high: int | None = None
     time_first: int | None = None
 
 

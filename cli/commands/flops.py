@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from saformer.cli.commands import command
 from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.output import Format
-from saformer.cli.resolve.data import random_data
 from saformer.cli.resolve.foreign import foreign_model, own_errors, time_first_input
 from saformer.cli.resolve.model import DEFAULT_CHECKPOINT, check_ours, load_for
+from saformer.cli.resolve.random_inputs import described, random_data, random_inputs
 from saformer.cli.terminal.outputs import emit
 from saformer.errors import InputError
 
@@ -24,18 +24,18 @@ def flops(model: ModelOptions, format: Format = None) -> None:
 
       saformer flops --model saformer-4-384
     """
-    from saformer.reports.document.blocks import Line, Report
+    from saformer.reports.document.blocks import Line, Report, note
     from saformer.reports.tables.flops import FlopsRow, flops_table
 
     if model.checkpoint is None and model.model is None:
         model = replace(model, checkpoint=DEFAULT_CHECKPOINT)
-    heading, found = _foreign(model) if model.foreign else _ours(model)
+    heading, found, remarks = _foreign(model) if model.foreign else _ours(model)
     rows = [FlopsRow(row.module, row.op, row.recorder, row.fvcore) for row in found]
     lines = [] if any(row.fvcore is not None for row in rows) else [Line("fvcore cannot trace this model", "warning")]
-    emit(Report([Line(heading), flops_table(rows), *lines]), format)
+    emit(Report([Line(heading), flops_table(rows), *lines, *map(note, remarks)]), format)
 
 
-def _ours(options: ModelOptions) -> "tuple[str, list[ModuleFlops]]":
+def _ours(options: ModelOptions) -> "tuple[str, list[ModuleFlops], list[str]]":
     from saformer.analysis.recording.run import dense_operations, example_input
 
     check_ours(options)
@@ -43,16 +43,19 @@ def _ours(options: ModelOptions) -> "tuple[str, list[ModuleFlops]]":
     config = network.config
     size = f"{config.in_channels} x {config.image_size} x {config.image_size}"
     heading = f"{config.name}, one image of {size}, T = {config.time_steps}"
-    return heading, dense_operations(network, example_input(network))
+    return heading, dense_operations(network, example_input(network)), []
 
 
-def _foreign(options: ModelOptions) -> "tuple[str, list[ModuleFlops]]":
+def _foreign(options: ModelOptions) -> "tuple[str, list[ModuleFlops], list[str]]":
     from saformer.analysis.recording.run import dense_operations
 
-    if options.input_shape is None:
+    if not options.input_shape:
         raise InputError("say what your model takes: --input-shape C,H,W, or T,C,H,W for event frames")
-    example = random_data(options.input_shape, seed=0).images[:1]
-    network, steps = foreign_model(options), options.time_first
+    inputs = random_inputs(options)
+    example, _ = next(random_data(options, seed=0).batches(1))
+    network, remarks = foreign_model(options)
+    steps = options.time_first
     with own_errors(network):
         found = dense_operations(network, example, steps, None if steps is None else time_first_input(steps))
-    return f"{type(network).__name__}, one image of {' x '.join(map(str, example.shape[1:]))}", found
+    shape = ", ".join(described(one, " x ") for one in inputs)
+    return f"{type(network).__name__}, one {'image' if len(inputs) == 1 else 'sample'} of {shape}", found, remarks

@@ -45,7 +45,8 @@ Input = Annotated[
     typer.Option(
         "--input",
         metavar="FILE.npz",
-        help="Array x, already normalised (B x C x H x W, or B x T x C x H x W events); labels y.",
+        help="Array x, already normalised (B x C x H x W, or B x T x C x H x W events); labels y. Your own "
+        "model: an array per input.",
         rich_help_panel=Panel.data,
     ),
 ]

@@ -39,7 +39,10 @@ Untrained = Annotated[
 ModelArguments = Annotated[
     list[str] | None,
     typer.Option(
-        "--model-arg", metavar="K=V", help="Argument of your own factory; repeat it.", rich_help_panel=Panel.model
+        "--model-arg",
+        metavar="K=V",
+        help="Argument of your own factory; repeat it. Text of digits in quotes: \"pool='1111'\".",
+        rich_help_panel=Panel.model,
     ),
 ]
 TimeFirst = Annotated[
@@ -52,9 +55,30 @@ TimeFirst = Annotated[
     ),
 ]
 InputShape = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input-shape",
+        metavar="[NAME=]C,H,W[:TYPE]",
+        help="Random inputs of any shape for your own model; several by name: repeat it, such as ids=128:int64.",
+        rich_help_panel=Panel.data,
+    ),
+]
+InputType = Annotated[
     str | None,
     typer.Option(
-        "--input-shape", metavar="C,H,W", help="Random inputs for your own model.", rich_help_panel=Panel.data
+        "--input-dtype",
+        metavar="TYPE",
+        help="Of random inputs: float32 (default; follows --dtype), int64, int32 or bool.",
+        rich_help_panel=Panel.data,
+    ),
+]
+High = Annotated[
+    int | None,
+    typer.Option(
+        "--high",
+        metavar="N",
+        help="Random whole numbers lie below N, such as a vocabulary's size. Default: 2.",
+        rich_help_panel=Panel.data,
     ),
 ]
 Weights = Annotated[
@@ -108,6 +132,8 @@ class ModelOptions(Options):
     model: Model = None
     arguments: ModelArguments = None
     input_shape: InputShape = None
+    input_type: InputType = None
+    high: High = None
     time_first: TimeFirst = None
     weights: Weights = None
     time_steps: TimeSteps = None

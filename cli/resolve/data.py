@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from saformer.checkpoints import RawCheckpoint
     from saformer.data.dataset import Dataset
 
-_RANDOM_IMAGES = 16
-
 
 def open_data(
-    data: DataOptions, default: str | None = None, time_steps: int | None = None, image_size: int | None = None
+    data: DataOptions,
+    default: str | None = None,
+    time_steps: int | None = None,
+    image_size: int | None = None,
+    foreign: bool = False,
 ) -> "Dataset":
     """Read the data.
 
@@ -26,15 +28,17 @@ def open_data(
         default: the data set to take when none was named.
         time_steps: T of event frames, where the data set leaves it open.
         image_size: of event frames and of the images of a folder.
+        foreign: it is for a model of the user's own, which may take anything.
     """
-    from saformer.data import open_arrays, open_dataset
+    from saformer.data import open_dataset
+    from saformer.data.arrays import open_arrays, open_inputs
 
     if data.input is not None:
         if data.split_by is not None:
             raise InputError("--split-by makes frames of events: the frames of --input are made already")
         if unused := [flag for flag in data.flags if flag != "--input"]:
             raise InputError(f"--input is all the data there is: leave out {', '.join(unused)}")
-        return open_arrays(data.input)
+        return open_inputs(data.input) if foreign else open_arrays(data.input)
     name = data.dataset or default
     if name == "digits" and (unused := [flag for flag in data.flags if flag in ("--data-dir", "--cache-dir")]):
         raise InputError(f"digits lies in the program: leave out {', '.join(unused)}, or name another --dataset")
@@ -77,7 +81,7 @@ def data_for(
         raw: the checkpoint, if it has been read.
         opened: what has been opened for other models of the same command, and is taken again.
     """
-    settings = {key: options.given.get(key) for key in ("time_steps", "image_size")}
+    settings: dict[str, Any] = {key: options.given.get(key) for key in ("time_steps", "image_size")}
     if options.checkpoint is not None:
         model, _ = load_for(options, None, raw)
         assert model.origin is not None  # set by load
@@ -89,24 +93,3 @@ def data_for(
     if wanted not in opened:
         opened[wanted] = open_data(data, default, **settings)
     return opened[wanted]
-
-
-def random_data(shape: str, seed: int) -> "Dataset":
-    """Standard normal inputs of a shape such as 3,32,32, where the user has no data.
-
-    Raises:
-        InputError: the shape is not a list of whole numbers.
-    """
-    import torch
-
-    from saformer.data.dataset import Dataset
-
-    try:
-        sizes = [int(part) for part in shape.replace("x", ",").split(",")]
-    except ValueError:
-        sizes = []
-    if not 3 <= len(sizes) <= 4 or min(sizes) < 1:
-        raise InputError(f"--input-shape takes C,H,W or T,C,H,W, such as 3,32,32; got {shape!r}")
-    x = torch.randn(_RANDOM_IMAGES, *sizes, generator=torch.Generator().manual_seed(seed))
-    kind = "static" if len(sizes) == 3 else "events"
-    return Dataset(f"random {'x'.join(map(str, sizes))}", None, kind, x, None, None, None, None)

@@ -1,11 +1,15 @@
 """A user's own model: `--model package.module:factory`, imported from the current folder."""
 
+import argparse
 import ast
 import importlib
+import inspect
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin
 
 from saformer.cli.options.model import ModelOptions
 from saformer.cli.resolve.device import out_of_memory
@@ -16,54 +20,136 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def load_foreign(name: str, arguments: list[str], checkpoint: str | None, weights: str | None) -> "nn.Module":
+class _AsksForArguments(Exception):
+    """The user's code parses a command line, and is not content with an empty one."""
+
+
+@contextmanager
+def _own_stage(program: str) -> Iterator[None]:
+    """While the user's code is imported and called: an empty command line, and standard output left to our results."""
+
+    def refuse(parser: argparse.ArgumentParser, message: str) -> NoReturn:
+        raise _AsksForArguments(f"it parses a command line and got an empty one: {message}")
+
+    arguments, error = sys.argv, argparse.ArgumentParser.error
+    sys.argv, argparse.ArgumentParser.error = [program], refuse  # type: ignore[assignment]
+    try:
+        with output_to_error():
+            yield
+    finally:
+        sys.argv, argparse.ArgumentParser.error = arguments, error  # type: ignore[method-assign]
+
+
+@contextmanager
+def output_to_error() -> Iterator[None]:
+    """What the user's code prints, in Python or below it, goes to standard error: results may be JSON for a program."""
+    sys.stdout.flush()
+    kept = None
+    with suppress(OSError):  # there may be no such descriptor
+        kept = os.dup(1)
+        os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        if kept is not None:
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
+def load_foreign(
+    name: str, arguments: list[str], checkpoint: str | None, weights: str | None
+) -> "tuple[nn.Module, list[str]]":
     """Import the factory, call it, and load weights into what it returns.
 
     Args:
         name: package.module:factory; the factory is a class or function that returns a module.
-        arguments: k=v, values as Python literals, else as text.
+        arguments: k=v, values as Python literals, else as text; all text where the factory's parameter is text.
         checkpoint: weights to load, safely, by the model's own parameter names.
         weights: which weights of the file, if there are several.
+
+    Returns:
+        The model, without a wrapper of DataParallel or torch.compile, and remarks on how it was built.
 
     Raises:
         InputError: one line on whatever goes wrong, also inside the user's own code.
     """
     from torch import nn
 
+    from saformer.analysis.recording.plain_modules import evaluate, unwrapped
+    from saformer.analysis.recording.spikingjelly_backend import building_without_kernels, remark_on
+
     module_name, _, attribute = name.partition(":")
+    with building_without_kernels() as told, _own_stage(module_name):
+        factory = _imported(name, module_name, attribute)
+        options = dict(parse_argument(text, "--model-arg", factory) for text in arguments)
+        try:
+            model = factory if isinstance(factory, nn.Module) else factory(**options)
+        except (Exception, SystemExit) as error:
+            raise InputError(f"--model {name}: {attribute} failed: {_words(error)}") from None
+    if not isinstance(model, nn.Module):
+        raise InputError(f"--model {name}: {attribute} returned a {type(model).__name__}, not a torch.nn.Module")
+    model = unwrapped(model)
+    if checkpoint is not None:
+        _fill(model, checkpoint, weights)
+    with output_to_error():
+        evaluate(model)
+    return model, [remark_on(told)] if told else []
+
+
+def _imported(name: str, module_name: str, attribute: str) -> Any:
     sys.path.insert(0, "")
     try:
-        module = importlib.import_module(module_name)
+        factory: Any = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # the user's own code may raise anything, or call sys.exit
-        raise InputError(f"--model {name}: cannot import {module_name}: {type(error).__name__}: {error}") from None
+        raise InputError(f"--model {name}: cannot import {module_name}: {_words(error)}") from None
     finally:
-        sys.path.remove("")
-    factory: Any = module
+        if "" in sys.path:  # the module may have put the path in order itself
+            sys.path.remove("")
     for part in attribute.split("."):
         factory = getattr(factory, part, None)
     if not callable(factory):
         raise InputError(f"--model {name}: {module_name} has no class or function {attribute!r}")
-    options = dict(parse_argument(text, "--model-arg") for text in arguments)
-    try:
-        model = factory if isinstance(factory, nn.Module) else factory(**options)
-    except (Exception, SystemExit) as error:
-        raise InputError(f"--model {name}: {attribute} failed: {type(error).__name__}: {error}") from None
-    if not isinstance(model, nn.Module):
-        raise InputError(f"--model {name}: {attribute} returned a {type(model).__name__}, not a torch.nn.Module")
-    if checkpoint is not None:
-        _fill(model, checkpoint, weights)
-    return model.eval()
+    return factory
 
 
-def parse_argument(text: str, option: str) -> tuple[str, Any]:
-    """The name and the value in `name=value`, a Python literal or else text; `option` is where it stood."""
+def _words(error: BaseException) -> str:
+    return str(error) if isinstance(error, _AsksForArguments) else f"{type(error).__name__}: {error}"
+
+
+def parse_argument(text: str, option: str, factory: Any = None) -> tuple[str, Any]:
+    """The name and the value in `name=value`.
+
+    Args:
+        text: the value is a Python literal or else text.
+        option: where it stood.
+        factory: what it is given to; of a parameter that is text there, the value is text, with or without quotes.
+    """
     key, equals, value = text.partition("=")
     if not equals or not key.isidentifier():
         raise InputError(f"{option} takes name=value, got {text!r}")
     try:
-        return key, ast.literal_eval(value)
+        literal = ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return key, value
+    keeps = not isinstance(literal, str | None) and _takes_text(factory, key)
+    return key, value if keeps else literal
+
+
+def _takes_text(factory: Any, key: str) -> bool:
+    """The factory's parameter of this name is text by its annotation or default."""
+    try:
+        parameter = inspect.signature(factory).parameters[key]
+    except (TypeError, ValueError, KeyError):
+        return False
+    if isinstance(parameter.default, str):
+        return True
+    annotation = parameter.annotation
+    if isinstance(annotation, str):
+        return re.fullmatch(r"(\w+\.)?Optional\[str\]|str( *\| *None)?|None *\| *str", annotation) is not None
+    kinds = get_args(annotation) or (annotation,)
+    named = get_origin(annotation) is Literal and all(isinstance(kind, str) for kind in kinds)
+    return named or (str in kinds and set(kinds) <= {str, type(None)})
 
 
 def _fill(model: "nn.Module", checkpoint: str, weights: str | None) -> None:
@@ -73,14 +159,27 @@ def _fill(model: "nn.Module", checkpoint: str, weights: str | None) -> None:
 
     raw = read_checkpoint(checkpoint, weights)
     try:
-        fill_weights(model, raw.weights)
+        fill_weights(model, _named_as(list(model.state_dict()), raw.weights))
     except InputError as error:
         raise InputError(f"checkpoint {checkpoint}: {error}") from None
     model.origin = Origin(raw.path, raw.sha256)  # type: ignore[assignment]
 
 
-def foreign_model(options: ModelOptions) -> "nn.Module":
-    """The user's own model; settings that only our own models have are refused."""
+def _named_as(wanted: list[str], weights: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+    """The weights under the model's names, where wrappers around parts of either side have made them differ."""
+    plain = {_plain(name): name for name in wanted}
+    named = {name if name in wanted else plain.get(_plain(name), name): tensor for name, tensor in weights.items()}
+    # Where a part of the network itself is called `module`, two names may become one.
+    return named if len(plain) == len(wanted) and len(named) == len(weights) else weights
+
+
+def _plain(name: str) -> str:
+    """A parameter's name without what DataParallel and torch.compile put into it."""
+    return ".".join(part for part in name.split(".") if part not in ("module", "_orig_mod"))
+
+
+def foreign_model(options: ModelOptions) -> "tuple[nn.Module, list[str]]":
+    """The user's own model, with remarks; settings that only our own models have are refused."""
     if options.given:
         option = next(iter(options.given)).replace("_", "-")
         raise InputError(f"--{option} is for our own models; yours takes --model-arg")
@@ -88,8 +187,8 @@ def foreign_model(options: ModelOptions) -> "nn.Module":
 
 
 def time_first_input(steps: int) -> "Callable[[torch.Tensor], torch.Tensor]":
-    """What makes T x B x ... of images, by repeating them, or of event frames."""
-    return lambda x: x.expand(steps, *x.shape) if x.ndim == 4 else x.transpose(0, 1)
+    """What makes T x B x ... of images or vectors, by repeating them, or of event frames or series."""
+    return lambda x: x.expand(steps, *x.shape) if x.ndim in (2, 4) else x.transpose(0, 1)
 
 
 @contextmanager
@@ -98,7 +197,8 @@ def own_errors(model: "nn.Module") -> Iterator[None]:
     from saformer.models import Model
 
     try:
-        yield
+        with nullcontext() if isinstance(model, Model) else output_to_error():
+            yield
     except (InputError, MemoryError):
         raise
     except Exception as error:

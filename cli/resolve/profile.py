@@ -8,9 +8,10 @@ from saformer.analysis.profiles.origin import UNTRAINED_NOTE
 from saformer.cli.options.data import DataOptions, SavedOptions
 from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.run import RunOptions
-from saformer.cli.resolve.data import data_for, default_dataset, open_data, random_data
+from saformer.cli.resolve.data import data_for, default_dataset, open_data
 from saformer.cli.resolve.foreign import foreign_model
 from saformer.cli.resolve.model import DEFAULT_CHECKPOINT, check_ours, load_for, read_for
+from saformer.cli.resolve.random_inputs import random_data, random_inputs
 from saformer.cli.resolve.run import run_profile
 from saformer.distributed import is_main
 from saformer.errors import InputError
@@ -81,14 +82,16 @@ def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "
 
 def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) -> "Profile":
     run = replace(run, time_first=options.time_first)
-    model = foreign_model(options)
-    remarks = [] if options.checkpoint else [UNTRAINED_NOTE]
+    random_inputs(options)  # complains before a model is built
+    model, remarks = foreign_model(options)
+    if not options.checkpoint:
+        remarks.insert(0, UNTRAINED_NOTE)
     if data.named:
-        if options.input_shape:
-            raise InputError("--input-shape makes random inputs: leave it out where there is data")
-        opened = open_data(data, time_steps=run.time_first)
+        if options.input_shape or options.input_type or options.high is not None:
+            raise InputError("--input-shape, --input-dtype and --high make random inputs: leave them out where data is")
+        opened = open_data(data, time_steps=run.time_first, foreign=True)
     elif options.input_shape:
-        opened = random_data(options.input_shape, run.seed)
+        opened = random_data(options, run.seed)
         remarks.append("the inputs are random: give --dataset or --input for rates that mean something")
     else:
         raise InputError("say what to run your model on: --input-shape C,H,W for random inputs, --dataset or --input")

@@ -89,12 +89,18 @@ def _stopping_rule(run: RunOptions, images: int) -> "PrecisionRule | None":
 
 
 def _moved(model: "nn.Module", device: "torch.device", dtype: "torch.dtype") -> "nn.Module":
-    """The model on the device, in the floating type.
+    """The model on the device, in the floating type, with the layers that it keeps in plain lists.
 
     Raises:
         InputError: the device does not know the type.
     """
+    from saformer.analysis.recording.plain_modules import hidden_modules, named_modules
+
+    hidden = set(hidden_modules(model))
     try:
+        for path, module in named_modules(model):
+            if path in hidden:
+                module.to(device=device, dtype=dtype)
         return model.to(device=device, dtype=dtype)
     except TypeError as error:
         kind = str(dtype).removeprefix("torch.")

@@ -1,7 +1,10 @@
-"""Arrays of one's own: images already normalised, or event frames, from an .npz file."""
+"""Arrays of one's own, from an .npz file: images already normalised, event frames, or what one's own model takes."""
 
 import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,25 +17,75 @@ from saformer.errors import InputError
 _TORCH_INTEGERS = {"u2": np.int32, "u4": np.int64, "u8": np.int64}
 
 
+@dataclass(frozen=True, eq=False)
+class NamedArrays(Dataset):
+    """Inputs of a model that takes several, by the names of its parameters; `images` are the first of them."""
+
+    arrays: Mapping[str, Tensor]
+
+    def inputs(self, chosen: Tensor, dtype: torch.dtype, device: torch.device) -> Any:
+        """A dictionary of what a network takes of the samples of these indices."""
+        return {name: self.normalise(array[chosen].to(device), dtype) for name, array in self.arrays.items()}
+
+
+def named_arrays(name: str, arrays: Mapping[str, Tensor], labels: Tensor | None = None) -> NamedArrays:
+    """Several inputs, each N x ..., as a data set."""
+    return NamedArrays(name, None, "arrays", next(iter(arrays.values())), labels, None, None, None, arrays)
+
+
 def open_arrays(path: str | Path) -> Dataset:
     """Read `x` (N x C x H x W, or N x T x C x H x W for events) and `y`, if there, from an .npz file."""
     path = Path(path)
-    arrays = _load(path)
+    arrays = _load(path, ("x", "y"))
     images = _images(path, arrays["x"])
     labels = _labels(path, arrays["y"], len(images)) if "y" in arrays else None
-    return Dataset(
-        name=path.name,
-        split=None,
-        kind="events" if images.ndim == 5 else "static",
-        images=images,
-        labels=labels,
-        classes=None,
-        mean=None,
-        std=None,
-    )
+    return _dataset(path, images, labels, "events" if images.ndim == 5 else "static")
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
+def open_inputs(path: str | Path) -> Dataset:
+    """Read what a model of the user's own takes from an .npz file.
+
+    `x` alone, N x ..., is its one input, with labels `y` if they are there. Otherwise every array is an input by its
+    name, but for one called `y` or `labels` that holds a whole number for each sample.
+    """
+    path = Path(path)
+    arrays = _load(path)
+    if not arrays:
+        raise InputError(f"{path} holds no array: save the inputs with numpy.savez(path, x=...)")
+    sizes = {name: len(array) if array.ndim else None for name, array in arrays.items()}
+    if None in sizes.values() or 0 in sizes.values():
+        name = next(name for name, size in sizes.items() if not size)
+        raise InputError(f"{path}: {name} holds no samples: its first axis counts them")
+    label = next((key for key in ("y", "labels") if key in arrays), None)
+    inputs = [name for name in arrays if name != label]
+    if inputs == ["x"] and arrays["x"].ndim in (4, 5):
+        images = _images(path, arrays["x"])
+        return _dataset(
+            path,
+            images,
+            _labels(path, arrays[label], len(images)) if label else None,
+            "events" if images.ndim == 5 else "static",
+        )
+    if label and inputs and (inputs == ["x"] or (arrays[label].ndim == 1 and arrays[label].dtype.kind in "iu")):
+        labels = _labels(path, arrays[label], len(arrays[inputs[0]]))
+    else:
+        labels, inputs = None, list(arrays)
+    if len({sizes[name] for name in inputs}) > 1:
+        held = ", ".join(f"{name} {sizes[name]}" for name in inputs)
+        raise InputError(f"{path}: the arrays hold different numbers of samples ({held})")
+    tensors = {name: _array(path, name, arrays[name]) for name in inputs}
+    if inputs == ["x"]:
+        x = tensors["x"]
+        return _dataset(path, x.to(torch.float32) if x.dtype == torch.bool else x, labels, "arrays")
+    return named_arrays(path.name, tensors, labels)
+
+
+def _dataset(path: Path, images: Tensor, labels: Tensor | None, kind: str) -> Dataset:
+    return Dataset(path.name, None, kind, images, labels, classes=None, mean=None, std=None)
+
+
+def _load(path: Path, names: tuple[str, ...] | None = None) -> dict[str, np.ndarray]:
+    """The arrays of these names, of which the first must be there; all of them unless told."""
     if not path.exists():
         raise InputError(f"{path} does not exist: give the path of an .npz file with an array x")
     if path.is_dir():
@@ -49,10 +102,13 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     if not isinstance(archive, np.lib.npyio.NpzFile):
         raise InputError(f"{path} is a single array, not an .npz file: save it with numpy.savez(path, x=...)")
     with archive:
-        if "x" not in archive.files:
-            held = ", ".join(repr(name) for name in archive.files[:8]) or "none"
-            raise InputError(f"{path} has no array 'x' (arrays found: {held}): save the images under that name")
-        return {name: _member(path, archive, name) for name in ("x", "y") if name in archive.files}
+        if names and names[0] not in archive.files:
+            held = ", ".join(map(repr, archive.files[:8])) or "none"
+            raise InputError(
+                f"{path} has no array {names[0]!r} (arrays found: {held}): save the images under that name"
+            )
+        wanted = archive.files if names is None else [name for name in names if name in archive.files]
+        return {name: _member(path, archive, name) for name in wanted}
 
 
 def _member(path: Path, archive: "np.lib.npyio.NpzFile", name: str) -> np.ndarray:
@@ -86,12 +142,31 @@ def _images(path: Path, x: np.ndarray) -> Tensor:
         return _integers(path, "x", x)
     if x.dtype.kind != "f" or x.dtype.itemsize > 8:
         raise InputError(f"{path}: x is {x.dtype}, expected float16, float32 or float64, or integer counts for events")
-    finite = np.isfinite(x)
+    return _floats(path, "x", x)
+
+
+def _array(path: Path, name: str, array: np.ndarray) -> Tensor:
+    """One input of any shape.
+
+    Whole numbers of 32 and 64 bits stay whole, as tokens are; shorter ones, counts and spikes, become floats.
+    """
+    if array.dtype.kind == "b":
+        return torch.from_numpy(np.ascontiguousarray(array))
+    if array.dtype.kind in "iu":
+        whole = _integers(path, name, array)
+        return whole.to(torch.float32) if array.dtype.itemsize < 4 else whole.to(torch.int64)
+    if array.dtype.kind != "f" or array.dtype.itemsize > 8:
+        raise InputError(f"{path}: {name} is {array.dtype}, expected floating or whole numbers")
+    return _floats(path, name, array)
+
+
+def _floats(path: Path, name: str, array: np.ndarray) -> Tensor:
+    finite = np.isfinite(array)
     if not finite.all():
-        first = np.unravel_index(int(finite.argmin()), x.shape)
+        first = np.unravel_index(int(finite.argmin()), array.shape)
         where = ", ".join(str(int(i)) for i in first)
-        raise InputError(f"{path}: x[{where}] is {x[first]}: x must hold finite numbers only")
-    return torch.from_numpy(np.ascontiguousarray(x, dtype=x.dtype.newbyteorder("=")))
+        raise InputError(f"{path}: {name}[{where}] is {array[first]}: {name} must hold finite numbers only")
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")))
 
 
 def _labels(path: Path, y: np.ndarray, count: int) -> Tensor:

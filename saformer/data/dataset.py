@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -72,7 +73,8 @@ class Dataset:
     """One split of a data set.
 
     `images` are raw uint8 pixels (N x C x H x W, with `mean` and `std`), floating images already
-    normalised (N x C x H x W), or event frames (N x T x C x H x W); only the first have `mean` and `std`.
+    normalised (N x C x H x W), event frames (N x T x C x H x W), or, of kind "arrays", anything else that a model of
+    the user's own takes (N x ...): vectors, series, tokens, clips. Only the first have `mean` and `std`.
     They lie in memory, or are read when a batch asks for them: `images[indices]` is a tensor either way.
     """
 
@@ -86,11 +88,11 @@ class Dataset:
     std: tuple[float, ...] | None
 
     def __post_init__(self) -> None:
-        rank = {"static": 4, "events": 5}.get(self.kind)
-        if rank is None:
-            raise ValueError(f"kind must be 'static' or 'events', got {self.kind!r}")
-        if self.images.ndim != rank:
-            raise ValueError(f"{self.kind} images must have {rank} axes, got {tuple(self.images.shape)}")
+        ranks = {"static": 4, "events": 5, "arrays": self.images.ndim}
+        if self.kind not in ranks:
+            raise ValueError(f"kind must be 'static', 'events' or 'arrays', got {self.kind!r}")
+        if self.images.ndim != ranks[self.kind]:
+            raise ValueError(f"{self.kind} images must have {ranks[self.kind]} axes, got {tuple(self.images.shape)}")
         if self.labels is not None and self.labels.shape != (len(self.images),):
             raise ValueError(f"{tuple(self.labels.shape)} labels for {len(self.images)} images")
         pixels = self.kind == "static" and self.images.dtype == torch.uint8
@@ -102,11 +104,16 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one image: C x H x W, or T x C x H x W for events."""
+        """The shape of one image: C x H x W, T x C x H x W for events, or any other for arrays."""
         return tuple(self.images.shape[1:])
 
     def normalise(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Return `images` as the network takes them: pixels as (x/255 - mean)/std, all else only cast."""
+        """Return `images` as the network takes them: pixels as (x/255 - mean)/std, all else only cast.
+
+        Whole numbers among arrays stay whole: they are tokens.
+        """
+        if self.kind == "arrays" and not images.is_floating_point():
+            return images
         if images.dtype != torch.uint8 or self.mean is None or self.std is None:
             return images.to(dtype)
         # Half precision would round three times over; compute wider and round once.
@@ -135,7 +142,7 @@ class Dataset:
         device: str | torch.device = "cpu",
         shuffled: bool = False,
         part: tuple[int, int] = (0, 1),
-    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+    ) -> Iterator[tuple[Any, Tensor | None]]:
         """Normalised batches and their labels, in the order of `indices(limit, seed)`.
 
         With `shuffled` in random order by `seed`: then the first images are a fair sample of all. `part` is the number
@@ -151,8 +158,11 @@ class Dataset:
 
     def _batches(
         self, batches: Sequence[Tensor], dtype: torch.dtype, device: torch.device
-    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+    ) -> Iterator[tuple[Any, Tensor | None]]:
         for chosen in batches:
-            # Moved before they are normalised: bytes are a quarter of the traffic of floats.
-            images = self.normalise(self.images[chosen].to(device), dtype)
-            yield images, None if self.labels is None else self.labels[chosen].to(device)
+            yield self.inputs(chosen, dtype, device), None if self.labels is None else self.labels[chosen].to(device)
+
+    def inputs(self, chosen: Tensor, dtype: torch.dtype, device: torch.device) -> Any:
+        """What a network takes of the images of these indices."""
+        # Moved before they are normalised: bytes are a quarter of the traffic of floats.
+        return self.normalise(self.images[chosen].to(device), dtype)

@@ -1,5 +1,7 @@
 """Where class scores are found in what a model puts out, and which labels are none."""
 
+from collections import namedtuple
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -7,8 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from saformer.analysis import profile
+from saformer.analysis.recording.accuracy import HitCounter
 from saformer.errors import InputError
 
+Answer = namedtuple("Answer", "hidden logits")
 CLASSES = torch.tensor([2, 0, 1, 3])  # what each image shows, as one-hot features with noise
 
 
@@ -28,12 +32,41 @@ class Puts(nn.Module):
             "list": lambda: steps,
             "logits": lambda: {"features": first, "logits": x},
             "first of a tuple": lambda: (x, first),
+            "a loss and scores": lambda: (x.sum(), x),
+            "a tuple in a tuple": lambda: ((x, first), first),
+            "logits of an object": lambda: SimpleNamespace(hidden=first, logits=x),
+            "logits of a named tuple": lambda: Answer(first, x),
+            "the only tensor of a dictionary": lambda: {"out": x, "aux": None},
         }[self.how]()
 
 
 def hits(how: str, *batches: tuple[Tensor, Tensor], steps: int | None = None) -> tuple[int, int] | None:
     found = profile(Puts(how), batches, check_flops=False, time_steps=steps).hits
     return None if found is None else (found.labelled, found.top1)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "a loss and scores",
+        "a tuple in a tuple",
+        "logits of an object",
+        "logits of a named tuple",
+        "the only tensor of a dictionary",
+    ],
+)
+def test_scores_are_found_inside_what_a_library_puts_out(how: str) -> None:
+    x = torch.eye(4)[CLASSES]
+    counter = HitCounter()
+    counter.add(Puts(how)(x), CLASSES, 4)
+    found = counter.result()
+    assert found is not None and (found.labelled, found.top1) == (4, 4)
+
+
+def test_of_several_tensors_in_a_dictionary_none_is_guessed() -> None:
+    counter = HitCounter()
+    counter.add({"a": torch.eye(4), "b": torch.eye(4)}, torch.arange(4), 4)
+    assert counter.result() is None
 
 
 @pytest.mark.parametrize("how", ["T x B", "B x T", "list", "logits", "first of a tuple"])

@@ -100,7 +100,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def network(**settings):
     from saformer.cli.resolve.foreign import load_foreign
 
-    return load_foreign("mypkg:Net", [f"{key}={value}" for key, value in settings.items()], None, None)
+    return load_foreign("mypkg:Net", [f"{key}={value}" for key, value in settings.items()], None, None)[0]
 
 
 def measured(result):
@@ -136,14 +136,6 @@ def test_arguments_are_literals_or_text(saformer):
 def test_an_instance_will_do(saformer):
     found = measured(saformer("energy", "--model", "mypkg:ready", *RANDOM))
     assert found["layers"][0]["flops"] == 64 * 2 * 27
-
-
-def test_the_seed_decides():
-    from saformer.cli.resolve.data import random_data
-
-    assert torch.equal(random_data("3,8,8", 1).images, random_data("3,8,8", 1).images)
-    assert not torch.equal(random_data("3,8,8", 1).images, random_data("3,8,8", 2).images)
-    assert random_data("5,2,8,8", 1).kind == "events"
 
 
 def test_data_of_ones_own(saformer, folder):
@@ -249,12 +241,6 @@ def test_a_model_without_any_operation_does_not_claim_to_have_counted_some(safor
         assert "every operation was counted" not in result.out
 
 
-@pytest.mark.parametrize("shape", ["3", "3,8", "3,8,8,8,8", "a,b,c", "3,8,0", "3,-8,8", "3.5,8,8", "", "3,,8"])
-def test_shapes_that_are_none(saformer, shape):
-    complaint = saformer("energy", "--model", "mypkg:Net", "--input-shape", shape).complaint
-    assert "--input-shape" in complaint
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -285,7 +271,7 @@ def test_checkpoints_that_are_none(saformer, folder):
     ("args", "words"),
     [
         (("--model", "mypkg:Net"), "--input-shape"),
-        (("--model", "mypkg:Net", "--input-shape", "3,8,8", "--dataset", "digits"), "leave it out"),
+        (("--model", "mypkg:Net", "--input-shape", "3,8,8", "--dataset", "digits"), "leave them out"),
         (("--model", "mypkg:Net", "--input-shape", "3,8,8", "-T", "4"), "--time-steps is for our own models"),
         (("--model", "mypkg:InTime", "--input-shape", "3,8,8", "--time-first", "0"), "--time-first"),
         (("--model", "saformer-1-16", "--input-shape", "3,8,8"), "a model of your own"),
@@ -301,3 +287,186 @@ def test_a_label_beyond_the_classes_of_ones_own_model(saformer, folder):
     np.savez(folder / "x.npz", x=np.ones((2, 3, 8, 8), np.float32), y=np.array([3, 10]))
     complaint = saformer("energy", "--model", "mypkg:Net", "--input", folder / "x.npz").complaint
     assert "label 10" in complaint
+
+
+# --- Loading what nobody wrote for this program ---
+
+
+def test_a_module_that_parses_arguments_sees_an_empty_command_line(saformer, folder):
+    (folder / "script.py").write_text(
+        "import argparse, sys\nfrom torch import nn\n\n"
+        "settings = argparse.ArgumentParser()\nsettings.add_argument('--width', type=int, default=4)\n"
+        "width = settings.parse_args().width\nassert len(sys.argv) == 1\n\n\n"
+        "def net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(192, settings.parse_args().width))\n"
+    )
+    before = list(sys.argv)
+    assert measured(saformer("energy", "--model", "script:net", *RANDOM))["layers"][0]["flops"] == 192 * 4
+    assert sys.argv[1:2] == ["energy"] and before  # only while the module ran
+    (folder / "wants.py").write_text(
+        "import argparse\n\nsettings = argparse.ArgumentParser()\nsettings.add_argument('--data', required=True)\n"
+        "settings.parse_args()\n"
+    )
+    complaint = saformer("energy", "--model", "wants:net", *RANDOM).complaint
+    assert "cannot import wants: it parses a command line and got an empty one" in complaint
+    assert "--data" in complaint
+
+
+def test_what_ones_own_code_prints_stays_out_of_the_results(saformer, folder):
+    (folder / "noisy.py").write_text(
+        "import os\nfrom torch import nn\n\nprint('importing')\n\n\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        print('building')\n"
+        "        self.fc = nn.Linear(192, 2)\n\n"
+        "    def forward(self, x):\n        print('running')\n        os.write(1, b'below')\n"
+        "        return self.fc(x.flatten(1))\n\n"
+        "    def eval(self):\n        print('evaluating')\n"
+    )
+    result = saformer("energy", "--model", "noisy:Net", *RANDOM)
+    assert measured(result)["layers"][0]["flops"] == 384
+    for word in ("importing", "building", "evaluating", "running"):
+        assert word in result.err
+
+
+@pytest.mark.parametrize("wrap", ["nn.DataParallel({})", "torch.compile({})", "{}"])
+@pytest.mark.parametrize("stored", ["{}", "module.{}", "_orig_mod.{}", "module._orig_mod.{}"])
+def test_prefixes_of_wrappers_on_either_side(saformer, folder, wrap, stored):
+    inner = wrap.format("nn.Linear(192, 2)")
+    (folder / "wrapped.py").write_text(
+        "import torch\nfrom torch import nn\n\n\n"
+        f"def net():\n    return {wrap.format(f'nn.Sequential(nn.Flatten(), {inner})')}\n"
+    )
+    sys.modules.pop("wrapped", None)
+    weights = {"1.weight": torch.full((2, 192), 7.0), "1.bias": torch.zeros(2)}
+    torch.save({stored.format(name): value for name, value in weights.items()}, folder / "w.pt")
+    from saformer.cli.resolve.foreign import load_foreign
+
+    model, _ = load_foreign("wrapped:net", [], str(folder / "w.pt"), None)
+    assert float(model.state_dict()[next(n for n in model.state_dict() if n.endswith("weight"))][0, 0]) == 7
+
+
+def test_a_part_of_the_network_may_be_called_module():
+    from saformer.cli.resolve.foreign import _named_as
+
+    one, other = torch.zeros(1), torch.ones(1)
+    assert _named_as(["module.a", "a"], {"module.a": one, "a": other}) == {"module.a": one, "a": other}
+    assert _named_as(["net.module.a"], {"net.a": one}) == {"net.module.a": one}
+    assert _named_as(["net.a"], {"net.module.a": one, "x": other}) == {"net.a": one, "x": other}
+
+
+def test_text_stays_text_where_the_factory_takes_text():
+    from typing import Literal
+
+    from saformer.cli.resolve.foreign import parse_argument
+
+    def factory(a: str, b: "str | None", c: Literal["11", "01"], f: int | str, d="0011", e=3, **more):
+        return a, b, c, d, e, f, more
+
+    for key in "abcd":
+        assert parse_argument(f"{key}=1111", "--model-arg", factory) == (key, "1111")
+        assert parse_argument(f"{key}='1111'", "--model-arg", factory) == (key, "1111")
+    for key in ("e", "f", "g"):
+        assert parse_argument(f"{key}=1111", "--model-arg", factory) == (key, 1111)
+        assert parse_argument(f"{key}='1111'", "--model-arg", factory) == (key, "1111")
+    assert parse_argument("b=None", "--model-arg", factory) == ("b", None)
+
+
+def test_an_eval_that_returns_nothing(saformer, folder):
+    (folder / "bare.py").write_text(
+        "from torch import nn\n\n\nclass Net(nn.Sequential):\n"
+        "    def __init__(self):\n        super().__init__(nn.Flatten(), nn.Linear(192, 2))\n\n"
+        "    def eval(self):\n        super().eval()\n\n\n"
+        "class Stubborn(Net):\n    def train(self):\n        pass\n"
+    )
+    from saformer.cli.resolve.foreign import load_foreign
+
+    for name in ("Net", "Stubborn"):
+        model, _ = load_foreign(f"bare:{name}", [], None, None)
+        assert model is not None and not model.training
+
+
+def test_an_old_spikingjelly_without_cupy_runs_on_its_torch_backend(saformer, folder, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    (folder / "clock_driven").mkdir()
+    (folder / "clock_driven" / "neuron.py").write_text(
+        "from torch import nn\n\n\ndef check_backend(backend):\n    assert backend == 'torch', 'no CuPy'\n\n\n"
+        "class LIF(nn.Module):\n    def __init__(self, backend):\n        super().__init__()\n"
+        "        check_backend(backend)\n        self.backend = backend\n\n"
+        "    def forward(self, x):\n        assert self.backend == 'torch'\n        return (x > 0.5).float()\n"
+    )
+    (folder / "former.py").write_text(
+        "from torch import nn\nfrom clock_driven.neuron import LIF\n\n"
+        "net = nn.Sequential(nn.Flatten(), nn.Linear(192, 9), LIF('cupy'), nn.Linear(9, 2))\n"
+    )
+    found = measured(saformer("energy", "--model", "former:net", *RANDOM))
+    (note,) = [note for note in found["notes"] if "CuPy" in note]
+    assert note.startswith("LIF: ") and "its torch backend" in note
+    assert [neuron["name"] for neuron in found["neurons"]] == ["2"]
+
+
+# --- Inputs of every kind ---
+
+SEVERAL = """
+    from types import SimpleNamespace
+
+    from torch import nn
+
+
+    class Vectors(nn.Sequential):
+        def __init__(self, width=784):
+            super().__init__(nn.Linear(width, 10))
+
+
+    class Words(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.fc = nn.Embedding(100, 8), nn.Linear(8, 3)
+
+        def forward(self, ids, mask=None):
+            x = self.table(ids)
+            x = x if mask is None else x * mask[..., None]
+            return SimpleNamespace(logits=self.fc(x.mean(1)))
+
+
+    class Both(Words):
+        def forward(self, ids, mask):
+            return super().forward(ids, mask)
+"""
+
+
+@pytest.fixture
+def several(folder):
+    (folder / "several.py").write_text(textwrap.dedent(SEVERAL))
+    yield folder
+    sys.modules.pop("several", None)
+
+
+def test_vectors_series_and_tokens(saformer, several):
+    def flops(*options):
+        return measured(saformer("energy", *options, "--json", "-"))["layers"][-1]["flops"]
+
+    assert flops("--model", "several:Vectors", "--input-shape", "784") == 7840
+    assert flops("--model", "several:Vectors", "--model-arg", "width=40", "--input-shape", "100,40") == 40000
+    tokens = ("--input-shape", "12", "--input-dtype", "int64", "--high", "100")
+    assert flops("--model", "several:Words", *tokens) == 24
+
+
+def test_several_inputs_by_name(saformer, several):
+    shapes = ("--input-shape", "ids=12:int64:100", "--input-shape", "mask=12")
+    found = measured(saformer("energy", "--model", "several:Both", *shapes, "--json", "-"))
+    assert found["layers"][-1]["flops"] == 24 and found["data"]["name"] == "random ids 12, mask 12"
+    result = saformer("flops", "--model", "several:Both", *shapes)
+    assert result.code == 0 and "one sample of ids 12, mask 12" in result.out
+    complaint = saformer("energy", "--model", "several:Both", "--input-shape", "12", "--input-dtype", "int64").complaint
+    assert "Both takes ids, mask; the batch holds 1 input" in complaint
+
+
+def test_a_file_with_an_array_for_each_input(saformer, several):
+    rng = np.random.default_rng(0)
+    arrays = {"ids": rng.integers(0, 100, (20, 12)), "mask": np.ones((20, 12), np.float32), "labels": np.arange(20) % 3}
+    np.savez(several / "words.npz", **arrays)
+    found = measured(saformer("energy", "--model", "several:Both", "--input", several / "words.npz", "--json", "-"))
+    assert found["data"]["images"] == 20 and found["accuracy"]["top1"] is not None
+    complaint = saformer(
+        "energy", "--model", "several:Both", "--input", several / "words.npz", "--high", "3", "--input-dtype", "int64"
+    ).complaint
+    assert "--high" in complaint

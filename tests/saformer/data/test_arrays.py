@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from saformer.data import open_arrays
+from saformer.data.arrays import NamedArrays, open_inputs
 from saformer.errors import InputError
 
 
@@ -233,3 +234,80 @@ def test_the_first_number_that_is_not_finite_is_named(save, value, dtype):
 )
 def test_labels_that_cannot_be(save, y, found):
     assert found in refusal(save(x=images(), y=y))
+
+
+# --- What a model of the user's own takes ---
+
+
+@pytest.mark.parametrize("shape", [(3, 7), (3, 5, 7), (3, 2, 2, 2, 2, 2), (3,)])
+def test_one_input_of_any_shape(save, shape):
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    data = open_inputs(save(x=x, y=np.array([1, 0, 2])))
+    assert (data.kind, len(data), data.shape, data.labels.tolist()) == ("arrays", 3, shape[1:], [1, 0, 2])
+    ((batch, labels),) = data.batches(8, dtype=torch.float64)
+    assert batch.dtype == torch.float64 and np.array_equal(batch.numpy(), x) and labels.tolist() == [1, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        ("int64", torch.int64),
+        ("int32", torch.int64),
+        ("uint32", torch.int64),
+        ("uint8", torch.float32),
+        ("int16", torch.float32),
+        ("bool", torch.float32),
+        ("float16", torch.float32),
+    ],
+)
+def test_tokens_stay_whole_and_counts_become_floats(save, dtype, expected):
+    x = np.arange(6).reshape(2, 3).astype(dtype)
+    ((batch, _),) = open_inputs(save(x=x)).batches(8)
+    assert batch.dtype == expected
+    assert np.array_equal(batch.numpy(), x.astype(np.float64))
+
+
+def test_images_and_events_are_what_they_are_for_our_own_models(save):
+    assert open_inputs(save(x=images())).kind == "static"
+    assert open_inputs(save(x=images()[:, None])).kind == "events"
+    with pytest.raises(InputError, match="normalised floating numbers"):
+        open_inputs(save(x=np.zeros((2, 3, 4, 4), np.uint8)))
+
+
+@pytest.mark.parametrize("label", ["y", "labels"])
+def test_an_array_for_each_input(save, label):
+    ids, mask = np.arange(12).reshape(3, 4), np.ones((3, 4), bool)
+    data = open_inputs(save(ids=ids, mask=mask, **{label: np.array([2, 1, 0])}))
+    assert isinstance(data, NamedArrays) and len(data) == 3
+    batches = list(data.batches(2))
+    assert [list(given) for given, _ in batches] == [["ids", "mask"]] * 2
+    given, labels = batches[0]
+    assert given["ids"].tolist() == ids[:2].tolist() and given["mask"].dtype == torch.bool
+    assert labels.tolist() == [2, 1]
+    assert len(data.batches(3, limit=2).__next__()[0]["ids"]) == 2
+
+
+def test_what_is_no_label_for_each_sample_is_an_input(save):
+    data = open_inputs(save(x=images(), z=images(), y=np.zeros((3, 5))))
+    assert list(next(data.batches(3))[0]) == ["x", "z", "y"] and data.labels is None
+    assert list(next(open_inputs(save(y=images())).batches(3))[0]) == ["y"]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({}, "holds no array"),
+        ({"a": np.zeros((2, 3)), "b": np.zeros((3, 3))}, "different numbers of samples (a 2, b 3)"),
+        ({"a": np.zeros((0, 3))}, "a holds no samples"),
+        ({"x": np.zeros((2, 3)), "b": np.array(1.0)}, "b holds no samples"),
+        ({"x": np.array([[1.0, np.nan]])}, "x[0, 1] is nan"),
+        ({"a": np.array([["b"]])}, "a is <U1, expected floating or whole numbers"),
+        ({"x": np.zeros((2, 3)), "y": np.zeros((2, 2), int)}, "expected one label for each of the 2"),
+        ({"ids": np.zeros((2, 3)), "y": np.zeros(3, int)}, "expected one label for each of the 2"),
+    ],
+)
+def test_inputs_that_cannot_be(save, arrays, words):
+    path = save(**arrays)
+    with pytest.raises(InputError) as caught:
+        open_inputs(path)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
