@@ -2,6 +2,7 @@
 
 import codecs
 import reprlib
+from collections.abc import Sequence
 from typing import Any
 
 # What stands for a character that an output cannot write; whatever is not here becomes a question mark.
@@ -58,3 +59,8 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error(PLAIN_ERRORS, _plain)
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """The first of several names: `a, b, c, ...`."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

@@ -87,7 +87,7 @@ class Operand:
         return None if self.values is None or self.unit is None else self.values.levels
 
     @property
-    def total(self) -> int | None:
+    def total(self) -> float | None:
         """Sum of the multiples of the unit; None where there is no unit."""
         if self.kind in (ValueClass.SPIKES, ValueClass.TERNARY, ValueClass.SILENT):
             return self.nonzero

@@ -17,11 +17,13 @@ class Layout:
         steps: time steps (or whatever else is repeated) per image.
         batch: images.
         apart: the leading steps x batch rows can be told apart by image; otherwise images mix.
+        batch_first: the steps of an image lie beside each other, not the images of a step.
     """
 
     steps: int
     batch: int
     apart: bool = True
+    batch_first: bool = False
 
     @property
     def rows(self) -> int:
@@ -30,7 +32,19 @@ class Layout:
 
     def fold(self, rows: Tensor) -> Tensor:
         """One number per image (or one for the batch) from one per row."""
-        return rows.view(self.steps, self.batch).sum(0) if self.apart else rows
+        if not self.apart:
+            return rows
+        return (
+            rows.view(self.batch, self.steps).sum(1) if self.batch_first else rows.view(self.steps, self.batch).sum(0)
+        )
+
+    def per_step(self, rows: Tensor) -> Tensor:
+        """One number per step from one per row; one for all steps where they cannot be told apart."""
+        if not self.apart:
+            return rows.sum().view(1)
+        return (
+            rows.view(self.batch, self.steps).sum(0) if self.batch_first else rows.view(self.steps, self.batch).sum(1)
+        )
 
 
 @dataclass
@@ -39,6 +53,21 @@ class ShapeLog:
 
     batch: int = 0
     shapes: defaultdict[Key, list[torch.Size]] = field(default_factory=lambda: defaultdict(list))
+    # Nonzeros of each leading row, where a pass was asked for them: what tells the order of images and steps.
+    rows: dict[tuple[Key, int], Tensor] = field(default_factory=dict)
+    batch_first: dict[tuple[Key, int], bool] = field(default_factory=dict)  # as two passes showed it
+
+    def compare(self, reversed_: "ShapeLog") -> None:
+        """Find out how images and steps are merged in a first dimension, from a pass over the same images backwards."""
+        for call, mine in self.rows.items():
+            its = reversed_.rows.get(call)
+            if its is None or len(its) != len(mine) or not len(mine) or len(mine) % self.batch:
+                continue
+            steps = len(mine) // self.batch
+            time = torch.equal(mine.view(steps, self.batch).flip(1), its.view(steps, self.batch))
+            batch = torch.equal(mine.view(self.batch, steps).flip(0), its.view(self.batch, steps))
+            if time != batch:
+                self.batch_first[call] = batch
 
 
 class Layouts:
@@ -52,10 +81,18 @@ class Layouts:
         time_steps: T, if activations are laid out time first; None if nobody said.
         other: shapes of a pass with another number of images; None if there was none.
         time_first: of k*T*B rows it is known that time comes first, then images: nothing else is merged before them.
+        noting_rows: keep what tells the order of images and steps, for `ShapeLog.compare`.
     """
 
-    def __init__(self, time_steps: int | None, other: ShapeLog | None = None, time_first: bool = True) -> None:
+    def __init__(
+        self,
+        time_steps: int | None,
+        other: ShapeLog | None = None,
+        time_first: bool = True,
+        noting_rows: bool = False,
+    ) -> None:
         self.time_steps = time_steps
+        self._noting_rows = noting_rows
         self._time_first = time_first
         self.log = ShapeLog()
         self._other = other
@@ -65,19 +102,23 @@ class Layouts:
         """Announce a forward pass over `batch` images."""
         self.log = ShapeLog(batch)
 
-    def of(self, key: Key, shape: torch.Size, stacked: bool = False) -> Layout:
+    def of(self, key: Key, shape: torch.Size, stacked: bool = False, x: Tensor | None = None) -> Layout:
         """The layout of a tensor.
 
         Args:
             key: of what, for finding it again in the other pass.
             shape: its shape.
             stacked: images and steps can only be in the first dimension, the second holds channels.
+            x: the tensor, if there is one of that shape.
         """
         seen = self.log.shapes[key]
         seen.append(shape)
+        if self._noting_rows and x is not None and x.ndim > 1:
+            self.log.rows[key, len(seen) - 1] = x.ne(0).flatten(1).sum(1)
         if self.time_steps is not None:
             return self._by_size(self.time_steps, (key, len(seen) - 1), shape, stacked)
-        return self._by_axis(self._axis(key, len(seen) - 1, shape), shape, stacked)
+        order = None if self._other is None else self._other.batch_first.get((key, len(seen) - 1))
+        return self._by_axis(self._axis(key, len(seen) - 1, shape), shape, stacked, order)
 
     def grows(self, key: Key, shape: torch.Size) -> bool:
         """Whether a tensor has more elements for more images, as far as the other pass tells."""
@@ -94,7 +135,8 @@ class Layouts:
             return Layout(steps, batch, apart=self._may_hold_images(1, call, shape))
         if leading % (steps * batch) == 0 and leading >= steps * batch:
             apart = self._time_first or leading == steps * batch  # heads, say, may be merged before or after
-            return Layout(steps, batch, apart=apart and self._may_hold_images(0, call, shape))
+            batch_first = self._other is not None and self._other.batch_first.get(call, False)
+            return Layout(steps, batch, apart and self._may_hold_images(0, call, shape), batch_first)
         return Layout(1, batch, apart=leading == batch and self._may_hold_images(0, call, shape))
 
     def _may_hold_images(self, axis: int, call: tuple[Key, int], shape: torch.Size) -> bool:
@@ -118,14 +160,15 @@ class Layouts:
             return 0 if not second and all(axis == 0 for axis in self._axes.values()) else None
         return 1 if second and self._other is None else 0
 
-    def _by_axis(self, axis: int | None, shape: torch.Size, stacked: bool) -> Layout:
+    def _by_axis(self, axis: int | None, shape: torch.Size, stacked: bool, batch_first: bool | None) -> Layout:
         batch, leading = self.log.batch, shape[0] if shape else 1
         if axis == 0 and leading % batch == 0:
-            # Of k * B rows nobody knows whether images or steps come first.
-            return Layout(leading // batch, batch, apart=leading == batch)
+            # Of k * B rows it must be known whether images or steps come first.
+            apart = leading == batch or batch_first is not None
+            return Layout(leading // batch, batch, apart, bool(batch_first))
         if axis == 1 and not stacked:
             # T x B, or tokens before images.
-            return Layout(leading, batch, apart=False)
+            return Layout(leading, batch, apart=shape[1] == batch)
         return Layout(1, batch, apart=False)
 
 

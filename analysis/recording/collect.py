@@ -24,8 +24,8 @@ from saformer.analysis.recording.observers.operation_counts import BatchRows, Op
 from saformer.analysis.recording.operators import OPERATORS
 from saformer.analysis.recording.recorder import Recorder
 from saformer.analysis.recording.time_steps import seen_steps
+from saformer.text import some
 
-_NAMED = 3  # names in a sentence, before it counts the rest
 _FOLDABLE = {packet.__name__ for packet, operator in OPERATORS.items() if operator.foldable}
 
 
@@ -112,8 +112,7 @@ def _remarks(decision: Decision, operations: Sequence[Operation], unread: dict[s
 
 def _some(names: Sequence[str], what: str) -> str:
     """So many, with the first of their names."""
-    shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
-    return f"{len(names)} {what}{'' if len(names) == 1 else 's'} ({shown})"
+    return f"{len(names)} {what}{'' if len(names) == 1 else 's'} ({some(names)})"
 
 
 def _moments(recorder: Recorder, counted: Sequence[BatchRows]) -> tuple[str, Moments]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from saformer.analysis.recording.accuracy import AccuracyMeter
+from saformer.analysis.recording.inputs import Sample
 from saformer.analysis.recording.model_state import State
 from saformer.analysis.recording.recorder import Recorder
 from saformer.analysis.recording.shown import Shown
@@ -18,57 +19,82 @@ _NOT_AT_REST = (
     "order of the images"
 )
 
+_MIXED = (
+    "the answer for an image depends on the other images of its batch, or on their order: numbers per image are those "
+    "of these batches"
+)
+
 
 def dry_run(
     model: nn.Module,
-    call: Callable[[Tensor], Any],
-    images: Tensor,
+    call: Callable[[Sample], Any],
+    sample: Sample,
     time_steps: int | None,
     to_input: Callable[[Tensor], Tensor] | None,
     state: State,
     accuracy: AccuracyMeter,
     neurons: Sequence[str],
 ) -> Shown:
-    """Run a foreign model twice on a few images.
+    """Run a foreign model twice on a few samples, the second time backwards.
 
-    Which dimension of a tensor holds the images shows where it grows with their number; a model that is back in the
-    state it was in gives the same answer again; and a tensor that no operator made, and both runs read, is a constant
-    that the model keeps in a place of its own.
+    Which dimension of a tensor holds the samples shows where it grows with their number, and how samples and steps are
+    merged where it turns round with them; a model that is back in the state it was in gives the same answers again;
+    and a tensor that no operator made, and both runs read, is a constant that the model keeps in a place of its own.
 
     Args:
         model: whose modules give the names.
         call: runs it.
-        images: a batch of the run.
+        sample: a batch of the run.
         time_steps: T, if somebody said.
         to_input: makes the model's input from images; None if it is these.
         state: of the model, brought back after each run.
         accuracy: is shown the output.
         neurons: patterns of modules that are neurons.
     """
-    few = torch.cat([images] * 3)[: 3 if len(images) == 2 else 2]
-    outputs: list[Tensor] = []
+    few = sample.repeated(3).first(3 if len(sample) == 2 else 2)
     found = Shown()
-    devices = [images.device] if images.device.type == "cuda" else []
-    strangers: list[Tensor] = []
-    for _ in range(2):
-        # Both times the same random numbers, and none that the run itself would have drawn.
+    devices = [few.images.device] if few.images.device.type == "cuda" else []
+
+    def answer(given: Sample) -> tuple[Recorder, Tensor]:
+        # Each time the same random numbers, and none that the run itself would have drawn.
         with torch.random.fork_rng(devices):
-            inputs = few.clone() if to_input is None else to_input(few.clone())
-            recorder = Recorder(model, time_steps, neurons=neurons)
-            recorder.start_batch([inputs], few)
+            inputs = given.copy() if to_input is None else given.with_images(to_input(given.images.clone()))
+            recorder = Recorder(model, time_steps, neurons=neurons, noting_rows=True)
+            recorder.start_batch(inputs.tensors, given.images)
             try:
                 with recorder.recording():
                     output = call(inputs)
-            except Exception:  # the model may insist on its own batch size; it will speak for itself in the run
-                return Shown()
+                found.changing |= bool(state.changed())
             finally:
                 state.restore()
-        before = {x.untyped_storage().data_ptr() for x in strangers}
-        strangers = recorder.lineage.strangers
-        found.outside = [x for x in strangers if x.untyped_storage().data_ptr() in before]
-        found.shapes = recorder.layouts.log
         accuracy.learn(output)
-        outputs.append(next(tensors_in((output,)), few).clone())
-    same = outputs[0].shape == outputs[1].shape and torch.equal(outputs[0].nan_to_num(), outputs[1].nan_to_num())
-    found.notes = [] if same else [_NOT_AT_REST]
+        return recorder, next(tensors_in((output,)), given.images).clone()
+
+    try:
+        first, scores = answer(few)
+        second, backwards = answer(few.backwards())
+    except Exception:  # the model may insist on its own batch size; it will speak for itself in the run
+        return Shown()
+    before = {x.untyped_storage().data_ptr() for x in first.lineage.strangers}
+    found.outside = [x for x in second.lineage.strangers if x.untyped_storage().data_ptr() in before]
+    found.shapes = first.layouts.log
+    found.shapes.compare(second.layouts.log)
+    if not _alike(scores, backwards, len(few)):
+        _, again = answer(few)
+        found.notes = [_MIXED if _alike(scores, again, 0) else _NOT_AT_REST]
     return found
+
+
+def _alike(scores: Tensor, others: Tensor, images: int) -> bool:
+    """Whether two answers are the same, up to the order of so many images, and up to rounding."""
+    if scores.shape != others.shape:
+        return False
+    turned = [axis for axis, size in enumerate(scores.shape) if size == images]
+    for wanted in (others, *(others.flip(axis) for axis in turned)) if images else (others,):
+        if not scores.is_floating_point():
+            same = torch.equal(scores, wanted)
+        else:
+            same = torch.allclose(scores.nan_to_num(), wanted.nan_to_num(), rtol=1e-3, atol=1e-4)
+        if same:
+            return True
+    return False

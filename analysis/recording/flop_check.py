@@ -3,6 +3,7 @@
 import logging
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,12 +34,12 @@ class ModuleFlops:
         return self.recorder is None or self.fvcore is None or self.recorder == self.fvcore
 
 
-def fvcore_flops(model: nn.Module, example: Tensor) -> dict[str, int]:
+def fvcore_flops(model: nn.Module, example: Tensor | tuple[Any, ...]) -> dict[str, int]:
     """fvcore's multiply-accumulates of each module without its children ("" is the model itself).
 
     Args:
         model: in evaluation mode.
-        example: the model's input, one image for numbers per image.
+        example: the model's input or inputs, one image for numbers per image.
 
     Raises:
         RuntimeError: the model cannot be traced.

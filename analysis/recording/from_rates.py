@@ -15,7 +15,7 @@ from torch import Tensor
 from saformer.analysis.accounting.account import DataInfo
 from saformer.analysis.profiles import SPIKES_OF, FreeArithmetic, Neurons, Operand, Operation, Profile
 from saformer.analysis.profiles.moments import Moments
-from saformer.analysis.profiles.origin import NOTHING_RUN
+from saformer.analysis.profiles.origin import NOTHING_RUN, Origin
 from saformer.errors import InputError
 from saformer.models.config import Model
 from saformer.neurons import LIF
@@ -330,4 +330,5 @@ def profile_from_rates(
         moments=Moments(1, sums, tuple(tuple(a * b for b in sums) for a in sums)),
         run={**many.run, **(run or {})},
         notes=tuple(notes),
+        origin=Origin.RATES,
     )

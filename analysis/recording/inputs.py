@@ -71,6 +71,11 @@ class Sample:
         more = self._each(lambda x: torch.cat([x] * times) if x.ndim and len(x) == size else x.clone())
         return replace(more, labels=None)
 
+    def backwards(self) -> "Sample":
+        """The samples in the reverse order."""
+        size = len(self)
+        return self._each(lambda x: x.flip(0) if x.ndim and len(x) == size else x)
+
     def with_images(self, images: Tensor) -> "Sample":
         """Another tensor in the place of `images`."""
         return self._each(lambda x: images if x is self.images else x)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from saformer.analysis.recording.plain_modules import is_scripted, named_modules
 from saformer.errors import InputError
 
 
@@ -30,49 +31,12 @@ class Listener(Protocol):
         """A module ended."""
 
 
-def named_modules(model: nn.Module) -> dict[str, nn.Module]:
-    """Modules by path; those that a model keeps in plain lists, tuples and dictionaries, too, as `layers.0`."""
-    found = dict(model.named_modules())
-    known = {id(module) for module in found.values()}
-    open_ = list(found.items())
-    while open_:
-        path, module = open_.pop()
-        for name, value in vars(module).items():
-            if name.startswith("_"):
-                continue
-            for where, hidden in _modules_in(value, f"{path}.{name}".lstrip(".")):
-                for inner, part in hidden.named_modules(prefix=where):
-                    if id(part) not in known:
-                        known.add(id(part))
-                        found[inner] = part
-                        open_.append((inner, part))
-    return found
-
-
-def hidden_modules(model: nn.Module) -> list[str]:
-    """Paths of layers that only plain lists and dictionaries hold: `parameters()` does not see them."""
-    registered = {id(module) for module in model.modules()}
-    return [path for path, module in named_modules(model).items() if id(module) not in registered]
-
-
-def _modules_in(value: Any, path: str) -> Iterator[tuple[str, nn.Module]]:
-    if isinstance(value, nn.Module):
-        yield path, value
-    elif isinstance(value, list | tuple):
-        for i, item in enumerate(value):
-            yield from _modules_in(item, f"{path}.{i}")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if isinstance(key, str | int):
-                yield from _modules_in(item, f"{path}.{key}")
-
-
 class ModulePaths:
     """The stack of modules that run, by hooks."""
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
-        self.modules = named_modules(model)
+        self.modules = dict(named_modules(model))
         self.names = frozenset(self.modules)
         self._paths = {id(module): path for path, module in self.modules.items()}
         self.stack: list[Frame] = []
@@ -93,7 +57,7 @@ class ModulePaths:
                 self.stack[-1].certain |= frame.certain
 
         for path, module in self.modules.items():
-            if isinstance(module, torch.jit.ScriptModule) and not isinstance(module, torch.jit.TopLevelTracedModule):
+            if is_scripted(module) and not isinstance(module, torch.jit.TopLevelTracedModule):
                 raise InputError(f"{path or 'the model'} was compiled by torch.jit.script: give it as it was written")
             hooks.append(module.register_forward_pre_hook(enter, with_kwargs=True))
             hooks.append(module.register_forward_hook(leave, always_call=True, with_kwargs=True))

@@ -43,6 +43,7 @@ class Recorder(TorchDispatchMode):
         graded: also count an integer input of k as k events.
         shown: what a dry run on another number of images showed.
         neurons: patterns of paths: these modules are layers of neurons.
+        noting_rows: keep what tells the order of images and steps.
     """
 
     def __init__(
@@ -52,12 +53,16 @@ class Recorder(TorchDispatchMode):
         graded: bool = False,
         shown: Shown | None = None,
         neurons: Sequence[str] = (),
+        noting_rows: bool = False,
     ) -> None:
         super().__init__()
         self.model, self.time_steps = model, time_steps
+        self.changing = shown is not None and shown.changing  # a call leaves a state behind
         self.batch_sizes: list[int] = []
         self.paths, self.lineage = ModulePaths(model), Lineage(() if shown is None else shown.outside)
-        self.layouts = Layouts(time_steps, None if shown is None else shown.shapes, time_first=isinstance(model, Model))
+        self.layouts = Layouts(
+            time_steps, None if shown is None else shown.shapes, isinstance(model, Model), noting_rows
+        )
         self.instruments = Instruments(self.paths, self.lineage, self.layouts)
         self.neurons = NeuronListing(self.instruments, neurons)
         self.operations = Operations(self.instruments, self.neurons, graded)

@@ -1,8 +1,7 @@
 """Runs a model over data once and returns its Profile."""
 
 import platform
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,60 +17,34 @@ from saformer.analysis.recording.accuracy import AccuracyMeter
 from saformer.analysis.recording.collect import collect
 from saformer.analysis.recording.dry_run import dry_run
 from saformer.analysis.recording.input_kind import input_kind
+from saformer.analysis.recording.inputs import Batch, Sample, sample_of
 from saformer.analysis.recording.model_state import State
-from saformer.analysis.recording.module_paths import hidden_modules, named_modules
+from saformer.analysis.recording.plain_modules import evaluating, hidden_modules, parameters, unwrapped
 from saformer.analysis.recording.recorder import Recorder
+from saformer.analysis.recording.spikingjelly_backend import remark_on, running_without_kernels
 from saformer.errors import InputError
 from saformer.models.config import Model
-
-Batch = Tensor | tuple[Tensor, Tensor | None]
+from saformer.text import some
 
 
 def describe_model(model: nn.Module, name: str | None = None, time_steps: int | None = None) -> ModelInfo:
     """Name, parameters, T and checkpoint of a model; of one of ours, from its settings and origin."""
     config, origin = getattr(model, "config", None), getattr(model, "origin", None)
-    if any(map(nn.parameter.is_lazy, nn.Module.parameters(model))):
+    if any(map(nn.parameter.is_lazy, parameters(model))):
         raise InputError("the model has lazy layers without weights yet: run it once on an image first")
     return ModelInfo(
         name=name or getattr(config, "name", None) or type(model).__name__,
-        parameters=_parameters(model),
+        parameters=sum(parameter.numel() for parameter in parameters(model)),
         time_steps=time_steps or getattr(config, "time_steps", None),
         checkpoint=Path(origin.path).name if origin else None,
         sha256=origin.sha256 if origin else None,
     )
 
 
-def _parameters(model: nn.Module) -> int:
-    """Elements of all parameters, each once; those of layers that plain lists hold, too."""
-    found = {id(p): p for module in named_modules(model).values() for p in module._parameters.values() if p is not None}
-    return sum(parameter.numel() for parameter in found.values())
+Call = Callable[[Sample], Any]
 
 
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while: BatchNorm must not learn from being measured."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    for module in training:
-        module.training = False  # whatever a model's own `eval` does
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
-
-
-def _split(batch: Batch) -> tuple[Tensor, Tensor | None]:
-    if isinstance(batch, Tensor):
-        return batch, None
-    if isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[0], Tensor):
-        images, labels = batch
-        return images, None if labels is None else torch.as_tensor(labels)
-    what = f"{len(batch)} things" if isinstance(batch, tuple | list) else type(batch).__name__
-    raise InputError(f"a batch is a tensor of images, or a pair of such a tensor and labels, got {what}")
-
-
-def _in_a_loop(model: nn.Module, steps: int, frames: bool) -> Callable[[Tensor], Any]:
+def _in_a_loop(model: nn.Module, steps: int, frames: bool) -> Call:
     """What calls the model `steps` times per sample, its state kept in between, and averages its outputs.
 
     Args:
@@ -80,8 +53,10 @@ def _in_a_loop(model: nn.Module, steps: int, frames: bool) -> Callable[[Tensor],
         frames: each call gets one frame of B x T x ...; else all get the same.
     """
 
-    def run(x: Tensor) -> Any:
-        outputs = [model(x[:, t] if frames else x) for t in range(steps)]
+    def run(sample: Sample) -> Any:
+        outputs = [
+            (sample.with_images(sample.images[:, t]) if frames else sample.copy()).call(model) for t in range(steps)
+        ]
         if not all(isinstance(output, Tensor) for output in outputs):
             return outputs[-1]
         return torch.stack(outputs).mean(0)
@@ -111,8 +86,8 @@ def profile(
 
     Args:
         model: any module; its modules give the names. It is run in evaluation mode, without gradients.
-        batches: tensors, or pairs of a tensor and integer labels (or None). Images B x C x H x W or event frames
-            B x T x C x H x W.
+        batches: tensors, or pairs of a tensor and integer labels (or None). Images B x C x H x W, event frames
+            B x T x C x H x W, series, tokens; several inputs as a tuple, or by name as a dictionary.
         data: name of the data, for the record.
         split: its split, for the record.
         kind: "static" or "events"; by default as the values of the first batch show, see `input_kind`.
@@ -132,102 +107,114 @@ def profile(
     Raises:
         InputError: there is no image, or input or labels do not fit the model.
     """
-    model = _unwrapped(model)
+    model = unwrapped(model)
     info = describe_model(model, name, time_steps or loop)
     known_steps = time_steps or getattr(getattr(model, "config", None), "time_steps", None)
     device = _device_of(model)
     accuracy = AccuracyMeter()  # until the first batch shows T
     recorder: Recorder | None = None
-    # Our own models carry no state and say how they lay out time.
-    state = None if isinstance(model, Model) else State(model)
-    call: Callable[[Tensor], Any] = model
-    example: Tensor | None = None
+    example: Sample | None = None
+    call: Call = lambda sample: sample.call(model)  # noqa: E731
     notes: list[str] = []
-    with _evaluating(model), torch.inference_mode():
+    left: list[str] = []
+    with evaluating(model), torch.inference_mode(), running_without_kernels(model, device) as told:
+        # Our own models carry no state and say how they lay out time.
+        state = None if isinstance(model, Model) else State(model)
         for batch in batches:
-            images, labels = _split(batch)
-            images = images.to(device)
-            if not len(images):
+            sample = sample_of(model, batch).to(device)
+            images = sample.images
+            if not len(sample):
                 continue
             if recorder is None:
-                example = images[:1].clone()
+                example = sample.first(1)
                 if kind is None:
                     kind, likely = input_kind(images)
                     notes += [] if likely is None else [likely]
+                frames = images.shape[1] if kind == "events" and images.ndim > 2 else None
                 if loop is not None:
-                    call = _in_a_loop(model, loop, frames=kind == "events" and images.shape[1] == loop)
-                accuracy = AccuracyMeter(known_steps or loop or (images.shape[1] if images.ndim == 5 else None))
+                    call = _in_a_loop(model, loop, frames=frames == loop)
+                accuracy = AccuracyMeter(known_steps or loop or frames)
                 shown = None
                 if state is not None:
-                    shown = dry_run(model, call, images, known_steps, to_input, state, accuracy, neurons)
+                    shown = dry_run(model, call, sample, known_steps, to_input, state, accuracy, neurons)
                     notes += shown.notes
-                    if hidden := hidden_modules(model):
-                        notes.append(
-                            f"{len(hidden)} modules are held by plain lists or dictionaries ({', '.join(hidden[:3])}"
-                            f"{', ...' if len(hidden) > 3 else ''}): the model's own parameters() does not see them"
-                        )
                 recorder = Recorder(model, known_steps, graded, shown, neurons)
-            # A model may write into its input: the caller's stays as it is.
-            inputs = images.clone() if to_input is None else to_input(images)
-            recorder.start_batch([inputs], images)
+            given = sample.copy() if to_input is None else sample.with_images(to_input(images))
+            recorder.start_batch(given.tensors, images)
             with recorder.recording():
-                output = call(inputs)
+                output = call(given)
             recorder.end_batch(output)
             if state is not None:
+                left = left or state.left_over()
                 state.restore()
-            accuracy.add(output, labels, len(images))
+            accuracy.add(output, sample.labels, len(sample))
             if progress is not None:
-                progress(len(images))
+                progress(len(sample))
             if enough is not None:
                 so_far = DataInfo(data, split, 0, kind or "static")
-                if enough(
-                    sum(recorder.batch_sizes), partial(collect, recorder, accuracy, info, so_far, {"graded": graded})
-                ):
+                whole = partial(collect, recorder, accuracy, info, so_far, {"graded": graded})
+                if enough(sum(recorder.batch_sizes), whole):
                     break
-    if recorder is None or example is None:
-        raise InputError("there is no image to run the model on")
-    settings = {
-        "saformer": saformer.__version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "device": str(device),
-        "dtype": str(example.dtype).removeprefix("torch."),
-        "graded": graded,
-        **({} if loop is None else {"loop": loop}),
-        **(run or {}),
-    }
-    result = collect(recorder, accuracy, info, DataInfo(data, split, 0, kind or "static"), settings)
+        if recorder is None or example is None:
+            raise InputError("there is no image to run the model on")
+        settings = {
+            "saformer": saformer.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "device": str(device),
+            "dtype": str(example.images.dtype).removeprefix("torch."),
+            "graded": graded,
+            **({} if loop is None else {"loop": loop}),
+            **(run or {}),
+        }
+        result = collect(recorder, accuracy, info, DataInfo(data, split, 0, kind or "static"), settings)
     if check_flops:
-        with _evaluating(model):
-            one = example.clone()
-            result = _checked(result, model, one if to_input is None else to_input(one), loop or 1)
+        with evaluating(model), running_without_kernels(model, device):
+            one = example.copy() if to_input is None else example.with_images(to_input(example.images))
+            result = _checked(result, model, one, loop or 1)
             if state is not None:
                 state.restore()
+    notes += [remark_on(told)] if told else []
+    notes += _state_remarks(model, left, result, shown_state=recorder.changing, loop=loop)
+    if result.model.time_steps == 1 and recorder.changing and result.neurons and time_steps is None and loop is None:
+        result = replace(result, model=replace(result.model, time_steps=None))
     return replace(result, notes=(*notes, *result.notes))
 
 
-def _unwrapped(model: nn.Module) -> nn.Module:
-    """What torch.compile, DataParallel and the like were given: its paths are the names."""
-    while True:
-        inner = getattr(model, "_orig_mod", None)
-        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
-            inner = model.module
-        if not isinstance(inner, nn.Module):
-            return model
-        model = inner
+def _state_remarks(
+    model: nn.Module, left: Sequence[str], profile: Profile, shown_state: bool, loop: int | None
+) -> list[str]:
+    """What is said of layers that PyTorch does not see, and of states between calls."""
+    notes = []
+    if hidden := hidden_modules(model):
+        notes.append(
+            f"{len(hidden)} modules are held by plain lists or dictionaries ({some(hidden)}): the model's own "
+            "parameters() does not see them"
+        )
+    if left:
+        notes.append(
+            f"the model came with a state that an earlier call left ({some(left)}): reset it first, or the first "
+            "steps of every batch start from there"
+        )
+    if profile.model.time_steps == 1 and shown_state and profile.neurons and loop is None:
+        notes.append(
+            "the neurons keep a state between calls, and ran once per sample: if the loop over time stands outside "
+            "the model, these are the numbers of one step, and --loop T gives those of T"
+        )
+    return notes
 
 
 def _device_of(model: nn.Module) -> torch.device:
-    parameter = next(iter(nn.Module.parameters(model)), None)
+    parameter = next(iter(parameters(model)), None)
     return parameter.device if parameter is not None else torch.device("cpu")
 
 
-def _checked(profile: Profile, model: nn.Module, example: Tensor, loop: int) -> Profile:
+def _checked(profile: Profile, model: nn.Module, example: Sample, loop: int) -> Profile:
     """The profile with a note for each module on whose dense operations fvcore disagrees, and what only fvcore saw
     among what was not counted.
     """
     try:
-        counted = flop_check.fvcore_flops(model, example)
+        counted = flop_check.fvcore_flops(model, (*example.args, *example.kwargs.values()))
     except Exception as error:  # tracing runs foreign code, which may raise anything
         note = f"fvcore could not trace the model, so its FLOPs were not cross-checked ({type(error).__name__})"
         return replace(profile, notes=(*profile.notes, note))
@@ -246,7 +233,7 @@ def _checked(profile: Profile, model: nn.Module, example: Tensor, loop: int) -> 
     ]
     blind = [row.module or "the model" for row in rows if not row.fvcore]
     if blind:
-        differs.append(f"fvcore sees nothing in {', '.join(blind[:3])}{', ...' if len(blind) > 3 else ''}")
+        differs.append(f"fvcore sees nothing in {some(blind)}")
     return replace(
         profile,
         notes=(*profile.notes, *differs),

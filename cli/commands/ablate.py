@@ -154,7 +154,6 @@ def _size(names: set[str]) -> str:
 def _untrained(name: str, settings: dict[str, Any], data: "Dataset", seed: int) -> _Network:
     import torch
 
-    from saformer.analysis.profiles.origin import UNTRAINED_NOTE
     from saformer.models import build
 
     shape: dict[str, Any] = {"in_channels": data.shape[-3], "image_size": data.shape[-1]}
@@ -163,7 +162,7 @@ def _untrained(name: str, settings: dict[str, Any], data: "Dataset", seed: int) 
     if data.classes is not None:
         shape["num_classes"] = data.classes
     torch.manual_seed(seed)
-    return build(name, **shape, **settings), [UNTRAINED_NOTE]
+    return build(name, **shape, **settings), []
 
 
 def _trained(

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saformer.analysis.profiles.origin import UNTRAINED_NOTE
 from saformer.cli.options.model import ModelOptions
 from saformer.errors import InputError
 
@@ -84,8 +83,8 @@ def load_for(
         settings = {**shape, **options.given}
         if options.given:
             with _flags_named(options.given):
-                return saformer.build(options.model, **settings), [UNTRAINED_NOTE]
-        return saformer.build(options.model, **settings), [UNTRAINED_NOTE]
+                return saformer.build(options.model, **settings), []
+        return saformer.build(options.model, **settings), []
 
     raw = raw or read_for(options)
     assert raw is not None

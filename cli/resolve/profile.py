@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saformer.analysis.profiles.origin import UNTRAINED_NOTE
 from saformer.cli.options.data import DataOptions, SavedOptions
 from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.run import RunOptions
@@ -84,8 +83,6 @@ def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) 
     run = replace(run, time_first=options.time_first)
     random_inputs(options)  # complains before a model is built
     model, remarks = foreign_model(options)
-    if not options.checkpoint:
-        remarks.insert(0, UNTRAINED_NOTE)
     if data.named:
         if options.input_shape or options.input_type or options.high is not None:
             raise InputError("--input-shape, --input-dtype and --high make random inputs: leave them out where data is")
@@ -99,7 +96,7 @@ def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) 
         raise InputError(
             f"the events have {opened.shape[0]} frames, not {run.time_first}: --time-first {opened.shape[0]}"
         )
-    return run_profile(model, opened, run, remarks)
+    return run_profile(model, opened, run, remarks, trained=bool(options.checkpoint))
 
 
 # --- several, to lay side by side ---

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from saformer.analysis.profiles.origin import UNTRAINED_NOTE, Origin
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.device import choose_device, enough_memory
 from saformer.cli.resolve.foreign import own_errors, time_first_input
@@ -22,8 +23,18 @@ if TYPE_CHECKING:
 _DEFAULT_LIMIT = 512
 
 
-def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: list[str]) -> "Profile":
-    """Profile the model on the data, with progress; the remarks become notes of the profile."""
+def run_profile(
+    model: "nn.Module", data: "Dataset", run: RunOptions, remarks: list[str], trained: bool | None = None
+) -> "Profile":
+    """Profile the model on the data, with progress; the remarks become notes of the profile.
+
+    Args:
+        model: ours or somebody's.
+        data: what it is run on.
+        run: how.
+        remarks: on model and data.
+        trained: its weights are not random; None: of one of ours, that shows in where they came from.
+    """
     import torch
 
     from saformer.analysis import profile
@@ -69,7 +80,10 @@ def run_profile(model: "nn.Module", data: "Dataset", run: RunOptions, remarks: l
     if rule is not None:
         whole = replace(whole, run={**whole.run, "confidence": rule.confidence})
     remarks = [*remarks, *_chosen_images(whole, len(data), run.seed, rule)]
-    return replace(whole, notes=(*remarks, *whole.notes))
+    if trained is None:
+        trained = getattr(model, "origin", None) is not None
+    origin, untrained = (Origin.MEASURED, []) if trained else (Origin.UNTRAINED, [UNTRAINED_NOTE])
+    return replace(whole, notes=(*untrained, *remarks, *whole.notes), origin=origin)
 
 
 def _stopping_rule(run: RunOptions, images: int) -> "PrecisionRule | None":

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from saformer.analysis.profiles.origin import UNTRAINED
+from saformer.analysis.profiles.origin import Origin
 from saformer.errors import InputError
 from saformer.reports.document.numbers import energy_unit
 from saformer.reports.figures.style import BAND, EDGE, WIDTH_INCHES, figure_style, model_looks
@@ -48,15 +48,15 @@ def accountings_figure(by_accounting: Mapping[str, Sequence[ComparisonRow]]) -> 
                 found = group.get(data, [])
                 for i, row in enumerate(found):
                     look = looks[row.name]
-                    name = row.name + (" (untrained)" if row.origin == UNTRAINED else "")
+                    name = row.name + (" (untrained)" if row.origin == Origin.UNTRAINED else "")
                     axes.plot(
                         row.energy_mj * factor,
                         place + (i - (len(found) - 1) / 2) * 0.7 / len(found),  # equal energies stay visible
                         linestyle="none",
                         marker=look.marker,
                         markersize=6,
-                        markerfacecolor="white" if row.origin == UNTRAINED else look.colour,
-                        markeredgecolor=look.colour if row.origin == UNTRAINED else EDGE,
+                        markerfacecolor="white" if row.origin == Origin.UNTRAINED else look.colour,
+                        markeredgecolor=look.colour if row.origin == Origin.UNTRAINED else EDGE,
                         label=None if row.name in labelled else name,
                     )
                     labelled.add(row.name)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import isnan
 from typing import TYPE_CHECKING
 
-from saformer.analysis.profiles.origin import UNTRAINED
+from saformer.analysis.profiles.origin import Origin
 from saformer.reports.document.numbers import energy_unit, interval, percent
 from saformer.reports.figures.model_bars import Draw, draw_bars, panels_by_data_set
 from saformer.reports.figures.style import EDGE, Look, annotate, room_for
@@ -59,7 +59,7 @@ def _accuracies(axes: "Axes", rows: Sequence[ComparisonRow], looks: Mapping[str,
     known = {place: 100 * row.top1 for place, row in enumerate(rows) if row.top1 is not None}
     for place, accuracy in known.items():
         look, row = looks[rows[place].name], rows[place]
-        filled = not row.published and row.origin != UNTRAINED
+        filled = not row.published and row.origin != Origin.UNTRAINED
         axes.plot(
             accuracy,
             place,

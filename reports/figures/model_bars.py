@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from saformer.analysis.profiles.origin import MEASURED, RATES, UNTRAINED
+from saformer.analysis.profiles.origin import Origin
 from saformer.errors import InputError
 from saformer.reports.figures.style import EDGE, WIDTH_INCHES, Look, figure_style, model_looks
 from saformer.reports.results.comparison import IMPLIED, ORIGINS, PUBLISHED, ComparisonRow
@@ -64,7 +64,7 @@ def panels_by_data_set(
 
 
 def _label(row: ComparisonRow) -> str:
-    return f"{row.name} (untrained)" if row.origin == UNTRAINED else row.name
+    return f"{row.name} (untrained)" if row.origin == Origin.UNTRAINED else row.name
 
 
 def _legend(rows: Sequence[ComparisonRow]) -> list[Any]:
@@ -72,12 +72,12 @@ def _legend(rows: Sequence[ComparisonRow]) -> list[Any]:
     from matplotlib.patches import Patch
 
     used = [origin for origin in ORIGINS if any(row.origin == origin for row in rows)]
-    if used == [MEASURED]:
+    if used == [Origin.MEASURED]:
         return []
     texts = {
-        MEASURED: "measured here",
-        UNTRAINED: "measured here, random weights",
-        RATES: "from given firing rates",
+        Origin.MEASURED: "measured here",
+        Origin.UNTRAINED: "measured here, random weights",
+        Origin.RATES: "from given firing rates",
         PUBLISHED: "published in the SAFormer paper",
         IMPLIED: "published; energy solved by Eq. 21 from a stated reduction",
     }
@@ -89,11 +89,11 @@ def _face(origin: str, look: Look) -> dict[str, Any]:
     if origin in (PUBLISHED, IMPLIED):
         hatch = "////" if origin == PUBLISHED else "...."
         return {"facecolor": "white", "edgecolor": look.colour, "hatch": hatch, "linewidth": 0.9}
-    if origin in (UNTRAINED, RATES):
+    if origin in (Origin.UNTRAINED, Origin.RATES):
         from matplotlib.colors import to_rgb
 
         pale = tuple(1 - 0.35 * (1 - part) for part in to_rgb(look.colour))
-        style = "--" if origin == UNTRAINED else ":"
+        style = "--" if origin == Origin.UNTRAINED else ":"
         return {"facecolor": pale, "edgecolor": EDGE, "hatch": look.hatch, "linestyle": style}
     return {"facecolor": look.colour, "edgecolor": EDGE, "hatch": look.hatch}
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from saformer.analysis.profiles.origin import MEASURED
+from saformer.analysis.profiles.origin import Origin
 from saformer.reports.document.numbers import NOT_KNOWN, energy_unit, interval, percent
 from saformer.reports.document.table import Align, Cell, Column, Row, Table, hidden, number
 from saformer.reports.results.comparison import ComparisonRow
@@ -33,14 +33,14 @@ def ablation_table(rows: Sequence[ComparisonRow], published: bool = False) -> Ta
         number("energy", unit, key="energy_mj_per_image", align=Align.decimal),
         hidden("energy_mj_ci95"),
         number("top-1", key="top1_accuracy"),
-        Column("from", key="from", shown=any(row.origin != MEASURED for row in rows)),
+        Column("from", key="from", shown=any(row.origin != Origin.MEASURED for row in rows)),
         *(number(f"{data} (paper)", key=f"top1_{data}_paper") for data in data_sets),
     ]
     made = []
     for row in rows:
         half_width = None if row.energy_ci95 is None else row.energy_ci95 * factor
         value, error = interval(row.energy_mj * factor, half_width, digits=3)
-        trained = row.origin == MEASURED
+        trained = row.origin == Origin.MEASURED
         top1 = row.top1 if trained else None
         made.append(
             Row(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from saformer.analysis.profiles.origin import MEASURED, UNTRAINED
+from saformer.analysis.profiles.origin import Origin
 from saformer.reports.document.numbers import NOT_KNOWN, energy_unit, fixed, fixed_decimals, interval, percent
 from saformer.reports.document.table import Align, Cell, Column, Row, Table, TableLayout, hidden, number
 from saformer.reports.results.comparison import ORIGINS, ComparisonRow, by_data
@@ -32,7 +32,7 @@ def comparison_table(rows: Sequence[ComparisonRow]) -> Table:
         number("RD energy", key="relative_difference_energy", write=_signed),
         number("top-1", key="top1_accuracy", write=lambda value: percent(value, decimals=2)),
         number("RD top-1", key="relative_difference_top1", write=_signed, rank=1),
-        Column("from", key="from", shown=any(row.origin != MEASURED for row in rows)),
+        Column("from", key="from", shown=any(row.origin != Origin.MEASURED for row in rows)),
         hidden("data"),
     ]
     made: list[Row] = []
@@ -83,7 +83,7 @@ def accountings_comparison_table(by_accounting: Mapping[str, Sequence[Comparison
         hidden("quantity"),
         *(number(name, key=name) for name in by_accounting),
         number("published", key="published", shown=published),
-        Column("from", key="from", shown=any(row.origin != MEASURED for row in first)),
+        Column("from", key="from", shown=any(row.origin != Origin.MEASURED for row in first)),
         hidden("data"),
     ]
 
@@ -131,7 +131,9 @@ def _explanations(rows: Sequence[ComparisonRow]) -> list[str]:
     lines = [f"RD: (M_current - M_ours) / M_current (Eq. 21), positive where ours is lower; ours: {', '.join(ours)}."]
     if len({row.published for row in references}) > 1:
         lines.append("Measured rows are compared with a measured network, published rows with the published one.")
-    if any(row.origin == UNTRAINED for row in rows) and any(row.origin != UNTRAINED for row in references):
+    if any(row.origin == Origin.UNTRAINED for row in rows) and any(
+        row.origin != Origin.UNTRAINED for row in references
+    ):
         lines.append("A network of random weights has no RD against a trained one.")
     return lines + origin_notes(row.origin for row in rows)
 
@@ -139,4 +141,8 @@ def _explanations(rows: Sequence[ComparisonRow]) -> list[str]:
 def origin_notes(origins: Iterable[str]) -> list[str]:
     """What the words in the column "from" mean; nothing where everything was measured."""
     used = set(origins)
-    return [] if used <= {MEASURED} else [f"{origin}: {text}." for origin, text in ORIGINS.items() if origin in used]
+    return (
+        []
+        if used <= {Origin.MEASURED}
+        else [f"{origin}: {text}." for origin, text in ORIGINS.items() if origin in used]
+    )

@@ -2,7 +2,7 @@
 
 from math import isnan
 
-from saformer.analysis.profiles.origin import MEASURED
+from saformer.analysis.profiles.origin import Origin
 from saformer.reports.document.blocks import Line, Report, note
 from saformer.reports.document.numbers import energy_unit, interval, percent, si, significant
 from saformer.reports.document.table import Align, Cell, Column, Row, Table, hidden, number
@@ -25,7 +25,7 @@ def sweep_report(sweep: Sweep) -> Report:
         hidden("energy_mj_ci95"),
         number("time per batch", "ms", key="seconds_per_batch", write=_milliseconds),
         number("memory", "MiB", key="peak_bytes", write=_mebibytes),
-        Column("from", key="from", shown=any(point.origin != MEASURED for point in sweep.points)),
+        Column("from", key="from", shown=any(point.origin != Origin.MEASURED for point in sweep.points)),
         hidden("trained_at"),
     ]
     rows = []

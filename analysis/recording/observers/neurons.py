@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from saformer.analysis.profiles import SPIKES_OF, Neurons, Values, inside
+from saformer.analysis.recording.batch_axis import Layout
 from saformer.analysis.recording.counters import Held
 from saformer.analysis.recording.execution import Execution, Instruments
 from saformer.analysis.recording.lineage import Evidence, Source
@@ -246,13 +247,12 @@ class NeuronListing:
         """Add spikes, step by step: T x B x ..., T*B x ..., or one step of a loop, B x ..."""
         if source is not None and not self._instruments.counter.is_binary(spikes):
             candidate.values = candidate.values.join(self._instruments.meter.measure(spikes, source, -1))
-        layout = self._instruments.layouts.of((f"neurons {candidate.name}", 0), spikes.shape)
-        steps = steps or layout.steps
-        rows = layout.rows if layout.rows % steps == 0 else steps if spikes.shape[0] % steps == 0 else 1
-        nonzero, _ = self._instruments.counter.count(spikes, rows)
+        layout = self._instruments.layouts.of((f"neurons {candidate.name}", 0), spikes.shape, x=spikes)
+        if steps is not None and not (layout.apart and layout.steps == steps):
+            layout = Layout(steps, spikes.shape[0] // steps)  # our own neurons get time first
+        nonzero, _ = self._instruments.counter.count(spikes, layout.rows)
         origin = self._instruments.lineage.source(read)
-        per_step = nonzero.view(steps if rows % steps == 0 else 1, -1).sum(1)
-        candidate.add(per_step, spikes.numel(), origin.name if origin else "")
+        candidate.add(layout.per_step(nonzero), spikes.numel(), origin.name if origin else "")
 
     # -- the answer --------------------------------------------------------------------------------------------------
 

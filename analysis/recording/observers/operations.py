@@ -212,7 +212,9 @@ class Operations:
     def _count(self, call: Call, counts: OperationCounts, sources: tuple[Source | None, ...]) -> Tensor:
         """Elements, nonzeros, values and events of one execution; its events per row."""
         instruments = self._instruments
-        layouts = [instruments.layouts.of((counts.name, i), x.shape, call.stacked) for i, x in enumerate(call.operands)]
+        layouts = [
+            instruments.layouts.of((counts.name, i), x.shape, call.stacked, x) for i, x in enumerate(call.operands)
+        ]
         result = layouts[0] if call.rows is None else instruments.layouts.of((counts.name, -1), call.rows, call.stacked)
         counts.executions += result.steps * result.batch
         counters: list[Tensor] = []

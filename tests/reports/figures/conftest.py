@@ -2,7 +2,7 @@
 
 import pytest
 
-from saformer.analysis.profiles.origin import UNTRAINED
+from saformer.analysis.profiles.origin import Origin
 from saformer.reports.results.comparison import PUBLISHED, ComparisonRow
 
 
@@ -16,6 +16,6 @@ def rows() -> list[ComparisonRow]:
     return [
         row("saformer-2-64", 0.5, 0.9, reference=True, relative_difference=0.0, relative_accuracy=0.0),
         row("sdt-2-64", 1.0, 0.8, relative_difference=0.5, relative_accuracy=-0.125),
-        row("saformer-2-32", 0.1, 0.1, origin=UNTRAINED),
+        row("saformer-2-32", 0.1, 0.1, origin=Origin.UNTRAINED),
         row("Spikformer", 2.0, None, origin=PUBLISHED, relative_difference=0.75),
     ]

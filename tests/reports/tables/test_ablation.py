@@ -1,6 +1,6 @@
 from collections.abc import Callable
 
-from saformer.analysis.profiles.origin import UNTRAINED
+from saformer.analysis.profiles.origin import Origin
 from saformer.models.ablations import ABLATIONS
 from saformer.reports.document.blocks import Part, Report
 from saformer.reports.results.comparison import ComparisonRow
@@ -22,7 +22,7 @@ def rows() -> list[ComparisonRow]:
             0.00004,
             0.97 + 0.001 * i,
             "digits",
-            origin=UNTRAINED if i == 0 else "measured",
+            origin=Origin.UNTRAINED if i == 0 else "measured",
             model="sdt-2-64" if i == 0 else "saformer-2-64",
             reference=name == "SAFormer",
         )
