@@ -41,7 +41,8 @@ def collect(
         data: on what; the number of images is filled in.
         run: settings, for the record.
     """
-    decision = recorder.neurons.decide(recorder.time_steps)
+    steps = recorder.time_steps
+    decision = recorder.neurons.decide(steps)
     counted = [o for o in recorder.operations.counts.values() if not decision.holds(o.name, o.weights > 0)]
     outside = {place: counts for place, counts in recorder.elementwise.counts.items() if not decision.holds(place[0])}
     pools = [counts for counts in outside.values() if counts.ones is not None]
@@ -49,9 +50,9 @@ def collect(
     images = sum(recorder.batch_sizes)
     operations = _operations(recorder, counted, moments, decision, data.kind)
     if model.time_steps is None:
-        model = replace(
-            model, time_steps=seen_steps(operations, decision.layers, decision.steps, images, _unread(counted))
-        )
+        steps = seen_steps(operations, decision.layers, decision.steps, images, _unread(counted))
+        model = replace(model, time_steps=steps)
+        decision = recorder.neurons.decide(steps)
     free = []
     read = iter(moments.sums[len(moments.sums) - len(pools) :])  # nonzeros, pool by pool
     for (path, op), counts in outside.items():
@@ -73,7 +74,7 @@ def collect(
         moments=moments,
         passes=len(recorder.batch_sizes),
         run=run,
-        notes=tuple(_remarks(decision, operations, _unread(counted))),
+        notes=tuple(_remarks(decision, operations, counted)),
     )
 
 
@@ -82,7 +83,7 @@ def _unread(counted: Sequence[OperationCounts]) -> dict[str, float]:
     return {c.name: 1 - c.read / c.calls for c in counted if c.read < c.calls}
 
 
-def _remarks(decision: Decision, operations: Sequence[Operation], unread: dict[str, float]) -> list[str]:
+def _remarks(decision: Decision, operations: Sequence[Operation], counted: Sequence[OperationCounts]) -> list[str]:
     """What the classes of values mean for a charge, one sentence for each fact."""
     notes = []
     if decision.graded:
@@ -96,6 +97,14 @@ def _remarks(decision: Decision, operations: Sequence[Operation], unread: dict[s
     constant = [o.name for o in operations if o.constant]
     if constant:
         notes.append(f"{_some(constant, 'operation')} read constants alone, and could run once: charged as they ran")
+    spikes = (ValueClass.SILENT, ValueClass.SPIKES, ValueClass.TERNARY)
+    both = [o.name for o, c in zip(operations, counted, strict=True) if len(c.pure) > 1 and o.gate.kind not in spikes]
+    if both:
+        notes.append(
+            f"{_some(both, 'layer')} read spikes in some calls, and in others what was made of them: charged by the "
+            "class of all calls together"
+        )
+    unread = _unread(counted)
     if unread:
         notes.append(
             f"{_some(list(unread), 'operation')} ran with results that nothing read, {max(unread.values()):.0%} of the "

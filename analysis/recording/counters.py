@@ -195,6 +195,7 @@ class Counter:
 
     def count(self, x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
         """Nonzeros of each row (int64, shape `rows`) and ones in all (int64 scalar)."""
+        x = x.dequantize() if x.is_quantized else x
         if not _fills_storage(x):
             return self._count(x, rows)
         known = self._known.get(x)

@@ -55,9 +55,13 @@ def dry_run(
     found = Shown()
     devices = [few.images.device] if few.images.device.type == "cuda" else []
 
+    draws = False
+
     def answer(given: Sample) -> tuple[Recorder, Tensor]:
+        nonlocal draws
         # Each time the same random numbers, and none that the run itself would have drawn.
         with torch.random.fork_rng(devices):
+            drawn = torch.random.get_rng_state()
             inputs = given.copy() if to_input is None else given.with_images(to_input(given.images.clone()))
             recorder = Recorder(model, time_steps, neurons=neurons, noting_rows=True)
             recorder.start_batch(inputs.tensors, given.images)
@@ -65,6 +69,7 @@ def dry_run(
                 with recorder.recording():
                     output = call(inputs)
                 found.changing |= bool(state.changed())
+                draws |= not torch.equal(drawn, torch.random.get_rng_state())
             finally:
                 state.restore()
         accuracy.learn(output)
@@ -81,7 +86,10 @@ def dry_run(
     found.shapes.compare(second.layouts.log)
     if not _alike(scores, backwards, len(few)):
         _, again = answer(few)
-        found.notes = [_MIXED if _alike(scores, again, 0) else _NOT_AT_REST]
+        if not _alike(scores, again, 0):
+            found.notes = [_NOT_AT_REST]
+        elif not draws:  # else each image gets other random numbers, wherever it stands
+            found.notes = [_MIXED]
     return found
 
 

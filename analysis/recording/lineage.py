@@ -49,6 +49,7 @@ class Source:
         roots: the weighted operations it is the result of, none of them between it and another.
         births: modules in which the spikes began, where it is made of spikes.
         converts: real values were compared there, and no spikes.
+        pure: since then they were moved alone: no sum, no average, no scale.
         cancels: what is left when the value of a token is added back: (hard - soft) + soft.
         maker: the innermost module that put it out.
         passed: modules that may turn out to be neurons, and put it out; the outermost first.
@@ -64,6 +65,7 @@ class Source:
     roots: Roots = _NO_ROOTS
     births: frozenset[str] = frozenset()
     converts: bool = False
+    pure: bool = False
     cancels: "tuple[tuple[int, Source], ...]" = field(default=(), compare=False)
     maker: str = ""
     passed: tuple[str, ...] = ()
@@ -243,7 +245,7 @@ class Lineage:
         """Take `spikes` as those of a layer of neurons that read `x`."""
         read = self.source(x)
         roots = _NO_ROOTS if read is None else read.roots
-        self._sources[spikes] = Source(name, evidence=Evidence.SPIKES, roots=roots, births=frozenset({path}))
+        self._sources[spikes] = Source(name, evidence=Evidence.SPIKES, roots=roots, births=frozenset({path}), pure=True)
 
     def follow(self, operator: Operator | None, name: str, path: str, func: Any, inputs: Any, outputs: Any) -> None:
         """Follow an operator that is no synaptic operation from its inputs to its outputs.
@@ -306,7 +308,13 @@ class Lineage:
             # What holds the image beside other things reads the image.
             raw = any(origin.raw for origin in origins)
             return replace(
-                joined, name=first.name, raw=raw, passed=first.passed, maker=first.maker, places=first.places
+                joined,
+                name=first.name,
+                raw=raw,
+                pure=all(origin.pure for origin in origins),
+                passed=first.passed,
+                maker=first.maker,
+                places=first.places,
             )
         if operator.kind is Kind.THRESHOLD:
             # Rounding or the sign of spikes makes other levels of them; a comparison makes new spikes.
@@ -319,6 +327,7 @@ class Lineage:
                 linear=True,
                 births=frozenset({path}) if begins else joined.births,
                 converts=joined.evidence is Evidence.REAL if begins else joined.converts,
+                pure=begins,
             )
         packet = func._overloadpacket
         if packet in _DIFFERENCES and len(origins) == 2:

@@ -68,13 +68,9 @@ class Recorder(TorchDispatchMode):
         self.operations = Operations(self.instruments, self.neurons, graded)
         self.elementwise = Elementwise(self.instruments)
         self.unsupported, self.unseen = Unsupported(self.instruments), Unseen(self.instruments)
-        self._observers: tuple[Observer, ...] = (
-            self.unseen,
-            self.operations,
-            self.elementwise,
-            self.neurons,
-            self.unsupported,
-        )
+        # The lineage of results stands between those that book them and those that list what they are.
+        self._booking: tuple[Observer, ...] = (self.unseen, self.operations)
+        self._listing: tuple[Observer, ...] = (self.elementwise, self.neurons, self.unsupported)
 
     @property
     def by_image(self) -> bool:
@@ -122,16 +118,17 @@ class Recorder(TorchDispatchMode):
             if out is not NotImplemented:
                 return out
         execution = Execution(func, operator, args, kwargs, self.paths.path)
-        for observer in self._observers:
+        for observer in (*self._booking, *self._listing):
             observer.before(execution)
         execution.out = func(*args, **kwargs)
-        for observer in self._observers:
+        for observer in self._booking:
             observer.after(execution)
         if execution.booked is not None:
-            read = execution.inputs
-            self.lineage.book(execution.booked, read, execution.out, execution.weighted)
+            self.lineage.book(execution.booked, execution.inputs, execution.out, execution.weighted)
         elif operator is None or operator.kind is not Kind.NEURON:
             self.lineage.follow(operator, execution.name, execution.path, func, (args, kwargs), execution.out)
+        for observer in self._listing:
+            observer.after(execution)
         return execution.out
 
     def _has_parts(self, operator: Operator | None, args: Any) -> bool:

@@ -64,7 +64,7 @@ class ValueMeter:
 
 
 def _measured(x: Tensor, channel: int) -> Values:
-    x = x.detach()
+    x = x.dequantize() if x.is_quantized else x.detach()
     magnitudes = x.abs() if x.dtype is not torch.bool else x.to(torch.float32)
     if not magnitudes.is_floating_point():
         magnitudes = magnitudes.to(torch.float64)

@@ -71,6 +71,7 @@ class OperationCounts(BatchRows):
     multiples: bool = True  # every operand so far held whole multiples of a unit
     image: bool = False  # it read the network's input where that held other values than zeros and ones
     summed: bool = False
+    pure: set[bool] = field(default_factory=set)  # whether its calls read spikes as they came, or what was made of them
 
     @classmethod
     def of(cls, name: str, call: Call, module: bool, sources: tuple[Source | None, ...]) -> "OperationCounts":

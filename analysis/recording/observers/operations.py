@@ -14,7 +14,7 @@ from saformer.analysis.recording.batch_axis import Layout
 from saformer.analysis.recording.execution import Execution, Instruments
 from saformer.analysis.recording.formulas import Call
 from saformer.analysis.recording.lineage import RESULT_OF, Source, apart, raw_sources
-from saformer.analysis.recording.module_paths import Frame
+from saformer.analysis.recording.module_paths import Frame, of_torch
 from saformer.analysis.recording.observers.neurons import NeuronListing
 from saformer.analysis.recording.observers.operation_counts import OperationCounts, add
 from saformer.analysis.recording.operators import Kind
@@ -122,7 +122,17 @@ class Operations:
             return apart(*sources) or (outer and all(source is not None and source.roots for source in sources))
         if call.layer and (call.dense <= call.operands[0].numel() or not self._instruments.lineage.owners(call.weight)):
             return False
-        return any(sources) or bool(self._instruments.lineage.owners(call.weight))
+        return any(sources) or self._could_run_once(call)
+
+    def _could_run_once(self, call: Call) -> bool:
+        """Whether a layer reads constants: a state at rest, or a parameter that an nn.Linear is given as its input.
+        Weights that are made of weights (low rank, orthogonal) are no layer.
+        """
+        lineage, frame = self._instruments.lineage, self._instruments.paths.current
+        if call.weight is None or not lineage.owners(call.weight):
+            return False
+        own = of_torch(frame.module) and lineage.name_in(frame.module, frame.path, call.weight) == "weight"
+        return own or not lineage.owners(call.operands[0])
 
     def _notice_sum(self, execution: Execution) -> None:
         """A product that is summed is an attention written as mask and sum."""
@@ -200,6 +210,7 @@ class Operations:
         if call.weight is not None:
             counts.weights = call.weight.numel()  # the same at every execution, so it is not added up
         counts.constant += not any(sources)
+        counts.pure |= {source.pure for source in sources if source is not None and call.weight is not None}
         counts.calls += 1
         counts.dense += call.dense
         counts.outputs += call.dense if out is None else out.numel()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from saformer.analysis import profile
-from saformer.analysis.recording.accuracy import HitCounter
+from saformer.analysis.recording.accuracy import AccuracyMeter
 from saformer.errors import InputError
 
 Answer = namedtuple("Answer", "hidden logits")
@@ -57,14 +57,14 @@ def hits(how: str, *batches: tuple[Tensor, Tensor], steps: int | None = None) ->
 )
 def test_scores_are_found_inside_what_a_library_puts_out(how: str) -> None:
     x = torch.eye(4)[CLASSES]
-    counter = HitCounter()
+    counter = AccuracyMeter()
     counter.add(Puts(how)(x), CLASSES, 4)
     found = counter.result()
     assert found is not None and (found.labelled, found.top1) == (4, 4)
 
 
 def test_of_several_tensors_in_a_dictionary_none_is_guessed() -> None:
-    counter = HitCounter()
+    counter = AccuracyMeter()
     counter.add({"a": torch.eye(4), "b": torch.eye(4)}, torch.arange(4), 4)
     assert counter.result() is None
 
