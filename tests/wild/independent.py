@@ -1,0 +1,288 @@
+"""A second count of what a network computes, made at the functions that its Python code calls.
+
+It shares no code and no method with the recorder of saformer: the recorder watches the operators below PyTorch's
+dispatcher, this watches the functions above it (a `TorchFunctionMode`), and module hooks that say where a call stands.
+Every function call is seen once: what PyTorch's own Python code calls inside (`F.conv2d` inside `nn.Conv2d`, `matmul`
+inside `einsum`) is either the call that is counted or hidden by it.
+"""
+
+import math
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+
+_TORCH = str(Path(torch.__file__).parent)
+LITERAL, WEIGHT, ACTIVATION = range(3)  # what a tensor was made of: numbers in the code, parameters, the input
+
+_CONVS = {F.conv1d, F.conv2d, F.conv3d}
+_TRANSPOSED = {F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d}
+_MATMULS = {"matmul", "__matmul__", "mm", "bmm", "mv", "dot", "inner", "vdot"}
+_ADDED_MATMULS = {"addmm", "addmm_", "baddbmm", "baddbmm_", "addmv", "addmv_", "addbmm", "addbmm_"}
+_ELEMENTWISE = {"mul", "mul_", "__mul__", "__rmul__", "__imul__", "multiply", "multiply_", "logical_and", "__and__"}
+# They take an activation for its shape alone.
+_SHAPE_ONLY = {
+    "zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like",
+    "new_zeros", "new_ones", "new_full", "new_empty", "new_tensor",
+}  # fmt: skip
+_HIDDEN = {"multi_head_attention_forward", "lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "bilinear"}
+
+
+@dataclass
+class Row:
+    """One layer, or one product at one place of the code, over a whole run.
+
+    Args:
+        path: of a layer, the name of its weight without `.weight`; of a product, the innermost module that runs.
+        kind: "layer" (one activation, one weight), "product" (two activations) or "elementwise".
+        op: conv2d, linear, matmul, mul, ...
+        dense: multiply-accumulates if nothing were skipped.
+        elements: of each activation that is read.
+        nonzero: of each activation that is read.
+        calls: how often it ran.
+    """
+
+    path: str
+    kind: str
+    op: str
+    dense: int = 0
+    elements: list[int] = field(default_factory=list)
+    nonzero: list[int] = field(default_factory=list)
+    calls: int = 0
+
+    def add(self, dense: int, operands: list[Tensor]) -> None:
+        """One more call."""
+        self.calls += 1
+        self.dense += dense
+        self.elements = self.elements or [0] * len(operands)
+        self.nonzero = self.nonzero or [0] * len(operands)
+        for index, operand in enumerate(operands):
+            self.elements[index] += operand.numel()
+            self.nonzero[index] += int((operand != 0).sum())
+
+
+class Counter(TorchFunctionMode):
+    """Counts the calls of functions while it is entered; `rows` holds the result."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.rows: dict[Any, Row] = {}
+        self.unseen: set[str] = set()  # functions that hide operations and are not taken apart
+        self.stack: list[str] = []
+        self.calls_at: dict[str, int] = defaultdict(int)
+        self._kind: dict[int, int] = {}  # storage -> LITERAL or WEIGHT; anything else is an activation
+        self._names: dict[int, str] = {}  # storage of a weight -> the layer it belongs to
+        self._kept: list[Tensor] = []  # so that no address is used twice
+        for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+            self._mark(tensor, WEIGHT, name.removesuffix(".weight"))
+
+    def _mark(self, tensor: Tensor, kind: int, name: str | None = None) -> None:
+        self._kind[tensor.untyped_storage().data_ptr()] = kind
+        if name is not None:
+            self._names[tensor.untyped_storage().data_ptr()] = name
+        self._kept.append(tensor)
+
+    def kind_of(self, tensor: Tensor) -> int:
+        """What the tensor was made of."""
+        return self._kind.get(tensor.untyped_storage().data_ptr(), ACTIVATION)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Count one call and do it."""
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        inputs = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+        self._count(func, name, args, kwargs)
+        result = func(*args, **kwargs)
+        kind = LITERAL if name in _SHAPE_ONLY else max(map(self.kind_of, inputs), default=LITERAL)
+        written = name.endswith("_") and not name.endswith("__") or name == "__setitem__" or name.startswith("__i")
+        if written and inputs and kind > self.kind_of(inputs[0]):
+            self._kind.pop(inputs[0].untyped_storage().data_ptr(), None)
+        elif kind != ACTIVATION and name != "__get__":
+            known = {x.untyped_storage().data_ptr() for x in inputs}
+            # A weight that is made from others (cast, normalised) belongs to the layer of the largest of them.
+            named = [x for x in inputs if x.untyped_storage().data_ptr() in self._names]
+            largest = max(named, key=Tensor.numel, default=None)
+            name = None if largest is None else self._names[largest.untyped_storage().data_ptr()]
+            for tensor in tree_leaves(result):
+                if isinstance(tensor, Tensor) and tensor.untyped_storage().data_ptr() not in known and tensor.numel():
+                    self._mark(tensor, kind, name)
+        return result
+
+    # What a call computes.
+
+    def _count(self, func: Any, name: str, args: Any, kwargs: Any) -> None:
+        if func in _CONVS or func in _TRANSPOSED:
+            x, weight = _argument(args, kwargs, 0, "input"), _argument(args, kwargs, 1, "weight")
+            if func in _CONVS:
+                shape = _conv_shape(func, args, kwargs)
+                dense = math.prod(shape) * math.prod(weight.shape[1:])
+            else:
+                dense = x.numel() * math.prod(weight.shape[1:])
+            self._book(name, dense, x, weight)
+        elif func is F.linear:
+            x, weight = _argument(args, kwargs, 0, "input"), _argument(args, kwargs, 1, "weight")
+            self._book(name, x.numel() * (weight.shape[0] if weight.ndim > 1 else 1), x, weight)
+        elif name in _MATMULS:
+            first, second = _argument(args, kwargs, 0, "input"), _argument(args, kwargs, 1, "other", "mat2", "vec")
+            self._book("matmul", _matmul_dense(first, second), first, second)
+        elif name == "__rmatmul__":
+            self._book("matmul", _matmul_dense(args[1], args[0]), args[1], args[0])
+        elif name in _ADDED_MATMULS:
+            self._book("matmul", _matmul_dense(args[1], args[2]), args[1], args[2])
+        elif name == "einsum":
+            self._einsum(args)
+        elif name == "tensordot":
+            self._tensordot(args, kwargs)
+        elif name == "scaled_dot_product_attention":
+            self._attention(args, kwargs)
+        elif name in _ELEMENTWISE:
+            first, second = args[0], _argument(args, kwargs, 1, "other")
+            both = isinstance(first, Tensor) and isinstance(second, Tensor) and first is not second
+            if both and first.ndim and second.ndim and self.kind_of(first) == self.kind_of(second) == ACTIVATION:
+                dense = math.prod(torch.broadcast_shapes(first.shape, second.shape))
+                self._row("elementwise", "mul", _place()).add(dense, [first, second])
+        elif name in _HIDDEN:
+            self.unseen.add(f"{name} in {self.path or 'the model'}")
+
+    def _einsum(self, args: Any) -> None:
+        equation, operands = args[0], list(args[1:])
+        if len(operands) == 1 and isinstance(operands[0], list | tuple):
+            operands = list(operands[0])
+        if len(operands) != 2:
+            self.unseen.add(f"einsum of {len(operands)} in {self.path}")
+            return
+        inputs, _, output = equation.replace(" ", "").partition("->")
+        sizes: dict[str, int] = {}
+        for letters, operand in zip(inputs.split(","), operands, strict=True):
+            if "." in letters:
+                self.unseen.add(f"einsum {equation} in {self.path}")
+                return
+            sizes |= {x: max(size, sizes.get(x, 1)) for x, size in zip(letters, operand.shape, strict=True)}
+        first, second = inputs.split(",")
+        summed = set(first + second) - set(output)
+        if output and not summed and set(first) == set(second):
+            return  # an elementwise product, not a matrix product
+        self._book("matmul", math.prod(sizes.values()), *operands)
+
+    def _tensordot(self, args: Any, kwargs: Any) -> None:
+        first, second = args[:2]
+        dims = _argument(args, kwargs, 2, "dims")
+        axes = range(first.ndim - dims, first.ndim) if isinstance(dims, int) else dims[0]
+        summed = math.prod(first.shape[axis] for axis in axes)
+        self._book("matmul", first.numel() // summed * second.numel(), first, second)
+
+    def _attention(self, args: Any, kwargs: Any) -> None:
+        query, key, value = args[:3]
+        scale = kwargs.get("scale") or query.shape[-1] ** -0.5
+        scores = query @ key.transpose(-1, -2) * scale
+        mask = _argument(args, kwargs, 3, "attn_mask")
+        if kwargs.get("is_causal"):
+            mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
+        weights = scores.softmax(-1)
+        place = _place()
+        self._row("product", "matmul", (*place, "qk")).add(_matmul_dense(query, key.mT), [query, key])
+        self._row("product", "matmul", (*place, "qkv")).add(_matmul_dense(weights, value), [weights, value])
+
+    def _book(self, op: str, dense: int, first: Tensor, second: Tensor) -> None:
+        kinds = self.kind_of(first), self.kind_of(second)
+        self.calls_at[self.path] += 1
+        if kinds == (ACTIVATION, ACTIVATION):
+            self._row("product", op, _place()).add(dense, [first, second])
+        elif WEIGHT in kinds and kinds != (WEIGHT, WEIGHT):
+            weight = second if kinds[1] == WEIGHT else first
+            name = self._names.get(weight.untyped_storage().data_ptr(), self.path)
+            row = self.rows.setdefault(("layer", name), Row(name, "layer", op))
+            row.add(dense, [first if weight is second else second])
+
+    @property
+    def path(self) -> str:
+        """The innermost module that runs."""
+        return self.stack[-1] if self.stack else ""
+
+    def _row(self, kind: str, op: str, place: Any) -> Row:
+        return self.rows.setdefault((self.path, kind, op, place), Row(self.path, kind, op))
+
+
+def _argument(args: Any, kwargs: Any, position: int, *names: str) -> Any:
+    if position < len(args):
+        return args[position]
+    return next((kwargs[name] for name in names if name in kwargs), None)
+
+
+def _conv_shape(func: Callable, args: Any, kwargs: Any) -> torch.Size:
+    """Shape of the result, from a run on tensors without memory."""
+    meta = [x.to("meta") if isinstance(x, Tensor) else x for x in args]
+    with torch._C.DisableTorchFunction():
+        return func(*meta, **{k: x.to("meta") if isinstance(x, Tensor) else x for k, x in kwargs.items()}).shape
+
+
+def _matmul_dense(first: Tensor, second: Tensor) -> int:
+    inner = first.shape[-1]
+    rows = first.shape[-2] if first.ndim > 1 else 1
+    columns = second.shape[-1] if second.ndim > 1 else 1
+    batch = torch.broadcast_shapes(first.shape[:-2], second.shape[:-2])
+    return math.prod(batch) * rows * inner * columns
+
+
+def _place() -> tuple:
+    """The instruction in the network's own code that is being executed."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith((__file__, _TORCH)):
+        frame = frame.f_back
+    return (frame.f_code.co_filename, frame.f_code.co_name, frame.f_lasti) if frame else ()
+
+
+@contextmanager
+def _paths(model: nn.Module, counter: Counter) -> Iterator[None]:
+    """Hooks that tell the counter which module runs, and count a layer whose function call was not seen."""
+    handles, before = [], []
+
+    def enter(name: str) -> Callable:
+        def hook(module: nn.Module, args: Any) -> None:
+            counter.stack.append(name)
+            before.append(counter.calls_at[name])
+
+        return hook
+
+    def leave(module: nn.Module, args: Any, result: Any) -> None:
+        path, seen = counter.stack[-1], before.pop()
+        if result is not None and counter.calls_at[path] == seen and args and isinstance(result, Tensor):
+            # Compiled by TorchScript, a layer calls its function where no mode sees it.
+            if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+                dense = result.numel() * math.prod(module.weight.shape[1:])
+                counter.rows.setdefault(("layer", path), Row(path, "layer", "conv")).add(dense, [args[0]])
+            elif isinstance(module, nn.Linear):
+                dense = args[0].numel() * module.out_features
+                counter.rows.setdefault(("layer", path), Row(path, "layer", "linear")).add(dense, [args[0]])
+        counter.stack.pop()
+
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            continue
+        handles.append(module.register_forward_pre_hook(enter(name)))
+        handles.append(module.register_forward_hook(leave, always_call=True))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def count(model: nn.Module, *inputs: Any) -> Counter:
+    """Run the model on the inputs in evaluation mode and count what it calls."""
+    model.eval()
+    counter = Counter(model)
+    with torch.no_grad(), _paths(model, counter), counter:
+        model(*inputs)
+    return counter
