@@ -26,6 +26,7 @@ LITERAL, WEIGHT, ACTIVATION = range(3)  # what a tensor was made of: numbers in 
 
 _CONVS = {F.conv1d, F.conv2d, F.conv3d}
 _TRANSPOSED = {F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d}
+_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear)
 _MATMULS = {"matmul", "__matmul__", "mm", "bmm", "mv", "dot", "inner", "vdot"}
 _ADDED_MATMULS = {"addmm", "addmm_", "baddbmm", "baddbmm_", "addmv", "addmv_", "addbmm", "addbmm_"}
 _ELEMENTWISE = {"mul", "mul_", "__mul__", "__rmul__", "__imul__", "multiply", "multiply_", "logical_and", "__and__"}
@@ -103,18 +104,18 @@ class Counter(TorchFunctionMode):
         self._count(func, name, args, kwargs)
         result = func(*args, **kwargs)
         kind = LITERAL if name in _SHAPE_ONLY else max(map(self.kind_of, inputs), default=LITERAL)
-        written = name.endswith("_") and not name.endswith("__") or name == "__setitem__" or name.startswith("__i")
+        # A weight that is made from others (cast, normalised) belongs to the layer of the largest of them.
+        named = [x for x in inputs if x.untyped_storage().data_ptr() in self._names]
+        largest = max(named, key=Tensor.numel, default=None)
+        layer = None if largest is None else self._names[largest.untyped_storage().data_ptr()]
+        written = (name[-1:] == "_" and name[-2:] != "__") or name == "__setitem__" or name.startswith("__i")
         if written and inputs and kind > self.kind_of(inputs[0]):
-            self._kind.pop(inputs[0].untyped_storage().data_ptr(), None)
+            self._mark(inputs[0], kind, layer if kind == WEIGHT else None)
         elif kind != ACTIVATION and name != "__get__":
             known = {x.untyped_storage().data_ptr() for x in inputs}
-            # A weight that is made from others (cast, normalised) belongs to the layer of the largest of them.
-            named = [x for x in inputs if x.untyped_storage().data_ptr() in self._names]
-            largest = max(named, key=Tensor.numel, default=None)
-            name = None if largest is None else self._names[largest.untyped_storage().data_ptr()]
             for tensor in tree_leaves(result):
                 if isinstance(tensor, Tensor) and tensor.untyped_storage().data_ptr() not in known and tensor.numel():
-                    self._mark(tensor, kind, name)
+                    self._mark(tensor, kind, layer)
         return result
 
     # What a call computes.
@@ -245,7 +246,7 @@ def _place() -> tuple:
 
 @contextmanager
 def _paths(model: nn.Module, counter: Counter) -> Iterator[None]:
-    """Hooks that tell the counter which module runs, and count a layer whose function call was not seen."""
+    """Hooks that tell the counter which module runs, and see to it that no layer runs unseen."""
     handles, before = [], []
 
     def enter(name: str) -> Callable:
@@ -256,19 +257,16 @@ def _paths(model: nn.Module, counter: Counter) -> Iterator[None]:
         return hook
 
     def leave(module: nn.Module, args: Any, result: Any) -> None:
-        path, seen = counter.stack[-1], before.pop()
-        if result is not None and counter.calls_at[path] == seen and args and isinstance(result, Tensor):
-            # Compiled by TorchScript, a layer calls its function where no mode sees it.
-            if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
-                dense = result.numel() * math.prod(module.weight.shape[1:])
-                counter.rows.setdefault(("layer", path), Row(path, "layer", "conv")).add(dense, [args[0]])
-            elif isinstance(module, nn.Linear):
-                dense = args[0].numel() * module.out_features
-                counter.rows.setdefault(("layer", path), Row(path, "layer", "linear")).add(dense, [args[0]])
+        seen, path = before.pop(), counter.path
+        if isinstance(module, _LAYERS) and result is not None and counter.calls_at[path] == seen:
+            counter.unseen.add(f"{type(module).__name__} in {path or 'the model'}")
         counter.stack.pop()
 
     for name, module in model.named_modules():
-        if isinstance(module, torch.jit.ScriptModule):
+        if isinstance(
+            module, torch.jit.ScriptModule
+        ):  # takes no hooks, and calls its functions where no mode sees them
+            counter.unseen |= {f"TorchScript in {name}"} if any(True for _ in module.parameters()) else set()
             continue
         handles.append(module.register_forward_pre_hook(enter(name)))
         handles.append(module.register_forward_hook(leave, always_call=True))

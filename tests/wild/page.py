@@ -9,26 +9,27 @@ HEAD = """# Networks that nobody here wrote
 
 Is the recorder right on code that was written without it in mind? The networks below are public, at the commits given.
 Each runs unmodified, with its own code and the layers and neurons of its own library; nothing of them is in this
-repository. Weights are random (BatchNorm takes its statistics from the batch, so that neurons fire), images are drawn at
-random: the integers are the point, not the energy.
+repository. Weights are random (BatchNorm takes its statistics from the batch, so that neurons fire), and so are images:
+the integers are the point, not the energy.
 
-Every network was counted twice on the same input and weights: by `profile`, which watches the operators below PyTorch's
-dispatcher, and by `tests/wild/independent.py`, which watches the functions that the network's Python code calls and shares
-no code with it. A row is a layer with weights, a matrix product, or (where an attention or a gate is made of it) an
-elementwise product of two activations. Rows agree if dense multiply-accumulates, elements and nonzeros are the same
-integers.
+Every network was counted twice on the same input and weights: by `profile`, which watches the operators below
+PyTorch's dispatcher, and by `tests/wild/independent.py`, which watches the functions that the network's Python code
+calls and shares no code with it. A row is a layer with weights, a matrix product, or (where an attention or a gate is
+made of it) an elementwise product of two activations. Rows agree if dense multiply-accumulates, elements and nonzeros
+are the same integers.
 
 ```console
 {command}
 ```
 
-CHECKOUTS holds a clone of each repository, `OWNER+NAME`, and in `pypi/` the libraries that they ask for
-(`pip install --no-deps --target CHECKOUTS/pypi/spikingjelly-0.0.0.0.12 spikingjelly==0.0.0.0.12`; `extras`: einops, norse,
-sinabs, nir, nirtorch, pbr, rockpool). One network takes a second to half a minute. `--only NAME` runs one.
+CHECKOUTS holds a clone of each repository, `OWNER+NAME`, and in `pypi/` the libraries that they ask for, one folder
+each: `spikingjelly-0.0.0.0.2`, `spikingjelly-0.0.0.0.12`, `spikingjelly-0.0.0.0.14`, and `extras` (einops, nir,
+nirtorch, pbr), all installed with `pip install --no-deps --target FOLDER NAME`. A network takes from a second to half a
+minute; `--only NAME` runs one.
 
-What stands between a network and this machine is replaced, and nothing else: initialisers and decorators of `timm`;
-`torchvision`, `matplotlib` and the like, which only training needs; `.cuda()`, which does nothing; and neurons that ask for
-CuPy are told to use PyTorch.
+What stands between a network and a machine without a GPU is replaced, and nothing else: initialisers and decorators
+of `timm`; `torchvision`, `matplotlib` and the like, which only training needs; `.cuda()`, which does nothing; and
+neurons that ask for CuPy are told to use PyTorch.
 """
 
 
@@ -51,7 +52,9 @@ def agrees(report: dict[str, Any]) -> bool:
     return "error" not in report and not report["differences"] and not report["unseen"]
 
 
-def page(networks: list[Any], reports: dict[str, dict[str, Any]], command: str, about: str) -> str:
+def page(
+    networks: list[Any], reports: dict[str, dict[str, Any]], command: str, about: str, reasons: dict[str, str]
+) -> str:
     """The page as Markdown."""
     done = [(network, reports[network.name]) for network in networks if network.name in reports]
     ran = [(network, report) for network, report in done if "error" not in report]
@@ -59,9 +62,9 @@ def page(networks: list[Any], reports: dict[str, dict[str, Any]], command: str, 
     steps = [network for network, report in ran if report["time_steps"] == network.time_steps]
     lines = [HEAD.format(command=command)]
     lines.append(
-        f"**{len(done)} networks of {len({n.repository for n, _ in done})} repositories.** In {len(same)} both counts agree "
-        f"in every row; T is right in {len(steps)}. Made by {about}, PyTorch {torch.__version__.partition('+')[0]}, "
-        f"Python {platform.python_version()}, one thread."
+        f"**{len(done)} networks of {len({n.repository for n, _ in done})} repositories.** In {len(same)} both counts "
+        f"agree in every row; T is right in {len(steps)}. Made by {about}, PyTorch "
+        f"{torch.__version__.partition('+')[0]}, Python {platform.python_version()}, one thread."
     )
     for network, report in ran:
         if "ratio" in report:
@@ -70,10 +73,12 @@ def page(networks: list[Any], reports: dict[str, dict[str, Any]], command: str, 
                 "(the fastest of five each, in the same run)."
             )
     lines.append(
-        "\nNumbers are for the whole batch, over all steps. A number in parentheses is the independent count, or T as the "
-        "network's code has it, where `profile` says something else.\n"
+        "\nNumbers are for the whole batch, over all steps. A number in parentheses is the independent count, or T as "
+        "the network's code has it, where `profile` says something else.\n"
     )
-    lines.append("| network | repository, commit | kind | input | rows | dense MACs | nonzeros | T | neuron layers | counts |")
+    lines.append(
+        "| network | repository, commit | kind | input | rows | dense MACs | nonzeros | T | neuron layers | counts |"
+    )
     lines.append("|---|---|---|---|--:|--:|--:|--:|--:|---|")
     for network, report in done:
         shape = " x ".join(map(str, (network.batch, *network.shape)))
@@ -102,7 +107,7 @@ def page(networks: list[Any], reports: dict[str, dict[str, Any]], command: str, 
             texts += [f"not seen by the independent count: {text}" for text in report["unseen"]]
         if texts:
             empty = False
-            why = f" {network.why}" if network.why else ""
+            why = f" {reasons[network.name]}" if network.name in reasons else ""
             lines.append(f"* **{network.name}**: {'; '.join(texts)}.{why}")
     if empty:
         lines.append("Nothing.")

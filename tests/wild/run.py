@@ -19,7 +19,6 @@ import sys
 import time
 import traceback
 from collections import defaultdict
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +95,6 @@ def _same(mine: dict, theirs: dict) -> tuple[int, list[str]]:
         twin = next((other for other in right if right[other] == left[name]), None)
         if twin is not None:
             del left[name], right[twin]
-    # Split or joined otherwise: the same integers within one module.
-    for name in list(left):
-        inside = [other for other in right if other.startswith(name) or name.startswith(other.rpartition(".")[0])]
-        del inside
     for name, values in left.items():
         if name in right:
             differences.append(f"`{name}`: independent {values}, profile {right.pop(name)}")
@@ -195,7 +190,8 @@ def run_one(network: Any, checkouts: Path, ratio: bool) -> dict[str, Any]:
         "nonzero": total(theirs)[2], "independent_nonzero": total(mine)[2],
         "elements": total(theirs)[3], "independent_elements": total(mine)[3],
         "time_steps": result.model.time_steps, "neurons": len(result.neurons), "images": result.images,
-        "energy_mj": result.account("paper").energy_mj, "uncounted": list(result.uncounted), "notes": list(result.notes),
+        "uncounted": list(result.uncounted), "notes": list(result.notes),
+        "silent": sum(not any(r[4]) for r in mine["layer"]),
         "unseen": sorted(counter.unseen), "differences": differences, "seconds": seconds,
     }  # fmt: skip
     if ratio:
@@ -255,7 +251,7 @@ def main() -> None:
     if arguments.child:
         child(arguments.child, checkouts, arguments.ratio)
         return
-    from networks import NETWORKS, RATIO
+    from networks import NETWORKS, RATIO, REASONS
 
     reports = {}
     for network in NETWORKS:
@@ -284,7 +280,7 @@ def main() -> None:
         from page import page
 
         command = "python tests/wild/run.py CHECKOUTS --out docs/wild.md"
-        arguments.out.write_text(page(NETWORKS, reports, command, _about()))
+        arguments.out.write_text(page(NETWORKS, reports, command, _about(), REASONS))
 
 
 def _about() -> str:

@@ -56,7 +56,11 @@ class _DropPath(nn.Module):
 
 
 def _to_2tuple(x: Any) -> tuple:
-    return tuple(x) if isinstance(x, collections.abc.Iterable) and not isinstance(x, str) else tuple(itertools.repeat(x, 2))
+    return (
+        tuple(x)
+        if isinstance(x, collections.abc.Iterable) and not isinstance(x, str)
+        else tuple(itertools.repeat(x, 2))
+    )
 
 
 _TIMM = {
