@@ -7,6 +7,7 @@ inside `einsum`) is either the call that is counted or hidden by it.
 """
 
 import math
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -35,6 +36,11 @@ _SHAPE_ONLY = {
     "zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like",
     "new_zeros", "new_ones", "new_full", "new_empty", "new_tensor",
 }  # fmt: skip
+# Their answers are no image any more: spikes are drawn with them.
+_DECIDING = {
+    "gt", "ge", "lt", "le", "eq", "ne", "greater", "greater_equal", "less", "less_equal", "__gt__", "__ge__", "__lt__",
+    "__le__", "__eq__", "__ne__", "sign", "sgn", "heaviside", "bernoulli", "round", "floor", "ceil",
+}  # fmt: skip
 _HIDDEN = {"multi_head_attention_forward", "lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "bilinear"}
 
 
@@ -50,6 +56,7 @@ class Row:
         elements: of each activation that is read.
         nonzero: of each activation that is read.
         calls: how often it ran.
+        first: it read the network's input, or what arithmetic without weights and thresholds makes of it.
     """
 
     path: str
@@ -59,6 +66,7 @@ class Row:
     elements: list[int] = field(default_factory=list)
     nonzero: list[int] = field(default_factory=list)
     calls: int = 0
+    first: bool = False
 
     def add(self, dense: int, operands: list[Tensor]) -> None:
         """One more call."""
@@ -80,17 +88,33 @@ class Counter(TorchFunctionMode):
         self.unseen: set[str] = set()  # functions that hide operations and are not taken apart
         self.stack: list[str] = []
         self.calls_at: dict[str, int] = defaultdict(int)
+        self.booked = 0
         self._kind: dict[int, int] = {}  # storage -> LITERAL or WEIGHT; anything else is an activation
         self._names: dict[int, str] = {}  # storage of a weight -> the layer it belongs to
+        self._image: set[int] = set()  # storages that hold the input
         self._kept: list[Tensor] = []  # so that no address is used twice
         for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-            self._mark(tensor, WEIGHT, name.removesuffix(".weight"))
+            self._mark(tensor, WEIGHT, re.sub(r"\.weight(_[vg]|_orig)?$", "", name))
 
     def _mark(self, tensor: Tensor, kind: int, name: str | None = None) -> None:
         self._kind[tensor.untyped_storage().data_ptr()] = kind
         if name is not None:
             self._names[tensor.untyped_storage().data_ptr()] = name
         self._kept.append(tensor)
+
+    def see(self, inputs: Any) -> None:
+        """These are the network's inputs."""
+        for tensor in tree_leaves(inputs):
+            if isinstance(tensor, Tensor):
+                self._keep_image(tensor)
+
+    def _keep_image(self, tensor: Tensor) -> None:
+        self._image.add(tensor.untyped_storage().data_ptr())
+        self._kept.append(tensor)
+
+    def is_image(self, tensor: Tensor) -> bool:
+        """It is the input, or what arithmetic without weights and thresholds made of it."""
+        return tensor.untyped_storage().data_ptr() in self._image
 
     def kind_of(self, tensor: Tensor) -> int:
         """What the tensor was made of."""
@@ -101,7 +125,7 @@ class Counter(TorchFunctionMode):
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
         inputs = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
-        self._count(func, name, args, kwargs)
+        weighted = self._count(func, name, args, kwargs)
         result = func(*args, **kwargs)
         kind = LITERAL if name in _SHAPE_ONLY else max(map(self.kind_of, inputs), default=LITERAL)
         # A weight that is made from others (cast, normalised) belongs to the layer of the largest of them.
@@ -109,6 +133,10 @@ class Counter(TorchFunctionMode):
         largest = max(named, key=Tensor.numel, default=None)
         layer = None if largest is None else self._names[largest.untyped_storage().data_ptr()]
         written = (name[-1:] == "_" and name[-2:] != "__") or name == "__setitem__" or name.startswith("__i")
+        if not weighted and name not in _DECIDING and name not in _SHAPE_ONLY and any(map(self.is_image, inputs)):
+            for tensor in [inputs[0]] if written else tree_leaves(result):
+                if isinstance(tensor, Tensor) and tensor.numel():
+                    self._keep_image(tensor)
         if written and inputs and kind > self.kind_of(inputs[0]):
             self._mark(inputs[0], kind, layer if kind == WEIGHT else None)
         elif kind != ACTIVATION and name != "__get__":
@@ -120,7 +148,9 @@ class Counter(TorchFunctionMode):
 
     # What a call computes.
 
-    def _count(self, func: Any, name: str, args: Any, kwargs: Any) -> None:
+    def _count(self, func: Any, name: str, args: Any, kwargs: Any) -> bool:
+        """Count the call; whether it is an operation."""
+        before = self.booked
         if func in _CONVS or func in _TRANSPOSED:
             x, weight = _argument(args, kwargs, 0, "input"), _argument(args, kwargs, 1, "weight")
             if func in _CONVS:
@@ -153,6 +183,7 @@ class Counter(TorchFunctionMode):
                 self._row("elementwise", "mul", _place()).add(dense, [first, second])
         elif name in _HIDDEN:
             self.unseen.add(f"{name} in {self.path or 'the model'}")
+        return self.booked != before
 
     def _einsum(self, args: Any) -> None:
         equation, operands = args[0], list(args[1:])
@@ -198,13 +229,16 @@ class Counter(TorchFunctionMode):
     def _book(self, op: str, dense: int, first: Tensor, second: Tensor) -> None:
         kinds = self.kind_of(first), self.kind_of(second)
         self.calls_at[self.path] += 1
+        self.booked += 1
         if kinds == (ACTIVATION, ACTIVATION):
             self._row("product", op, _place()).add(dense, [first, second])
         elif WEIGHT in kinds and kinds != (WEIGHT, WEIGHT):
             weight = second if kinds[1] == WEIGHT else first
             name = self._names.get(weight.untyped_storage().data_ptr(), self.path)
             row = self.rows.setdefault(("layer", name), Row(name, "layer", op))
-            row.add(dense, [first if weight is second else second])
+            operand = first if weight is second else second
+            row.add(dense, [operand])
+            row.first |= self.is_image(operand)
 
     @property
     def path(self) -> str:
@@ -281,6 +315,7 @@ def count(model: nn.Module, *inputs: Any) -> Counter:
     """Run the model on the inputs in evaluation mode and count what it calls."""
     model.eval()
     counter = Counter(model)
+    counter.see(inputs)
     with torch.no_grad(), _paths(model, counter), counter:
         model(*inputs)
     return counter

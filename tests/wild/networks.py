@@ -8,6 +8,7 @@ import ast
 import importlib
 import json
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -601,6 +602,31 @@ network(
     (3, 96, 96), 4, stubs=("torchvision",), batch=8,
 )  # fmt: skip
 
+
+def _spike_yolo(folder: Path) -> nn.Module:
+    os.environ["YOLO_VERBOSE"] = "false"
+    tasks = importlib.import_module("ultralytics.nn.tasks")
+    settings = importlib.import_module("yaml").safe_load(
+        (folder / "ultralytics/cfg/models/v8/snn_yolov8.yaml").read_text()
+    )
+    settings["scales"] = {"n": [0.33, 0.125, 1024]}
+    return tasks.DetectionModel(settings | {"scale": "n"}, ch=3, nc=5, verbose=False)
+
+
+network("SpikeYOLO", "BICLab/SpikeYOLO", "cnn", _spike_yolo, (3, 64, 64), 1, libraries=(SJ12, EXTRAS),
+        stubs=(*TIMM, "cv2", "thop", "seaborn", "matplotlib", "psutil", "cpuinfo"), neurons="mem_update", batch=1,
+        note="integer neurons, T is 1 as published; an eighth as wide")  # fmt: skip
+
+
+def _lava(folder: Path) -> nn.Module:
+    slayer = importlib.import_module("lava.lib.dl.slayer")
+    script = folder / "tutorials/lava/lib/dl/slayer/nmnist/nmnist.py"
+    return _pieces(script, ("Network",), slayer=slayer).Network()
+
+
+network("lava-dl SLAYER, N-MNIST", "lava-nc/lava-dl", "lava-dl", _lava, (2312, 30), 30, folder="src",
+        values="spikes", neurons="^Neuron", stubs=("cv2", "torchvision", "matplotlib"), note="B x F x T")  # fmt: skip
+
 # Why the counts of a network differ; printed where they do.
 _ONE_CALL = (
     "All steps go through one call of each layer, and the recorder does not see where time stands in its shapes."
@@ -617,8 +643,8 @@ REASONS = {
     "STBP-simple ResNet-19 (tdBN)": "Time stands last in its shapes.",
     "sparch LIF, spoken words": _ONE_CALL,
     "sparch RadLIF, spoken words": (
-        "The recurrent weights are made anew in each pass and used in a loop: one layer, but a row for each step, and the "
-        "first step, from zeros, is left out."
+        "The recurrent weights are made anew in each pass and used in a loop: one layer, but a row for each step; "
+        "the first step, from zeros, is left out."
     ),
     "BNTT VGG-9": _FUNCTIONS,
     "DIET-SNN VGG-5": (
@@ -632,10 +658,12 @@ REASONS = {
     "Ternary Spike ResNet-20": f"{_SCALED} The reset of its ternary neurons is taken for products.",
     "QCFS conversion VGG-16": "Its neurons run once more, to be charged with half a threshold; its layers do not.",
     "TCJA-SNN, DVS128 Gesture": "The padding that `padding='same'` adds for an even kernel is taken for input.",
-    "Adaptive SRNN, speech commands": f"{_FUNCTIONS} Spikes times a moving threshold, its reset, are taken for products.",
-    "DECOLLE LeNet": _FUNCTIONS,
+    "Adaptive SRNN, speech commands": f"{_FUNCTIONS} Its reset, spikes times a threshold, is taken for products.",
+    "DECOLLE LeNet": f"{_FUNCTIONS} Its first layer reads the frames through a filter over time.",
+    "SpikeYOLO": _SCALED,
+    "lava-dl SLAYER, N-MNIST": "Time stands last in its shapes.",
     "norse LSNN, speech commands": (
-        "The first steps of the recurrence, from zeros, are left out, and what the neurons multiply is taken for products."
+        "The first step of the recurrence, from zeros, is left out, and what neurons multiply is taken for products."
     ),
     "rockpool SynNet": "rockpool's `parameters()` does not hand out parameters, but a dictionary.",
 }

@@ -16,7 +16,7 @@ Every network was counted twice on the same input and weights: by `profile`, whi
 PyTorch's dispatcher, and by `tests/wild/independent.py`, which watches the functions that the network's Python code
 calls and shares no code with it. A row is a layer with weights, a matrix product, or (where an attention or a gate is
 made of it) an elementwise product of two activations. Rows agree if dense multiply-accumulates, elements and nonzeros
-are the same integers.
+are the same integers. The layers that read the image itself, which Eq. 19 charges as MACs, must be the same, too.
 
 ```console
 {command}

@@ -179,6 +179,11 @@ def run_one(network: Any, checkouts: Path, ratio: bool) -> dict[str, Any]:
         same, unequal = _same(group(mine[kind]), group(theirs[kind]))
         equal += same
         differences += [f"{kind} {text}" for text in unequal]
+    # Which layers read the image decides what Eq. 19 charges as MACs.
+    reading = sorted(row.path for row in counter.rows.values() if row.first)
+    marked = sorted({re.sub(r":\d+$", "", op.name) for op in result.operations if op.first})
+    if marked != reading:
+        differences.append(f"reading the image: independent {reading or 'none'}, profile {marked or 'none'}")
 
     def total(rows: dict[str, list]) -> list[int]:
         every = [row for kind in rows.values() for row in kind]

@@ -151,6 +151,25 @@ def test_products_with_numbers_from_the_code_or_with_weights_are_no_products():
     assert (row.kind, row.dense, row.elements) == ("elementwise", 6, [6, 2])
 
 
+def test_layers_that_read_the_image_are_told_from_those_that_read_spikes_drawn_from_it():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x):
+            repeated = torch.zeros(3, *x.shape)
+            for step in range(3):
+                repeated[step] = F.layer_norm(x, x.shape[-1:])
+            return self.a(repeated).mean(0) + self.b((x > 0).float()) + self.c(self.a(x))
+
+    assert {row.path: row.first for row in count(Net(), torch.randn(2, 4)).rows.values()} == {
+        "a": True,
+        "b": False,
+        "c": False,
+    }
+
+
 @pytest.mark.parametrize(
     ("make", "unseen"),
     [
