@@ -55,6 +55,7 @@ class Row:
         dense: multiply-accumulates if nothing were skipped.
         elements: of each activation that is read.
         nonzero: of each activation that is read.
+        events: nonzeros with their true fan-out; of a product, the pairs of nonzeros that meet.
         calls: how often it ran.
         first: it read the network's input, or what arithmetic without weights and thresholds makes of it.
     """
@@ -65,13 +66,15 @@ class Row:
     dense: int = 0
     elements: list[int] = field(default_factory=list)
     nonzero: list[int] = field(default_factory=list)
+    events: int = 0
     calls: int = 0
     first: bool = False
 
-    def add(self, dense: int, operands: list[Tensor]) -> None:
+    def add(self, dense: int, events: int, operands: list[Tensor]) -> None:
         """One more call."""
         self.calls += 1
         self.dense += dense
+        self.events += events
         self.elements = self.elements or [0] * len(operands)
         self.nonzero = self.nonzero or [0] * len(operands)
         for index, operand in enumerate(operands):
@@ -158,17 +161,17 @@ class Counter(TorchFunctionMode):
                 dense = math.prod(shape) * math.prod(weight.shape[1:])
             else:
                 dense = x.numel() * math.prod(weight.shape[1:])
-            self._book(name, dense, x, weight)
+            self._book(name, dense, x, weight, lambda x, w: _convolve(func, args, kwargs, x, w), everywhere=False)
         elif func is F.linear:
             x, weight = _argument(args, kwargs, 0, "input"), _argument(args, kwargs, 1, "weight")
-            self._book(name, x.numel() * (weight.shape[0] if weight.ndim > 1 else 1), x, weight)
+            self._book(name, x.numel() * (weight.shape[0] if weight.ndim > 1 else 1), x, weight, F.linear)
         elif name in _MATMULS:
             first, second = _argument(args, kwargs, 0, "input"), _argument(args, kwargs, 1, "other", "mat2", "vec")
-            self._book("matmul", _matmul_dense(first, second), first, second)
+            self._book("matmul", _matmul_dense(first, second), first, second, torch.matmul)
         elif name == "__rmatmul__":
-            self._book("matmul", _matmul_dense(args[1], args[0]), args[1], args[0])
+            self._book("matmul", _matmul_dense(args[1], args[0]), args[1], args[0], torch.matmul)
         elif name in _ADDED_MATMULS:
-            self._book("matmul", _matmul_dense(args[1], args[2]), args[1], args[2])
+            self._book("matmul", _matmul_dense(args[1], args[2]), args[1], args[2], torch.matmul)
         elif name == "einsum":
             self._einsum(args)
         elif name == "tensordot":
@@ -180,7 +183,8 @@ class Counter(TorchFunctionMode):
             both = isinstance(first, Tensor) and isinstance(second, Tensor) and first is not second
             if both and first.ndim and second.ndim and self.kind_of(first) == self.kind_of(second) == ACTIVATION:
                 dense = math.prod(torch.broadcast_shapes(first.shape, second.shape))
-                self._row("elementwise", "mul", _place()).add(dense, [first, second])
+                events = _meeting(torch.mul, first, second)
+                self._row("elementwise", "mul", _place()).add(dense, events, [first, second])
         elif name in _HIDDEN:
             self.unseen.add(f"{name} in {self.path or 'the model'}")
         return self.booked != before
@@ -203,14 +207,15 @@ class Counter(TorchFunctionMode):
         summed = set(first + second) - set(output)
         if output and not summed and set(first) == set(second):
             return  # an elementwise product, not a matrix product
-        self._book("matmul", math.prod(sizes.values()), *operands)
+        self._book("matmul", math.prod(sizes.values()), *operands, lambda x, y: torch.einsum(equation, x, y))
 
     def _tensordot(self, args: Any, kwargs: Any) -> None:
         first, second = args[:2]
         dims = _argument(args, kwargs, 2, "dims")
         axes = range(first.ndim - dims, first.ndim) if isinstance(dims, int) else dims[0]
         summed = math.prod(first.shape[axis] for axis in axes)
-        self._book("matmul", first.numel() // summed * second.numel(), first, second)
+        pairs = lambda x, y: torch.tensordot(x, y, dims)  # noqa: E731
+        self._book("matmul", first.numel() // summed * second.numel(), first, second, pairs)
 
     def _attention(self, args: Any, kwargs: Any) -> None:
         query, key, value = args[:3]
@@ -223,21 +228,29 @@ class Counter(TorchFunctionMode):
             scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
         weights = scores.softmax(-1)
         place = _place()
-        self._row("product", "matmul", (*place, "qk")).add(_matmul_dense(query, key.mT), [query, key])
-        self._row("product", "matmul", (*place, "qkv")).add(_matmul_dense(weights, value), [weights, value])
+        for name, first, second, seen in (("qk", query, key.mT, key), ("qkv", weights, value, value)):
+            events = _meeting(torch.matmul, first, second)
+            self._row("product", "matmul", (*place, name)).add(_matmul_dense(first, second), events, [first, seen])
 
-    def _book(self, op: str, dense: int, first: Tensor, second: Tensor) -> None:
+    def _book(
+        self, op: str, dense: int, first: Tensor, second: Tensor, product: Callable, everywhere: bool = True
+    ) -> None:
+        """Count a product; `everywhere`: each element meets as many outputs as any other."""
         kinds = self.kind_of(first), self.kind_of(second)
         self.calls_at[self.path] += 1
         self.booked += 1
         if kinds == (ACTIVATION, ACTIVATION):
-            self._row("product", op, _place()).add(dense, [first, second])
+            self._row("product", op, _place()).add(dense, _meeting(product, first, second), [first, second])
         elif WEIGHT in kinds and kinds != (WEIGHT, WEIGHT):
             weight = second if kinds[1] == WEIGHT else first
             name = self._names.get(weight.untyped_storage().data_ptr(), self.path)
             row = self.rows.setdefault(("layer", name), Row(name, "layer", op))
             operand = first if weight is second else second
-            row.add(dense, [operand])
+            if everywhere and operand.numel():
+                events = dense // operand.numel() * int((operand != 0).sum())
+            else:
+                events = _fan_out(product, op, first, second)
+            row.add(dense, events, [operand])
             row.first |= self.is_image(operand)
 
     @property
@@ -253,6 +266,27 @@ def _argument(args: Any, kwargs: Any, position: int, *names: str) -> Any:
     if position < len(args):
         return args[position]
     return next((kwargs[name] for name in names if name in kwargs), None)
+
+
+def _meeting(product: Callable, first: Tensor, second: Tensor) -> int:
+    """Pairs of nonzeros that a product multiplies."""
+    return int(product((first != 0).double(), (second != 0).double()).sum())
+
+
+def _fan_out(convolve: Callable, op: str, x: Tensor, weight: Tensor) -> int:
+    """Nonzeros of x, each as often as a convolution uses it: one output of each group stands for all of them."""
+    if "transpose" in op:
+        ones, outputs = torch.ones(len(weight), 1, *weight.shape[2:]), weight.shape[1]
+    else:
+        groups = x.shape[1 - weight.ndim] // weight.shape[1]
+        ones, outputs = torch.ones(groups, *weight.shape[1:]), len(weight) // groups
+    return _meeting(convolve, x, ones) * outputs
+
+
+def _convolve(func: Callable, args: Any, kwargs: Any, x: Tensor, weight: Tensor) -> Tensor:
+    """The same convolution of another input with another weight, without bias."""
+    rest = {name: value for name, value in kwargs.items() if name not in ("input", "weight", "bias")}
+    return func(x, weight, None, *args[3:], **rest)
 
 
 def _conv_shape(func: Callable, args: Any, kwargs: Any) -> torch.Size:

@@ -15,8 +15,9 @@ the integers are the point, not the energy.
 Every network was counted twice on the same input and weights: by `profile`, which watches the operators below
 PyTorch's dispatcher, and by `tests/wild/independent.py`, which watches the functions that the network's Python code
 calls and shares no code with it. A row is a layer with weights, a matrix product, or (where an attention or a gate is
-made of it) an elementwise product of two activations. Rows agree if dense multiply-accumulates, elements and nonzeros
-are the same integers. The layers that read the image itself, which Eq. 19 charges as MACs, must be the same, too.
+made of it) an elementwise product of two activations. Rows agree if dense multiply-accumulates, elements, nonzeros and
+events (nonzeros with their true fan-out) are the same integers. The layers that read the image itself, which Eq. 19
+charges as MACs, must be the same, too.
 
 ```console
 {command}
@@ -77,17 +78,17 @@ def page(
         "the network's code has it, where `profile` says something else.\n"
     )
     lines.append(
-        "| network | repository, commit | kind | input | rows | dense MACs | nonzeros | T | neuron layers | counts |"
+        "| network | repository, commit | kind | input | rows | dense MACs | nonzeros | events | T | neuron layers | counts |"
     )
-    lines.append("|---|---|---|---|--:|--:|--:|--:|--:|---|")
+    lines.append("|---|---|---|---|--:|--:|--:|--:|--:|--:|---|")
     for network, report in done:
         shape = " x ".join(map(str, (network.batch, *network.shape)))
         head = f"| {network.name} | {_link(network, report)} | {network.kind} | {shape} |"
         if "error" in report:
-            lines.append(f"{head} | | | {network.time_steps} | | **stopped** |")
+            lines.append(f"{head} | | | | {network.time_steps} | | **stopped** |")
             continue
         cells = []
-        for key in ("rows", "dense", "nonzero"):
+        for key in ("rows", "dense", "nonzero", "events"):
             mine, theirs = report[key], report[f"independent_{key}"]
             cells.append(_integer(mine) if mine == theirs else f"**{_integer(mine)}** ({_integer(theirs)})")
         verdict = "equal" if agrees(report) else f"**{report['equal']} of {report['independent_rows']} rows**"

@@ -75,11 +75,11 @@ def _prepare(network: Any, checkouts: Path) -> Any:
     return fresh.eval()
 
 
-def _layers(rows: list[tuple[str, str, int, tuple, tuple]]) -> dict[str, tuple]:
-    """Layers by path: dense, elements, nonzeros; calls of one layer in several rows are one."""
-    merged: dict[str, list] = defaultdict(lambda: [0, 0, 0])
-    for name, _, dense, elements, nonzero in rows:
-        for index, value in enumerate((dense, sum(elements), sum(nonzero))):
+def _layers(rows: list[tuple[str, int, tuple, tuple, int]]) -> dict[str, tuple]:
+    """Layers by path: dense, elements, nonzeros, events; calls of one layer in several rows are one."""
+    merged: dict[str, list] = defaultdict(lambda: [0, 0, 0, 0])
+    for name, dense, elements, nonzero, events in rows:
+        for index, value in enumerate((dense, sum(elements), sum(nonzero), events)):
             merged[name][index] += value
     return {name: tuple(values) for name, values in merged.items()}
 
@@ -154,24 +154,24 @@ def run_one(network: Any, checkouts: Path, ratio: bool) -> dict[str, Any]:
         expected = network.products is not None and re.search(network.products, row.path)
         if row.kind == "elementwise" and (in_neurons(row.path) or not expected):
             continue
-        mine[row.kind].append((row.path, row.op, row.dense, tuple(row.elements), tuple(row.nonzero)))
+        mine[row.kind].append((row.path, row.dense, tuple(row.elements), tuple(row.nonzero), row.events))
     theirs: dict[str, list] = {"layer": [], "product": [], "elementwise": []}
     for op in result.operations:
         kind = "layer" if len(op.operands) == 1 else "elementwise" if is_elementwise(op) else "product"
         name = re.sub(r":\d+$", "", op.name)
         theirs[kind].append(
-            (name, op.op, op.dense, tuple(o.elements for o in op.operands), tuple(o.nonzero for o in op.operands))
+            (name, op.dense, tuple(o.elements for o in op.operands), tuple(o.nonzero for o in op.operands), op.events)
         )
 
     def products(rows: list) -> dict:
         # Products have no name of their own: the integers identify them, the place is told along.
         named: dict[str, tuple] = {}
-        for name, _, dense, elements, nonzero in rows:
+        for name, dense, elements, nonzero, events in rows:
             key, number = name, 1
             while key in named:
                 number += 1
                 key = f"{name}#{number}"
-            named[key] = (dense, *sorted(zip(elements, nonzero, strict=True)))
+            named[key] = (dense, events, *sorted(zip(elements, nonzero, strict=True)))
         return named
 
     equal, differences = 0, []
@@ -187,16 +187,16 @@ def run_one(network: Any, checkouts: Path, ratio: bool) -> dict[str, Any]:
 
     def total(rows: dict[str, list]) -> list[int]:
         every = [row for kind in rows.values() for row in kind]
-        return [len(every), sum(r[2] for r in every), sum(sum(r[4]) for r in every), sum(sum(r[3]) for r in every)]
+        return [len(every), sum(r[1] for r in every), sum(sum(r[3]) for r in every), sum(r[4] for r in every)]
 
     report: dict[str, Any] = {
         "rows": total(theirs)[0], "independent_rows": total(mine)[0], "equal": equal,
         "dense": total(theirs)[1], "independent_dense": total(mine)[1],
         "nonzero": total(theirs)[2], "independent_nonzero": total(mine)[2],
-        "elements": total(theirs)[3], "independent_elements": total(mine)[3],
+        "events": total(theirs)[3], "independent_events": total(mine)[3],
         "time_steps": result.model.time_steps, "neurons": len(result.neurons), "images": result.images,
         "uncounted": list(result.uncounted), "notes": list(result.notes),
-        "silent": sum(not any(r[4]) for r in mine["layer"]),
+        "silent": sum(not any(r[3]) for r in mine["layer"]),
         "unseen": sorted(counter.unseen), "differences": differences, "seconds": seconds,
     }  # fmt: skip
     if ratio:
@@ -301,10 +301,12 @@ def _print(network: Any, report: dict[str, Any], seconds: float) -> None:
         return
     steps = report["time_steps"]
     agrees = not report["differences"] and steps == network.time_steps
+    counts = ", ".join(
+        f"{key} {report[key]} / {report[f'independent_{key}']}" for key in ("dense", "nonzero", "events")
+    )
     print(
         f"{'same  ' if agrees else 'DIFFER'} {network.name}: {report['equal']}/{report['independent_rows']} rows of "
-        f"{report['rows']}, dense {report['dense']} / {report['independent_dense']}, nonzeros {report['nonzero']} / "
-        f"{report['independent_nonzero']}, T {steps} / {network.time_steps}, {report['neurons']} neurons, "
+        f"{report['rows']}, {counts}, T {steps} / {network.time_steps}, {report['neurons']} neurons, "
         f"uncounted {len(report['uncounted'])}  ({seconds:.0f} s)",
         flush=True,
     )

@@ -49,6 +49,9 @@ def test_dense_operations_follow_from_the_shapes(layer, shape, dense):
     x = _spikes(*shape)
     (row,) = count(layer, x).rows.values()
     assert (row.dense, row.elements, row.nonzero) == (dense, [x.numel()], [int(x.sum())])
+    nn.init.ones_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    assert row.events == int(layer(x).sum().round())  # with ones for weights, outputs count what they meet
 
 
 def test_a_layer_that_loops_over_time_is_one_row():
@@ -110,6 +113,7 @@ def test_a_product_of_activations_is_counted_once_however_it_is_written(how):
     (row,) = count(net, q, k).rows.values()
     assert (row.kind, row.dense) == ("product", 2 * 4 * 4 * 3)
     assert sorted(zip(row.elements, row.nonzero, strict=True)) == sorted([(24, int(q.sum())), (24, int(k.sum()))])
+    assert row.events == int((q @ k.mT).sum())
 
 
 def test_two_products_in_one_line_are_two_rows():
@@ -192,12 +196,14 @@ def _same_as_profile(make, x, **options):
     mine: dict[str, list[int]] = {}
     for row in count(net, given).rows.values():
         if row.kind != "elementwise":
-            mine.setdefault(row.path, [0, 0, 0])
-            for index, value in enumerate((row.dense, sum(row.elements), sum(row.nonzero))):
+            mine.setdefault(row.path, [0, 0, 0, 0])
+            for index, value in enumerate((row.dense, sum(row.elements), sum(row.nonzero), row.events)):
                 mine[row.path][index] += value
     torch.manual_seed(0)
     theirs = profile(make(), [x], check_flops=False, **options).operations
-    found = sorted([o.dense, sum(y.elements for y in o.operands), sum(y.nonzero for y in o.operands)] for o in theirs)
+    found = sorted(
+        [o.dense, sum(y.elements for y in o.operands), sum(y.nonzero for y in o.operands), o.events] for o in theirs
+    )
     assert sorted(mine.values()) == found
     assert all(values[2] for values in mine.values())
 
