@@ -67,6 +67,8 @@ def page(
         f"agree in every row; T is right in {len(steps)}. Made by {about}, PyTorch "
         f"{torch.__version__.partition('+')[0]}, Python {platform.python_version()}, one thread."
     )
+    rows, silent = (sum(report[key] for _, report in ran) for key in ("independent_rows", "silent"))
+    lines.append(f"Of {_integer(rows)} rows, {silent} are layers that saw zeros alone.")
     for network, report in ran:
         if "ratio" in report:
             lines.append(
@@ -78,7 +80,7 @@ def page(
         "the network's code has it, where `profile` says something else.\n"
     )
     lines.append(
-        "| network | repository, commit | kind | input | rows | dense MACs | nonzeros | events | T | neuron layers | counts |"
+        "| network | repository, commit | kind | input | rows | dense MACs | nonzeros | events | T | neurons | counts |"
     )
     lines.append("|---|---|---|---|--:|--:|--:|--:|--:|--:|---|")
     for network, report in done:
