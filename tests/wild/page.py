@@ -9,15 +9,17 @@ HEAD = """# Networks that nobody here wrote
 
 Is the recorder right on code that was written without it in mind? The networks below are public, at the commits given.
 Each runs unmodified, with its own code and the layers and neurons of its own library; nothing of them is in this
-repository. Weights are random (BatchNorm takes its statistics from the batch, so that neurons fire), and so are images:
-the integers are the point, not the energy.
+repository. Code that trains when it is imported, and notebooks, lend the class of the network as it stands. Weights are
+random, and so are images: the integers are the point, not the energy. So that neurons fire, BatchNorm takes its
+statistics from the batch, and some networks without it get weights two or three times as large.
 
 Every network was counted twice on the same input and weights: by `profile`, which watches the operators below
 PyTorch's dispatcher, and by `tests/wild/independent.py`, which watches the functions that the network's Python code
 calls and shares no code with it. A row is a layer with weights, a matrix product, or (where an attention or a gate is
 made of it) an elementwise product of two activations. Rows agree if dense multiply-accumulates, elements, nonzeros and
 events (nonzeros with their true fan-out) are the same integers. The layers that read the image itself, which Eq. 19
-charges as MACs, must be the same, too.
+charges as MACs, must be the same, too. T, and which elementwise products are part of an attention, were read from the
+network's code by hand (`tests/wild/networks.py`).
 
 ```console
 {command}
@@ -29,8 +31,9 @@ nirtorch, pbr), all installed with `pip install --no-deps --target FOLDER NAME`.
 minute; `--only NAME` runs one.
 
 What stands between a network and a machine without a GPU is replaced, and nothing else: initialisers and decorators
-of `timm`; `torchvision`, `matplotlib` and the like, which only training needs; `.cuda()`, which does nothing; and
-neurons that ask for CuPy are told to use PyTorch.
+of `timm`; `torchvision`, `matplotlib` and the like, which only training needs; `.cuda()`, which does nothing; neurons
+that ask for CuPy, which are told to use PyTorch; the compiled neurons of early SpikingJelly, which are gone, by those
+in plain PyTorch of the same names. STBP-simple gets the variable `steps`, which its model file takes from nowhere.
 """
 
 
@@ -68,7 +71,7 @@ def page(
         f"{torch.__version__.partition('+')[0]}, Python {platform.python_version()}, one thread."
     )
     rows, silent = (sum(report[key] for _, report in ran) for key in ("independent_rows", "silent"))
-    lines.append(f"Of {_integer(rows)} rows, {silent} are layers that saw zeros alone.")
+    lines.append(f"\nOf {_integer(rows)} rows, {silent} are layers that saw zeros alone.")
     for network, report in ran:
         if "ratio" in report:
             lines.append(
@@ -96,6 +99,10 @@ def page(
         verdict = "equal" if agrees(report) else f"**{report['equal']} of {report['independent_rows']} rows**"
         lines.append(f"{head} {' | '.join(cells)} | {_steps(report, network)} | {report['neurons']} | {verdict} |")
     lines.append("\n## What differs, and why\n")
+    lines.append(
+        "Of a layer: dense, elements, nonzeros, events. Of a product: dense, events, then elements and nonzeros of "
+        "both factors.\n"
+    )
     different = [(network, report) for network, report in done if not agrees(report) or (network, report) in ran]
     empty = True
     for network, report in different:
