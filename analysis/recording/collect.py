@@ -18,11 +18,11 @@ from saformer.analysis.profiles import (
 )
 from saformer.analysis.profiles.moments import Moments
 from saformer.analysis.recording.accuracy import AccuracyMeter
-from saformer.analysis.recording.lineage import Source
-from saformer.analysis.recording.observers.neurons import Decision
+from saformer.analysis.recording.observers.neuron_candidates import Decision
 from saformer.analysis.recording.observers.operation_counts import BatchRows, OperationCounts
 from saformer.analysis.recording.operators import OPERATORS
 from saformer.analysis.recording.recorder import Recorder
+from saformer.analysis.recording.sources import Source
 from saformer.analysis.recording.time_steps import seen_steps
 from saformer.text import some
 
@@ -160,7 +160,7 @@ def _operations(
         width = len(counts.elements)
         nonzero, events = moments.sums[position : position + width], moments.sums[position + width]
         position += width + 1
-        first = recorder.operations.reads_image(counts)
+        first = recorder.operations.images.read_by(counts.raw, counts.image)
         operands = tuple(
             _operand(counts, i, count, first and kind == "static", decision) for i, count in enumerate(nonzero)
         )

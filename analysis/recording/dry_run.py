@@ -80,8 +80,8 @@ def dry_run(
         second, backwards = answer(few.backwards())
     except Exception:  # the model may insist on its own batch size; it will speak for itself in the run
         return Shown()
-    before = {x.untyped_storage().data_ptr() for x in first.lineage.strangers}
-    found.outside = [x for x in second.lineage.strangers if x.untyped_storage().data_ptr() in before]
+    before = {x.untyped_storage().data_ptr() for x in first.lineage.constants.strangers}
+    found.outside = [x for x in second.lineage.constants.strangers if x.untyped_storage().data_ptr() in before]
     found.shapes = first.layouts.log
     found.shapes.compare(second.layouts.log)
     if not _alike(scores, backwards, len(few)):

@@ -86,7 +86,7 @@ class Recorder(TorchDispatchMode):
         torch.backends.mha.set_fastpath_enabled(False)  # one fused operator hides the products of attention
         # Compiled parts run operator by operator, as they were written; without the compiler loaded there are none.
         eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
-        self.lineage.start(self.paths.modules.items())
+        self.lineage.constants.start(self.paths.modules.items())
         try:
             with ExitStack() as stack:
                 stack.enter_context(self.paths.watching(self))
@@ -95,7 +95,7 @@ class Recorder(TorchDispatchMode):
                 yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fast_path)
-            self.lineage.stop()
+            self.lineage.constants.stop()
 
     def leave_module(self, frame: Frame, args: Any, output: Any) -> None:
         """A module ended: what it put out may be the spikes of a layer of neurons, or come from a kernel unseen."""
@@ -150,7 +150,7 @@ class Recorder(TorchDispatchMode):
             with self.operations.padding(args[0]) if pads else nullcontext(), self:
                 return func.decompose(*args, **kwargs)
         # The same weights at every step of the sequence, under one name; not as one fused kernel.
-        with warnings.catch_warnings(), self.operations.merging():
+        with warnings.catch_warnings(), self.operations.names.merging():
             warnings.simplefilter("ignore")  # about the flag, not about the model
             with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False), self:
                 return func.decompose(*args, **kwargs)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from saformer.analysis.profiles.values import Values, common_unit
-from saformer.analysis.recording.lineage import Evidence, Source
+from saformer.analysis.recording.sources import Evidence, Source
 from saformer.analysis.recording.storage_map import StorageMap
 
 _GLANCE = 4096  # elements that settle most cases

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from saformer.analysis.recording.counters import Held
 from saformer.analysis.recording.execution import Execution, Instruments
-from saformer.analysis.recording.lineage import RESULT_OF
 from saformer.analysis.recording.observers.operation_counts import BatchRows, add
+from saformer.analysis.recording.sources import RESULT_OF
 from saformer.analysis.recording.storage_map import tensors_in
 
 

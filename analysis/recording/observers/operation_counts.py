@@ -9,7 +9,7 @@ from saformer.analysis.profiles.values import Values, common_unit
 from saformer.analysis.recording.counters import Held
 from saformer.analysis.recording.execution import Instruments
 from saformer.analysis.recording.formulas import Call
-from saformer.analysis.recording.lineage import Source
+from saformer.analysis.recording.sources import Source
 from saformer.analysis.recording.values import of_ones
 
 
@@ -107,6 +107,13 @@ class OperationCounts(BatchRows):
         """What was seen of operand `i` over all calls."""
         spikes = self.spikes[i]
         return self.values[i] if spikes is None else self.values[i].join(of_ones(int(spikes)))
+
+    def add_lost(self, call: Call, events: Tensor) -> None:
+        """Add the events that meet a zero weight."""
+        assert call.weight is not None
+        x, w = (z.ne(0).to(torch.float32) for z in (call.operands[0], call.weight))
+        met = call.again(x, w).round().sum(dtype=torch.float64).to(torch.int64) * call.multiplies
+        self.lost = add(self.lost, events.sum() - met)
 
     def add_graded(self, call: Call, sources: tuple[Source | None, ...], instruments: Instruments) -> None:
         """Add events where a whole multiple k of the unit counts as k."""

@@ -1,0 +1,41 @@
+"""The network's input: what images hold, and whether they are given as they are or as spikes drawn from them."""
+
+from collections.abc import Iterable
+
+from torch import Tensor
+
+from saformer.analysis.recording.execution import Instruments
+
+
+class InputImages:
+    """Follows the images of a run into the network."""
+
+    def __init__(self, instruments: Instruments) -> None:
+        self._instruments = instruments
+        self._drawn = False  # the input is spikes that were drawn from the images
+        self._coloured = False  # images hold other values than zeros and ones: so far, and in this batch
+        self._coloured_now = False
+
+    def start_batch(self, inputs: Iterable[Tensor], images: Tensor) -> None:
+        """Announce a forward pass over a batch of images, from which these input tensors were made."""
+        counter = self._instruments.counter
+        self._coloured_now = not counter.holds_binary(images)
+        self._coloured |= self._coloured_now
+        for x in inputs:
+            self._instruments.finite.watch(x, "the input holds")
+            # Spikes that were drawn from an image are the image no more.
+            self._drawn |= x is not images and self._coloured_now and counter.holds_binary(x)
+            self._instruments.lineage.enter(x, raw=not self._drawn)
+
+    def shown_in(self, operands: Iterable[Tensor]) -> bool:
+        """Whether what an operation reads of the input holds other values than zeros and ones."""
+        return self._coloured_now and not all(map(self._instruments.counter.holds_binary, operands))
+
+    def read_by(self, raw: bool, image: bool) -> bool:
+        """Whether an operation reads the image itself, and not spikes that the model drew from it.
+
+        Args:
+            raw: it read the network's input alone.
+            image: that held other values than zeros and ones.
+        """
+        return raw and (image or not self._coloured)

@@ -1,0 +1,212 @@
+"""Sources: where an activation comes from, and how that passes from the arguments of an operator to its results."""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from saformer.analysis.recording.operators import Effect, Kind, Operator
+
+_TOKENS = itertools.count(1)
+
+RESULT_OF = "result of "  # source of what a synaptic operation puts out
+UNSEEN = "something unseen in "  # source of what no operator was seen to compute
+THE_INPUT = "the input"
+
+Roots = frozenset[tuple[str, int]]  # weighted operations, each with the part of its result
+NO_ROOTS: Roots = frozenset()
+
+
+class Evidence(IntEnum):
+    """What the lineage says of the class of values; the larger one wins where several meet."""
+
+    SPIKES = 0  # since the last comparison or rounding, nothing made real numbers of them
+    NONE = 1  # nothing either way: the input itself
+    REAL = 2  # the result of weights, a normalisation, ReLU, softmax or another smooth function
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an activation comes from.
+
+    Args:
+        name: the operation whose result it is.
+        raw: it is the network's input still: as given, moved about, or after arithmetic that is not synaptic
+            (normalised, pooled), with neither a weight nor a threshold between.
+        evidence: what its lineage says of its values.
+        linear: since spikes began they were added, averaged, scaled and moved alone.
+        token: what it is a value of: the same after it was moved, another after anything else.
+        roots: the weighted operations it is the result of, none of them between it and another.
+        births: modules in which the spikes began, where it is made of spikes.
+        converts: real values were compared there, and no spikes.
+        pure: since then they were moved alone: no sum, no average, no scale.
+        cancels: what is left when the value of a token is added back: (hard - soft) + soft.
+        maker: the innermost module that put it out.
+        passed: modules that may turn out to be neurons, and put it out; the outermost first.
+        product: it is the product of two activations, scaled and moved at most.
+        places: where nonzeros of spikes are: elements and token of these.
+    """
+
+    name: str
+    raw: bool = False
+    evidence: Evidence = Evidence.REAL
+    linear: bool = True
+    token: int = field(default_factory=lambda: next(_TOKENS), compare=False)
+    roots: Roots = NO_ROOTS
+    births: frozenset[str] = frozenset()
+    converts: bool = False
+    pure: bool = False
+    cancels: "tuple[tuple[int, Source], ...]" = field(default=(), compare=False)
+    maker: str = ""
+    passed: tuple[str, ...] = ()
+    product: str = ""
+    places: tuple[int, int] | None = None
+
+
+def apart(a: Source | None, b: Source | None) -> bool:
+    """Whether a product of two activations joins different things: results of different weighted operations, or
+    different parts of one. Arithmetic of a value with what was computed from itself is no operation: the reset of a
+    membrane, x * sigmoid(x).
+    """
+    if a is None or b is None or not a.roots or not b.roots:
+        return False
+    if a.roots == b.roots:
+        return False
+    if {name for name, _ in a.roots} != {name for name, _ in b.roots}:
+        return True
+    return not (a.roots <= b.roots or b.roots <= a.roots)  # a membrane and what fired at its earlier steps
+
+
+def result_of(
+    operator: Operator | None, origins: list[Source], read: list[Tensor], name: str, path: str, func: Any
+) -> Source | None:
+    """What the operator's results are; None for a constant."""
+    first, joined = origins[0], joined_of(origins)
+    if operator is None:  # like a kernel that was not seen: spikes may begin in it, and its values say
+        return from_a_kernel(name, path, joined.roots)
+    if operator.kind is Kind.MOVEMENT:
+        if operator.indices:
+            places = (read[0].numel(), first.token) if func._overloadpacket is torch.ops.aten.nonzero else None
+            return replace(joined, name=name, evidence=Evidence.NONE, births=NO_BIRTHS, places=places)
+        if len({origin.token for origin in origins}) == 1:
+            return first
+        # Of several moved together the first names the rest; what gives a place alone gives no value.
+        # What holds the image beside other things reads the image.
+        raw = any(origin.raw for origin in origins)
+        return replace(
+            joined,
+            name=first.name,
+            raw=raw,
+            pure=all(origin.pure for origin in origins),
+            passed=first.passed,
+            maker=first.maker,
+            places=first.places,
+        )
+    if operator.kind is Kind.THRESHOLD:
+        # Rounding or the sign of spikes makes other levels of them; a comparison makes new spikes.
+        begins = not (operator.listed and joined.evidence is Evidence.SPIKES)
+        return replace(
+            joined,
+            name=name,
+            raw=False,
+            evidence=Evidence.SPIKES,
+            linear=True,
+            births=frozenset({path}) if begins else joined.births,
+            converts=joined.evidence is Evidence.REAL if begins else joined.converts,
+            pure=begins,
+        )
+    packet = func._overloadpacket
+    if packet in _DIFFERENCES and len(origins) == 2:
+        if first.token == origins[1].token:
+            return None  # nothing is left of it
+        return replace(_computed(operator, joined, name), cancels=((origins[1].token, first),))
+    if packet in _SUMS and len(origins) == 2:
+        for one, other in (origins, origins[::-1]):
+            if (left := dict(one.cancels).get(other.token)) is not None:
+                return left
+    result = _computed(operator, joined, name)
+    scaled = packet in _SCALES and len(origins) == 1
+    return replace(result, product=first.product) if scaled else result
+
+
+def _computed(operator: Operator, joined: Source, name: str) -> Source:
+    real = operator.effect is Effect.REAL
+    return replace(
+        joined,
+        name=name,
+        evidence=Evidence.REAL if real else joined.evidence,
+        linear=joined.linear and operator.effect is Effect.LINEAR,
+        births=NO_BIRTHS if real else joined.births,
+    )
+
+
+NO_BIRTHS: frozenset[str] = frozenset()
+_aten = torch.ops.aten
+_DIFFERENCES = {_aten.sub, _aten.sub_}
+_SUMS = {_aten.add, _aten.add_}
+_SCALES = {_aten.mul, _aten.mul_, _aten.div, _aten.div_}
+
+
+def from_a_kernel(name: str, path: str, roots: Roots) -> Source:
+    """What a kernel made that nobody saw: spikes may begin in it, and its values say."""
+    return Source(
+        name,
+        evidence=Evidence.SPIKES,
+        linear=False,
+        roots=roots or frozenset({(name, 0)}),
+        births=frozenset({path}),
+        converts=True,
+    )
+
+
+def joined_of(origins: list[Source]) -> Source:
+    """What is made of several, under a name that is still to be said; a value of its own, unless it is one."""
+    evidence = max(origin.evidence for origin in origins)
+    spikes = evidence is Evidence.SPIKES
+    return Source(
+        origins[0].name,
+        raw=all(origin.raw for origin in origins),
+        evidence=evidence,
+        linear=all(origin.linear for origin in origins),
+        roots=origins[0].roots if len(origins) == 1 else NO_ROOTS.union(*(origin.roots for origin in origins)),
+        births=NO_BIRTHS.union(*(origin.births for origin in origins)) if spikes else NO_BIRTHS,
+        converts=spikes and any(origin.converts for origin in origins),
+    )
+
+
+def parts(roots: Roots, part: int) -> Roots:
+    """The roots of a part of a tensor with these roots."""
+    return frozenset((name, hash((before, part))) for name, before in roots)
+
+
+def fills(x: Tensor) -> bool:
+    """Whether `x` shows as many elements as its memory holds."""
+    return x.numel() * x.element_size() == x.untyped_storage().nbytes()
+
+
+def part_of(x: Tensor) -> int:
+    """Which part of its memory a view shows; 0 for all of it, in whatever order."""
+    if fills(x):
+        return 0
+    lengths = tuple(sorted((stride, size) for size, stride in zip(x.shape, x.stride(), strict=True) if stride))
+    shown = 1
+    for _, size in lengths:
+        shown *= size
+    whole = shown * x.element_size() == x.untyped_storage().nbytes()  # expanded
+    return 0 if whole else hash((x.storage_offset(), lengths))
+
+
+def order_of(func: Any, inputs: Any) -> int:
+    """Which part, or which order, a copy shows: by the arguments that are no tensors."""
+    plain = [value for value in inputs[0] if isinstance(value, int | float | list | tuple)]
+    return hash((func._schema.name, str(plain)))
+
+
+def raw_sources(sources: Iterable[Source | None]) -> bool:
+    """Whether all operands that depend on the input are that input still."""
+    known = [source for source in sources if source is not None]
+    return bool(known) and all(source.raw for source in known)
