@@ -272,8 +272,8 @@ def test_what_a_killed_process_was_writing_is_removed(run, tmp_path) -> None:
     assert not leftover.exists()
 
 
-# Argument: a folder. One run in it is left alone; the other is killed after a random number of steps and a random part of
-# the next, and begun again, until it ends. Prints how often it was killed.
+# Argument: a folder. One run in it is left alone; the other is killed after a random number of steps and a random part
+# of the next, and begun again, until it ends. Prints how often it was killed.
 _KILLED = """
 import os, random, signal, sys, time
 from dataclasses import replace
