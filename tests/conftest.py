@@ -1,7 +1,9 @@
 """What tests of several processes share, and where kernels run."""
 
+import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -32,11 +34,21 @@ class Ended:
     err: str
 
 
+def _free_port() -> int:
+    """A port that nobody takes before it is used.
+
+    The kernel gives those above 32767 to whoever connects; of those below, each process of pytest-xdist has its own.
+    """
+    first = 20_000 + 1_000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 12)
+    while True:
+        with socket.socket() as tried, contextlib.suppress(OSError):
+            tried.bind(("127.0.0.1", first + secrets.randbelow(1_000)))
+            return tried.getsockname()[1]
+
+
 def _environments(count: int, variables: dict[str, str]) -> list[dict[str, str]]:
     """Those that torchrun gives to each of so many processes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     common = {**os.environ, "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     return [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank), **variables} for rank in range(count)]
 

@@ -94,15 +94,17 @@ def test_a_gpu_chooses_them_by_itself() -> None:
     assert torch.allclose(on_gpu.grad.cpu(), on_cpu.grad, rtol=0, atol=2e-6)
 
 
-def test_they_compile_for_gpus_and_keep_membranes_in_registers(tmp_path: Path) -> None:
+def test_they_compile_for_gpus_and_keep_membranes_in_registers(request: pytest.FixtureRequest) -> None:
     # In a process of its own: in this one Triton may only interpret.
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
     script = Path(__file__).with_name("compiled_kernels.py")
+    assert request.config.cache is not None
+    made = request.config.cache.mkdir("triton")  # of the kernels as they are: Triton looks at their source
     done = subprocess.run(
         [sys.executable, script],
         capture_output=True,
         text=True,
-        env={**environment, "TRITON_CACHE_DIR": str(tmp_path)},
+        env={**environment, "TRITON_CACHE_DIR": str(made)},
     )
     assert not done.returncode, done.stderr
     found = json.loads(done.stdout)
