@@ -111,6 +111,6 @@ def test_they_compile_for_gpus_and_keep_membranes_in_registers(request: pytest.F
     assert len(found) == 2 * 4
     for kernel in found:
         # Each number of a tensor goes through memory once, and nothing else does.
-        tensors = 3 if kernel["name"] == "_backward_kernel" else 2
+        tensors = 3 if kernel["name"] == "backward_kernel" else 2
         assert kernel["bytes per neuron and step"] == tensors * kernel["bytes per number"], kernel
         assert kernel["bytes spilled"] == 0, kernel
