@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# Processes that run the tests; each takes a GB of memory.
+JOBS   ?= 2
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -11,8 +13,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:
 	@echo "make demo    energy of a trained SAFormer, layer by layer (installs into $(VENV) first)"
-	@echo "make test    the test suite"
-	@echo "make lint    ruff and mypy"
+	@echo "make test    the test suite, in two processes (JOBS=N: in N)"
+	@echo "make lint    ruff, mypy, and vulture: code that nobody calls"
 	@echo "make format  let ruff rewrite the sources"
 	@echo "make bench   speed and memory against SpikingJelly and syops (takes minutes)"
 
@@ -36,12 +38,13 @@ demo: $(VENV)/.installed
 	@echo "Next: $(BIN)/saformer energy --layers, or --ckpt FILE --dataset cifar10 --data-dir DIR"
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
 
 # mypy does not follow the mapping of the four folders to one package, so it gets the package as links.
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/vulture
 	@rm -rf build/typed && mkdir -p build/typed/saformer
 	@ln -s $(addprefix $(CURDIR)/saformer/,$(notdir $(wildcard saformer/*))) build/typed/saformer/
 	@ln -s $(CURDIR)/analysis $(CURDIR)/reports $(CURDIR)/cli build/typed/saformer/

@@ -20,7 +20,7 @@ from saformer.errors import InputError, Stopped
 GROUP = "saformer.plugins"
 
 _files: set[str] = set()  # of plugins loaded by path, to tell faults of theirs from faults of the package
-_installed = False
+installed = False  # whether those of installed packages were loaded, or are being loaded
 
 
 def load(path: str | Path) -> ModuleType:
@@ -61,10 +61,10 @@ def load_installed() -> None:
     Raises:
         InputError: one of them fails.
     """
-    global _installed
-    if _installed:
+    global installed
+    if installed:
         return
-    _installed = True
+    installed = True
     for entry in metadata.entry_points(group=GROUP):
         try:
             entry.load()

@@ -1,10 +1,15 @@
 """What tests of several processes share, and where kernels run."""
 
+import contextlib
+import json
 import os
+import secrets
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,14 +34,30 @@ class Ended:
     err: str
 
 
+def _free_port() -> int:
+    """A port that nobody takes before it is used.
+
+    The kernel gives those above 32767 to whoever connects; of those below, each process of pytest-xdist has its own.
+    """
+    first = 20_000 + 1_000 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 12)
+    while True:
+        with socket.socket() as tried, contextlib.suppress(OSError):
+            tried.bind(("127.0.0.1", first + secrets.randbelow(1_000)))
+            return tried.getsockname()[1]
+
+
+def _environments(count: int, variables: dict[str, str]) -> list[dict[str, str]]:
+    """Those that torchrun gives to each of so many processes."""
+    port = _free_port()
+    common = {**os.environ, "WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    return [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank), **variables} for rank in range(count)]
+
+
 @pytest.fixture
 def processes(tmp_path: Path) -> Callable[..., list[Ended]]:
     """Runs Python with these arguments in two processes, with the variables that torchrun sets."""
 
     def run(*arguments: object, folder: Path = tmp_path, count: int = 2, **variables: str) -> list[Ended]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
         started = [
             subprocess.Popen(
                 [sys.executable, *map(str, arguments)],
@@ -44,17 +65,9 @@ def processes(tmp_path: Path) -> Callable[..., list[Ended]]:
                 stderr=subprocess.PIPE,
                 text=True,
                 cwd=folder,
-                env={
-                    **os.environ,
-                    "RANK": str(rank),
-                    "LOCAL_RANK": str(rank),
-                    "WORLD_SIZE": str(count),
-                    "MASTER_ADDR": "127.0.0.1",
-                    "MASTER_PORT": str(port),
-                    **variables,
-                },
+                env=environment,
             )
-            for rank in range(count)
+            for environment in _environments(count, variables)
         ]
         try:
             ended = [(*process.communicate(timeout=120), process.returncode) for process in started]
@@ -62,5 +75,49 @@ def processes(tmp_path: Path) -> Callable[..., list[Ended]]:
             for process in started:
                 process.kill()
         return [Ended(code, out, err) for out, err, code in ended]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def _fork_server() -> Iterator[subprocess.Popen[str]]:
+    # A session of its own, so that a program that hangs can be ended with it. Its C++ log level is read with torch.
+    server = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("fork_server.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TORCH_CPP_LOG_LEVEL": "ERROR"},
+        start_new_session=True,
+    )
+    yield server
+    os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
+
+
+@pytest.fixture
+def forked(tmp_path: Path, _fork_server: subprocess.Popen[str]) -> Callable[..., list[Ended]]:
+    """As `processes`, without starting an interpreter and importing torch for each: see fork_server.py."""
+
+    def run(*arguments: object, folder: Path = tmp_path, count: int = 2, **variables: str) -> list[Ended]:
+        outputs = [(tmp_path / f".out{rank}", tmp_path / f".err{rank}") for rank in range(count)]
+        request = {
+            "arguments": list(map(str, arguments)),
+            "folder": str(folder),
+            "processes": [
+                {"environment": environment, "out": str(out), "err": str(err)}
+                for environment, (out, err) in zip(_environments(count, variables), outputs, strict=True)
+            ],
+        }
+        assert _fork_server.stdin is not None and _fork_server.stdout is not None
+        _fork_server.stdin.write(json.dumps(request) + "\n")
+        _fork_server.stdin.flush()
+        too_long = threading.Timer(120, os.killpg, (_fork_server.pid, signal.SIGKILL))
+        too_long.start()
+        answer = _fork_server.stdout.readline()
+        too_long.cancel()
+        assert answer, "the programs did not end"
+        ended = zip(json.loads(answer), outputs, strict=True)
+        return [Ended(code, out.read_text(), err.read_text()) for code, (out, err) in ended]
 
     return run

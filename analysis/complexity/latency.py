@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from saformer.analysis.complexity.peak_memory import peak_bytes
 
 _FEWEST, _MOST = 3, 20  # passes that are timed
-_LONG_ENOUGH = 1.0  # seconds of timing for each module, after which the fewest passes suffice
+
+#: Seconds of timing for each module, after which the fewest passes suffice.
+LONG_ENOUGH = 1.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def measure(
             if progress is not None:
                 progress(1)
         rounds = 0
-        while rounds < _FEWEST or (rounds < _MOST and sum(map(sum, times)) < _LONG_ENOUGH * len(times)):
+        while rounds < _FEWEST or (rounds < _MOST and sum(map(sum, times)) < LONG_ENOUGH * len(times)):
             for module, found in zip(modules, times, strict=True):
                 start = time.perf_counter()
                 work(module)

@@ -42,11 +42,12 @@ def available_bytes(device: torch.device) -> int | None:
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type != "cpu":
         return None
-    limits = [*_of_the_kernel(Path("/proc/meminfo")), *_of_the_group(Path("/sys/fs/cgroup"))]
+    limits = [*left_by_kernel(Path("/proc/meminfo")), *left_by_control_group(Path("/sys/fs/cgroup"))]
     return min(limits, default=None)
 
 
-def _of_the_kernel(meminfo: Path) -> list[int]:
+def left_by_kernel(meminfo: Path) -> list[int]:
+    """Bytes that the kernel could free, as a file like `/proc/meminfo` says; empty where it does not."""
     try:
         lines = meminfo.read_text().splitlines()
     except OSError:
@@ -54,7 +55,8 @@ def _of_the_kernel(meminfo: Path) -> list[int]:
     return [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
 
 
-def _of_the_group(folder: Path) -> list[int]:
+def left_by_control_group(folder: Path) -> list[int]:
+    """Bytes that the control group of this folder (cgroup v2) leaves; empty where it sets no limit."""
     try:
         most, used = (folder / "memory.max").read_text().strip(), (folder / "memory.current").read_text().strip()
     except OSError:

@@ -239,7 +239,7 @@ def _make(path: Path, what: str, recordings: Sequence[Recording], settings: Fram
 
     def write(temporary: Path) -> None:
         with open(temporary, "r+b") as handle, show(f"making the frames of {what}", shape[0]) as advance:
-            file = _FrameFile(handle, shape)
+            file = FrameFile(handle, shape)
             for i, recording in enumerate(recordings):
                 for j, (_, frames) in enumerate(recording.frames(settings)):
                     file.put(rows[i, j], frames)
@@ -255,7 +255,7 @@ def _make(path: Path, what: str, recordings: Sequence[Recording], settings: Fram
         raise
 
 
-class _FrameFile:
+class FrameFile:
     """An .npy file written row by row, in any order, with integers as narrow as they fit.
 
     It is written to and not mapped: on a full disk, a write fails with an error, a memory map with a signal.
@@ -269,6 +269,7 @@ class _FrameFile:
         self._header()
 
     def put(self, row: int, frames: np.ndarray) -> None:
+        """Write the frames of one sample, T x 2 x H x W counts, as this row."""
         while frames.max() > np.iinfo(self._dtype).max:
             self._widen()
         self._write(row, frames)

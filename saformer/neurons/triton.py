@@ -17,8 +17,8 @@ from saformer.neurons.layout import laid_out_as, planes
 #: Steps are unrolled, and backwards all membranes of a neuron are held at once: more steps would spill.
 MAX_STEPS = 32
 
-#: Neurons per program: four per thread, which is one transfer of 16 bytes in float32.
-_BLOCK = 512
+#: Four for each thread, which is one transfer of 16 bytes in float32.
+NEURONS_PER_PROGRAM = 512
 
 _WIDE = {
     torch.float16: tl.float32,
@@ -42,7 +42,7 @@ def _charge(membrane, current, TAU: tl.constexpr, RESET: tl.constexpr, EXACT: tl
 
 
 @triton.jit
-def _forward_kernel(
+def forward_kernel(
     x,
     spikes,
     N,
@@ -54,6 +54,7 @@ def _forward_kernel(
     WIDE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
+    """Eqs. 1-3 for BLOCK neurons, all T steps: reads the current, writes the spikes."""
     neuron = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = neuron < N
     membrane = tl.zeros((BLOCK,), WIDE)
@@ -68,7 +69,7 @@ def _forward_kernel(
 
 
 @triton.jit
-def _backward_kernel(
+def backward_kernel(
     gradient,
     x,
     result,
@@ -82,6 +83,7 @@ def _backward_kernel(
     WIDE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
+    """Gradient of `forward_kernel` by the current: sigmoid surrogate, the reset detached (`lif_backward`)."""
     neuron = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = neuron < N
     membrane = tl.zeros((BLOCK,), WIDE)
@@ -115,14 +117,14 @@ def _launch(kernel: Any, tensors: list[Tensor], tau: float, **settings: float) -
     x = tensors[0]
     neurons = x[0].numel()
     with torch.cuda.device_of(x):
-        kernel[(triton.cdiv(neurons, _BLOCK),)](
+        kernel[(triton.cdiv(neurons, NEURONS_PER_PROGRAM),)](
             *tensors,
             neurons,
             T=len(x),
             TAU=tau,
             EXACT=math.frexp(tau)[0] == 0.5,
             WIDE=_WIDE[x.dtype],
-            BLOCK=_BLOCK,
+            BLOCK=NEURONS_PER_PROGRAM,
             # Settings are compiled in: a float argument would reach the kernel in single precision.
             **settings,
         )
@@ -132,7 +134,7 @@ def forward(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
     """`saformer.neurons.lif` on a CUDA device, bit for bit."""
     x = planes(x)
     spikes = torch.empty_like(x)
-    _launch(_forward_kernel, [x, spikes], tau, THRESHOLD=threshold, RESET=reset)
+    _launch(forward_kernel, [x, spikes], tau, THRESHOLD=threshold, RESET=reset)
     return spikes
 
 
@@ -140,5 +142,5 @@ def backward(gradient: Tensor, x: Tensor, tau: float, threshold: float, reset: f
     """Its gradient by `x`, to rounding."""
     x = planes(x)
     gradient, result = laid_out_as(x, gradient), torch.empty_like(x)
-    _launch(_backward_kernel, [gradient, x, result], tau, THRESHOLD=threshold, RESET=reset, ALPHA=alpha)
+    _launch(backward_kernel, [gradient, x, result], tau, THRESHOLD=threshold, RESET=reset, ALPHA=alpha)
     return result

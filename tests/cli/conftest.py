@@ -1,14 +1,17 @@
 """Runs the command line in this process, as a shell would see it."""
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from saformer.analysis.complexity import latency
 from saformer.checkpoints import read_checkpoint
 from saformer.cli import main
+from saformer.data import DATASETS, Dataset, Request
 
 ORACLES = Path(__file__).parent.parent / "data" / "oracles"
 
@@ -33,23 +36,71 @@ class Outcome:
         return lines[0]
 
 
+def _exit_code(*args: object) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["saformer", *map(str, args)])
+        try:
+            main()
+        except SystemExit as stop:
+            return int(stop.code or 0)
+    return 0
+
+
 @pytest.fixture
 def saformer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("TERM", "dumb")
 
     def run(*args: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["saformer", *map(str, args)])
         capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
+        code = _exit_code(*args)
         captured = capsys.readouterr()
         return Outcome(code, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def prepared() -> Callable[..., None]:
+    """Runs a command whose files several tests read."""
+
+    def run(*args: object) -> None:
+        assert _exit_code(*args) == 0
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _short_timings(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Here times must be there; that they are the fastest of many passes is tested where they are taken.
+    monkeypatch.setattr(latency, "LONG_ENOUGH", 0.0)
+
+
+@contextmanager
+def _first_digits() -> Iterator[None]:
+    whole = DATASETS["digits"]
+
+    def first(request: Request) -> Dataset:
+        data = whole.read(request)
+        return replace(data, images=data.images[:64], labels=data.labels[:64])
+
+    with DATASETS.temporary():
+        DATASETS.register("digits", replace(whole, read=first), whole.read)
+        yield
+
+
+@pytest.fixture
+def few_digits() -> Iterator[None]:
+    """The first 64 images of each split of digits, as if there were no more."""
+    with _first_digits():
+        yield
+
+
+@pytest.fixture(scope="module")
+def few_digits_in_module() -> Iterator[None]:
+    """The same for all tests of a module, and for its fixtures."""
+    with _first_digits():
+        yield
 
 
 @pytest.fixture

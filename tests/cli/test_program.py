@@ -52,10 +52,23 @@ def test_an_interrupt_ends_in_one_line(saformer, monkeypatch):
     assert [line for line in result.err.splitlines() if line] == ["saformer: interrupted, nothing was written"]
 
 
+@pytest.fixture(scope="module")
+def eight_digits(tmp_path_factory):
+    """A profile of the shipped network: reading it, a process need not import torch."""
+    from saformer import load
+    from saformer.analysis import profile
+    from saformer.data import open_dataset
+
+    path = tmp_path_factory.mktemp("profile") / "p.json"
+    batches = open_dataset("digits", None, "test").batches(8, 8, 0)
+    profile(load("digits/saformer"), batches, data="digits", split="test", check_flops=False).save(path)
+    return path
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_an_output_that_lacks_a_character_gets_a_plain_one(encoding):
+def test_an_output_that_lacks_a_character_gets_a_plain_one(encoding, eight_digits):
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "90"}
-    command = [sys.executable, "-m", "saformer.cli", "energy", "--limit", "8"]
+    command = [sys.executable, "-m", "saformer.cli", "energy", "--from-profile", eight_digits]
     done = subprocess.run(command, env=environment, capture_output=True)
     assert done.returncode == 0, done.stderr
     text = done.stdout.decode(encoding)
@@ -64,8 +77,8 @@ def test_an_output_that_lacks_a_character_gets_a_plain_one(encoding):
 
 
 @pytest.mark.parametrize("variables", [{"MPLBACKEND": "module://matplotlib_inline.backend_inline"}, {"COLUMNS": "0"}])
-def test_what_a_notebook_or_a_pseudo_terminal_says(tmp_path, variables):
-    command = [sys.executable, "-m", "saformer.cli", "energy", "--limit", "4", "--plot", "e.png"]
+def test_what_a_notebook_or_a_pseudo_terminal_says(tmp_path, variables, eight_digits):
+    command = [sys.executable, "-m", "saformer.cli", "energy", "--from-profile", eight_digits, "--plot", "e.png"]
     done = subprocess.run(command, env={**os.environ, **variables}, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "wrote e.png\n")
     assert "patch_embed" in done.stdout and (tmp_path / "e.png").exists()

@@ -16,7 +16,7 @@ from triton.compiler import ASTSource
 
 from saformer.neurons import triton as kernels
 
-BLOCK, WARPS = kernels._BLOCK, 4
+BLOCK, WARPS = kernels.NEURONS_PER_PROGRAM, 4
 SIZES = {"fp32": 4, "bf16": 2, "fp64": 8}
 
 
@@ -64,7 +64,7 @@ def spilled(text: str, capability: int) -> int:
 if __name__ == "__main__":
     found = [
         compiled(kernel, *target)
-        for kernel in (kernels._forward_kernel, kernels._backward_kernel)
+        for kernel in (kernels.forward_kernel, kernels.backward_kernel)
         for target in (
             (80, "fp32", kernels.MAX_STEPS),
             (90, "fp32", kernels.MAX_STEPS),

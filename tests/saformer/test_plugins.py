@@ -145,11 +145,11 @@ def test_a_plugin_of_an_installed_package(plugin: Any, monkeypatch: pytest.Monke
     plugin(RULE, "installed_plugin.py")
     monkeypatch.syspath_prepend(plugin("", "other.py").parent)
     entry = metadata.EntryPoint("mine", "installed_plugin", plugins.GROUP)
-    monkeypatch.setattr(plugins, "_installed", False)
+    monkeypatch.setattr(plugins, "installed", False)
     monkeypatch.setattr(metadata, "entry_points", lambda group: [entry] if group == plugins.GROUP else [])
     plugins.load_installed()
     assert "mine" in ACCOUNTINGS
-    monkeypatch.setattr(plugins, "_installed", False)
+    monkeypatch.setattr(plugins, "installed", False)
     broken = metadata.EntryPoint("broken", "there_is_no_such_module", plugins.GROUP)
     monkeypatch.setattr(metadata, "entry_points", lambda group: [broken])
     with pytest.raises(InputError, match=r"^plugin broken \(there_is_no_such_module\) of a package cannot be loaded: "):

@@ -4,7 +4,7 @@ import torch
 from saformer.analysis.complexity import benchmark as measuring
 from saformer.analysis.complexity.benchmark import measure
 from saformer.analysis.complexity.formulas import Sizes, choose
-from saformer.analysis.complexity.peak_memory import _of_the_group, _of_the_kernel, available_bytes, peak_bytes
+from saformer.analysis.complexity.peak_memory import available_bytes, left_by_control_group, left_by_kernel, peak_bytes
 from saformer.analysis.complexity.verify import build_module, random_input
 
 CPU = torch.device("cpu")
@@ -45,13 +45,13 @@ def test_the_attention_map_is_in_the_peak() -> None:
 
 def test_available_memory_is_the_least_that_anybody_says(tmp_path) -> None:
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:   5 kB\n")
-    assert _of_the_kernel(tmp_path / "meminfo") == [5120]
-    assert _of_the_kernel(tmp_path / "none") == _of_the_group(tmp_path) == []
+    assert left_by_kernel(tmp_path / "meminfo") == [5120]
+    assert left_by_kernel(tmp_path / "none") == left_by_control_group(tmp_path) == []
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "memory.current").write_text("100\n")
-    assert _of_the_group(tmp_path) == []
+    assert left_by_control_group(tmp_path) == []
     (tmp_path / "memory.max").write_text("250\n")
-    assert _of_the_group(tmp_path) == [150]
+    assert left_by_control_group(tmp_path) == [150]
     assert available_bytes(CPU) is None or available_bytes(CPU) > 0
     assert available_bytes(torch.device("meta")) is None
 

@@ -58,9 +58,9 @@ def test_one_process_gathers_itself() -> None:
     assert gather(p) is p
 
 
-def test_the_sum_of_two_processes_is_that_of_one(processes: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_sum_of_two_processes_is_that_of_one(forked: Callable[..., Any], tmp_path: Path) -> None:
     x = images(tmp_path / "x.pt")
-    ended = processes("-c", SCRIPT, tmp_path / "x.pt")
+    ended = forked("-c", SCRIPT, tmp_path / "x.pt")
     assert [e.code for e in ended] == [0, 0], [e.err for e in ended]
     first, second = (e.out.splitlines() for e in ended)
     weights = (

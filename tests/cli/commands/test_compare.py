@@ -5,14 +5,14 @@ import os
 import pytest
 
 
-@pytest.fixture
-def profiles(saformer, tmp_path):
+@pytest.fixture(scope="module")
+def profiles(prepared, tmp_path_factory):
     """Two saved profiles on digits, and one from rates, which is a data set of its own."""
-    paths = [tmp_path / f"{name}.json" for name in ("saformer", "sdt", "rates")]
+    folder = tmp_path_factory.mktemp("profiles")
+    paths = [folder / f"{name}.json" for name in ("saformer", "sdt", "rates")]
     for path in paths[:2]:
-        code = saformer("energy", "--ckpt", f"digits/{path.stem}", "--limit", "24", "--save-profile", path).code
-        assert code == 0
-    assert saformer("energy", "--model", "saformer-1-32", "--uniform-rate", "0.2", "--save-profile", paths[2]).code == 0
+        prepared("energy", "--ckpt", f"digits/{path.stem}", "--limit", "24", "--save-profile", path)
+    prepared("energy", "--model", "saformer-1-32", "--uniform-rate", "0.2", "--save-profile", paths[2])
     return paths
 
 

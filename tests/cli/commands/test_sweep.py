@@ -33,7 +33,7 @@ def test_a_sweep_over_aggregated_tokens_of_random_weights(saformer):
     assert "untrained" in result.err
 
 
-def test_one_checkpoint_for_each_value(saformer, tmp_path):
+def test_one_checkpoint_for_each_value(saformer, tmp_path, few_digits):
     ckpt = []
     for steps in (1, 2):
         path = tmp_path / str(steps)
@@ -109,7 +109,7 @@ def test_an_ablation_without_training_says_so(saformer):
     assert "95.70%" in rows[-1]
 
 
-def test_an_ablation_trains_keeps_and_reads_what_it_kept(saformer, tmp_path):
+def test_an_ablation_trains_keeps_and_reads_what_it_kept(saformer, tmp_path, few_digits):
     arguments = ("ablate", "--model", "saformer-1-8", "--limit", "8")
     trained = saformer(*arguments, "--train", "--epochs", "1", "--keep", tmp_path / "kept", "--format", "csv")
     assert trained.code == 0, trained.err

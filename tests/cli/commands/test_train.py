@@ -2,41 +2,36 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from saformer.data import DATASETS, Dataset, Request
 from saformer.training import Recipe, RunFolder, load_recipe, read_metrics
 
 TINY = ("--dataset", "digits", "--model", "saformer-1-16", "-T", "2", "--epochs", "1", "--seed", "3")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def few_images():
-    """The first 64 images of each split of digits, as if there were no more."""
-    whole = DATASETS["digits"]
+pytestmark = pytest.mark.usefixtures("few_digits_in_module")
 
-    def first(request: Request) -> Dataset:
-        data = whole.read(request)
-        return replace(data, images=data.images[:64], labels=data.labels[:64])
 
-    with DATASETS.temporary():
-        DATASETS.register("digits", replace(whole, read=first), whole.read)
-        yield
+@pytest.fixture(scope="module")
+def trained(prepared, few_digits_in_module, tmp_path_factory) -> Path:
+    """The folder of a run of one epoch, which stays as it is."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    prepared("train", *TINY, "--out", folder)
+    return folder
 
 
 @pytest.fixture
-def run(saformer, tmp_path) -> Path:
-    """The folder of a run of one epoch."""
-    result = saformer("train", *TINY, "--out", tmp_path / "run")
-    assert result.code == 0, result.err
-    return tmp_path / "run"
+def run(trained, tmp_path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(trained, tmp_path / "run")
 
 
 def test_training_ends_in_checkpoints_that_energy_reads(saformer, run):

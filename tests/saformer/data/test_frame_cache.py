@@ -4,8 +4,6 @@ import json
 import os
 import pickle
 import shutil
-import subprocess
-import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -215,10 +213,8 @@ print(len(read), total)
 """
 
 
-def test_of_several_processes_one_makes_the_frames(root) -> None:
-    command = [sys.executable, "-c", _COUNTING, str(root)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    answers = [process.communicate(timeout=120)[0].split() for process in processes]
+def test_of_several_processes_one_makes_the_frames(root, forked) -> None:
+    answers = [ended.out.split() for ended in forked("-c", _COUNTING, root)]
     assert sorted(int(read) for read, _ in answers) == [0, 110]
     assert len({total for _, total in answers}) == 1
     assert len(files(root / ".saformer")) == 1
@@ -246,7 +242,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(root, monkeypatch) -> None:
     def full(self, row, frames):
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(frame_cache._FrameFile, "put", full)
+    monkeypatch.setattr(frame_cache.FrameFile, "put", full)
     with pytest.raises(InputError, match="the disk is full"):
         opened(root)
     assert {p.suffix for p in (root / ".saformer").iterdir()} == {".lock"}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # by the first step of an optimizer: here once, and not in every process
 import torch.distributed as dist
 from torch import nn
 
