@@ -198,7 +198,7 @@ def _selection(mask: Any, chosen: Any, otherwise: Any, is_activation: Callable[[
     return None
 
 
-@register_operator(aten.where, effect=Effect.LINEAR)
+@register_operator(aten.where, effect=Effect.LINEAR, parts=True)
 def where(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
     """aten.where(mask, x, y)."""
     return _selection(args[0], args[1], args[2], is_activation) if len(args) == 3 else None
@@ -303,6 +303,24 @@ def index_put(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tenso
     if len(indices) != 1 or mask is None or mask.dtype != torch.bool or mask.shape != x.shape:
         return None
     return _selection(mask, value, x, is_activation)
+
+
+def gathered(spikes: Tensor, table: Tensor, rows: Tensor) -> Call:
+    """Rows of a table of weights, one for each spike: as many multiply-accumulates for each element of `spikes` as a
+    row has columns, if nothing were skipped.
+
+    Args:
+        spikes: what the places of nonzeros were taken from.
+        table: weights.
+        rows: what was taken of them.
+    """
+    nonzero = max(int(spikes.ne(0).sum()), 1)
+    columns = rows.numel() // nonzero if rows.numel() % nonzero == 0 else table.shape[-1]
+
+    def again(x: Tensor, w: Tensor) -> Tensor:  # no event is lost at a zero weight that is read here
+        return x.ne(0).to(torch.float64) * columns
+
+    return Call("gather", spikes.numel() * columns, (spikes,), table, _uniform(spikes, columns), again, inner=1)
 
 
 def attention(

@@ -65,6 +65,7 @@ class Operator:
         parts: runs as its parts where the formula says None.
         fill: of a creator, the one value it writes; NaN for none at all, None for several, or one that it is given.
         given: of a creator, the argument that is the value.
+        gathers: it takes rows of a table: of weights at the places of spikes, a layer that is driven by events.
     """
 
     kind: Kind
@@ -82,6 +83,7 @@ class Operator:
     parts: bool = False
     fill: float | None = None
     given: int | None = None
+    gathers: bool = False
 
 
 OPERATORS: dict[Any, Operator] = {}
@@ -213,11 +215,11 @@ _table(Kind.MOVEMENT, Effect.LINEAR, "to type_as view_as expand_as", like=True)
 _table(
     Kind.MOVEMENT,
     Effect.LINEAR,
-    "split split_with_sizes unsafe_split unsafe_split_with_sizes unsafe_chunk chunk slice select index index_select "
-    "gather narrow unbind rot90 masked_select _unsafe_index take take_along_dim unfold roll flip tril triu diagonal "
-    "split_copy embedding sort topk",
+    "split split_with_sizes unsafe_split unsafe_split_with_sizes unsafe_chunk chunk slice select gather narrow unbind "
+    "rot90 masked_select take take_along_dim unfold roll flip tril triu diagonal split_copy sort topk",
     part=True,
 )
+_table(Kind.MOVEMENT, Effect.LINEAR, "index index_select _unsafe_index embedding", part=True, gathers=True)
 _table(Kind.MOVEMENT, Effect.LINEAR, "nonzero argmin argmax argsort _unique2", indices=True)
 _table(Kind.CREATOR, Effect.LINEAR, "rand_like randn_like randint_like")
 _table(Kind.CREATOR, Effect.LINEAR, "empty empty_like new_empty", fill=nan)

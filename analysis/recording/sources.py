@@ -48,7 +48,7 @@ class Source:
         maker: the innermost module that put it out.
         passed: modules that may turn out to be neurons, and put it out; the outermost first.
         product: it is the product of two activations, scaled and moved at most.
-        places: where nonzeros of spikes are: elements and token of these.
+        places: the spikes whose places it holds.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Source:
     maker: str = ""
     passed: tuple[str, ...] = ()
     product: str = ""
-    places: tuple[int, int] | None = None
+    places: Tensor | None = field(default=None, compare=False)
 
 
 def apart(a: Source | None, b: Source | None) -> bool:
@@ -90,7 +90,7 @@ def result_of(
         return from_a_kernel(name, path, joined.roots)
     if operator.kind is Kind.MOVEMENT:
         if operator.indices:
-            places = (read[0].numel(), first.token) if func._overloadpacket is torch.ops.aten.nonzero else None
+            places = read[0] if func._overloadpacket is torch.ops.aten.nonzero else None
             return replace(joined, name=name, evidence=Evidence.NONE, births=NO_BIRTHS, places=places)
         if len({origin.token for origin in origins}) == 1:
             return first

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from saformer.analysis.recording import formulas
 from saformer.analysis.recording.batch_axis import Layout
 from saformer.analysis.recording.execution import Execution, Instruments
 from saformer.analysis.recording.formulas import Call
@@ -71,6 +72,9 @@ class Operations:
 
     def _look(self, execution: Execution, out: Any) -> None:
         operator = execution.operator
+        if operator is not None and operator.gathers:
+            self._look_at_rows(execution, out)
+            return
         if operator is None or operator.kind is not Kind.SYNAPTIC or operator.formula is None:
             self._notice_sum(execution)
             return
@@ -101,6 +105,19 @@ class Operations:
         ):
             return False
         return any(sources) or self._could_run_once(call)
+
+    def _look_at_rows(self, execution: Execution, out: Any) -> None:
+        """Rows of weights that are taken at the places of spikes: a layer, driven by events."""
+        lineage = self._instruments.lineage
+        tables = [x for x in execution.inputs if not lineage.is_activation(x) and lineage.constants.owners(x)]
+        places = [source.places for x in execution.inputs if (source := lineage.source(x)) is not None]
+        spikes = next((place for place in places if place is not None), None)
+        if len(tables) != 1 or spikes is None or not isinstance(out, Tensor):
+            return
+        call = formulas.gathered(spikes, tables[0], out)
+        execution.booked = self._book(call, (lineage.source(spikes),), out)
+        execution.weighted = True
+        self._results[out] = execution.booked
 
     def _could_run_once(self, call: Call) -> bool:
         """Whether a layer reads constants: a state at rest, or a parameter that an nn.Linear is given as its input.
