@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from saformer.analysis.profiles import Operation
+from saformer.analysis.profiles import Operation, Profile
+from saformer.text import some
 
 # What fvcore counts as a matrix product or convolution; its BatchNorm and pooling counts are outside Eq. 18.
 _OPERATORS = {"conv", "linear", "matmul", "bmm", "baddbmm", "addmm", "mm", "mv", "einsum"}
@@ -102,3 +103,28 @@ def compare(operations: tuple[Operation, ...], images: int, fvcore: dict[str, in
         if count and module not in rows:
             rows[module] = ModuleFlops(module, "", 0, count)
     return [*rows.values(), *masks.values()]
+
+
+def disagreements(profile: Profile, counted: dict[str, int]) -> tuple[list[str], list[str]]:
+    """Sentences on modules that both count, and not alike; and what fvcore alone saw.
+
+    Args:
+        profile: of any number of images.
+        counted: fvcore's multiply-accumulates of one image, by module.
+    """
+    rows = compare(profile.operations, profile.images, counted)
+    if sum(row.recorder or 0 for row in rows if row.fvcore is not None) == sum(row.fvcore or 0 for row in rows):
+        return [], []  # a function that uses another module's weights is booked there
+    rows = [row for row in rows if not row.agrees]
+    scalings = {entry.name for entry in profile.free if entry.op == "einsum"}  # an operation to fvcore alone
+    missed = [row for row in rows if row.fvcore and not row.recorder and row.module not in scalings]
+    notes = [
+        f"fvcore counts {row.fvcore:,} multiply-accumulates per image in {row.module or 'the model'}, "
+        f"the recorder {row.recorder:,}"
+        for row in rows
+        if row.recorder and row.fvcore
+    ]
+    blind = [row.module or "the model" for row in rows if not row.fvcore]
+    if blind:
+        notes.append(f"fvcore sees nothing in {some(blind)}")
+    return notes, [f"{row.fvcore:,} multiply-accumulates in {row.module or 'the model'}" for row in missed]

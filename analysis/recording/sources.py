@@ -78,6 +78,8 @@ def apart(a: Source | None, b: Source | None) -> bool:
         return False
     if {name for name, _ in a.roots} != {name for name, _ in b.roots}:
         return True
+    if {a.evidence, b.evidence} == {Evidence.REAL, Evidence.SPIKES}:
+        return False  # spikes of a layer choose among its own real values: a reset, whichever step they are of
     return not (a.roots <= b.roots or b.roots <= a.roots)  # a membrane and what fired at its earlier steps
 
 

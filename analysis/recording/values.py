@@ -9,7 +9,7 @@ from saformer.analysis.recording.storage_map import StorageMap
 
 _GLANCE = 4096  # elements that settle most cases
 _ROUNDS = 4  # looks at what did not fit, each with a finer unit
-_PASS = 1 << 20
+_PASS = 1 << 18  # elements that stay in the cache
 
 
 def tolerance(dtype: torch.dtype) -> float:
@@ -65,27 +65,29 @@ class ValueMeter:
 
 def _measured(x: Tensor, channel: int) -> Values:
     x = x.dequantize() if x.is_quantized else x.detach()
-    magnitudes = x.abs() if x.dtype is not torch.bool else x.to(torch.float32)
-    if not magnitudes.is_floating_point():
-        magnitudes = magnitudes.to(torch.float64)
-    flat, allowed = magnitudes.reshape(-1), tolerance(x.dtype)
-    nonzero = flat[:: max(flat.numel() // _GLANCE, 1)]
-    nonzero = nonzero[nonzero > 0]
-    if not nonzero.numel():
-        nonzero = flat[flat > 0][:_GLANCE]
-    if not nonzero.numel():
+    allowed = tolerance(x.dtype)
+    if x.is_complex():
+        x = x.abs()
+    elif not x.is_floating_point() or x.itemsize < 4:
+        x = x.to(torch.float32 if x.itemsize < 4 else torch.float64)
+    flat = x.reshape(-1)
+    glance = flat[:: max(flat.numel() // _GLANCE, 1)]
+    glance = glance[glance != 0]
+    if not glance.numel():
+        glance = flat[flat != 0][:_GLANCE]
+    if not glance.numel():
         return Values(tolerance=allowed)
-    negative = not x.is_complex() and x.dtype is not torch.bool and bool((x < 0).any())
     unit: float | None = None
+    several = False
     for _ in range(_ROUNDS):
-        unit = _unit(nonzero, unit, allowed)
+        magnitudes = glance.to(torch.float64).abs().unique().tolist()
+        unit = _unit(magnitudes, unit, allowed)
         if unit is None:
             break
-        levels, least, total, rest = _multiples(flat, unit, allowed)
+        several |= len(magnitudes) > 1 and max(magnitudes) > unit * (1 + allowed)
+        levels, total, negative, rest = _multiples(flat, unit, allowed)
         if rest is None:
-            if least == levels:
-                unit, total, levels = unit * levels, total // levels, 1
-            magnitudes_seen = 1 if least == levels or levels == 1 else 2
+            magnitudes_seen = 2 if several or levels > 1 else 1
             return Values(
                 unit=unit,
                 levels=levels,
@@ -94,33 +96,37 @@ def _measured(x: Tensor, channel: int) -> Values:
                 total=total,
                 tolerance=allowed,
             )
-        nonzero = rest
-    channels = _channel_units(magnitudes, channel, allowed)
+        glance = rest
+    negative = bool((flat < 0).any())
+    channels = _channel_units(x.abs(), channel, allowed)
     return Values(magnitudes=2, negative=negative, multiples=False, channels=channels, tolerance=allowed)
 
 
-def _unit(values: Tensor, unit: float | None, allowed: float) -> float | None:
+def _unit(magnitudes: list[float], unit: float | None, allowed: float) -> float | None:
     """The largest number of which these (and `unit`) are whole multiples."""
-    for value in values.to(torch.float64).unique().tolist():
-        unit = value if unit is None else common_unit(unit, value, allowed or 1e-12)
+    for magnitude in magnitudes:
+        unit = magnitude if unit is None else common_unit(unit, magnitude, allowed or 1e-12)
         if unit is None:
             return None
     return unit
 
 
-def _multiples(flat: Tensor, unit: float, allowed: float) -> tuple[int, int, int, Tensor | None]:
-    """Largest and smallest multiple that is no zero, and the sum of all; or some values that are none."""
-    levels, least, total = 0, 1 << 62, 0
+def _multiples(flat: Tensor, unit: float, allowed: float) -> tuple[int, int, bool, Tensor | None]:
+    """The largest multiple, the sum of all, and whether some are negative; or some values that are no multiples."""
+    levels, total, negative = 0, 0, False
+    buffer = torch.empty(0, dtype=flat.dtype, device=flat.device)
     for start in range(0, flat.numel(), _PASS):
-        piece = flat[start : start + _PASS].to(torch.float64) / unit
-        whole = piece.round()
-        wrong = (piece - whole).abs() > (allowed or 1e-12) * piece
-        if bool(wrong.any()):
-            return 0, 0, 0, flat[start : start + _PASS][wrong][:_GLANCE]
-        levels = max(levels, int(whole.max()))
-        least = min(least, int(whole[whole > 0].min())) if bool(whole.any()) else least
-        total += int(whole.sum())
-    return levels, least, total, None
+        piece = flat[start : start + _PASS]
+        scaled = piece if unit == 1 else piece / unit
+        whole = torch.round(scaled, out=buffer.resize_(piece.shape))
+        if not torch.equal(whole, scaled):
+            wrong = (scaled - whole).abs() > (allowed or 1e-12) * scaled.abs()
+            if bool(wrong.any()):
+                return 0, 0, False, piece[wrong][:_GLANCE]
+        low, high = (int(value) for value in torch.aminmax(whole))
+        levels, negative = max(levels, high, -low), negative or low < 0
+        total += int((whole.abs() if low < 0 else whole).sum(dtype=torch.float64))
+    return levels, total, negative, None
 
 
 def _channel_units(magnitudes: Tensor, channel: int, allowed: float) -> tuple[float, ...]:

@@ -1,0 +1,235 @@
+"""One run of a model: what is known before, what each batch adds, and the profile at the end."""
+
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import saformer
+from saformer.analysis.profiles import DataInfo, ModelInfo, Profile
+from saformer.analysis.recording import flop_check
+from saformer.analysis.recording.accuracy import AccuracyMeter
+from saformer.analysis.recording.collect import collect
+from saformer.analysis.recording.dry_run import dry_run
+from saformer.analysis.recording.input_kind import input_kind
+from saformer.analysis.recording.inputs import Batch, Sample, sample_of
+from saformer.analysis.recording.model_state import State
+from saformer.analysis.recording.plain_modules import evaluating, hidden_modules, parameters, unwrapped
+from saformer.analysis.recording.recorder import Recorder
+from saformer.analysis.recording.spikingjelly_backend import remark_on, running_without_kernels
+from saformer.errors import InputError
+from saformer.models.config import Model
+from saformer.text import some
+
+
+def describe_model(model: nn.Module, name: str | None = None, time_steps: int | None = None) -> ModelInfo:
+    """Name, parameters, T and checkpoint of a model; of one of ours, from its settings and origin."""
+    config, origin = getattr(model, "config", None), getattr(model, "origin", None)
+    if any(map(nn.parameter.is_lazy, parameters(model))):
+        raise InputError("the model has lazy layers without weights yet: run it once on an image first")
+    return ModelInfo(
+        name=name or getattr(config, "name", None) or type(model).__name__,
+        parameters=sum(parameter.numel() for parameter in parameters(model)),
+        time_steps=time_steps or getattr(config, "time_steps", None),
+        checkpoint=Path(origin.path).name if origin else None,
+        sha256=origin.sha256 if origin else None,
+    )
+
+
+Call = Callable[[Sample], Any]
+
+
+def _in_a_loop(model: nn.Module, steps: int, frames: bool) -> Call:
+    """What calls the model `steps` times per sample, its state kept in between, and averages its outputs.
+
+    Args:
+        model: one step of a network.
+        steps: T.
+        frames: each call gets one frame of B x T x ...; else all get the same.
+    """
+
+    def run(sample: Sample) -> Any:
+        outputs = [
+            (sample.with_images(sample.images[:, t]) if frames else sample.copy()).call(model) for t in range(steps)
+        ]
+        if not all(isinstance(output, Tensor) for output in outputs):
+            return outputs[-1]
+        return torch.stack(outputs).mean(0)
+
+    return run
+
+
+class Session:
+    """Runs a model batch by batch, inside `running()`; see `saformer.analysis.profile` for the arguments."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        data: str,
+        split: str | None,
+        kind: str | None,
+        name: str | None,
+        time_steps: int | None,
+        loop: int | None,
+        neurons: Sequence[str],
+        settings: dict[str, Any],
+        graded: bool,
+        to_input: Callable[[Tensor], Tensor] | None,
+    ) -> None:
+        self._model = unwrapped(model)
+        self._info = describe_model(self._model, name, time_steps or loop)
+        self._said_steps, self._loop = time_steps, loop
+        self._known_steps = time_steps or getattr(getattr(self._model, "config", None), "time_steps", None)
+        self._device = next((parameter.device for parameter in parameters(self._model)), torch.device("cpu"))
+        self._data, self._split, self._kind, self._settings = data, split, kind, settings
+        self._neurons, self._graded, self._to_input = neurons, graded, to_input
+        self._call: Call = lambda sample: sample.call(self._model)
+        self._accuracy = AccuracyMeter()  # until the first batch shows T
+        self._recorder: Recorder | None = None
+        self._example: Sample | None = None
+        self._state: State | None = None
+        self._notes: list[str] = []
+        self._left: list[str] = []
+
+    @property
+    def images(self) -> int:
+        """Images so far."""
+        return 0 if self._recorder is None else sum(self._recorder.batch_sizes)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The model in evaluation mode, without gradients, on kernels that this machine has."""
+        with (
+            evaluating(self._model),
+            torch.inference_mode(),
+            running_without_kernels(self._model, self._device) as told,
+        ):
+            # Our own models carry no state and say how they lay out time.
+            self._state = None if isinstance(self._model, Model) else State(self._model)
+            self._notes += [remark_on(told)] if told else []
+            yield
+
+    def add(self, batch: Batch) -> int:
+        """Run a batch; the number of its images.
+
+        Raises:
+            InputError: input or labels do not fit the model.
+        """
+        sample = sample_of(self._model, batch).to(self._device)
+        if not len(sample):
+            return 0
+        recorder = self._recorder or self._begin(sample)
+        given = self._input(sample)
+        recorder.start_batch(given.tensors, sample.images)
+        with recorder.recording():
+            output = self._call(given)
+        recorder.end_batch(output)
+        if self._state is not None:
+            self._left = self._left or self._state.left_over()
+            self._state.restore()
+        self._accuracy.add(output, sample.labels, len(sample))
+        return len(sample)
+
+    def _begin(self, sample: Sample) -> Recorder:
+        """Look at the first batch, and at how a model that is not ours runs on a few of its images."""
+        images = sample.images
+        self._example = sample.first(1)
+        if self._kind is None:
+            self._kind, likely = input_kind(images)
+            self._notes += [] if likely is None else [likely]
+        frames = images.shape[1] if self._kind == "events" and images.ndim > 2 else None
+        if self._loop is not None:
+            self._call = _in_a_loop(self._model, self._loop, frames=frames == self._loop)
+        self._accuracy = AccuracyMeter(self._known_steps or self._loop or frames)
+        shown = None
+        if self._state is not None:
+            shown = dry_run(
+                self._model,
+                self._call,
+                sample,
+                self._known_steps,
+                self._to_input,
+                self._state,
+                self._accuracy,
+                self._neurons,
+            )
+            self._notes += shown.notes
+        self._recorder = Recorder(self._model, self._known_steps, self._graded, shown, self._neurons)
+        return self._recorder
+
+    def _input(self, sample: Sample) -> Sample:
+        """What the model is given. It may write into that: the caller's batch stays as it is."""
+        return sample.copy() if self._to_input is None else sample.with_images(self._to_input(sample.images))
+
+    def collect(self) -> Profile:
+        """The profile of the images so far.
+
+        Raises:
+            InputError: there are none.
+        """
+        if self._recorder is None or self._example is None:
+            raise InputError("there is no image to run the model on")
+        settings = {
+            "saformer": saformer.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "device": str(self._device),
+            "dtype": str(self._example.images.dtype).removeprefix("torch."),
+            "graded": self._graded,
+            **({} if self._loop is None else {"loop": self._loop}),
+            **self._settings,
+        }
+        data = DataInfo(self._data, self._split, 0, self._kind or "static")
+        return collect(self._recorder, self._accuracy, self._info, data, settings)
+
+    def profile(self) -> Profile:
+        """The same, with what is to be said of model and data."""
+        result = self.collect()
+        notes = list(self._notes)
+        if hidden := hidden_modules(self._model):
+            notes.append(
+                f"{len(hidden)} modules are held by plain lists or dictionaries ({some(hidden)}): the model's own "
+                "parameters() does not see them"
+            )
+        if self._left:
+            notes.append(
+                f"the model came with a state that an earlier call left ({some(self._left)}): reset it first, or the "
+                "first steps of every batch start from there"
+            )
+        if self._one_step_of_several(result):
+            notes.append(
+                "the neurons keep a state between calls, and ran once per sample: if the loop over time stands outside "
+                "the model, these are the numbers of one step, and --loop T gives those of T"
+            )
+            result = replace(result, model=replace(result.model, time_steps=None))
+        return replace(result, notes=(*notes, *result.notes))
+
+    def _one_step_of_several(self, result: Profile) -> bool:
+        """Whether T may be more than the one step that was seen."""
+        changing = self._recorder is not None and self._recorder.changing
+        open_ = self._said_steps is None and self._loop is None
+        return open_ and changing and bool(result.neurons) and result.model.time_steps == 1
+
+    def checked(self, profile: Profile) -> Profile:
+        """The profile with a note for each module on whose dense operations fvcore disagrees, and what only fvcore saw
+        among what was not counted.
+        """
+        assert self._example is not None  # of a profile there was one
+        try:
+            example = self._input(self._example)
+            counted = flop_check.fvcore_flops(self._model, (*example.args, *example.kwargs.values()))
+        except Exception as error:  # tracing runs foreign code, which may raise anything
+            note = f"fvcore could not trace the model, so its FLOPs were not cross-checked ({type(error).__name__})"
+            return replace(profile, notes=(*profile.notes, note))
+        finally:
+            if self._state is not None:
+                self._state.restore()
+        counted = {path: count * (self._loop or 1) for path, count in counted.items()}
+        notes, missed = flop_check.disagreements(profile, counted)
+        return replace(profile, notes=(*profile.notes, *notes), uncounted=(*profile.uncounted, *missed))
