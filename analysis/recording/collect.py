@@ -50,7 +50,7 @@ def collect(
     images = sum(recorder.batch_sizes)
     operations = _operations(recorder, counted, moments, decision, data.kind)
     if model.time_steps is None:
-        steps = seen_steps(operations, decision.layers, decision.steps, images, _unread(counted))
+        steps = seen_steps(operations, decision, images, _unread(counted))
         model = replace(model, time_steps=steps)
         decision = recorder.neurons.decide(steps)
     free = []

@@ -68,7 +68,7 @@ def dry_run(
             try:
                 with recorder.recording():
                     output = call(inputs)
-                found.changing |= bool(state.changed())
+                found.changed |= set(state.changed())
                 draws |= not torch.equal(drawn, torch.random.get_rng_state())
             finally:
                 state.restore()

@@ -22,6 +22,7 @@ class Frame:
     used: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))  # names of its functions
     weighted: bool = False  # an operation with weights, or a product of different things, ran inside
     certain: bool = False  # it holds neurons that are so by their operator or their class
+    comparisons: int = 0  # how often something was compared inside
 
 
 class Listener(Protocol):
@@ -55,6 +56,7 @@ class ModulePaths:
             if self.stack:
                 self.stack[-1].weighted |= frame.weighted
                 self.stack[-1].certain |= frame.certain
+                self.stack[-1].comparisons += frame.comparisons
 
         for path, module in self.modules.items():
             if is_scripted(module) and not isinstance(module, torch.jit.TopLevelTracedModule):

@@ -57,7 +57,6 @@ class Recorder(TorchDispatchMode):
     ) -> None:
         super().__init__()
         self.model, self.time_steps = model, time_steps
-        self.changing = shown is not None and shown.changing  # a call leaves a state behind
         self.batch_sizes: list[int] = []
         self.paths, self.lineage = ModulePaths(model), Lineage(() if shown is None else shown.outside)
         self.layouts = Layouts(

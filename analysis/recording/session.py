@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import saformer
-from saformer.analysis.profiles import DataInfo, ModelInfo, Profile
+from saformer.analysis.profiles import DataInfo, ModelInfo, Profile, inside
 from saformer.analysis.recording import flop_check
 from saformer.analysis.recording.accuracy import AccuracyMeter
 from saformer.analysis.recording.collect import collect
@@ -96,6 +96,7 @@ class Session:
         self._state: State | None = None
         self._notes: list[str] = []
         self._left: list[str] = []
+        self._changed: set[str] = set()
 
     @property
     def images(self) -> int:
@@ -160,6 +161,7 @@ class Session:
                 self._neurons,
             )
             self._notes += shown.notes
+            self._changed = shown.changed
         self._recorder = Recorder(self._model, self._known_steps, self._graded, shown, self._neurons)
         return self._recorder
 
@@ -212,9 +214,11 @@ class Session:
 
     def _one_step_of_several(self, result: Profile) -> bool:
         """Whether T may be more than the one step that was seen."""
-        changing = self._recorder is not None and self._recorder.changing
-        open_ = self._said_steps is None and self._loop is None
-        return open_ and changing and bool(result.neurons) and result.model.time_steps == 1
+        if self._said_steps is not None or self._loop is not None or result.model.time_steps != 1:
+            return False
+        layers = [layer.name for layer in result.neurons]
+        functions = any(name.endswith(" (input)") for name in layers)  # their state may be anywhere
+        return any(functions or any(inside(name, layer) for layer in layers) for name in self._changed)
 
     def checked(self, profile: Profile) -> Profile:
         """The profile with a note for each module on whose dense operations fvcore disagrees, and what only fvcore saw

@@ -14,11 +14,11 @@ class Shown:
     Args:
         shapes: of the tensors with another number of images; None if the model cannot run on any other.
         outside: tensors that the model keeps where nobody can look.
-        changing: a call leaves a state behind.
+        changed: paths of the state that a call leaves behind.
         notes: sentences on what was found.
     """
 
     shapes: ShapeLog | None = None
     outside: list[Tensor] = field(default_factory=list)
-    changing: bool = False
+    changed: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)

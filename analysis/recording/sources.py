@@ -69,17 +69,19 @@ class Source:
 
 def apart(a: Source | None, b: Source | None) -> bool:
     """Whether a product of two activations joins different things: results of different weighted operations, or
-    different parts of one. Arithmetic of a value with what was computed from itself is no operation: the reset of a
-    membrane, x * sigmoid(x).
+    different parts of one (a joint projection of queries and keys, the halves of a GLU).
+
+    Arithmetic of a value with what was computed from itself is no operation (x * sigmoid(x)), nor is the choice that
+    spikes make among real values (the reset of a membrane, a mask) or among sums of spikes of their own layer.
     """
-    if a is None or b is None or not a.roots or not b.roots:
+    if a is None or b is None or not a.roots or not b.roots or a.roots == b.roots:
         return False
-    if a.roots == b.roots:
+    if {a.evidence, b.evidence} == {Evidence.REAL, Evidence.SPIKES}:
         return False
     if {name for name, _ in a.roots} != {name for name, _ in b.roots}:
         return True
-    if {a.evidence, b.evidence} == {Evidence.REAL, Evidence.SPIKES}:
-        return False  # spikes of a layer choose among its own real values: a reset, whichever step they are of
+    if a.evidence is Evidence.SPIKES:
+        return a.pure and b.pure
     return not (a.roots <= b.roots or b.roots <= a.roots)  # a membrane and what fired at its earlier steps
 
 

@@ -28,6 +28,7 @@ class Candidate:
         function: it is no module, but a comparison in a function; the modules in which its spikes begin.
         refuted: it put out something else than few levels, or an operation ran inside.
         weighted: it holds weights all the same: neurons of a library with connections among themselves.
+        looped: how often it compared in one call, where a dimension of its spikes is as long: steps.
         places: for each entry of `spikes`, what it read there; a module may be used in several places.
     """
 
@@ -37,6 +38,7 @@ class Candidate:
     function: frozenset[str] = frozenset()
     refuted: bool = False
     weighted: bool = False
+    looped: Tally[int] = field(default_factory=Tally)
     elements: int = 0
     spikes: list[Held] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
@@ -90,6 +92,7 @@ class Decision:
     Args:
         layers: the layers of neurons.
         steps: T, as far as they show it.
+        looped: length of the dimension of their spikes over which most were seen to loop.
         modules: the neurons that are modules as a whole, with all that happens inside.
         recurrent: those of them that hold weights.
         others: a library's neurons that put out more than few levels.
@@ -99,6 +102,7 @@ class Decision:
 
     layers: tuple[Neurons, ...]
     steps: int
+    looped: int | None = None
     modules: frozenset[str] = frozenset()
     recurrent: frozenset[str] = frozenset()
     others: frozenset[str] = frozenset()

@@ -6,6 +6,7 @@ so by their class or their operator, whatever they put out.
 """
 
 import weakref
+from collections import Counter as Tally
 from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -46,12 +47,14 @@ class NeuronListing:
             self._declared |= paths
         self._candidates: dict[str, Candidate] = {}
         self._seen: set[tuple[int, int]] = set()  # spikes of functions, this batch
+        self._compared: Tally[str] = Tally()  # comparisons by module, this batch
         self._pooled: dict[int, weakref.ref[Tensor]] = {}  # what a pool read, by the token of its result, this batch
 
     def start_batch(self) -> None:
         """Announce a forward pass."""
         self._seen.clear()
         self._pooled.clear()
+        self._compared.clear()
         for candidate in self._candidates.values():
             candidate.calls = candidate.entries = 0
 
@@ -68,6 +71,9 @@ class NeuronListing:
         operator, out = execution.operator, execution.out
         if operator is None:
             return
+        if operator.kind is Kind.THRESHOLD and not operator.listed:
+            self._instruments.paths.current.comparisons += 1
+            self._compared[execution.path] += 1
         if operator.kind is Kind.NEURON:
             instruments, path = self._instruments, execution.path
             instruments.counter.mark_binary(out)
@@ -89,6 +95,8 @@ class NeuronListing:
         self._seen.add((source.token, x.numel()))
         name = f"{reader} (input)"
         candidate = self._candidates.setdefault(name, Candidate(name, operator=True, function=source.births))
+        if len(source.births) == 1 and (often := self._compared[next(iter(source.births))]) in x.shape[:-1]:
+            candidate.looped[often] += often > 1
         if not candidate.refuted and self._few(x, source):
             self._add(candidate, x, x, source)
         else:
@@ -118,6 +126,8 @@ class NeuronListing:
             candidate.refuted = True
             return
         self._instruments.finite.watch(read, f"the input of the neurons in {frame.path or 'the model'} holds")
+        if frame.comparisons > 1 and frame.comparisons in put.shape:  # a loop over one of the dimensions
+            candidate.looped[frame.comparisons] += 1
         self._add(candidate, read, put, source)
         self._instruments.lineage.set_source(put, replace(source, passed=(frame.path, *source.passed)))
 
@@ -159,10 +169,12 @@ class NeuronListing:
         found = [
             c for c in found if not c.function or not all(any(inside(b, path) for path in own) for b in c.function)
         ]
+        looped = sum((c.looped for c in found), Tally()).most_common(1)
         steps = time_steps or common_steps(found)
         return Decision(
             tuple(Neurons(c.name, c.elements, c.per_step(steps)) for c in found),
             steps,
+            looped[0][0] if looped else None,
             modules,
             frozenset(c.name for c in every if c.weighted),
             others,
