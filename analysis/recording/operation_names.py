@@ -57,8 +57,9 @@ class OperationNames:
         """`name`; for calls of another kind under the same name, such as the second product of a module that
         multiplies anything, or a layer that reads the image first and spikes later, `name:2` and so on.
         """
-        # T steps of one product have the same origins.
-        what = map(_origin, sources) if call.weight is None else (raw, call.weight.shape)
+        # T steps of one product have the same origins. Of a layer, what is drawn or learned is no state at rest.
+        given = not any(sources) and bool(call.operands[0].any())
+        what = map(_origin, sources) if call.weight is None else (raw, call.weight.shape, given)
         kind = (call.op, *what)
         kinds = self._kinds[name]
         return kinds.setdefault(kind, f"{name}:{len(kinds) + 1}" if kinds else name)

@@ -89,6 +89,14 @@ class Operator:
 OPERATORS: dict[Any, Operator] = {}
 
 
+def entry(func: Any, kwargs: dict[str, Any]) -> Operator | None:
+    """The entry of an operator; None if it has none. A division that rounds is one that rounds."""
+    packet = func._overloadpacket
+    if kwargs.get("rounding_mode") is not None:
+        packet = aten.floor_divide
+    return OPERATORS.get(packet)
+
+
 def _enter(packets: Iterable[Any], operator: Operator) -> None:
     for packet in packets:
         OPERATORS[packet] = operator

@@ -25,7 +25,7 @@ from saformer.analysis.recording.observers.neurons import NeuronListing
 from saformer.analysis.recording.observers.operations import Operations
 from saformer.analysis.recording.observers.unseen import Unseen
 from saformer.analysis.recording.observers.unsupported import Unsupported
-from saformer.analysis.recording.operators import OPERATORS, Kind, Operator
+from saformer.analysis.recording.operators import Kind, Operator, entry
 from saformer.analysis.recording.shown import Shown
 from saformer.analysis.recording.storage_map import tensors_in
 from saformer.models.config import Model
@@ -111,7 +111,7 @@ class Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator and show it to the observers."""
         kwargs = kwargs or {}
-        operator = OPERATORS.get(func._overloadpacket)
+        operator = entry(func, kwargs)
         if self._has_parts(operator, args):
             out = self._in_parts(func, operator, args, kwargs)
             if out is not NotImplemented:

@@ -31,4 +31,8 @@ def seen_steps(
     most = [steps for steps, count in tally.items() if count == max(tally.values())]
     if not most:
         return decision.looped or decision.steps
+    if (
+        decision.looped is not None and decision.looped - 1 in most
+    ):  # the last spikes of a recurrence are read by nobody
+        return decision.looped
     return decision.steps if decision.steps in most else min(most)

@@ -95,8 +95,9 @@ class NeuronListing:
         self._seen.add((source.token, x.numel()))
         name = f"{reader} (input)"
         candidate = self._candidates.setdefault(name, Candidate(name, operator=True, function=source.births))
-        if len(source.births) == 1 and (often := self._compared[next(iter(source.births))]) in x.shape[:-1]:
-            candidate.looped[often] += often > 1
+        often = self._compared[next(iter(source.births))] if len(source.births) == 1 else 0
+        if often > 1 and x.ndim > 2 and often in x.shape[:-1]:  # a loop over one of the dimensions
+            candidate.looped[often] += 1
         if not candidate.refuted and self._few(x, source):
             self._add(candidate, x, x, source)
         else:
