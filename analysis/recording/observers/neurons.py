@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from saformer.analysis.profiles import SPIKES_OF, Neurons, Values, inside
+from saformer.analysis.profiles.values import MOST_LEVELS
 from saformer.analysis.recording.batch_axis import Layout
 from saformer.analysis.recording.counters import Held
 from saformer.analysis.recording.execution import Execution, Instruments
@@ -182,6 +183,9 @@ class NeuronListing:
         """It has fired; or something was pooled."""
         operator, out = execution.operator, execution.out
         if operator is None:
+            for x in tensors_in((out,)):
+                if (source := self._instruments.lineage.source(x)) is not None and x.numel():
+                    self._vouch(x, source)
             return
         if operator.kind is Kind.NEURON:
             instruments, path = self._instruments, execution.path
@@ -235,6 +239,16 @@ class NeuronListing:
         self._instruments.finite.watch(read, f"the input of the neurons in {frame.path or 'the model'} holds")
         self._add(candidate, read, put, source)
         self._instruments.lineage.set_source(put, replace(source, passed=(frame.path, *source.passed)))
+        self._vouch(put, source)
+
+    def _vouch(self, x: Tensor, source: Source) -> None:
+        """What comes out of a kernel that was not seen is a spike train if its values say so: sums of it are sums."""
+        if source.evidence is not Evidence.SPIKES or source.linear:
+            return
+        seen = self._instruments.meter.measure(x, source, 1 if x.ndim > 3 else -1)
+        if seen.channels or (seen.multiples and seen.levels <= MOST_LEVELS):
+            known = self._instruments.lineage.source(x) or source
+            self._instruments.lineage.set_source(x, replace(known, linear=True))
 
     def _few(self, x: Tensor, source: Source) -> bool:
         """Whether `x` holds few levels, as spikes do."""
