@@ -239,13 +239,17 @@ def _without_spikes(operation: Operation) -> Operation:
 
 
 def _with_products(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
-    """Earlier versions named what an operand is the result of, and not whether that was a product of activations."""
+    """Earlier versions named what an operand is the result of, and not whether that was a product of activations, nor
+    which operand of a product is broadcast.
+    """
     products = {f"result of {o.name}": o.name for o in operations if len(o.operands) > 1}
     return tuple(
         replace(
             o,
             operands=tuple(
-                replace(x, product=products.get(source, "")) if x.values is None and not x.product else x
+                replace(x, product=products.get(source, ""), broadcast=o.op == "product" and x.elements < o.dense)
+                if x.values is None
+                else x
                 for x, source in zip(o.operands, o.sources or [""] * len(o.operands), strict=True)
             ),
         )
