@@ -46,7 +46,7 @@ class Source:
         evidence: what its lineage says of its values.
         linear: since spikes began they were added, averaged, scaled and moved alone.
         token: what it is a value of: the same after it was moved, another after anything else.
-        roots: the weighted operations it is the result of, none of them between it and another.
+        roots: the weighted operations it is the result of, none of them between it and another; or the input.
         births: modules in which the spikes began, where it is made of spikes.
         converts: real values were compared there, and no spikes.
         pure: since then they were moved alone: no sum, no average, no scale.
@@ -172,7 +172,9 @@ class Lineage:
     def enter(self, x: Tensor, raw: bool = True) -> None:
         """Take `x` as the network's input; not `raw` if it was turned into spikes before."""
         births = frozenset() if raw else frozenset({THE_INPUT})
-        self._sources[x] = Source(THE_INPUT, raw, Evidence.NONE if raw else Evidence.SPIKES, births=births)
+        evidence = Evidence.NONE if raw else Evidence.SPIKES
+        source = Source(THE_INPUT, raw, evidence, births=births)
+        self._sources[x] = replace(source, roots=frozenset({(THE_INPUT, source.token)}))
 
     def is_activation(self, x: Tensor) -> bool:
         """Whether `x` depends on the input."""
