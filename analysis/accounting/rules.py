@@ -208,6 +208,8 @@ def exact(item: Item, context: Context) -> Charge:
     kind = item.gate.kind
     if reads_image(item, context):
         return Charge(macs=item.events * times)
+    if item.first and context.first_layer == "mac":  # event frames
+        return Charge(macs=item.events)
     if kind is ValueClass.GRADED and context.graded == "unroll" and item.graded is not None:
         return Charge(acs=item.graded)
     spikes = (ValueClass.SILENT, ValueClass.SPIKES, ValueClass.TERNARY)

@@ -69,7 +69,7 @@ def record(attention: Attention, sizes: Sizes, batch: int = 1, seed: int = 0) ->
     return profile(
         module,
         [x.transpose(0, 1)],
-        kind="events",
+        kind="static" if ATTENTIONS[attention.key].reads == "values" else "events",
         time_steps=len(x),
         to_input=lambda images: images.transpose(0, 1),
         check_flops=False,

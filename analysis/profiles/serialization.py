@@ -238,6 +238,25 @@ def _without_spikes(operation: Operation) -> Operation:
     return replace(operation, operands=operands)
 
 
+def _with_products(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
+    """Earlier versions named what an operand is the result of, and not whether that was a product of activations, nor
+    which operand of a product is broadcast.
+    """
+    products = {f"result of {o.name}": o.name for o in operations if len(o.operands) > 1}
+    return tuple(
+        replace(
+            o,
+            operands=tuple(
+                replace(x, product=products.get(source, ""), broadcast=o.op == "product" and x.elements < o.dense)
+                if x.values is None
+                else x
+                for x, source in zip(o.operands, o.sources or [""] * len(o.operands), strict=True)
+            ),
+        )
+        for o in operations
+    )
+
+
 def _neurons(n: dict[str, Any]) -> Neurons:
     return Neurons(_typed(n["name"], str), _integer(n["elements"]), _list(n["per_step"], _integer))
 
@@ -265,6 +284,7 @@ def _parse(plain: dict[str, Any], make: type[R]) -> R:
     rows = [[_integer(v, _MOST**2) for v in row] for row in moments["gram"]]
     size = len(rows)
     operations, neurons = _list(plain["operations"], _operation), _list(plain["neurons"], _neurons)
+    operations = _with_products(operations)
     if not neurons:  # earlier versions did not look at values, and a network without neurons held no spikes for them
         operations = tuple(_without_spikes(operation) for operation in operations)
     gram = tuple(tuple(rows[max(i, j)][min(i, j)] for j in range(size)) for i in range(size))

@@ -257,7 +257,8 @@ def einsum(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor],
         def again(a: Tensor, w: Tensor) -> Tensor:
             return torch.einsum(equation, (a, w) if x is operands[0] else (w, a))
 
-        scales = dense <= x.numel()  # each element once: the same thing as a product, element by element
+        # Each element once, and nothing summed: the same thing as a product, element by element.
+        scales = dense <= x.numel() and inner == 1
         fan_out = dense // max(x.numel(), 1)
         return Call("linear", dense, (x,), weight, _uniform(x, fan_out), again, inner=inner, layer=scales)
 

@@ -54,7 +54,8 @@ class Lineage:
     def enter(self, x: Tensor, raw: bool = True) -> None:
         """Take `x` as the network's input; not `raw` if it was turned into spikes before."""
         births = frozenset() if raw else frozenset({THE_INPUT})
-        self._sources[x] = Source(THE_INPUT, raw, Evidence.NONE if raw else Evidence.SPIKES, births=births)
+        source = Source(THE_INPUT, raw, Evidence.NONE if raw else Evidence.SPIKES, births=births)
+        self._sources[x] = replace(source, roots=frozenset({(THE_INPUT, source.token)}))
 
     def is_activation(self, x: Tensor) -> bool:
         """Whether `x` depends on the input."""

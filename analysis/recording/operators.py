@@ -152,7 +152,7 @@ _table(
 )
 _table(
     Kind.ELEMENTWISE,
-    Effect.LEVELS,
+    Effect.LINEAR,  # pooled spikes are spikes, and sums of them sums
     "max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices mkldnn_max_pool2d",
     pool=True,
     binary=True,

@@ -40,7 +40,7 @@ class Source:
         evidence: what its lineage says of its values.
         linear: since spikes began they were added, averaged, scaled and moved alone.
         token: what it is a value of: the same after it was moved, another after anything else.
-        roots: the weighted operations it is the result of, none of them between it and another.
+        roots: the weighted operations it is the result of, none of them between it and another; or the input.
         births: modules in which the spikes began, where it is made of spikes.
         converts: real values were compared there, and no spikes.
         pure: since then they were moved alone: no sum, no average, no scale.

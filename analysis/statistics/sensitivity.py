@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from saformer.analysis.accounting.energy import account_for
 from saformer.analysis.accounting.hardware import DEFAULT_HARDWARE, Hardware, load_hardware
 from saformer.analysis.accounting.rules import DEFAULT_ACCOUNTING
-from saformer.analysis.profiles import Operand, Operation, Profile
+from saformer.analysis.profiles import Operation, Profile
 from saformer.analysis.profiles.moments import Moments
 
 POINT, TENTH = 0.01, 0.1
@@ -28,13 +28,6 @@ class Sensitivity:
     per_tenth_mj: float
 
 
-def _moved(x: Operand, by: int) -> Operand:
-    """More nonzeros (or fewer), of the kind that the operand holds."""
-    nonzero = x.nonzero + by
-    ones = nonzero if x.binary else x.ones * nonzero // x.nonzero if x.nonzero else 0
-    return Operand(x.elements, nonzero, ones)
-
-
 def _with_gate(operation: Operation, by: int) -> Operation:
     """The operation with so many more nonzeros in the operand that gates it; events grow in proportion."""
     gate = operation.gate
@@ -45,7 +38,7 @@ def _with_gate(operation: Operation, by: int) -> Operation:
     share = events / operation.events if operation.events else 1.0
     return replace(
         operation,
-        operands=tuple(_moved(x, by) if x is gate else x for x in operation.operands),
+        operands=tuple(x.at(after) if x is gate else x for x in operation.operands),
         events=events,
         effective=operation.effective * share if operation.events else events,
         graded=None if operation.graded is None else operation.graded * share if operation.events else events,

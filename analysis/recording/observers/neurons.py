@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from saformer.analysis.profiles import SPIKES_OF, Neurons, inside
+from saformer.analysis.profiles.values import MOST_LEVELS
 from saformer.analysis.recording.batch_axis import Layout
 from saformer.analysis.recording.execution import Execution, Instruments
 from saformer.analysis.recording.module_paths import Frame, of_torch
@@ -69,6 +70,9 @@ class NeuronListing:
     def after(self, execution: Execution) -> None:
         """It has fired; or something was pooled."""
         operator, out = execution.operator, execution.out
+        if operator is None or (operator.kind is Kind.THRESHOLD and operator.listed):
+            for x in tensors_in((out,)):
+                self._judge(x, rounded=operator is not None)
         if operator is None:
             return
         if operator.kind is Kind.THRESHOLD and not operator.listed:
@@ -98,10 +102,7 @@ class NeuronListing:
         often = self._compared[next(iter(source.births))] if len(source.births) == 1 else 0
         if often > 1 and x.ndim > 2 and often in x.shape[:-1]:  # a loop over one of the dimensions
             candidate.looped[often] += 1
-        if not candidate.refuted and self._few(x, source):
-            self._add(candidate, x, x, source)
-        else:
-            candidate.refuted = True
+        candidate.refuted = candidate.refuted or not self._add(candidate, x, x, source)
 
     # -- modules -----------------------------------------------------------------------------------------------------
 
@@ -123,34 +124,53 @@ class NeuronListing:
             return
         candidate = self._candidates.setdefault(frame.path, Candidate(frame.path, library=library))
         candidate.weighted |= frame.weighted
-        if candidate.refuted or not self._few(put, source):
+        if candidate.refuted or not self._add(candidate, read, put, source):
             candidate.refuted = True
             return
         self._instruments.finite.watch(read, f"the input of the neurons in {frame.path or 'the model'} holds")
         if frame.comparisons > 1 and frame.comparisons in put.shape:  # a loop over one of the dimensions
             candidate.looped[frame.comparisons] += 1
-        self._add(candidate, read, put, source)
         self._instruments.lineage.set_source(put, replace(source, passed=(frame.path, *source.passed)))
+        self._judge(put)
 
-    def _few(self, x: Tensor, source: Source) -> bool:
-        """Whether `x` holds few levels, as spikes do."""
-        if self._instruments.counter.is_binary(x):
-            return True
+    def _judge(self, x: Tensor, rounded: bool = False) -> None:
+        """Look at what an unseen kernel put out, or a rounding: on few levels it is spikes, and sums of it are sums of
+        spikes; what was rounded to many levels is a real number still.
+        """
+        source = self._instruments.lineage.source(x)
+        if source is None or source.evidence is not Evidence.SPIKES or not x.numel() or (source.linear and not rounded):
+            return
         seen = self._instruments.meter.measure(x, source, 1 if x.ndim > 3 else -1)
-        return seen.evidence != "real" and (seen.multiples or bool(seen.channels))
+        few = bool(seen.channels) or (seen.multiples and seen.levels <= MOST_LEVELS)
+        if rounded and not few:
+            source = replace(source, evidence=Evidence.REAL, births=frozenset())
+        self._instruments.lineage.set_source(x, replace(source, linear=source.linear or few))
 
     def _add(
         self, candidate: Candidate, read: Tensor, spikes: Tensor, source: Source | None, steps: int | None = None
-    ) -> None:
-        """Add spikes, step by step: T x B x ..., T*B x ..., or one step of a loop, B x ..."""
-        if source is not None and not self._instruments.counter.is_binary(spikes):
-            candidate.values = candidate.values.join(self._instruments.meter.measure(spikes, source, -1))
-        layout = self._instruments.layouts.of((f"neurons {candidate.name}", 0), spikes.shape, x=spikes)
+    ) -> bool:
+        """Add spikes, step by step: T x B x ..., T*B x ..., or one step of a loop, B x ...; False if they are none.
+
+        Args:
+            candidate: whose they are.
+            read: what it read.
+            spikes: what it put out.
+            source: where they come from; None for our own neurons, which put out nothing else.
+            steps: T of our own neurons, which get time first.
+        """
+        instruments = self._instruments
+        layout = instruments.layouts.of((f"neurons {candidate.name}", 0), spikes.shape, x=spikes)
         if steps is not None and not (layout.apart and layout.steps == steps):
-            layout = Layout(steps, spikes.shape[0] // steps)  # our own neurons get time first
-        nonzero, _ = self._instruments.counter.count(spikes, layout.rows)
-        origin = self._instruments.lineage.source(read)
+            layout = Layout(steps, spikes.shape[0] // steps)
+        nonzero, ones = instruments.counter.count(spikes, layout.rows)
+        if source is not None:
+            seen = instruments.meter.values_of(spikes, source, 1 if spikes.ndim > 3 else -1, nonzero, ones)
+            if seen.evidence == "real" or not (seen.multiples or seen.channels):
+                return False
+            candidate.values = candidate.values.join(seen)
+        origin = instruments.lineage.source(read)
         candidate.add(layout.per_step(nonzero), spikes.numel(), origin.name if origin else "")
+        return True
 
     # -- the answer --------------------------------------------------------------------------------------------------
 

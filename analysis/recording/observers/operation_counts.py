@@ -93,15 +93,22 @@ class OperationCounts(BatchRows):
         )
 
     def see(
-        self, i: int, x: Tensor, source: Source | None, ones: Tensor, instruments: Instruments, channel: int
+        self,
+        i: int,
+        x: Tensor,
+        source: Source | None,
+        counts: tuple[Tensor, Tensor],
+        instruments: Instruments,
+        channel: int,
     ) -> None:
         """Take note of the values of operand `i`."""
         if instruments.counter.is_binary(x):
-            self.spikes[i] = add(self.spikes[i], ones)
+            self.spikes[i] = add(self.spikes[i], counts[1])
             return
         if source is None and not bool(x.any()):
             return  # the state before the first step says nothing
-        self.values[i] = self.values[i].join(instruments.meter.measure(x, source, channel))
+        seen = instruments.meter.values_of(x, source, channel, *counts)
+        self.values[i] = self.values[i].join(seen)
 
     def operand_values(self, i: int) -> Values:
         """What was seen of operand `i` over all calls."""

@@ -195,7 +195,7 @@ class Operations:
             counts.elements[i] += x.numel()
             counts.ones[i] = counts.ones[i].plus(ones)
             counters.append(layout.fold(nonzero))
-            counts.see(i, x, sources[i], ones, instruments, _channel(call))
+            counts.see(i, x, sources[i], (nonzero, ones), instruments, _channel(call))
             counts.broadcast[i] |= call.op == "product" and x.numel() < call.dense
         if not all(layout.apart for layout in (*layouts, result)):
             self.by_image = False

@@ -14,7 +14,7 @@ from saformer.analysis.accounting.account import DataInfo, ModelInfo
 from saformer.analysis.accounting.energy import account_for
 from saformer.analysis.accounting.hardware import Hardware, hardware_names, load_hardware
 from saformer.analysis.accounting.rules import ACCOUNTINGS, Charge, Context, register_rule
-from saformer.analysis.profiles import Correct, Neurons, Operand, Operation
+from saformer.analysis.profiles import Correct, Neurons, Operand, Operation, Values
 from saformer.analysis.profiles.moments import Moments
 from saformer.attention import SSA
 from saformer.errors import InputError
@@ -44,16 +44,34 @@ def awake(name: str, seed: int = 0, batch: int = 4, **settings: Any) -> tuple[Mo
     return model.eval().requires_grad_(False), x
 
 
+REAL = Values("real", False, magnitudes=2, multiples=False)
+
+
+def real(elements: int, nonzero: int, ones: int) -> Operand:
+    return Operand(elements, nonzero, ones, REAL)
+
+
+def whole(elements: int, nonzero: int, ones: int) -> Operand:
+    """Spikes; twos, too, where not all are ones."""
+    levels = 0 if not nonzero else 1 if nonzero == ones else 2
+    total = 2 * nonzero - ones
+    return Operand(
+        elements, nonzero, ones, Values(unit=1.0 if nonzero else None, levels=levels, magnitudes=levels, total=total)
+    )
+
+
 # Two images, T = 4. Each operation: name, op, dense, operands (elements, nonzeros, ones), events.
 TINY = (
-    Operation("stem", "conv2d", 1000, (Operand(200, 150, 10),), 700, first=True),
-    Operation("fc", "linear", 4000, (Operand(100, 25, 25),), 1000),
-    Operation("sums", "linear", 3000, (Operand(100, 40, 30),), 1200),
-    Operation("attn.real", "product", 500, (Operand(50, 20, 3), Operand(50, 30, 4)), 90),
-    Operation("attn.second", "matmul", 800, (Operand(50, 20, 3), Operand(80, 10, 10)), 60),
-    Operation("attn.both", "matmul", 600, (Operand(60, 12, 12), Operand(50, 30, 30)), 80),
-    Operation("silent", "linear", 900, (Operand(90, 0, 0),), 0),
+    Operation("stem", "conv2d", 1000, (real(200, 150, 10),), 700, first=True),
+    Operation("fc", "linear", 4000, (whole(100, 25, 25),), 1000),
+    Operation("sums", "linear", 3000, (whole(100, 40, 30),), 1200),
+    Operation("attn.real", "product", 500, (real(50, 20, 3), real(50, 30, 4)), 90),
+    Operation("attn.second", "matmul", 800, (real(50, 20, 3), whole(80, 10, 10)), 60),
+    Operation("attn.both", "matmul", 600, (whole(60, 12, 12), whole(50, 30, 30)), 80),
+    Operation("silent", "linear", 900, (whole(90, 0, 0),), 0),
 )
+# The same integers in a network that knows no spikes.
+WITHOUT_SPIKES = tuple(replace(o, operands=tuple(replace(x, values=REAL) for x in o.operands)) for o in TINY)
 
 
 def tiny(kind: str = "static", spiking: bool = True, hits: Correct | None = None) -> Profile:
@@ -63,7 +81,7 @@ def tiny(kind: str = "static", spiking: bool = True, hits: Correct | None = None
     return Profile(
         model=ModelInfo("tiny", 77, 4, "tiny.pt", "ab" * 32),
         data=DataInfo("toy", "test", 2, kind),
-        operations=TINY,
+        operations=TINY if spiking else WITHOUT_SPIKES,
         neurons=(Neurons("lif", 80, (1, 2, 3, 14)),) if spiking else (),
         free=(),
         uncounted=("erfinv in fc",),
@@ -82,7 +100,7 @@ def test_static_images_by_hand() -> None:
     macs = {"stem": 1000, "attn.real": 500 * 20 / 50}  # (19); a product of real values multiplies
     acs = {
         "fc": 4000 * 25 / 100,  # (18)
-        "sums": 3000 * 40 / 100,  # integers too, under this accounting
+        "sums": 3000 * 40 / 100,  # whole multiples too, under this accounting
         "attn.second": 800 * 10 / 80,  # the spikes are the second operand's
         "attn.both": 600 * 12 / 60,  # both are spikes: the first gates
         "silent": 0,
@@ -108,11 +126,70 @@ def test_event_data_by_hand() -> None:
     assert account.acs == (750 + 1000 + 1200 + 100 + 120) / 2
 
 
-def test_a_network_without_spiking_neurons_multiplies_everywhere() -> None:
-    for kind in ("static", "events"):
-        account = tiny(kind, spiking=False).account()
-        assert account.acs == 0
-        assert account.macs == account.flops
+def test_a_network_without_spikes_multiplies_everywhere() -> None:
+    # Layers densely, silent ones not at all; products of real values where the sparser is not zero, or the first.
+    products = 500 * 20 / 50 + 800 * 20 / 50 + 600 * 12 / 60
+    layers = 4000 + 3000
+    static, events = tiny(spiking=False).account(), tiny("events", spiking=False).account()
+    assert (static.macs, static.acs) == ((1000 + layers + products) / 2, 0)
+    assert (events.macs, events.acs) == ((layers + products) / 2, 750 / 2)  # event frames are never real
+    assert static.notes == events.notes == ("a note",)
+
+
+def test_no_charge_hangs_on_whether_neurons_are_listed() -> None:
+    for accounting in ("paper", "integer-spikes", "spike-driven", "exact", "neurobench"):
+        one, other = tiny().account(accounting), replace(tiny(), neurons=()).account(accounting)
+        assert one.layers == other.layers and one.energy_mj_ci95 == other.energy_mj_ci95
+
+
+def test_operations_may_be_left_out_by_name_and_by_module() -> None:
+    account, less = tiny().account(), tiny().account(leave_out=["stem", "attn"])
+    assert [layer.name for layer in less.layers] == ["fc", "sums", "silent"]
+    rows = {layer.name: layer for layer in account.layers}
+    assert all(layer == rows[layer.name] for layer in less.layers)
+    assert less.energy_mj == pytest.approx(sum(layer.energy_mj for layer in less.layers))
+    # The interval is that of a profile without them.
+    p = tiny()
+    kept = [0, 3, 4, 5, 6, 16, 17]
+    sums = tuple(p.moments.sums[i] for i in kept)
+    gram = tuple(tuple(p.moments.gram[i][j] for j in kept) for i in kept)
+    alone = replace(p, operations=(TINY[1], TINY[2], TINY[6]), moments=Moments(2, sums, gram)).account()
+    assert less.energy_mj_ci95 == alone.energy_mj_ci95 > 0
+    share = (1000 + 500 + 800 + 600) / 10800
+    wanted = f"left out by --leave-out: stem, attn.real, attn.second and 1 more, {share:.1%} of the dense operations"
+    assert less.notes == ("a note", wanted)
+    assert tiny().account(leave_out=["attn.*"]).layers == tiny().account(leave_out=["attn"]).layers
+    with pytest.raises(InputError, match="--leave-out head matches no operation") as caught:
+        tiny().account(leave_out=["stem", "head"])
+    assert "\n" not in str(caught.value)
+
+
+def test_what_the_user_says_reaches_the_accounting() -> None:
+    integers = replace(tiny(), run={"graded": True})
+    rows = {how: {r.name: r for r in integers.account(graded=how).layers} for how in ("rate", "unroll", "mac")}
+    assert rows["rate"]["sums"].acs == 3000 * 40 / 100 / 2
+    assert rows["unroll"]["sums"].acs == 3000 * 50 / 100 / 2  # ten of the forty are twos
+    assert rows["mac"]["sums"].macs == 3000 * 40 / 100 / 2
+    assert integers.account(unroll=True).to_json() == integers.account(graded="unroll").to_json()
+    assert tiny().account("integer-spikes").layers[2].acs == 3000 * 50 / 100 / 2
+    fc = replace(TINY[1], operands=(replace(TINY[1].gate, neurons="lif"),))
+    pooled = replace(tiny(), operations=(TINY[0], fc, *TINY[2:]))
+    assert pooled.account(rate_at="output").layers[1].acs == 4000 * 20 / 80 / 2
+    assert tiny("events").account(first_layer="mac").layers[0].macs == 750 / 2
+    assert tiny().account(first_layer="once").to_json() == tiny().account(first_layer_once=True).to_json()
+
+
+def test_rows_say_class_unit_and_levels() -> None:
+    rows = {layer.name: (str(layer.kind), layer.unit, layer.levels) for layer in tiny().account().layers}
+    assert rows == {
+        "stem": ("real", None, None),
+        "fc": ("spikes", 1.0, 1),
+        "sums": ("graded", 1.0, 2),
+        "attn.real": ("real", None, None),
+        "attn.second": ("spikes", 1.0, 1),
+        "attn.both": ("spikes", 1.0, 1),
+        "silent": ("silent", None, None),
+    }
 
 
 def test_the_first_layer_can_be_charged_once() -> None:
@@ -214,15 +291,20 @@ def test_products_of_sasa_are_charged_as_the_table_says(aggregated: int | None) 
     assert all(name == "block.0.attn" for name, _ in pooled)
 
 
-def test_pooled_spikes_are_fractions_and_charged_macs() -> None:
+def test_pooled_spikes_are_whole_multiples_of_a_share() -> None:
     model, x = awake("saformer-1-16", image_size=16, aggregate="spikes", aggregated=4)
-    rows = by_name(profile(model, [x], check_flops=False))
-    assert {name for name, layer in rows.items() if layer.macs} == {"patch_embed.proj_conv", "block.0.attn.qk"}
+    p = profile(model, [x], check_flops=False)
+    rows = by_name(p)
+    assert {name for name, layer in rows.items() if layer.macs} == {"patch_embed.proj_conv"}
     qk = rows["block.0.attn.qk"]
-    assert qk.binary is False
-    assert (qk.acs, qk.macs) == (0, qk.sops)
-    assert 0 < qk.macs < qk.flops
-    assert qk.energy_mj == pytest.approx(4.6e-9 * qk.sops)
+    assert (qk.binary, str(qk.kind), qk.unit) == (False, "graded", 1 / 16)  # of 64 tokens 16 make one
+    assert 1 < qk.levels <= 16
+    assert (qk.acs, qk.macs) == (qk.sops, 0)
+    assert 0 < qk.acs < qk.flops
+    # Where multiples are no spikes, they multiply.
+    strict = by_name(p, accounting="spike-driven")["block.0.attn.qk"]
+    assert (strict.acs, strict.macs) == (0, qk.sops)
+    assert strict.energy_mj == pytest.approx(4.6e-9 * qk.sops)
 
 
 def test_products_of_sdsa_are_charged_as_the_table_says() -> None:
@@ -302,7 +384,9 @@ def test_an_accounting_is_one_function() -> None:
     assert "half" not in ACCOUNTINGS
     assert account.accounting == "half"
     assert account.acs == account.flops / 2
-    assert (seen[0].static, seen[0].spiking, seen[0].time_steps, seen[0].first_layer_once) == (True, True, 4, False)
+    assert (seen[0].static, seen[0].time_steps, seen[0].first_layer, seen[0].graded) == (True, 4, "repeat", None)
+    assert (seen[0].rate_at, seen[0].images, seen[0].passes) == ("input", 2, 1)
+    assert set(seen[0].operations) == {o.name for o in TINY} and set(seen[0].neurons) == {"lif"}
 
 
 def test_an_accounting_that_does_not_exist() -> None:
@@ -403,7 +487,7 @@ KEYS: dict[str, set[str]] = {
     "totals": {"flops", "macs", "acs", "sops", "energy_mj", "energy_mj_ci95"},
     "layers": {
         *("name", "op", "flops", "input_elements", "input_nonzero", "firing_rate", "binary"),
-        *("sops", "sops_exact", "macs", "acs", "energy_mj"),
+        *("sops", "sops_exact", "macs", "acs", "energy_mj", "class", "unit", "levels"),
     },
     "neurons": {"name", "elements", "spikes", "firing_rate", "per_step"},
 }

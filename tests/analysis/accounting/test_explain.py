@@ -81,9 +81,15 @@ def test_exact_respects_edges_and_pairs(spikformer: Profile) -> None:
 
 
 def test_integers_unrolled_are_not_taken_for_biases(spikformer: Profile) -> None:
-    reasons = found(spikformer, "exact", unroll=True)
-    assert set(named(reasons, "integers unrolled").names) >= BLURRED
-    assert not [d for d in reasons if "bias" in d.reason]
+    reasons = found(spikformer, "integer-spikes")
+    assert set(named(reasons, "integers unrolled").names) == {*BLURRED, "head"}
+    assert len(reasons) == 1
+    # Asked for, every accounting unrolls them: then edges and pairs remain.
+    unrolled = found(spikformer, "exact", unroll=True)
+    assert not [d for d in unrolled if "bias" in d.reason or "not binary" in d.reason]
+    exact = differences(spikformer.account("exact", unroll=True), spikformer.account("paper"))
+    assert set(named(exact, "integers unrolled").names) == {*BLURRED, "head"}
+    assert not [d for d in exact if "bias" in d.reason]
 
 
 def test_zero_weights_are_named() -> None:
@@ -133,7 +139,7 @@ def test_hardware_without_macs_leaves_the_energy_open(spikformer: Profile) -> No
     assert [d.energy_mj for d in reasons] == [None, None]
 
 
-def test_a_binary_image_is_said_to_be_one() -> None:
+def test_a_binary_image_is_an_image() -> None:
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -144,5 +150,9 @@ def test_a_binary_image_is_said_to_be_one() -> None:
             return self.lif(self.conv(x)[None])
 
     p = profile(Net(), [torch.ones(2, 1, 4, 4)], check_flops=False)
+    assert p.operations[0].gate.binary and p.account("exact").acs == 0
     (reason,) = found(p, "exact")
-    assert reason.reason == "the input is binary: charged ACs"
+    assert reason.reason == "an edge spike reaches fewer outputs"
+    # syops looks at the values alone.
+    (of_syops,) = [d for d in found(p, "syops") if "conv" in d.names]
+    assert of_syops.reason == "the input is binary: charged ACs"

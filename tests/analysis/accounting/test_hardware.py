@@ -7,7 +7,7 @@ import pytest
 from saformer.analysis import Profile
 from saformer.analysis.accounting.account import DataInfo, ModelInfo
 from saformer.analysis.accounting.hardware import hardware_names, load_hardware
-from saformer.analysis.profiles import Neurons, Operand, Operation
+from saformer.analysis.profiles import Neurons, Operand, Operation, Values
 from saformer.analysis.profiles.moments import Moments
 from saformer.errors import InputError
 
@@ -119,11 +119,13 @@ def test_a_file_of_ones_own_needs_no_more_than_an_ac(tmp_path: Path) -> None:
 
 # --- MACs on hardware without them ---
 
-STEM = Operation("stem", "conv2d", 1000, (Operand(200, 150, 10),), 700, first=True)
-FC = Operation("fc", "linear", 4000, (Operand(100, 25, 25),), 1000)
+REAL = Values("real", False, magnitudes=2, multiples=False)
+STEM = Operation("stem", "conv2d", 1000, (Operand(200, 150, 10, REAL),), 700, first=True)
+FC = Operation("fc", "linear", 4000, (Operand(100, 25, 25, Values(unit=1.0, levels=1, magnitudes=1, total=25)),), 1000)
+REAL_FC = replace(FC, operands=(replace(FC.gate, values=REAL),))
 
 
-def profile_of(*operations: Operation, spiking: bool = True) -> Profile:
+def profile_of(*operations: Operation) -> Profile:
     """Two images of different activity, T = 4."""
     counts = [n for o in operations for n in (*(x.nonzero for x in o.operands), o.events)]
     halves = [[1, *(n // 3 for n in counts)], [1, *(n - n // 3 for n in counts)]]
@@ -131,7 +133,7 @@ def profile_of(*operations: Operation, spiking: bool = True) -> Profile:
         model=ModelInfo("tiny", 77, 4),
         data=DataInfo("toy", "test", 2, "static"),
         operations=operations,
-        neurons=(Neurons("lif", 80, (1, 2, 3, 14)),) if spiking else (),
+        neurons=(Neurons("lif", 80, (1, 2, 3, 14)),),
         free=(),
         uncounted=(),
         hits=None,
@@ -167,7 +169,7 @@ def test_the_interval_is_that_of_the_energy_that_is_there() -> None:
 
 
 def test_where_no_operation_has_an_energy_there_is_no_number() -> None:
-    account = profile_of(FC, spiking=False).account(hardware="seneca")
+    account = profile_of(REAL_FC).account(hardware="seneca")
     assert np.isnan(account.energy_mj)
     assert account.energy_mj_ci95 is None
     totals = account.to_json()["totals"]
@@ -175,8 +177,8 @@ def test_where_no_operation_has_an_energy_there_is_no_number() -> None:
 
 
 def test_the_note_names_three_operations_and_counts_the_rest() -> None:
-    layers = [replace(FC, name=f"fc{i}") for i in range(5)]
-    *_, note = profile_of(*layers, spiking=False).account(hardware="loihi").notes
+    layers = [replace(REAL_FC, name=f"fc{i}") for i in range(5)]
+    *_, note = profile_of(*layers).account(hardware="loihi").notes
     assert "the 10,000 MACs per image of fc0, fc1, fc2 (2 more) are not" in note
 
 

@@ -21,7 +21,7 @@ from saformer.analysis.accounting.rules import (
     get_accounting,
     summary,
 )
-from saformer.analysis.profiles import FreeArithmetic, Neurons, Operand, Operation
+from saformer.analysis.profiles import FreeArithmetic, Neurons, Operand, Operation, ValueClass, Values
 from saformer.errors import InputError
 from saformer.models.config import Model
 
@@ -199,30 +199,37 @@ def test_every_layer_of_a_pruned_spikformer(
     for name, inputs in record(model, x).items():
         read, module = torch.cat(inputs), modules[name]
         binary, ones = is_binary(read), torch.ones_like(module.weight)
-        whole = bool((read == read.round()).all())
+        unit = next(o for o in p.operations if o.name == name).gate.unit
+        assert (unit is None) == (name == first), name
+        integers = read if unit is None else read / unit
+        whole = unit is not None and bool((integers == integers.round()).all())
+        assert whole == (name != first), name
         spikes = read.ne(0)
         macs, acs = 0.0, 0.0
         if accounting == "spike-driven":
             dense = rows[name].flops * p.images
             rate = spikes.sum().item() / read.numel()
             macs, acs = (dense, 0.0) if name == first else (0.0, dense * rate) if binary else (dense * rate, 0.0)
+            if unroll and name != first:
+                macs, acs = 0.0, dense * integers.sum().item() / read.numel()
         else:
             met = module.weight.ne(0) if accounting == "neurobench" else ones
             unrolled = unroll and not binary and whole
             if unrolled and accounting == "neurobench":
                 # By its docstring: the share of events that meet a weight stands for that of integers.
                 share = effect(module, spikes, met) / effect(module, spikes, ones)
-                acs = effect(module, read, ones) * share
+                acs = effect(module, integers, ones) * share
             elif unrolled:
-                acs = effect(module, read, ones)
+                acs = effect(module, integers, ones)
             elif binary:
                 acs = effect(module, spikes, met)
             else:
                 macs = effect(module, spikes, met)
-        kinds.add((binary, whole))
+        kinds.add((binary, unit))
         assert rows[name].macs * p.images == pytest.approx(macs, rel=1e-9), name
         assert rows[name].acs * p.images == pytest.approx(acs, rel=1e-9), name
-    assert kinds == {(True, True), (False, True), (False, False)}  # spikes, sums of spikes, images and means
+    # Spikes, sums of spikes, the image, and the mean over tokens and steps, which is a multiple of its share.
+    assert kinds == {(True, 1.0), (False, 1.0), (False, None), (False, 1 / (4 * 64))}
 
 
 def test_zero_weights_are_left_out_by_neurobench_alone(pruned: tuple[Model, Tensor, Profile]) -> None:
@@ -251,7 +258,7 @@ def test_unrolling_needs_a_profile_that_knows() -> None:
 
 # --- One layer of each kind, by hand ---
 
-STATIC = Context(static=True, spiking=True, time_steps=4, passes=3)
+STATIC = Context(static=True, time_steps=4, passes=3)
 CONV: dict[str, Any] = {
     "outputs": 80,
     "bias": 5,
@@ -274,7 +281,7 @@ QK = Operation(
     sources=("spikes of q", "spikes of k"),
 )
 QKV = Operation(
-    *("attn.qkv", "matmul", 6400, (Operand(320, 90, 40), Operand(200, 30, 30)), 500),
+    *("attn.qkv", "matmul", 6400, (Operand(320, 90, 40, product="attn.qk"), Operand(200, 30, 30)), 500),
     outputs=200,
     inner=32,
     module=False,
@@ -287,6 +294,7 @@ MASK = Operation(
 NORM = FreeArithmetic("a.bn", "_native_batch_norm_legit_no_training", 80, foldable=True)
 POOL = FreeArithmetic("a.pool", "max_pool2d_with_indices", 20, Operand(80, 16, 16), module=True)
 LIF = Neurons("a.lif", 80, (4, 6, 3, 3))
+GRADED_VALUES = Values(unit=0.25, levels=4, magnitudes=2, total=50)
 ADD = FreeArithmetic("a", "add", 80)
 
 
@@ -298,7 +306,8 @@ ADD = FreeArithmetic("a", "add", 80)
         ("paper", SUMS, 0, 200),
         ("paper", QK, 0, 1600),
         ("paper", QKV, 0, 960),
-        ("paper", MASK, 0, 60),
+        ("paper", MASK, 0, 30),  # of two alike the sparser gates
+        ("paper", replace(MASK, summed=True), 0, 60),  # attention as mask and sum: the first
         ("spike-driven", IMAGE, 1000, 0),
         ("spike-driven", SPIKES, 0, 200),
         ("spike-driven", SUMS, 200, 0),
@@ -331,7 +340,7 @@ ADD = FreeArithmetic("a", "add", 80)
         ("spikingformer", SUMS, 1080, 0),
         ("spikingformer", LINEAR, 0, 0),
         ("spikingformer", replace(LINEAR, name="head"), 0, 1080 * 0.2),
-        ("spikingformer", MASK, 0, 60),
+        ("spikingformer", MASK, 0, 30),
         # Elements of Q times d is T N (D/h)^2 h; gated by Q, then by the sparser of K and V.
         ("spikingformer", QK, 0, 200 * 20 * 0.25),
         ("spikingformer", QKV, 0, 200 * 20 * 0.1),
@@ -346,7 +355,7 @@ def test_one_layer_of_each_kind(accounting: str, item: Any, macs: float, acs: fl
 
 
 def test_the_first_layer_once_is_a_quarter_wherever_it_is_charged() -> None:
-    once = replace(STATIC, first_layer_once=True)
+    once = replace(STATIC, first_layer="once")
     for name, macs in (("paper", 250), ("spike-driven", 250), ("exact", 45), ("neurobench", 15)):
         assert get_accounting(name)(IMAGE, once) == Charge(macs=macs)
         assert get_accounting(name)(SPIKES, once) == get_accounting(name)(SPIKES, STATIC)
@@ -355,11 +364,211 @@ def test_the_first_layer_once_is_a_quarter_wherever_it_is_charged() -> None:
 
 
 def test_integers_unrolled_by_hand() -> None:
-    unrolled = replace(STATIC, unroll=True)
-    assert get_accounting("exact")(SUMS, unrolled) == Charge(acs=200)
+    unrolled = replace(STATIC, graded="unroll")
+    integers = replace(SUMS, operands=(replace(SUMS.gate, values=GRADED_VALUES),))
+    assert get_accounting("exact")(integers, unrolled) == Charge(acs=200)
+    assert get_accounting("exact")(SUMS, unrolled) == Charge(macs=180)  # of an earlier version: no unit is known
     assert get_accounting("exact")(SPIKES, unrolled) == Charge(acs=180)
     assert get_accounting("exact")(IMAGE, unrolled) == Charge(macs=180)  # no integers
-    assert get_accounting("neurobench")(SUMS, unrolled) == Charge(acs=pytest.approx(200 / 3))
+    assert get_accounting("neurobench")(integers, unrolled) == Charge(acs=pytest.approx(200 / 3))
+
+
+# --- By the class of the operand: the table of the method, cell by cell ---
+
+READ: dict[str, Operand] = {  # one of a hundred elements, twenty of them nonzero
+    "silent": Operand(100, 0, 0, Values()),
+    "spikes": Operand(100, 20, 20, Values(unit=1.0, levels=1, magnitudes=1, total=20)),
+    "spikes of a threshold": Operand(100, 20, 0, Values(unit=0.3, levels=1, magnitudes=1, total=20)),
+    "spikes by channel": Operand(100, 20, 0, Values(magnitudes=2, multiples=False, channels=(0.3, 0.7))),
+    "ternary": Operand(100, 20, 11, Values(unit=1.0, levels=1, magnitudes=1, negative=True, total=20)),
+    "graded": Operand(100, 20, 3, GRADED_VALUES),
+    "averaged": Operand(100, 20, 0, Values(magnitudes=2, multiples=False)),
+    "unproven": Operand(100, 20, 20, Values("none", False, unit=1.0, levels=1, magnitudes=1, total=20)),
+    "real": Operand(100, 20, 0, Values("real", False, magnitudes=2, multiples=False)),
+}
+KINDS = {name: ValueClass(name.partition(" ")[0]) for name in READ}
+RULED = ("paper", "integer-spikes", "spike-driven", "exact", "neurobench")
+# (MACs, ACs) for 1000 dense operations, 180 events, 60 of them at weights that are not zero.
+NOTHING, AC_AT_RATE, MAC_AT_RATE, DENSE, UNITS = (0, 0), (0, 200), (200, 0), (1000, 0), (0, 500)
+AC_PER_EVENT, MAC_PER_EVENT, AC_EFFECTIVE, MAC_EFFECTIVE = (0, 180), (180, 0), (0, 60), (60, 0)
+CHARGES: dict[str, tuple[tuple[int, int], ...]] = {
+    "silent": (NOTHING,) * 5,
+    "spikes": (AC_AT_RATE, AC_AT_RATE, AC_AT_RATE, AC_PER_EVENT, AC_EFFECTIVE),
+    "spikes of a threshold": (AC_AT_RATE, AC_AT_RATE, AC_AT_RATE, AC_PER_EVENT, AC_EFFECTIVE),
+    "spikes by channel": (AC_AT_RATE, AC_AT_RATE, AC_AT_RATE, AC_PER_EVENT, AC_EFFECTIVE),
+    "ternary": (AC_AT_RATE, AC_AT_RATE, AC_AT_RATE, AC_PER_EVENT, AC_EFFECTIVE),
+    "graded": (AC_AT_RATE, UNITS, MAC_AT_RATE, MAC_PER_EVENT, MAC_EFFECTIVE),
+    "averaged": (AC_AT_RATE, AC_AT_RATE, MAC_AT_RATE, MAC_PER_EVENT, MAC_EFFECTIVE),
+    "unproven": (MAC_AT_RATE, MAC_AT_RATE, MAC_AT_RATE, MAC_PER_EVENT, MAC_EFFECTIVE),
+    "real": (DENSE, DENSE, MAC_AT_RATE, MAC_PER_EVENT, MAC_EFFECTIVE),
+}
+
+
+def layer(kind: str, **changes: Any) -> Operation:
+    """A layer that reads values of this kind."""
+    events, effective, graded = (0, 0, 0) if kind == "silent" else (180, 60, 450)
+    read = (READ[kind],)
+    o = Operation("a.fc", "linear", 1000, read, events, effective=effective, graded=graded, weights=50)
+    return replace(o, **changes)
+
+
+def charged(accounting: str, operation: Operation, **context: Any) -> tuple[float, float]:
+    found = get_accounting(accounting)(operation, replace(STATIC, **context))
+    return pytest.approx(found.macs), pytest.approx(found.acs)
+
+
+@pytest.mark.parametrize("kind", READ)
+@pytest.mark.parametrize("accounting", RULED)
+def test_what_each_class_is_charged(accounting: str, kind: str) -> None:
+    assert READ[kind].kind is KINDS[kind]
+    assert charged(accounting, layer(kind)) == CHARGES[kind][RULED.index(accounting)]
+    # Whether the input is an image or event frames says nothing of later layers.
+    assert charged(accounting, layer(kind), static=False) == CHARGES[kind][RULED.index(accounting)]
+    for options in ({"first_layer": "once"}, {"first_layer": "mac"}, {"rate_at": "output"}):
+        assert charged(accounting, layer(kind), **options) == CHARGES[kind][RULED.index(accounting)]
+
+
+@pytest.mark.parametrize("kind", READ)
+def test_a_static_image_is_one_whatever_its_values(kind: str) -> None:
+    # The row of the image comes before that of silent values.
+    image = layer(kind, first=True)
+    events, effective = image.events, image.effective
+    for accounting, dense in (("paper", 1000), ("integer-spikes", 1000), ("spike-driven", 1000)):
+        assert charged(accounting, image) == (dense, 0)
+        assert charged(accounting, image, first_layer="once") == (dense / 4, 0)
+        assert charged(accounting, image, first_layer="mac") == (dense, 0)
+        assert charged(accounting, image, graded="unroll") == (dense, 0)
+    for accounting, counted in (("exact", events), ("neurobench", effective)):
+        assert charged(accounting, image) == (counted, 0)
+        assert charged(accounting, image, first_layer="once") == (counted / 4, 0)
+
+
+@pytest.mark.parametrize("kind", READ)
+def test_event_frames_are_never_real(kind: str) -> None:
+    frames = layer(kind, first=True)
+    rate, events, effective = frames.sops, frames.events, frames.effective
+    for accounting in ("paper", "integer-spikes", "spike-driven"):
+        assert charged(accounting, frames, static=False) == (0, rate)
+        assert charged(accounting, frames, static=False, first_layer="once") == (0, rate)
+        assert charged(accounting, frames, static=False, first_layer="mac") == (rate, 0)
+    for accounting, counted in (("exact", events), ("neurobench", effective)):
+        few = KINDS[kind] in (ValueClass.SILENT, ValueClass.SPIKES, ValueClass.TERNARY)
+        assert charged(accounting, frames, static=False) == ((0, counted) if few else (counted, 0))
+        assert charged(accounting, frames, static=False, first_layer="mac") == (counted, 0)
+
+
+@pytest.mark.parametrize("accounting", RULED)
+@pytest.mark.parametrize(
+    ("how", "at_rate", "per_event", "effective"),
+    [
+        ("rate", (0, 200), (0, 180), (0, 60)),
+        ("unroll", (0, 500), (0, 450), (0, 150)),
+        ("mac", (200, 0), (180, 0), (60, 0)),
+    ],
+)
+def test_graded_values_are_charged_as_the_user_says(
+    accounting: str, how: str, at_rate: tuple[int, int], per_event: tuple[int, int], effective: tuple[int, int]
+) -> None:
+    wanted = {"exact": per_event, "neurobench": effective}.get(accounting, at_rate)
+    assert charged(accounting, layer("graded"), graded=how) == wanted
+    for kind in READ:
+        if kind != "graded":
+            assert charged(accounting, layer(kind), graded=how) == CHARGES[kind][RULED.index(accounting)]
+
+
+@pytest.mark.parametrize("kind", READ)
+def test_the_rate_may_be_that_of_the_neurons_before_a_pool(kind: str) -> None:
+    lif = Neurons("lif", 400, (10, 10, 10, 10))  # a tenth; a fifth of what the layer reads
+    read = replace(READ[kind], neurons="lif")
+    o = layer(kind, operands=(read,))
+    context = {"neurons": {"lif": lif}}
+    half = {"silent": (0, 100), "real": (1000, 0), "unproven": (100, 0)}  # spikes that a pool lost are charged too
+    assert charged("paper", o, rate_at="output", **context) == half.get(kind, (0, 100))
+    assert charged("spike-driven", o, rate_at="output", **context)[0] in (0, 100)
+    if kind == "graded":
+        assert charged("integer-spikes", o, rate_at="output", **context) == (0, 250)
+    for accounting in ("exact", "neurobench"):  # events were counted where they were read
+        assert charged(accounting, o, rate_at="output", **context) == charged(accounting, o)
+    for accounting in RULED:
+        assert charged(accounting, o, **context) == CHARGES[kind][RULED.index(accounting)]
+        unknown = charged(accounting, o, rate_at="output")
+        assert unknown == CHARGES[kind][RULED.index(accounting)]  # of no layer that is listed
+
+
+def product(op: str, one: str, other: str, **changes: Any) -> Operation:
+    """A product of two activations; a tenth of the second is not zero."""
+    second = READ[other]
+    less = replace(second.at(second.nonzero // 2), elements=100) if second.nonzero else second
+    return replace(Operation("a.qk", op, 1000, (READ[one], less), 70, effective=70, module=False), **changes)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "macs", "acs"),
+    [
+        ("spikes", "spikes", 0, 200),  # of two alike the first of a matrix product gates
+        ("spikes", "graded", 0, 200),
+        ("graded", "spikes", 0, 100),
+        ("real", "spikes", 0, 100),
+        ("spikes", "real", 0, 200),
+        ("averaged", "ternary", 0, 100),
+        ("averaged", "averaged", 200, 0),  # neither is spikes: it multiplies, at the rate of the gate
+        ("real", "averaged", 100, 0),
+        ("real", "real", 200, 0),
+        ("unproven", "real", 200, 0),
+        ("silent", "real", 0, 0),
+        ("real", "silent", 0, 0),
+    ],
+)
+def test_products_need_one_operand_of_spikes(one: str, other: str, macs: int, acs: int) -> None:
+    o = product("matmul", one, other)
+    assert charged("paper", o) == (macs, acs)
+    assert charged("integer-spikes", o) == (macs, acs)
+    assert charged("spike-driven", o) == (macs, acs)
+    spikes = bool(acs) or "silent" in (one, other)
+    assert charged("exact", o) == charged("neurobench", o) == ((0, 70) if spikes else (70, 0))
+
+
+@pytest.mark.parametrize("accounting", RULED)
+@pytest.mark.parametrize("spikes", ["spikes", "spikes of a threshold", "spikes by channel", "ternary"])
+def test_spikes_times_real_values_element_by_element_select(accounting: str, spikes: str) -> None:
+    for o in (product("product", spikes, "real"), product("product", "real", spikes)):
+        assert get_accounting(accounting)(o, STATIC) == FREE
+    # As a matrix product they accumulate.
+    assert charged(accounting, product("matmul", spikes, "real"))[1] != 0
+
+
+def test_of_two_masks_alike_the_sparser_gates_unless_they_are_summed() -> None:
+    mask = product("product", "spikes", "spikes")
+    assert charged("paper", mask) == (0, 100)
+    assert charged("paper", replace(mask, summed=True)) == (0, 200)
+    assert charged("exact", mask) == (0, 70)
+    # Integers times real values multiply; sums of spikes among themselves add.
+    assert charged("paper", product("product", "graded", "real")) == (0, 200)
+    assert charged("paper", product("product", "averaged", "real")) == (200, 0)
+
+
+def test_what_a_product_made_or_broadcasts_gates_where_there_is_nothing_better() -> None:
+    # (Q K^T) V, where Q K^T happens to hold ones alone, and a gate of one number per head.
+    first, second = product("matmul", "spikes", "spikes").operands
+    for other in (replace(first, product="attn.qk"), replace(first, broadcast=True)):
+        o = replace(product("matmul", "spikes", "spikes"), operands=(other, second))
+        assert charged("paper", o) == (0, 100)
+        alone = replace(o, operands=(other, READ["real"]))
+        assert charged("paper", alone) == (0, 200)
+
+
+def test_integer_spikes_of_products() -> None:
+    assert charged("integer-spikes", product("matmul", "graded", "real")) == (0, 500)
+    assert charged("integer-spikes", product("matmul", "graded", "graded")) == (0, 500)
+
+
+def test_accountings_of_other_tools_know_zeros_and_ones_alone() -> None:
+    for kind, read in READ.items():
+        o = layer(kind, op="conv2d", name="a.conv", outputs=80, bias=0)
+        binary = read.nonzero == read.ones
+        for accounting in ("syops", "spikingformer"):
+            wanted = (0, 10 * read.nonzero) if binary else (1000, 0)
+            assert charged(accounting, o) == charged(accounting, o, graded="unroll") == wanted
 
 
 def test_the_formula_of_spikingformer_on_the_published_network(oracles: Any) -> None:
@@ -376,7 +585,8 @@ def test_the_formula_of_spikingformer_on_the_published_network(oracles: Any) -> 
 
 
 def test_all_are_registered_and_say_what_they_do() -> None:
-    assert set(ACCOUNTINGS) == {"paper", "spike-driven", "exact", "neurobench", "syops", "spikingformer"}
+    names = {"paper", "integer-spikes", "spike-driven", "exact", "neurobench", "syops", "spikingformer"}
+    assert set(ACCOUNTINGS) == names
     for name in ACCOUNTINGS:
         assert len(summary(name)) > 20
         assert "\n" not in summary(name)
