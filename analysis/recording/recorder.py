@@ -71,6 +71,13 @@ class Recorder(TorchDispatchMode):
         self._booking: tuple[Observer, ...] = (self.unseen, self.operations)
         self._listing: tuple[Observer, ...] = (self.elementwise, self.neurons, self.unsupported)
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Compiled parts run as they were written, so nothing here needs hiding from the compiler: PyTorch would import
+        it, which takes seconds, and wrap each operator.
+        """
+        return False
+
     @property
     def by_image(self) -> bool:
         """Whether all that was counted can be told apart by image."""
