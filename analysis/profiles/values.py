@@ -1,7 +1,7 @@
 """The class of an activation's values over a run, which decides whether an operation multiplies or adds.
 
-`Values.join` is associative up to the tolerance, over calls, batches and processes; a better class that was lost does not
-come back. docs/method.md has the classes and the evidence that each needs.
+`Values.join` is associative up to the tolerance, over calls, batches and processes; a better class that was lost does
+not come back. docs/method.md has the classes and the evidence that each needs.
 """
 
 from dataclasses import dataclass
