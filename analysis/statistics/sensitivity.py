@@ -76,19 +76,19 @@ def sensitivities(
     """
     table = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
     # Without the moments, which would be evaluated for an interval that nobody asks for.
-    counts = replace(profile, moments=Moments(0, (), ()))
-    base = account_for(counts, accounting, table, first_layer_once, unroll)
+    bare = replace(profile, moments=Moments(0, (), ()))
+    base = account_for(bare, accounting, table, first_layer_once, unroll)
     found = []
     # After the operations an accounting may have rows for what is not synaptic: those have no rate of their own.
-    for i, (operation, layer) in enumerate(zip(counts.operations, base.layers, strict=False)):
+    for i, (operation, layer) in enumerate(zip(bare.operations, base.layers, strict=False)):
         gate = operation.gate
         step = max(round(POINT * gate.elements), 1)
         if gate.nonzero + step > gate.elements:
             step = -min(step, gate.nonzero)
         slope = 0.0
         if step:
-            operations = (*counts.operations[:i], _with_gate(operation, step), *counts.operations[i + 1 :])
-            moved = account_for(replace(counts, operations=operations), accounting, table, first_layer_once, unroll)
+            operations = (*bare.operations[:i], _with_gate(operation, step), *bare.operations[i + 1 :])
+            moved = account_for(replace(bare, operations=operations), accounting, table, first_layer_once, unroll)
             # Layer by layer: what does not move cancels to nothing, not to the rounding of a sum.
             pairs = zip(base.layers, moved.layers, strict=True)
             slope = sum((after.energy_mj or 0.0) - (before.energy_mj or 0.0) for before, after in pairs) / step
