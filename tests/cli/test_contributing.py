@@ -13,7 +13,7 @@ import saformer.analysis
 from saformer import plugins
 from saformer.analysis.accounting.rules import ACCOUNTINGS
 from saformer.analysis.profiles import Profile
-from saformer.analysis.recording import operators, recorder
+from saformer.analysis.recording import operators
 from saformer.attention.registry import ATTENTIONS
 from saformer.cli.commands import COMMANDS
 from saformer.data import DATASETS
@@ -147,7 +147,6 @@ def test_an_accounting(saformer, recipe):
 
 def test_the_formula_of_an_operator(recipe, monkeypatch):
     monkeypatch.setattr(operators, "OPERATORS", dict(operators.OPERATORS))
-    monkeypatch.setattr(recorder, "OPERATORS", operators.OPERATORS)
     torch.library.define("mylib::spike_linear", "(Tensor spikes, Tensor weight) -> Tensor")
     torch.library.impl("mylib::spike_linear", "cpu", lambda spikes, weight: spikes @ weight.T)
 
