@@ -9,13 +9,14 @@ JOBS   ?= 2
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench picture clean
 
 help:
 	@echo "make demo    energy of a trained SAFormer, layer by layer (installs into $(VENV) first)"
 	@echo "make test    the test suite, in two processes (JOBS=N: in N)"
 	@echo "make lint    ruff, mypy, and vulture: code that nobody calls"
 	@echo "make format  let ruff rewrite the sources"
+	@echo "make picture docs/images/way_of_the_data.svg, drawn anew"
 	@echo "make bench   speed and memory against SpikingJelly and syops (takes minutes)"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -56,6 +57,9 @@ format: $(VENV)/.installed
 
 bench: $(VENV)/.bench
 	$(BIN)/python tests/benchmarks/run.py
+
+picture:
+	$(PYTHON) docs/images/way_of_the_data.py
 
 clean:
 	rm -rf $(VENV) build out .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -1,7 +1,7 @@
 """Optional: what reading and writing memory costs beside the arithmetic, after Lemaire et al. (ICONIP 2022).
 
 Every layer has memories of its own: one for weights, one for membranes, and a queue of spikes at its input. An access
-costs the more, the larger the memory is. A pure function from a Profile: nothing is run again.
+to a larger memory costs more. A pure function from a Profile: nothing is run again.
 """
 
 import tomllib
@@ -95,7 +95,7 @@ class MemoryRow:
 
     @property
     def total_mj(self) -> float:
-        """All of it."""
+        """Energy of all accesses and addresses of the row in millijoules."""
         return self.weights_mj + self.inputs_mj + self.membranes_mj + self.addressing_mj
 
     @property

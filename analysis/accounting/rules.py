@@ -159,7 +159,7 @@ def _by_class(operation: Operation, context: Context, graded: str, averaged: str
 def paper(item: Item, context: Context) -> Charge:
     """Eqs. 18-20: ACs at the nonzero rate of spikes and of what sums and averages make of them; MACs for real values.
 
-    Which it is is read from the values of the operand that gates an operation. The layers that read a static image
+    The class of the operand that gates an operation decides which (docs/method.md). The layers that read a static image
     are charged dense MACs, T times (Eq. 19); those that read event frames ACs (Eq. 20). Padding is ignored (dense
     FLOPs); BatchNorm is folded and free, as are neurons, shortcuts and pooling. A product of two activations neither
     of which is spikes multiplies, and is charged MACs at its rate.
@@ -198,6 +198,7 @@ def spike_driven(item: Item, context: Context) -> Charge:
 def exact(item: Item, context: Context) -> Charge:
     """Counted events with their true fan-out: padding respected; MACs where the gating input is not spikes.
 
+    An event is an AC if the gating input is spikes or ternary, else a MAC, whatever it reads: images are no exception.
     With `--graded unroll` a whole multiple of k is k accumulates instead of a multiply-accumulate.
 
     Source: this project; no paper states the rule. It is `neurobench` before the events at zero weights are left out.
@@ -272,9 +273,9 @@ def spikingformer(item: Item, context: Context) -> Charge:
     """The script published with Spikingformer: modules named conv or head, attention by a formula of its own.
 
     Convolutions and heads as in syops, but every bias at every output; linear layers of any other name are dropped.
-    Attention is charged
-    T N (D/h)^2 h (min(fr_K, fr_V) + fr_Q) ACs, whatever the order in which the network multiplies. BatchNorm,
-    neurons and pools are free. Masks (`K * V`, `Q * g`), for which it has no formula, are charged as in `paper`.
+    Attention is charged T N (D/h)^2 h (min(fr_K, fr_V) + fr_Q) ACs, whatever the order in which the network multiplies;
+    its products are found by their shapes and operands. BatchNorm, neurons and pools are free. Masks (`K * V`,
+    `Q * g`), for which it has no formula, are charged as in `paper`.
 
     Source: energy_consumption_calculation/flops_counter.py (`ssa_info`) of
     https://github.com/zhouchenlin2096/Spikingformer, the program of "Spikingformer: Spike-driven Residual Learning for

@@ -53,7 +53,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Audit:
-    """The answer, with what it rests on. Energies are per image."""
+    """The verdict on a network, with the operations and the arithmetic behind it; energies in millijoules per image."""
 
     spike_driven: bool
     verdict: str

@@ -1,4 +1,4 @@
-"""What was run, on what."""
+"""Which model was run, and on which data."""
 
 from dataclasses import dataclass
 

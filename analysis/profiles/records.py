@@ -152,7 +152,7 @@ class Operation:
 
     @property
     def gating(self) -> int:
-        """Which operand that is."""
+        """The index of `gate` among the operands."""
         ordered = self.op != "product" or self.summed
 
         def order(i: int) -> tuple[bool, bool, int, float]:
@@ -252,7 +252,7 @@ class RunRecord:
 
     @property
     def undecided(self) -> tuple[Neurons, ...]:
-        """Modules that may be layers of neurons or not: none since the lineage of spikes tells; kept for programs."""
+        """Always empty: modules that may be layers of neurons or not. Kept for programs that read it."""
         return ()
 
     @property

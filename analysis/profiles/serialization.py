@@ -1,4 +1,4 @@
-"""Profiles as JSON, and the way back: what a file holds is checked before it is believed."""
+"""Profiles as JSON, and back: integers of a file that contradict each other are refused."""
 
 import json
 import os
@@ -156,7 +156,7 @@ def _share(value: Any) -> float:
 
 
 def _integer(value: Any, most: int = _MOST) -> int:
-    """A count: everything in a profile is one."""
+    """A whole number from 0 to `most`, or ValueError."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ValueError(f"expected an integer, found {briefly(value)}")
     if not 0 <= value <= most:

@@ -1,6 +1,7 @@
-"""The class of an activation, read from its values over a whole run: what decides whether it multiplies or adds.
+"""The class of an activation's values over a run, which decides whether an operation multiplies or adds.
 
-A class is a join: it is associative over calls, batches and processes, and once lost does not come back.
+`Values.join` is associative up to the tolerance, over calls, batches and processes; a better class that was lost does
+not come back. docs/method.md has the classes and the evidence that each needs.
 """
 
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ class Values:
     tolerance: float = 0.0
 
     def join(self, other: "Values") -> "Values":
-        """Both sets of values together."""
+        """The values of both sets of elements; units join to the largest of which both are whole multiples."""
         order = ("spikes", "none", "real")
         evidence = max(self.evidence, other.evidence, key=order.index)
         linear, tolerance = self.linear and other.linear, max(self.tolerance, other.tolerance)
@@ -110,7 +111,13 @@ class Values:
         return Values(evidence, linear, None, 0, 2, negative, 0, False, channels, tolerance)
 
     def kind(self, nonzero: int) -> ValueClass:
-        """The class of so many nonzeros."""
+        """The class of an operand with these values and so many nonzeros.
+
+        `silent` without a nonzero. `real` if the lineage says so. Whole multiples of one unit are `spikes` or `ternary`
+        with one magnitude, else `graded`: up to `MOST_LEVELS`, or any where the lineage shows sums of spikes. Without
+        a lineage `REPEATS` nonzeros must repeat a magnitude, else `unproven`. Anything else is `averaged` where the
+        lineage shows sums and averages of spikes, else `real`.
+        """
         if not nonzero:
             return ValueClass.SILENT
         if self.evidence == "real":

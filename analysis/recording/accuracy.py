@@ -58,7 +58,7 @@ class AccuracyMeter:
         self._top5 = self._top5.to(scores.device) + right.any(1).sum()
 
     def result(self) -> Correct | None:
-        """The hits so far; None if nothing is known."""
+        """Right predictions so far; None without labels or scores."""
         if not self._labelled or self._unread:
             return None
         return Correct(self._labelled, int(self._top1), int(self._top5) if self._classes >= 5 else None)

@@ -1,4 +1,4 @@
-"""Exact integer counts of nonzeros and events, in passes small enough to stay in the cache and out of the way."""
+"""Exact integer counts of nonzeros and events, in passes over pieces of a tensor that fit into the cache."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -106,9 +106,10 @@ def spatial_fan_out(
     transposed: bool,
     device: torch.device | None = None,
 ) -> Tensor:
-    """Outputs that each of `size` input positions reaches along one dimension of a convolution (int64).
+    """Outputs that each of `size` input positions reaches along one dimension of a convolution: fd of `convolution`.
 
-    One tensor for all callers: not to be written into.
+    Returns:
+        `size` numbers, int64. One tensor for all callers: not to be written into.
     """
     fan_out = torch.zeros(size, dtype=torch.int64)
     for tap in range(kernel):

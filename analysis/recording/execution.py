@@ -64,10 +64,10 @@ class Observer(Protocol):
     """Sees every operator that runs."""
 
     def before(self, execution: Execution) -> None:
-        """It is about to run: what it will write into holds what it reads."""
+        """Before it runs; an argument that it writes into still holds what it reads."""
 
     def after(self, execution: Execution) -> None:
-        """It has run."""
+        """After it ran, with `execution.out`."""
 
 
 class Instruments:

@@ -1,4 +1,4 @@
-"""fvcore as an independent witness: its multiply-accumulates per module beside the recorder's."""
+"""fvcore's multiply-accumulates per module beside the recorder's: an independent count of dense operations."""
 
 import logging
 import warnings

@@ -62,7 +62,11 @@ def _uniform(x: Tensor, fan_out: int) -> Callable[[int, Counter], Tensor]:
 
 
 def _matrix(x: Tensor, y: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
-    """X Y for matrices or stacks of them; vectors count as matrices with one row or column."""
+    """X Y for matrices n x k and k x m, or stacks of them; vectors count as matrices with one row or column.
+
+    dense = matrices * n * k * m. With weights Y a nonzero of X has m events; of two activations the events are the
+    pairs of nonzeros that meet, sum over k of nnz(X[:, k]) nnz(Y[k, :]).
+    """
     x2 = x.unsqueeze(0) if x.ndim == 1 else x
     y2 = y.unsqueeze(-1) if y.ndim == 1 else y
     lead = torch.broadcast_shapes(x2.shape[:-2], y2.shape[:-2])
@@ -105,7 +109,19 @@ def addmm(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], 
 def convolution(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
     """aten.convolution(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups).
 
-    The kernel may be an activation, too, or alone.
+    Of an input B x C x i1 x ... x in, a result B x C' x o1 x ... x on, a kernel with sides k1, ..., kn and g groups:
+
+        dense = elements(result) * C/g * k1 * ... * kn
+        dense = elements(input) * C'/g * k1 * ... * kn      (transposed)
+
+    The events of a nonzero at the position (p1, ..., pn) are its fan-out, C'/g * f1(p1) * ... * fn(pn), where fd(p) is
+    the number of taps t = 0, ..., kd - 1 for which an output o, 0 <= o < od, satisfies
+
+        o * stride + t * dilation - padding = p
+        p * stride + t * dilation - padding = o             (transposed)
+
+    so that padding and a stride leave out what they leave out. The kernel may be an activation, too, or alone: then the
+    events are the pairs of nonzeros that meet.
     """
     x, weight, bias, stride, padding, dilation, transposed, output_padding, groups = args[:9]
     dims = weight.ndim - 2
@@ -151,7 +167,7 @@ def _with_made_kernel(call: Call, kernel: Tensor, both: bool) -> Call:
 
 
 def _mask(x: Tensor, y: Tensor, read: tuple[Tensor, ...] = ()) -> Call:
-    """x * y, element by element."""
+    """x * y, element by element: dense = elements of the result; events are the places where both are nonzero."""
     shape = torch.broadcast_shapes(x.shape, y.shape)
     both = lambda rows, counter: counter.positions(x, y, rows)  # noqa: E731
     return Call("product", shape.numel(), (x, y), None, both, torch.mul, rows=shape, read=read)

@@ -1,4 +1,4 @@
-"""The recorder: runs along with a model and writes down integers. It knows no picojoules and no paper.
+"""The recorder: counts, in integers, what the operators of a forward pass read and compute.
 
 A dispatch mode sees every operator that a forward pass executes, in a module of its own or functional, and shows it to
 observers; hooks tell which module it runs in. Counts stay on the model's device until they are read, once, at the end.

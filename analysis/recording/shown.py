@@ -1,4 +1,4 @@
-"""What a dry run tells the run."""
+"""The results of a dry run."""
 
 from dataclasses import dataclass, field
 

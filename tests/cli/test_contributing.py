@@ -7,10 +7,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import torch
 
+import saformer.analysis
 from saformer import plugins
 from saformer.analysis.accounting.rules import ACCOUNTINGS
 from saformer.analysis.profiles import Profile
+from saformer.analysis.recording import operators
 from saformer.attention.registry import ATTENTIONS
 from saformer.cli.commands import COMMANDS
 from saformer.data import DATASETS
@@ -64,6 +67,7 @@ def test_there_is_a_recipe_for_everything_that_can_be_added():
         "an attention",
         "a data set",
         "an accounting",
+        "the formula of an operator",
         "a hardware",
         "a figure",
         "a table or a command",
@@ -139,6 +143,28 @@ def test_an_accounting(saformer, recipe):
     )
     assert dear > cheap
     assert saformer("complexity", "--plugin", mine).code == 0
+
+
+def test_the_formula_of_an_operator(recipe, monkeypatch):
+    monkeypatch.setattr(operators, "OPERATORS", dict(operators.OPERATORS))
+    torch.library.define("mylib::spike_linear", "(Tensor spikes, Tensor weight) -> Tensor")
+    torch.library.impl("mylib::spike_linear", "cpu", lambda spikes, weight: spikes @ weight.T)
+
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = torch.nn.Linear(8, 4)
+
+        def forward(self, x):
+            return torch.ops.mylib.spike_linear((x > 0).float(), self.fc.weight)
+
+    with torch.random.fork_rng():
+        network, images = Network(), torch.randn(16, 8)
+    without = saformer.analysis.profile(network, [images], check_flops=False)
+    assert (without.operations, without.uncounted) == ((), ("spike_linear in the model",))
+    plugins.load(recipe("the formula of an operator"))
+    (fc,) = saformer.analysis.profile(network, [images], check_flops=False).operations
+    assert (fc.name, fc.dense, fc.events) == ("fc", 16 * 8 * 4, 4 * int((images > 0).sum()))
 
 
 def test_a_hardware(saformer, recipe):

@@ -37,7 +37,7 @@ class Elementwise:
         return [counts for counts in self.counts.values() if counts.ones is not None]
 
     def before(self, execution: Execution) -> None:
-        """Results are counted, and there are none yet."""
+        """Nothing to count before its results are there."""
 
     def after(self, execution: Execution) -> None:
         """Book the results of one operator."""

@@ -62,13 +62,13 @@ class NeuronListing:
     # -- operators ---------------------------------------------------------------------------------------------------
 
     def before(self, execution: Execution) -> None:
-        """Our own layer of neurons reads its current."""
+        """Check the input current of our own layer of neurons."""
         if execution.operator is not None and execution.operator.kind is Kind.NEURON:
             where = execution.path or "of the model"
             self._instruments.finite.watch(execution.args[0], f"the input of the neurons {where} holds")
 
     def after(self, execution: Execution) -> None:
-        """It has fired; or something was pooled."""
+        """Book the spikes of our own neurons, and remember what a pool read."""
         operator, out = execution.operator, execution.out
         if operator is None or (operator.kind is Kind.THRESHOLD and operator.listed):
             for x in tensors_in((out,)):

@@ -1,4 +1,4 @@
-"""Infinities and NaN in a forward pass: found where they arise, before they turn into a quiet table of zeros."""
+"""Infinities and NaN in a forward pass: an error that names the layer where they arise."""
 
 from math import isfinite
 

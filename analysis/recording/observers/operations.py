@@ -66,7 +66,7 @@ class Operations:
                 self._instruments.forget(x)
 
     def after(self, execution: Execution) -> None:
-        """Any other has its result."""
+        """An operator that writes into no argument is counted with its result."""
         if not execution.writes:
             self._look(execution, execution.out)
 

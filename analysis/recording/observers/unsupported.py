@@ -1,4 +1,4 @@
-"""Operators that compute and are not understood: named, never skipped."""
+"""Operators that compute on activations and have no entry in the table: they are named as not counted."""
 
 from collections import defaultdict
 
@@ -17,10 +17,10 @@ class Unsupported:
         self.found: defaultdict[tuple[str, str], int] = defaultdict(int)
 
     def before(self, execution: Execution) -> None:
-        """Nothing is known yet."""
+        """Nothing to note before its results are there."""
 
     def after(self, execution: Execution) -> None:
-        """Note it."""
+        """Note an operator without an entry, if it read activations."""
         computes = execution.operator is None and any(True for _ in tensors_in((execution.out,)))
         if computes and self._instruments.depends(execution):
             self.found[execution.path, execution.packet.__name__] += 1
