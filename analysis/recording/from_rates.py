@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saformer.analysis.accounting.account import DataInfo
 from saformer.analysis.profiles import SPIKES_OF, FreeArithmetic, Neurons, Operand, Operation, Profile
+from saformer.analysis.profiles.metadata import DataInfo
 from saformer.analysis.profiles.moments import Moments
 from saformer.analysis.profiles.origin import NOTHING_RUN, Origin
 from saformer.errors import InputError

@@ -15,7 +15,7 @@ from torch import Tensor
 from saformer.neurons import lif
 
 if TYPE_CHECKING:
-    from saformer.analysis.recording.formulas import Call
+    from saformer.analysis.recording.call import Call
 
 aten = torch.ops.aten
 

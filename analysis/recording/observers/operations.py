@@ -10,8 +10,8 @@ from torch import Tensor
 
 from saformer.analysis.recording import formulas
 from saformer.analysis.recording.batch_axis import Layout
+from saformer.analysis.recording.call import Call
 from saformer.analysis.recording.execution import Execution, Instruments
-from saformer.analysis.recording.formulas import Call
 from saformer.analysis.recording.input_images import InputImages
 from saformer.analysis.recording.module_paths import Frame, of_torch
 from saformer.analysis.recording.observers.neurons import NeuronListing
