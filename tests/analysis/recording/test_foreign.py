@@ -3,6 +3,7 @@
 import sys
 import types
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 
 from saformer.analysis import Profile, profile
 from saformer.analysis.diagnostics.spike_driven import audit
+from saformer.analysis.profiles import Operand
 from saformer.errors import InputError
 from saformer.neurons import LIF
 
@@ -85,8 +87,12 @@ def spikes_of(p: Profile) -> dict[str, tuple[int, ...]]:
 
 
 def counts(p: Profile, prefix: str = "") -> list[Any]:
+    def inner(x: Operand) -> Operand:
+        return replace(x, neurons=x.neurons.removeprefix(prefix))
+
     return [
-        (o.name.removeprefix(prefix), o.op, o.dense, o.operands, o.events, o.first, o.effective) for o in p.operations
+        (o.name.removeprefix(prefix), o.op, o.dense, [*map(inner, o.operands)], o.events, o.first, o.effective)
+        for o in p.operations
     ]
 
 
@@ -384,7 +390,7 @@ def test_neurons_of_snntorch_that_are_connected_among_themselves(kind: Any) -> N
 
 
 @pytest.mark.parametrize("mode", ["s", "m"])
-def test_ternary_neurons_of_spikingjelly_are_named_and_keep_their_arithmetic(mode: str) -> None:
+def test_ternary_neurons_of_spikingjelly_are_neurons(mode: str) -> None:
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -398,9 +404,13 @@ def test_ternary_neurons_of_spikingjelly_are_named_and_keep_their_arithmetic(mod
     torch.manual_seed(0)
     p = profile(Net(), [torch.randn(7, 8)], check_flops=False)
     assert [o.name for o in p.operations] == ["fc1", "fc2"]
-    assert p.neurons == ()
-    (note,) = p.notes
-    assert note.startswith("ternary puts out a few values, but not 0 and 1 alone (-1, 0, 1)")
+    (neurons,) = p.neurons
+    fc2 = p.operations[1].gate
+    assert (neurons.name, len(neurons.per_step), neurons.spikes) == ("ternary", STEPS, fc2.nonzero)
+    assert (str(fc2.kind), fc2.unit, fc2.neurons) == ("ternary", 1.0, "ternary") and fc2.ones < fc2.nonzero
+    assert p.notes == ("1 layer (ternary) of neurons put out spikes of both signs: each is one AC",)
+    assert p.account().macs == p.operations[0].dense / 7
+    assert p.account().acs == pytest.approx(fc2.nonzero * 4 / 7)
 
 
 # --- What cannot be watched ---
@@ -433,7 +443,7 @@ def test_what_cannot_be_watched_is_said_in_words(what: str) -> None:
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_frames_that_neurons_get_in_one_call_are_noted(first: bool) -> None:
+def test_event_frames_that_neurons_get_in_one_call_leave_t_open(first: bool) -> None:
     def forward(m: Any, x: Tensor) -> Tensor:
         frames = x.flatten(2)
         return (
@@ -448,16 +458,22 @@ def test_frames_that_neurons_get_in_one_call_are_noted(first: bool) -> None:
         def forward(self, x: Tensor) -> Tensor:
             return forward(self, x)
 
-    p = profile(Net(), [torch.rand(3, 4, 2, 2, 2)])
-    assert any("the input has 4 frames, but the neurons were seen to run" in note for note in p.notes) == first
-    assert p.model.time_steps == (1 if first else 4)
+    x = torch.randint(0, 3, (3, 4, 2, 2, 2), generator=torch.Generator().manual_seed(0)).float()
+    p = profile(Net(), [x])
+    assert p.data.kind == "events"
+    open_ = "the input has 4 frames, and the layers were seen to run once: T is not known, and --time-steps says it"
+    assert p.notes == ((open_,) if first else ())
+    assert p.model.time_steps == (None if first else 4)
+    if first:
+        said = profile(Net(), [x], time_steps=4)
+        assert said.notes == () and said.model.time_steps == 4
 
 
 def test_what_is_no_batch() -> None:
     for batch, words in (
-        ((torch.ones(2, 3), 1, 2), "got 3 things"),
-        ({"x": 1}, "got dict"),
-        ([1.0, 2.0], "got 2 things"),
+        ((torch.ones(2, 3), 1, 2), "Linear takes input; the batch holds 2 inputs"),
+        ({"x": 1}, "no tensor"),
+        ([1.0, 2.0], "no tensor"),
     ):
         with pytest.raises(InputError, match=words):
             profile(nn.Linear(3, 2), [batch])  # type: ignore[list-item]
@@ -508,7 +524,9 @@ def test_what_is_no_neuron(inner: nn.Module, bias: float) -> None:
     assert p.neurons == ()
     assert [o.name for o in p.operations] == ["before", "after"]
     assert p.account().acs == 0  # a network without spikes multiplies
-    assert p.account().macs == p.account().flops
+    after = p.operations[1]
+    assert str(after.gate.kind) == ("real" if after.gate.nonzero else "silent")  # and what is silent costs nothing
+    assert p.account().macs == (p.account().flops if after.gate.nonzero else p.operations[0].dense / 5)
 
 
 @pytest.mark.parametrize("inner", [nn.MaxPool1d(2), nn.Identity(), nn.Dropout(), nn.ReLU(), nn.Flatten()], ids=str)

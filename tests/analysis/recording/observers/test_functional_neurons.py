@@ -68,7 +68,7 @@ class Functional(nn.Module):
             v1, s1 = self.update(self.conv, x, v1, s1)
             pooled = self.pool(s1, 2).flatten(1)
             v2, s2 = self.update(self.fc1, self.spikes_to(pooled), v2, s2)
-            self.fired.append((s1 if self.pool is F.avg_pool2d else pooled, s2))
+            self.fired.append((s1, pooled, s2))
             total = total + self.fc2(self.spikes_to(s2))
         return total
 
@@ -79,10 +79,12 @@ def test_spikes_of_functions_are_counted_and_resets_are_free(reset: str) -> None
     net, x = Functional(reset), torch.rand(6, 1, 8, 8)
     with torch.no_grad():
         net(x)
-    pooled, second = ([int(s.sum()) for s in layer] for layer in zip(*net.fired, strict=True))
+    first, pooled, second = ([int(s.sum()) for s in layer] for layer in zip(*net.fired, strict=True))
     p = profile(net, [x])
     assert [o.name for o in p.operations] == ["conv", "fc1", "fc2"]
-    assert {n.name: list(n.per_step) for n in p.neurons} == {"fc1 (input)": pooled, "fc2 (input)": second}
+    # Neurons are counted where they fire, before the pool.
+    assert {n.name: list(n.per_step) for n in p.neurons} == {"fc1 (input)": first, "fc2 (input)": second}
+    assert [str(o.gate.kind) for o in p.operations] == ["real", "spikes", "spikes"]
     assert sum(pooled) and sum(second)
     assert p.model.time_steps == STEPS and p.unit == "image" and p.notes == ()
     assert [o.events for o in p.operations][1:] == [12 * sum(pooled), 3 * sum(second)]
@@ -133,8 +135,14 @@ def test_a_network_of_real_values_stays_one_though_its_input_is_binarised() -> N
         def forward(self, x: Tensor) -> Tensor:
             return self.b(self.a((x > 0).float()).relu())
 
-    p = profile(Binarised(), [torch.randn(5, 8)])
-    assert p.neurons == () and p.account().acs == 0
+    x = torch.randn(5, 8)
+    p = profile(Binarised(), [x])
+    assert p.neurons == ()  # an encoder is none
+    binarised, real = p.operations
+    assert (str(binarised.gate.kind), str(real.gate.kind)) == ("spikes", "real")
+    assert binarised.first is False and binarised.gate.nonzero == int((x > 0).sum())
+    account = p.account()
+    assert account.macs == real.dense / 5 and account.acs == pytest.approx(int((x > 0).sum()) * 6 / 5)
 
 
 def test_gates_of_real_values_and_masks_of_spikes_are_products() -> None:
@@ -192,7 +200,7 @@ GATES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 @pytest.mark.parametrize("gate", GATES)
-def test_a_network_with_gates_that_fire_once_and_are_not_reset_does_not_spike(gate: str) -> None:
+def test_gates_are_charged_by_their_values_though_nothing_is_reset(gate: str) -> None:
     class Gated(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -201,9 +209,21 @@ def test_a_network_with_gates_that_fire_once_and_are_not_reset_does_not_spike(ga
         def forward(self, x: Tensor) -> Tensor:
             return self.c(self.b(GATES[gate](self.a(x))).relu())
 
-    p = profile(Gated(), [torch.randn(5, 8)])
-    assert p.neurons == p.undecided == () and p.account().acs == 0
-    assert any("no spiking neurons were recognised" in note for note in p.account().notes)
+    torch.manual_seed(0)
+    net, x = Gated(), torch.randn(5, 8)
+    torch.manual_seed(1)
+    p = profile(net, [x])
+    assert p.undecided == ()
+    a, b, c = p.operations
+    assert [str(o.gate.kind) for o in p.operations] == ["real", "spikes", "real"]
+    account = p.account()
+    assert account.macs == (a.dense + c.dense) / 5
+    assert account.acs == pytest.approx(b.gate.nonzero * 6 / 5) and b.gate.nonzero
+    # Listed are comparisons of real values that a layer reads: no places, and no comparison of what is spikes already.
+    compared = gate not in ("one-hot", "hard gate twice")
+    assert [(n.name, n.elements, n.spikes) for n in p.neurons] == (
+        [("b (input)", 30, b.gate.nonzero)] if compared else []
+    )
 
 
 def test_an_encoder_that_resets_is_no_layer_of_neurons() -> None:
@@ -222,7 +242,12 @@ def test_an_encoder_that_resets_is_no_layer_of_neurons() -> None:
             return out
 
     p = profile(Encoded(), [torch.randn(5, 8)])
-    assert p.neurons == () and p.account().acs == 0
+    assert p.neurons == () and not any(o.first for o in p.operations)
+    encoded, real = p.operations
+    assert (str(encoded.gate.kind), str(real.gate.kind)) == ("spikes", "real")
+    assert p.account().macs == real.dense / 5
+    assert p.account().acs == pytest.approx(encoded.gate.nonzero * 6 / 5)
+    assert p.model.time_steps == STEPS
 
 
 SELF_GATES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -369,8 +394,16 @@ def test_a_neuron_of_two_thresholds_is_one() -> None:
     assert [n.name for n in p.neurons] == ["neuron"] and [o.name for o in p.operations] == ["a", "b"]
 
 
-@pytest.mark.parametrize("after", [lambda s: -s, lambda s: 0.3 * s, lambda s: s + s])
-def test_spikes_that_no_layer_reads_as_such_are_noted(after: Callable[[Tensor], Tensor]) -> None:
+@pytest.mark.parametrize(
+    ("after", "kind", "unit"),
+    [
+        (lambda s: -s, "ternary", 1.0),
+        (lambda s: 0.3 * s, "spikes", 0.3),
+        (lambda s: s + s, "spikes", 2.0),
+        (lambda s: s * torch.linspace(0.2, 0.9, 6), "spikes", None),  # a unit for each neuron
+    ],
+)
+def test_spikes_of_another_height_are_spikes(after: Callable[[Tensor], Tensor], kind: str, unit: float | None) -> None:
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -385,9 +418,14 @@ def test_spikes_that_no_layer_reads_as_such_are_noted(after: Callable[[Tensor], 
                 out = out + self.b(after(s))
             return out
 
+    torch.manual_seed(0)
     p = profile(Net(), [torch.randn(5, 8)])
-    assert p.neurons == () and [o.name for o in p.operations] == ["a", "b"]
-    assert any("something fires and is reset as neurons are" in note for note in p.notes)
+    a, b = p.operations
+    (neurons,) = p.neurons
+    assert (neurons.name, len(neurons.per_step), neurons.spikes) == ("b (input)", STEPS, b.gate.nonzero)
+    assert (str(b.gate.kind), b.gate.unit) == (kind, unit if unit is None else pytest.approx(unit))
+    assert p.account().macs == a.dense / 5
+    assert p.account().acs == pytest.approx(b.gate.nonzero * 3 / 5)
 
 
 def test_spikes_may_be_averaged_before_a_layer_reads_them() -> None:
@@ -395,8 +433,10 @@ def test_spikes_may_be_averaged_before_a_layer_reads_them() -> None:
     net, x = Functional(pool=F.avg_pool2d), torch.rand(6, 1, 8, 8)
     with torch.no_grad():
         net(x)
-    first, second = ([int(s.sum()) for s in layer] for layer in zip(*net.fired, strict=True))
+    first, _, second = ([int(s.sum()) for s in layer] for layer in zip(*net.fired, strict=True))
     p = profile(net, [x[:4], x[4:]])
     assert {n.name: list(n.per_step) for n in p.neurons} == {"fc1 (input)": first, "fc2 (input)": second}
     assert [o.gate.binary for o in p.operations] == [False, False, True]
+    fc1 = p.operations[1].gate
+    assert (str(fc1.kind), fc1.unit, fc1.levels, fc1.total) == ("graded", 0.25, 4, sum(first))
     assert p.account().macs == STEPS * 64 * 4 * 9

@@ -161,10 +161,10 @@ def test_profiles_of_parts_add_up_though_one_is_silent(order: tuple[int, ...], c
     assert facts(first + (second + third)) == facts(whole)
 
 
-def test_a_silent_part_says_that_it_may_have_neurons() -> None:
+def test_a_silent_part_has_its_neurons() -> None:
     p = run(Net(Fire(compare=False)), [SILENT])
-    assert p.neurons == ()
-    assert [(n.name, n.elements, n.spikes) for n in p.undecided] == [("fire", 2 * 6 * STEPS, 0)]
+    assert [(n.name, n.elements, n.per_step) for n in p.neurons] == [("fire", 2 * 6 * STEPS, (0, 0, 0))]
+    assert p.undecided == ()
     assert Profile.from_json(p.to_json()) == p
 
 
@@ -192,7 +192,8 @@ def test_a_dead_unit_is_no_layer_of_neurons() -> None:
     net.a.weight.data.abs_().neg_()
     p = run(net, [X.abs(), X.abs()])
     assert p.neurons == ()
-    assert p.account().acs == 0 and p.account().macs == p.account().flops
+    assert str(p.operations[1].gate.kind) == "silent"  # which costs nothing
+    assert p.account().acs == 0 and p.account().macs == p.operations[0].dense / 12
     assert audit(p).verdict == "not spike-driven: the network has no spiking neurons"
 
 
@@ -285,15 +286,19 @@ class TimeFirst(nn.Module):
 
 @pytest.mark.parametrize("batch", [2, 3, 4, 5])
 def test_as_many_images_as_time_steps_are_not_taken_for_them(batch: int) -> None:
-    # With T = B the first dimension is as long as the batch; its rows are steps, which differ in no image.
+    # With T = B the first dimension is as long as the batch; which one holds the images shows where it grows with them.
     steps = 4
     x = torch.randn(batch, 4, generator=torch.Generator().manual_seed(2))
     x[0, :2] = 0
     p = run(TimeFirst(steps, lambda: nn.Sequential(nn.Linear(4, 6), Fire(threshold=0.1))), [x])
-    assert p.unit == "batch"
-    assert p.account().energy_mj_ci95 is None
+    assert p.unit == "image" and p.moments.units == batch
     (neurons,) = p.neurons
     assert len(neurons.per_step) == steps == p.model.time_steps
+    singly = [run(TimeFirst(steps, lambda: nn.Sequential(nn.Linear(4, 6), Fire(threshold=0.1))), [i[None]]) for i in x]
+    total = singly[0]
+    for part in singly[1:]:
+        total = total + part
+    assert (p.moments, p.neurons, p.operations) == (total.moments, total.neurons, total.operations)
 
 
 def test_a_network_that_takes_images_first_keeps_its_interval_whatever_their_number() -> None:
@@ -314,9 +319,21 @@ def test_a_network_that_insists_on_its_batch_size_is_run_all_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("levels", "text"), [((-1.0, 0.0, 1.0), "-1, 0, 1"), ((0.0, 0.5), "0, 0.5"), ((0.0, 1.0, 2.0), "0, 1, 2")]
+    ("levels", "kind", "note"),
+    [
+        ((-1.0, 0.0, 1.0), "ternary", "1 layer (graded) of neurons put out spikes of both signs: each is one AC"),
+        ((0.0, 0.5), "spikes", None),
+        (
+            (0.0, 1.0, 2.0),
+            "graded",
+            "1 layer (graded) of neurons put out whole multiples of a unit, up to 2: `paper` charges one AC for each "
+            "that is not zero, `integer-spikes` one for each unit, `exact` a MAC",
+        ),
+    ],
 )
-def test_neurons_of_other_values_than_0_and_1_are_named(levels: tuple[float, ...], text: str) -> None:
+def test_neurons_of_other_values_than_0_and_1_are_listed(
+    levels: tuple[float, ...], kind: str, note: str | None
+) -> None:
     class Graded(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return torch.tensor(levels)[torch.bucketize(x, torch.linspace(-0.3, 0.3, len(levels) - 1))].type_as(x)
@@ -337,4 +354,8 @@ def test_neurons_of_other_values_than_0_and_1_are_named(levels: tuple[float, ...
 
     torch.manual_seed(0)
     p = profile(Net(), [torch.randn(9, 6)])
-    assert p.notes == (f"graded puts out a few values, but not 0 and 1 alone ({text}): not taken for spiking neurons",)
+    assert [n.name for n in p.neurons] == ["graded"]
+    b = p.operations[1].gate
+    assert str(b.kind) == kind and b.unit == 2 * min(abs(v) for v in levels if v)
+    assert p.neurons[0].spikes == b.nonzero
+    assert p.notes == (() if note is None else (note,))
