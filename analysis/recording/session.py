@@ -97,6 +97,7 @@ class Session:
         self._notes: list[str] = []
         self._left: list[str] = []
         self._changed: set[str] = set()
+        self._frames = 1
 
     @property
     def images(self) -> int:
@@ -145,6 +146,7 @@ class Session:
             self._kind, likely = input_kind(images)
             self._notes += [] if likely is None else [likely]
         frames = images.shape[1] if self._kind == "events" and images.ndim > 2 else None
+        self._frames = frames or 1
         if self._loop is not None:
             self._call = _in_a_loop(self._model, self._loop, frames=frames == self._loop)
         self._accuracy = AccuracyMeter(self._known_steps or self._loop or frames)
@@ -204,21 +206,28 @@ class Session:
                 f"the model came with a state that an earlier call left ({some(self._left)}): reset it first, or the "
                 "first steps of every batch start from there"
             )
-        if self._one_step_of_several(result):
-            notes.append(
-                "the neurons keep a state between calls, and ran once per sample: if the loop over time stands outside "
-                "the model, these are the numbers of one step, and --loop T gives those of T"
-            )
+        if (why := self._open_steps(result)) is not None:
+            notes.append(why)
             result = replace(result, model=replace(result.model, time_steps=None))
         return replace(result, notes=(*notes, *result.notes))
 
-    def _one_step_of_several(self, result: Profile) -> bool:
-        """Whether T may be more than the one step that was seen."""
+    def _open_steps(self, result: Profile) -> str | None:
+        """Why T may be more than the one step that was seen; None where it is known."""
         if self._said_steps is not None or self._loop is not None or result.model.time_steps != 1:
-            return False
+            return None
+        if self._frames > 1:
+            return (
+                f"the input has {self._frames} frames, and the layers were seen to run once: T is not known, and "
+                "--time-steps says it"
+            )
         layers = [layer.name for layer in result.neurons]
         functions = any(name.endswith(" (input)") for name in layers)  # their state may be anywhere
-        return any(functions or any(inside(name, layer) for layer in layers) for name in self._changed)
+        if any(functions or any(inside(name, layer) for layer in layers) for name in self._changed):
+            return (
+                "the neurons keep a state between calls, and ran once per sample: if the loop over time stands outside "
+                "the model, these are the numbers of one step, and --loop T gives those of T"
+            )
+        return None
 
     def checked(self, profile: Profile) -> Profile:
         """The profile with a note for each module on whose dense operations fvcore disagrees, and what only fvcore saw
