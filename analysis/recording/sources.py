@@ -121,7 +121,7 @@ def result_of(
             linear=True,
             births=frozenset({path}) if begins else joined.births,
             converts=joined.evidence is Evidence.REAL if begins else joined.converts,
-            pure=begins,
+            pure=begins or all(origin.pure for origin in origins),
         )
     packet = func._overloadpacket
     if packet in _DIFFERENCES and len(origins) == 2:

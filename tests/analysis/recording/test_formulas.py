@@ -1078,9 +1078,9 @@ def test_an_error_in_the_model_leaves_no_hooks_behind() -> None:
 # --- Masks that are not written as products, and einsum ---
 
 
-def spikes_and_values() -> tuple[Tensor, Tensor]:
-    x = values("real", 3, 2, 4, 5, seed=9)
-    return x[:, 0] > 0.3, x[:, 1]
+def two_trains(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Spikes as truth values, and others as numbers, of two parts of an image."""
+    return x[:, 0] > 0.3, (x[:, 1] > -0.2).float()
 
 
 MASKS_IN_OTHER_WORDS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -1091,6 +1091,7 @@ MASKS_IN_OTHER_WORDS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "masked_fill_": lambda s, v: v.clone().masked_fill_(~s, 0),
     "index": lambda s, v: _with_zeros(v, ~s),
     "addcmul": lambda s, v: torch.addcmul(torch.zeros(()), s.float(), v),
+    "product": lambda s, v: s.float() * v,
 }
 
 
@@ -1101,16 +1102,27 @@ def _with_zeros(x: Tensor, where: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("words", MASKS_IN_OTHER_WORDS)
-def test_a_selection_of_values_or_zero_is_a_product(words: str) -> None:
-    spikes, v = spikes_and_values()
+def test_a_selection_of_spikes_or_zero_is_a_product(words: str) -> None:
     x = values("real", 3, 2, 4, 5, seed=9)
-    p = run(Net(lambda m, y: MASKS_IN_OTHER_WORDS[words](y[:, 0] > 0.3, y[:, 1])), x)
+    spikes, v = two_trains(x)
+    p = run(Net(lambda m, y: MASKS_IN_OTHER_WORDS[words](*two_trains(y))), x)
     both = indicator(spikes) * indicator(v)
     o = only(p)
     assert o.op == "product"
     assert_counts(o, 60, [spikes.float(), v], both.sum())
     assert o.gate.binary and "a constant" not in o.sources
     assert_images(p, [(nonzeros(s), nonzeros(u), int(e.sum())) for s, u, e in zip(spikes, v, both, strict=True)])
+
+
+@pytest.mark.parametrize("words", MASKS_IN_OTHER_WORDS)
+def test_a_selection_of_real_values_or_zero_is_free(words: str) -> None:
+    x = values("real", 3, 2, 4, 5, seed=9)
+    net = Net(lambda m, y: MASKS_IN_OTHER_WORDS[words](y[:, 0] > 0.3, m.fc(y[:, 1])), fc=nn.Linear(5, 5))
+    p = run(net, x)
+    assert names(p) == ["fc"]
+    assert [
+        f.elements for f in p.free if f.op in ("where", "masked_fill", "masked_fill_", "index_put_", "addcmul", "mul")
+    ]
 
 
 @pytest.mark.parametrize("both", [torch.logical_and, torch.bitwise_and, lambda a, b: a & b], ids=["and", "bit", "&"])

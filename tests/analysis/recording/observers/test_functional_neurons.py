@@ -157,7 +157,12 @@ def test_gates_of_real_values_and_masks_of_spikes_are_products() -> None:
             return (1 - z) * n + s * n + (1 - s) * other
 
     p = profile(Gates(), [torch.randn(5, 8)])
-    assert [o.name for o in p.operations if o.op == "product"] == ["product", "product_2", "product_3"]
+    products = [o for o in p.operations if o.op == "product"]
+    # Gates of real values, and spikes of two layers; spikes among real values choose, and are free.
+    assert [[str(x.kind) for x in o.operands] for o in products] == [["real", "real"], ["spikes", "spikes"]]
+    rows = {row.name: row for row in p.account().layers}
+    assert rows["product"].macs == products[0].sops / 5 and rows["product"].acs == 0
+    assert rows["product_2"].acs == products[1].sops / 5 and rows["product_2"].macs == 0
 
 
 class GivesState(nn.Module):
@@ -280,17 +285,20 @@ MASKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 @pytest.mark.parametrize("mask", MASKS)
-def test_a_mask_by_the_spikes_of_another_layer_is_a_product(mask: str) -> None:
+@pytest.mark.parametrize("spikes", [True, False])
+def test_a_mask_by_the_spikes_of_another_layer_is_a_product_where_it_masks_spikes(mask: str, spikes: bool) -> None:
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.k, self.v = nn.Linear(8, 6), nn.Linear(8, 6)
 
         def forward(self, x: Tensor) -> Tensor:
-            return MASKS[mask](Step.apply(self.k(x)), self.v(x))
+            v = self.v(x)
+            return MASKS[mask](Step.apply(self.k(x)), Step.apply(v) if spikes else v)
 
     p = profile(Net(), [torch.randn(5, 8)])
-    assert [o.op for o in p.operations] == ["linear", "linear", "product"]
+    assert [o.op for o in p.operations] == ["linear", "linear", *(["product"] if spikes else [])]
+    assert p.account().macs == 2 * 48  # the image is read twice
 
 
 def test_chains_of_spike_elementwise_shortcuts_are_products() -> None:
