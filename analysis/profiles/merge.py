@@ -47,9 +47,12 @@ def _plus(ours: R, theirs: R) -> R:
         )
         for a, b in zip(ours.operations, theirs.operations, strict=True)
     )
+    # What puts out other values than spikes in one part is no layer of neurons, whatever it puts out in the other.
+    others = {n.name: n for n in theirs.neurons}
     neurons = tuple(
         Neurons(a.name, a.elements + b.elements, tuple(x + y for x, y in zip(a.per_step, b.per_step, strict=True)))
-        for a, b in zip(ours.neurons, theirs.neurons, strict=True)
+        for a in ours.neurons
+        if (b := others.get(a.name)) is not None
     )
     free: dict[tuple[str, str], FreeArithmetic] = {}
     for entry in (*ours.free, *theirs.free):
@@ -97,13 +100,14 @@ def _check_belongs(ours: RunRecord, theirs: RunRecord) -> None:
     pairs.append(("the unit of the variance", ours.unit, theirs.unit))
     for kind, our_names, their_names in (
         ("operation", _shape(ours), _shape(theirs)),
-        ("spiking layer", [n.name for n in ours.neurons], [n.name for n in theirs.neurons]),
         ("pool", [f"{f.name}, {f.op}" for f in ours.pools], [f"{f.name}, {f.op}" for f in theirs.pools]),
     ):
         pairs += [(f"{kind} {i}", a, b) for i, (a, b) in enumerate(zip_longest(our_names, their_names), 1)]
+    steps = {n.name: len(n.per_step) for n in theirs.neurons}
     pairs += [
-        (f"the number of time steps of {a.name}", len(a.per_step), len(b.per_step))
-        for a, b in zip(ours.neurons, theirs.neurons, strict=False)
+        (f"the number of time steps of {n.name}", len(n.per_step), steps[n.name])
+        for n in ours.neurons
+        if n.name in steps
     ]
     pairs.append(("the number of counters", len(ours.moments.sums), len(theirs.moments.sums)))
     for what, mine, its in pairs:

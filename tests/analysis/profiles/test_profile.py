@@ -273,7 +273,6 @@ def test_profiles_that_do_not_belong_together(small: Profile) -> None:
         "the unit of the variance": replace(small, unit="batch"),
         "operation 1": replace(small, operations=small.operations[1:]),
         f"operation {len(small.operations)}": replace(small, operations=small.operations[:-1]),
-        "spiking layer 1": replace(small, neurons=small.neurons[::-1]),
         f"time steps of {first.name}": replace(
             small, neurons=(replace(first, per_step=(*first.per_step, 0)), *small.neurons[1:])
         ),
@@ -285,6 +284,14 @@ def test_profiles_that_do_not_belong_together(small: Profile) -> None:
             with pytest.raises(InputError, match=f"cannot be added: .*{what} is .* in one, .* in the other") as caught:
                 a + b
             one_line(caught)
+
+
+def test_what_one_part_did_not_take_for_neurons_is_none(small: Profile) -> None:
+    # It put out other values there; in the other part it may have been silent.
+    fewer = replace(small, neurons=small.neurons[1:])
+    assert (small + fewer).neurons == (fewer + small).neurons == (small + small).neurons[1:]
+    turned = replace(small, neurons=small.neurons[::-1])
+    assert (small + turned).neurons == (small + small).neurons
 
 
 def test_what_two_runs_may_differ_in_is_recorded_of_both(small: Profile) -> None:
