@@ -5,8 +5,10 @@ from html import escape
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
+from saformer.analysis.accounting.classes import RealValues, class_shares, real_values
 from saformer.analysis.accounting.hardware import Hardware
-from saformer.analysis.profiles.metadata import SCHEMA, DataInfo, ModelInfo
+from saformer.analysis.accounting.rows import LayerAccount, NeuronAccount
+from saformer.analysis.profiles.metadata import SCHEMA, DataInfo, ModelInfo, StepsFrom
 from saformer.analysis.profiles.origin import Origin
 from saformer.analysis.profiles.values import ValueClass
 
@@ -14,15 +16,6 @@ if TYPE_CHECKING:
     import pandas
 
 MJ_PER_PJ = 1e-9
-
-
-def block_of(name: str) -> str:
-    """The part of a model that an operation belongs to: the path up to the first number, or its first component."""
-    parts = name.partition(":")[0].removesuffix(" (input)").split(".")
-    for i, part in enumerate(parts[:-1]):
-        if part.isdigit():
-            return ".".join(parts[: i + 1])
-    return parts[0]
 
 
 def coverage(operations: int, uncounted: tuple[str, ...]) -> str:
@@ -41,65 +34,12 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
-class LayerAccount:
-    """One synaptic operation, per image over all T steps.
-
-    `flops` are dense multiply-accumulates; `sops` are Eq. 18; `sops_exact` count each nonzero input with
-    its true fan-out; `binary` says whether every nonzero of the gating input was 1, `kind` is the class of its values
-    (None for what is no operation), `unit` the number of which they are whole multiples, up to `levels` of it.
-    `energy_mj` is None where MACs are charged and the hardware has no energy for one.
-    """
-
-    name: str
-    op: str
-    flops: float
-    input_elements: float
-    input_nonzero: float
-    firing_rate: float
-    binary: bool
-    sops: float
-    sops_exact: float
-    macs: float
-    acs: float
-    energy_mj: float | None
-    firing_rate_ci95: float | None = None
-    kind: ValueClass | None = None
-    unit: float | None = None
-    levels: int | None = None
-
-    @property
-    def block(self) -> str:
-        """The part of the model it belongs to, see `block_of`."""
-        return block_of(self.name)
-
-
-@dataclass(frozen=True)
-class NeuronAccount:
-    """One spiking layer, per image: neurons times T, spikes, and spikes at each of the T steps."""
-
-    name: str
-    elements: float
-    spikes: float
-    firing_rate: float
-    per_step: tuple[float, ...]
-
-    @property
-    def neurons(self) -> float:
-        """How many neurons the layer has: `elements` counts each once for each time step."""
-        return self.elements / len(self.per_step) if self.per_step else float("nan")
-
-    @property
-    def rate_per_step(self) -> tuple[float, ...]:
-        """Share of the neurons that fire at each time step."""
-        return tuple(spikes / self.neurons if self.neurons else 0.0 for spikes in self.per_step)
-
-
-@dataclass(frozen=True)
 class Account:
     """Operations and energy per image under one accounting, with what was run and what was not counted.
 
     The intervals (`energy_mj_ci95`, `firing_rate_ci95`) have the confidence `ci_level`: 0.95, unless a run that looked
-    repeatedly had to widen them.
+    repeatedly had to widen them. `steps_from` says where T was read, `taken_for` in words what the input is taken for;
+    each is empty where that is not known.
     """
 
     model: ModelInfo
@@ -115,6 +55,18 @@ class Account:
     notes: tuple[str, ...] = ()
     ci_level: float | None = None
     origin: Origin = Origin.MEASURED
+    steps_from: StepsFrom | None = None
+    taken_for: str = ""
+
+    @property
+    def classes(self) -> dict[ValueClass, float]:
+        """Share of the dense operations by the class of what gates them; those that are 0 left out."""
+        return class_shares(self.layers)
+
+    @property
+    def real_values(self) -> RealValues | None:
+        """What real operands beyond the first layer cost; None where that is no more than 1 % of the energy."""
+        return real_values(self.layers, self.energy_mj, self.hardware.ac_pj * MJ_PER_PJ)
 
     @property
     def coverage(self) -> str:
@@ -174,18 +126,20 @@ class Account:
             *(f"note: {escape(note)}" for note in self.notes),
             escape(self.coverage),
         ]
-        columns = ["name", "op", "flops", "firing_rate", "binary", "sops", "macs", "acs", "energy_mj"]
+        columns = ["name", "op", "flops", "firing_rate", "kind", "sops", "macs", "acs", "energy_mj"]
         shown = self.to_pandas().reindex(columns=columns)  # an account of no operation has no column at all
         return "<br>".join(lines) + shown.to_html(index=False, float_format=lambda value: f"{value:.4g}")
 
     def to_json(self) -> dict[str, Any]:
         """The account as the documented JSON object, schema 1: it grows but never renames."""
+        real = self.real_values
         return {
             "schema": SCHEMA,
             "model": {
                 "name": self.model.name,
                 "parameters": self.model.parameters,
                 "time_steps": self.model.time_steps,
+                "time_steps_from": None if self.steps_from is None else str(self.steps_from),
                 "checkpoint": self.model.checkpoint,
                 "sha256": self.model.sha256,
             },
@@ -194,6 +148,7 @@ class Account:
                 "split": self.data.split,
                 "images": self.data.images,
                 "kind": self.data.kind,
+                "taken_for": self.taken_for,
             },
             "accounting": self.accounting,
             "hardware": {
@@ -212,11 +167,14 @@ class Account:
                 "ci_unit": self.ci_unit,
                 "ci_level": self.ci_level,
                 "macs_not_covered": self.macs_not_covered,
+                "classes": {str(kind): share for kind, share in self.classes.items()},
+                "real_values": None if real is None else {**asdict(real), "names": list(real.names)},
             },
             "layers": [
                 {
                     "name": layer.name,
                     "op": layer.op,
+                    "first": layer.first,
                     "flops": layer.flops,
                     "input_elements": layer.input_elements,
                     "input_nonzero": layer.input_nonzero,

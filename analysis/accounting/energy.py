@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from math import isfinite
+from typing import TypedDict
 
 from saformer.analysis.accounting.account import (
     MJ_PER_PJ,
@@ -12,6 +13,7 @@ from saformer.analysis.accounting.account import (
     LayerAccount,
     NeuronAccount,
 )
+from saformer.analysis.accounting.classes import gate_class, steps_from, taken_for
 from saformer.analysis.accounting.hardware import DEFAULT_HARDWARE, Hardware, load_hardware
 from saformer.analysis.accounting.rules import (
     DEFAULT_ACCOUNTING,
@@ -25,6 +27,15 @@ from saformer.errors import InputError
 
 # Operations that a note names before it counts the others.
 _NAMED = 3
+
+
+class Choices(TypedDict, total=False):
+    """What `account_for` takes beside an accounting and a hardware, by the same names."""
+
+    first_layer: str
+    graded: str | None
+    rate_at: str
+    leave_out: Sequence[str]
 
 
 def _picojoules(charge: Charge, hardware: Hardware) -> float | None:
@@ -148,7 +159,7 @@ def account_for(
     """
     charge = get_accounting(accounting)
     table = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
-    profile, left_out = _without(profile, leave_out)
+    profile, left_out = without(profile, leave_out)
     graded = "unroll" if unroll else graded
     context = Context(
         static=profile.data.kind == "static",
@@ -188,10 +199,12 @@ def account_for(
         uncounted=profile.uncounted,
         notes=(*notes, *_not_covered(layers, table)),
         origin=profile.origin,
+        steps_from=steps_from(profile),
+        taken_for=taken_for(profile),
     )
 
 
-def _without(profile: Profile, patterns: Sequence[str]) -> tuple[Profile, list[str]]:
+def without(profile: Profile, patterns: Sequence[str]) -> tuple[Profile, list[str]]:
     """The profile without the operations that a pattern matches, by name or by module, and a note on them."""
     if not patterns:
         return profile, []
@@ -248,9 +261,10 @@ def _layers(
                 acs=charged.acs / images,
                 energy_mj=None if picojoules is None else picojoules / images * MJ_PER_PJ,
                 firing_rate_ci95=width * images / gate.elements if width is not None and gate.elements else None,
-                kind=gate.kind,
+                kind=gate_class(operation, context.static),
                 unit=gate.unit,
                 levels=gate.levels,
+                first=operation.first,
             )
         )
     beside: list[FreeArithmetic | Neurons] = [*profile.free, *profile.neurons]

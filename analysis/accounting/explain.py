@@ -1,11 +1,12 @@
 """Why two accountings of one network disagree: what each charges otherwise than `paper`, in words and millijoules."""
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass
 from math import isclose
 
 from saformer.analysis.accounting.account import Account, LayerAccount
+from saformer.analysis.accounting.classes import starred
+from saformer.analysis.profiles import ValueClass
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,32 @@ def differences(account: Account, reference: Account) -> list[Difference]:
     for reason, members in groups.items():
         changes = [change for _, change in members]
         total = None if None in changes else sum(change for change in changes if change is not None)
-        found.append(Difference(reason, _starred([name for name, _ in members]), total))
+        found.append(Difference(reason, starred(name for name, _ in members), total))
     return sorted(found, key=lambda d: -abs(d.energy_mj or 0.0))
+
+
+_HOLDS = {
+    None: "not binary",
+    ValueClass.SILENT: "silent",
+    ValueClass.SPIKES: "spikes",
+    ValueClass.TERNARY: "spikes of both signs",
+    ValueClass.GRADED: "whole multiples of a unit",
+    ValueClass.AVERAGED: "averaged",
+    ValueClass.UNPROVEN: "unproven",
+    ValueClass.REAL: "real values",
+}
+
+
+def _holds(layer: LayerAccount) -> str:
+    """What an operation reads, in words."""
+    other_height = layer.kind is ValueClass.SPIKES and not layer.binary
+    return "spikes of another height than 1" if other_height else _HOLDS[layer.kind]
+
+
+def _how(layer: LayerAccount) -> str:
+    if layer.macs >= layer.flops:
+        return "dense"
+    return "at the nonzero rate" if isclose(layer.macs, layer.sops) else "by events"
 
 
 def _count(layer: LayerAccount) -> str:
@@ -57,16 +82,16 @@ def _reason(layer: LayerAccount, old: LayerAccount) -> str:
     if not layer.macs and not layer.acs:
         return "not seen, charged nothing"
     product = layer.op in ("matmul", "product")
+    holds = _holds(layer)
     if layer.macs and old.acs:
-        how = (
-            "dense" if layer.macs >= layer.flops else "at the nonzero rate" if layer.macs == layer.sops else "by events"
-        )
-        return f"the input is not binary: charged MACs, {how}"
-    if layer.acs and not layer.binary:
-        return "integers unrolled: charged as many ACs as they count"
+        return f"{holds}: charged MACs, {_how(layer)}"
     if layer.acs and old.macs:
-        return "the input is binary: charged ACs"
+        return f"{'the input is binary' if layer.binary else holds}: charged ACs"
     new, was = layer.macs or layer.acs, old.macs or old.acs
+    if layer.macs and layer.kind is ValueClass.REAL and isclose(layer.macs, layer.sops):
+        return f"{holds}: charged MACs, {_how(layer)}"
+    if layer.acs and layer.kind in (ValueClass.GRADED, ValueClass.AVERAGED) and new > was:
+        return "whole multiples unrolled: as many ACs as they count"
     if product:
         return "pairs that meet" if new == layer.sops_exact else "by a formula of its own"
     if new == layer.sops_exact:
@@ -74,7 +99,3 @@ def _reason(layer: LayerAccount, old: LayerAccount) -> str:
     if new > was:
         return "biases are counted"
     return "events at zero weights are left out" if new < layer.sops_exact else "counted otherwise"
-
-
-def _starred(names: list[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(re.sub(r"(?<=\.)\d+(?=\.|$)", "*", name) for name in names))

@@ -11,8 +11,11 @@ from importlib import resources
 from itertools import pairwise
 from typing import Any
 
-from saformer.analysis.accounting.account import MJ_PER_PJ, block_of
+from saformer.analysis.accounting.account import MJ_PER_PJ
+from saformer.analysis.accounting.energy import without
+from saformer.analysis.accounting.rows import block_of
 from saformer.analysis.profiles import Neurons, Operand, Operation, Profile
+from saformer.analysis.profiles.values import SPIKES
 from saformer.errors import InputError
 
 
@@ -59,8 +62,8 @@ class MemoryModel:
             "cached, shared or fetched from outside the chip",
             f"spikes wait in a queue of {self.fifo_messages:,} messages before each layer: written once, read by each "
             "layer that needs them",
-            "a binary input is handled spike by spike: each event reads a weight, and reads and writes a membrane; any "
-            "other input is handled densely, at every step",
+            "an input of spikes, of one height or both signs of it, is handled spike by spike: each event reads a "
+            "weight, and reads and writes a membrane; any other input is handled densely, at every step",
             "neurons read and write their membrane once per step; leak and reset need no further access",
             f"addresses are computed with integer additions ({self.add_pj:g} pJ) and multiplications "
             f"({self.multiply_pj:g} pJ)",
@@ -161,7 +164,10 @@ def load_memory_model(name: str) -> MemoryModel:
 
 
 def memory_energy(
-    profile: Profile, model: str | MemoryModel = "lemaire", first_layer_once: bool = False
+    profile: Profile,
+    model: str | MemoryModel = "lemaire",
+    first_layer_once: bool = False,
+    leave_out: Sequence[str] = (),
 ) -> MemoryEnergy:
     """What memory costs for one image of a profile.
 
@@ -169,11 +175,14 @@ def memory_energy(
         profile: the recorded integers.
         model: a memory model, or the name of one.
         first_layer_once: the first layer of a static image runs for one step instead of T.
+        leave_out: patterns of names of operations that are left out, as of `account_for`.
 
     Raises:
-        InputError: unknown model; a profile of an earlier version, which lacks the number of weights.
+        InputError: unknown model; a pattern that matches nothing; a profile of an earlier version, which lacks the
+            number of weights.
     """
     costs = model if isinstance(model, MemoryModel) else load_memory_model(model)
+    profile, _ = without(profile, leave_out)
     events = profile.data.kind == "events"
     # What one memory holds belongs to one image at one step.
     steps = profile.model.time_steps or 1
@@ -181,7 +190,7 @@ def memory_energy(
     rows = []
     for operation in profile.operations:
         # Event frames are messages from the sensor, even where two events of a pixel share a frame.
-        spikes = bool(profile.neurons) and (operation.gate.binary or (operation.first and events))
+        spikes = events if operation.first else operation.gate.kind in SPIKES
         once = operation.first and first_layer_once and not events
         times = operation.one_step(profile.images, profile.model.time_steps or 1) if once else 1.0
         charge = (_spike_by_spike if spikes else _dense) if len(operation.operands) == 1 else None

@@ -1,19 +1,23 @@
-"""Is a network spike-driven? Every input that is not binary, where it comes from, and what the equations leave out."""
+"""Is a network spike-driven? Every input that is no spikes, where it comes from, and what the equations leave out."""
 
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Unpack
 
-from saformer.analysis.accounting.account import MJ_PER_PJ, coverage
+from saformer.analysis.accounting.account import MJ_PER_PJ, LayerAccount, coverage
+from saformer.analysis.accounting.classes import gate_class
+from saformer.analysis.accounting.energy import Choices, without
 from saformer.analysis.accounting.hardware import DEFAULT_HARDWARE, Hardware, load_hardware
 from saformer.analysis.accounting.rules import ACCOUNTINGS
-from saformer.analysis.profiles import FreeArithmetic, Operation, Profile
+from saformer.analysis.profiles import FreeArithmetic, Operation, Profile, ValueClass
+from saformer.analysis.profiles.records import RESULT_OF
+from saformer.analysis.profiles.values import EVENTS, SPIKES
 
 
 @dataclass(frozen=True)
 class NotBinary:
-    """An operation whose gating input holds other values than 0 and 1.
+    """An operation whose gating input is no spikes: whole multiples, averages, or real values.
 
     Args:
         name: of the operation.
@@ -22,6 +26,10 @@ class NotBinary:
         cause: the same in words.
         firing_rate: nonzero share of the input.
         shares: of the energy, under each accounting.
+        kind: the class of the values of the input.
+        unit: of which they are whole multiples; None where they are none.
+        levels: the largest multiple; None where there is no unit.
+        charged: "MACs", "ACs", both or nothing, under each accounting.
     """
 
     name: str
@@ -30,6 +38,27 @@ class NotBinary:
     cause: str
     firing_rate: float
     shares: dict[str, float]
+    kind: ValueClass
+    unit: float | None
+    levels: int | None
+    charged: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Linear layers with nothing between: those after the first read what it put out, which is real.
+
+    Args:
+        first: the layer that reads something else.
+        then: those that follow.
+        on_spikes: the first reads spikes, sums or averages of them.
+        dense_share: of those that follow, of the dense operations.
+    """
+
+    first: str
+    then: tuple[str, ...]
+    on_spikes: bool
+    dense_share: float
 
 
 @dataclass(frozen=True)
@@ -62,6 +91,8 @@ class Audit:
     left_out: tuple[LeftOut, ...]
     energy_mj: float
     uncounted: tuple[str, ...]
+    ternary: tuple[str, ...] = ()
+    chains: tuple[Chain, ...] = ()
 
     @property
     def coverage(self) -> str:
@@ -70,82 +101,138 @@ class Audit:
 
     def to_json(self) -> dict[str, Any]:
         """The audit as plain data."""
-        return {"schema": 1, **asdict(self)}
+        plain = asdict(self)
+        for item in plain["not_binary"]:
+            item["class"] = str(item.pop("kind"))
+        return {"schema": 1, **plain}
 
 
-def audit(profile: Profile, hardware: str | Hardware = DEFAULT_HARDWARE) -> Audit:
+def audit(profile: Profile, hardware: str | Hardware = DEFAULT_HARDWARE, **choices: Unpack[Choices]) -> Audit:
     """Audit a profile.
 
-    A static image is real-valued, and Eq. 19 charges its first layer MACs; so operations that read a static image
-    itself do not count against a network.
+    A network is spike-driven where every operation has an input of spikes: of one value beside zero, of both signs of
+    it, or silent. A static image is real-valued, and Eq. 19 charges its first layer MACs; so operations that read a
+    static image itself do not count against a network.
 
     Args:
         profile: the recorded integers.
         hardware: for the costs, a table or the name or path of one.
+        choices: what the accountings leave open, as of `account_for`.
     """
     table = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
     static = profile.data.kind == "static"
-    accounts = {name: profile.account(name, table) for name in ACCOUNTINGS}
-    energies = {name: {row.name: row.energy_mj or 0.0 for row in account.layers} for name, account in accounts.items()}
+    accounts = {name: profile.account(name, table, **choices) for name in ACCOUNTINGS}
+    rows = {name: {row.name: row for row in account.layers} for name, account in accounts.items()}
+    profile, _ = without(profile, choices.get("leave_out", ()))
+    total, dense = len(profile.operations), sum(o.dense for o in profile.operations)
     found = []
     for operation in profile.operations:
-        if operation.gate.binary:
+        if any(x.kind in SPIKES for x in operation.operands):
             continue
-        source = _source(operation)
+        gate, kind = operation.gate, gate_class(operation, static)
+        charges = {name: of.get(operation.name) for name, of in rows.items()}
         shares = {
-            name: energies[name].get(operation.name, 0.0) / account.energy_mj if account.energy_mj else 0.0
-            for name, account in accounts.items()
+            name: (row.energy_mj or 0.0) / accounts[name].energy_mj if row and accounts[name].energy_mj else 0.0
+            for name, row in charges.items()
         }
-        cause = _cause(source, profile.data.kind)
-        found.append(NotBinary(operation.name, operation.op, source, cause, operation.gate.firing_rate, shares))
+        source = _source(operation)
+        found.append(
+            NotBinary(
+                operation.name,
+                operation.op,
+                source,
+                _cause(source, profile.data.kind, kind),
+                gate.firing_rate,
+                shares,
+                kind,
+                gate.unit,
+                gate.levels,
+                {name: _charged(row) for name, row in charges.items()},
+            )
+        )
     image = {o.name for o in profile.operations if static and o.first}
     offending = [item for item in found if item.name not in image]
     readers = sum(item.name in image for item in found)
-    total = len(profile.operations)
-    if not profile.neurons:
+    read = {x.kind for o in profile.operations for x in o.operands} & {*EVENTS} - {ValueClass.SILENT}
+    spikes = bool(profile.neurons) or bool(read)
+    if not spikes:
         verdict = "not spike-driven: the network has no spiking neurons"
     elif not offending:
         exception = {0: "", 1: ", except the first, which reads the image"}.get(
             readers, f", except the {readers} that read the image"
         )
-        verdict = f"spike-driven: every operation has a binary input{exception}"
+        verdict = f"spike-driven: every operation has an input of spikes{exception}"
     else:
-        dense = sum(o.dense for o in profile.operations)
         by_name = {o.name: o.dense for o in profile.operations}
         share = sum(by_name[item.name] for item in offending) / dense if dense else 0.0
         verdict = (
             f"not spike-driven: {len(offending)} of {total} operations, {share:.1%} of the dense "
-            "multiply-accumulates, have an input that is not binary"
+            "multiply-accumulates, have an input that is not spikes"
         )
     return Audit(
-        spike_driven=bool(profile.neurons) and not offending,
+        spike_driven=spikes and not offending,
         verdict=verdict,
         operations=total,
         not_binary=tuple(found),
         left_out=tuple(_left_out(profile, table)),
         energy_mj=accounts["paper"].energy_mj,
         uncounted=profile.uncounted,
+        ternary=tuple(o.name for o in profile.operations if o.gate.kind is ValueClass.TERNARY),
+        chains=tuple(_chains(profile)),
     )
 
 
+def _charged(row: LayerAccount | None) -> str:
+    kinds = [] if row is None else [kind for kind, count in (("MACs", row.macs), ("ACs", row.acs)) if count]
+    return " and ".join(kinds) or "nothing"
+
+
+def _chains(profile: Profile) -> list[Chain]:
+    """Layers that read the result of another, or of a BatchNorm that folds into it, and nothing besides."""
+    folds = {entry.name for entry in profile.free if entry.foldable}
+    weighted = {o.name: o for o in profile.operations if o.weights}
+    before = ""  # the layer before, in order of execution
+    first_of: dict[str, str] = {}  # the first of the chain that a layer is in
+    members: dict[str, list[Operation]] = {}
+    for operation in weighted.values():
+        source = operation.sources[0] if operation.sources else ""
+        op, _, where = source.partition(" in ")
+        linked = before if "batch_norm" in op and where in folds else source.removeprefix(RESULT_OF)
+        before = operation.name
+        if operation.gate.kind is not ValueClass.REAL or operation.first or linked not in weighted:
+            continue
+        first = first_of[operation.name] = first_of.get(linked, linked)
+        members.setdefault(first, []).append(operation)
+    dense = sum(o.dense for o in profile.operations)
+    return [
+        Chain(
+            first,
+            tuple(o.name for o in then),
+            not weighted[first].first and weighted[first].gate.kind is not ValueClass.REAL,
+            sum(o.dense for o in then) / dense,
+        )
+        for first, then in members.items()
+    ]
+
+
 def _source(operation: Operation) -> str:
-    for operand, source in zip(operation.operands, operation.sources, strict=False):
-        if not operand.binary:
-            return source
+    if operation.gating < len(operation.sources):
+        return operation.sources[operation.gating]
     return operation.sources[0] if operation.sources else "unknown"
 
 
-def _cause(source: str, kind: str) -> str:
-    """In words, what made the values other than 0 and 1."""
+def _cause(source: str, data: str, kind: ValueClass) -> str:
+    """In words, what made the values."""
     op, _, where = source.partition(" in ")
     where = f" ({where})" if where else ""
     if source == "the input":
-        return "the event frame holds counts" if kind == "events" else "the image itself"
+        return "the event frame holds counts" if data == "events" else "the image itself"
+    what = "real values" if kind is ValueClass.REAL else "spikes"
     if op in ("add", "add_"):
-        return f"a shortcut that added spikes{where}"
+        return f"a shortcut that added {what}{where}"
     if "avg_pool" in op or op in ("mean", "sum"):
-        return f"averaging or summing of spikes{where}"
-    if source.startswith("result of "):
+        return f"averaging or summing of {what}{where}"
+    if source.startswith(RESULT_OF):
         return f"{source}, no neuron between"
     return f"{op}{where}"
 

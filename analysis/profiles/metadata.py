@@ -1,9 +1,21 @@
 """Which model was run, and on which data."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 #: Of profiles and of the JSON that commands write: it grows, and never renames.
 SCHEMA = 1
+
+
+class StepsFrom(StrEnum):
+    """Where T was read: `time_steps_from` in the settings of a run. `kind_from` is the first, where somebody said."""
+
+    GIVEN = "given"
+    CHECKPOINT = "checkpoint"
+    SETTINGS = "settings"  # of one of our own models, untrained
+    DEFAULT = "default"  # the checkpoint does not say
+    FRAMES = "frames"  # of the data
+    LAYERS = "layers"  # how often those that read spikes ran
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from saformer.analysis.profiles.origin import Origin
 from saformer.analysis.profiles.values import EVENTS, ValueClass, Values, rank
 
 SPIKES_OF = "spikes of "  # source of what a layer of neurons puts out
+RESULT_OF = "result of "  # source of what a synaptic operation puts out
 
 
 def inside(name: str, path: str) -> bool:

@@ -26,6 +26,8 @@ class ValueClass(StrEnum):
     REAL = "real"  # anything else
 
 
+#: Classes of which one addition makes the product with a weight: one value beside zero, both signs of it, nothing.
+SPIKES = (ValueClass.SILENT, ValueClass.SPIKES, ValueClass.TERNARY)
 #: Classes of which an accumulate per unit makes the product with a weight.
 EVENTS = (ValueClass.SILENT, ValueClass.SPIKES, ValueClass.TERNARY, ValueClass.GRADED)
 _RANK = {kind: rank for rank, kind in enumerate(ValueClass)}

@@ -1,8 +1,9 @@
 """How much the energy moves with each operation's firing rate: where fewer spikes save most."""
 
 from dataclasses import dataclass, replace
+from typing import Unpack
 
-from saformer.analysis.accounting.energy import account_for
+from saformer.analysis.accounting.energy import Choices, account_for, without
 from saformer.analysis.accounting.hardware import DEFAULT_HARDWARE, Hardware, load_hardware
 from saformer.analysis.accounting.rules import DEFAULT_ACCOUNTING
 from saformer.analysis.profiles import Operation, Profile
@@ -51,6 +52,7 @@ def sensitivities(
     hardware: str | Hardware = DEFAULT_HARDWARE,
     first_layer_once: bool = False,
     unroll: bool = False,
+    **choices: Unpack[Choices],
 ) -> list[Sensitivity]:
     """Every operation, the one whose rate matters most first.
 
@@ -63,14 +65,16 @@ def sensitivities(
         hardware: a table, or the name or path of one.
         first_layer_once: charge the first layer of a static image for one step instead of T.
         unroll: an integer input of k is k events, where the accounting counts events.
+        choices: what an accounting leaves open, as of `account_for`.
 
     Raises:
-        InputError: unknown accounting or hardware.
+        InputError: unknown accounting or hardware; a pattern of `leave_out` that matches nothing.
     """
     table = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
     # Without the moments, which would be evaluated for an interval that nobody asks for.
+    profile, _ = without(profile, choices.pop("leave_out", ()))
     bare = replace(profile, moments=Moments(0, (), ()))
-    base = account_for(bare, accounting, table, first_layer_once, unroll)
+    base = account_for(bare, accounting, table, first_layer_once, unroll, **choices)
     found = []
     # After the operations an accounting may have rows for what is not synaptic: those have no rate of their own.
     for i, (operation, layer) in enumerate(zip(bare.operations, base.layers, strict=False)):
@@ -81,10 +85,12 @@ def sensitivities(
         slope = 0.0
         if step:
             operations = (*bare.operations[:i], _with_gate(operation, step), *bare.operations[i + 1 :])
-            moved = account_for(replace(bare, operations=operations), accounting, table, first_layer_once, unroll)
+            moved = account_for(
+                replace(bare, operations=operations), accounting, table, first_layer_once, unroll, **choices
+            )
             # Layer by layer: what does not move cancels to nothing, not to the rounding of a sum.
             pairs = zip(base.layers, moved.layers, strict=True)
-            slope = sum((after.energy_mj or 0.0) - (before.energy_mj or 0.0) for before, after in pairs) / step
+            slope = sum((after.energy_mj or 0.0) - (before.energy_mj or 0.0) for before, after in pairs) / step or 0.0
         found.append(
             Sensitivity(
                 name=operation.name,

@@ -8,7 +8,7 @@ import typer
 
 from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions
-from saformer.cli.options.energy import AccountingName, HardwareName, file_of
+from saformer.cli.options.energy import AccountingName, ChargeOptions, HardwareName, file_of
 from saformer.cli.options.groups import Panel
 from saformer.cli.options.model import ModelOptions, checkpoints
 from saformer.cli.options.output import Csv, Format, Json, Plot
@@ -56,6 +56,8 @@ def ablate(
     json: Json = None,
     csv: Csv = None,
     plot: Plot = None,
+    *,
+    charge: ChargeOptions,
 ) -> None:
     """Ablation of SAFormer (Table 3): parameters, operations, energy, and accuracy of what was trained.
 
@@ -71,6 +73,7 @@ def ablate(
     from saformer.reports.figures.saving import check_format, save_figure
     from saformer.reports.results.comparison import comparison_rows
     from saformer.reports.tables.ablation import ablation_table
+    from saformer.reports.tables.what_was_run import remarks, what_each_read
 
     get_accounting(accounting)
     table = load_hardware(hardware)
@@ -103,27 +106,28 @@ def ablate(
             found[ablation] = network, [f"trained here by the recipe of {opened.name}, seed {run.seed}"]
         else:
             found[ablation] = _untrained(names[ablation], settings, opened, run.seed)
+    run = replace(run, graded=charge.unroll)
     accounts = [
-        (ablation, run_profile(*_with(found[ablation], opened, run)).account(accounting, table))
+        (
+            ablation,
+            run_profile(network, opened, run, said, train or None).account(accounting, table, **charge.choices),
+        )
         for ablation in ABLATIONS
+        for network, said in [found[ablation]]
     ]
     rows = comparison_rows(accounts, ["SAFormer"])
     notes: dict[str, list[str]] = {}
     for ablation, account in accounts:
-        for text in [*account.notes, *(f"not counted: {item}" for item in account.uncounted)]:
+        for text in remarks(account):
             notes.setdefault(text, []).append(ablation)
     lines = [note(text, about="" if len(who) == len(rows) else ", ".join(who)) for text, who in notes.items()]
     if plot is not None:
         save_figure(comparison_figure(rows), plot)
         tell(f"wrote {plot}")
-    outputs.emit(Report([ablation_table(rows, published), *lines]))
+    outputs.emit(Report([ablation_table(rows, published), *what_each_read(accounts), *lines]))
 
 
 _Network = tuple["Model", list[str]]
-
-
-def _with(network: _Network, data: "Dataset", run: RunOptions) -> tuple[Any, ...]:
-    return network[0], data, run, network[1]
 
 
 def _given(ckpt: list[str], data: "Dataset") -> dict[str, _Network]:

@@ -1,5 +1,6 @@
 """`saformer compare`: several models side by side."""
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions
-from saformer.cli.options.energy import AccountingOrAll, HardwareName, file_of
+from saformer.cli.options.energy import AccountingOrAll, ChargeOptions, HardwareName, file_of
 from saformer.cli.options.output import Format, Ours, Plot
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.profile import check_run_options, is_profile, names_of, ours_of, profiles_of
@@ -53,6 +54,8 @@ def compare(
             help="What --plot draws: values; Eq. 21 of energy and accuracy (relative), or of one of them.",
         ),
     ] = Figure.values,
+    *,
+    charge: ChargeOptions,
 ) -> None:
     """Compare models: parameters, operations, energy, accuracy and relative difference (Eq. 21).
 
@@ -64,6 +67,7 @@ def compare(
     from saformer.reports.figures.saving import check_format, save_figure
     from saformer.reports.results.comparison import comparison_rows, published_rows
     from saformer.reports.tables.comparison import accountings_comparison_table, comparison_table
+    from saformer.reports.tables.what_was_run import remarks, what_each_read
 
     accountings = list(ACCOUNTINGS) if accounting == "all" else [accounting]
     for name in accountings:
@@ -84,7 +88,7 @@ def compare(
     outputs = plan(format, files={"--plot": plot}, inputs=[*models, data.input, file_of(hardware)])
     names = names_of(models)
     wanted = ours_of(ours, models, names)
-    profiles = profiles_of(models, data, run, {})
+    profiles = profiles_of(models, data, replace(run, graded=charge.unroll), {})
     data_sets = list(dict.fromkeys(profile.data.name for profile in profiles))
     if not data_sets and data.dataset:
         data_sets = [data.dataset]
@@ -93,20 +97,16 @@ def compare(
         raise InputError(
             f"the paper published nothing for {data.dataset}: leave out --dataset, or give models to compare"
         )
+    accounts = {name: [profile.account(name, table, **charge.choices) for profile in profiles] for name in accountings}
     by_accounting = {
-        name: comparison_rows(
-            [(what, profile.account(name, table)) for what, profile in zip(names, profiles, strict=True)], wanted
-        )
-        + beside
-        for name in accountings
+        name: comparison_rows(list(zip(names, each, strict=True)), wanted) + beside for name, each in accounts.items()
     }
     rows = by_accounting[accountings[0]]
     notes = [
         # What was said at another time, of another command, should not be taken for a remark on this one.
         note(text, about=f"{name}, when it was saved" if is_profile(what) and text in profile.notes else name)
-        for name, what, profile in zip(names, models, profiles, strict=True)
-        for account in [profile.account(accountings[0], table)]
-        for text in [*account.notes, *(f"not counted: {item}" for item in account.uncounted)]
+        for name, what, profile, account in zip(names, models, profiles, accounts[accountings[0]], strict=True)
+        for text in remarks(account)
     ]
     if published:
         missing = [name for name in data_sets or [] if name not in {row.data for row in beside}]
@@ -115,7 +115,8 @@ def compare(
         save_figure(_figure(figure, by_accounting), plot)
         tell(f"wrote {plot}")
     shown = comparison_table(rows) if len(accountings) == 1 else accountings_comparison_table(by_accounting)
-    outputs.emit(Report([shown, *notes]))
+    read = what_each_read(zip(names, accounts[accountings[0]], strict=True))
+    outputs.emit(Report([shown, *read, *notes]))
 
 
 def _figure(figure: Figure, by_accounting: "dict[str, list[ComparisonRow]]") -> "MatplotlibFigure":

@@ -6,7 +6,7 @@ from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions, InsteadOptions
 from saformer.cli.options.energy import AccountingOrAll, ChargeOptions, HardwareOrAll, Memory, file_of
 from saformer.cli.options.model import ModelOptions
-from saformer.cli.options.output import Csv, Format, Json, Layers, Neurons, Plot, SaveProfile
+from saformer.cli.options.output import Csv, Format, Json, Layers, Plot, SaveProfile, Spikes
 from saformer.cli.options.run import PreciseRunOptions
 from saformer.cli.resolve.profile import profile_for
 from saformer.cli.terminal.console import tell
@@ -21,7 +21,7 @@ def energy(
     instead: InsteadOptions,
     run: PreciseRunOptions,
     layers: Layers = False,
-    neurons: Neurons = False,
+    spikes: Spikes = False,
     format: Format = None,
     json: Json = None,
     csv: Csv = None,
@@ -81,13 +81,9 @@ def energy(
 
     # What is to be precise is the energy that is shown; of several, the first.
     shown = tables[0].name if everywhere else hardware
-    run = replace(run, graded=charge.unroll, accounting=accountings[0], hardware=shown)
+    run = replace(run, graded=charge.unroll, accounting=accountings[0], hardware=shown, choices=charge.choices)
     profile = profile_for(model, data, run, instead)
-    accounts = [
-        profile.account(name, table, first_layer_once=charge.once, unroll=charge.unroll)
-        for name in accountings
-        for table in tables
-    ]
+    accounts = [profile.account(name, table, **charge.choices) for name in accountings for table in tables]
     account = accounts[0]
     if everywhere:
         report = hardware_report(accounts)
@@ -96,9 +92,14 @@ def energy(
     else:
         report = energy_report(account, layers=layers)
     if memory_model is not None:
-        cost = memory_energy(profile, memory_model, first_layer_once=charge.once)
+        cost = memory_energy(
+            profile,
+            memory_model,
+            first_layer_once=charge.choices["first_layer"] == "once",
+            leave_out=charge.choices["leave_out"],
+        )
         report += Report([Line()]) + memory_report(cost, account, layers=layers)
-    if neurons:
+    if spikes:
         report += Report([Line(), neuron_table(account)])
 
     if save_profile is not None:

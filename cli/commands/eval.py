@@ -9,8 +9,8 @@ from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions
 from saformer.cli.options.groups import Panel
 from saformer.cli.options.model import ModelOptions
-from saformer.cli.options.output import Format, Json, Neurons
-from saformer.cli.options.run import BatchSize, DType, RunOptions
+from saformer.cli.options.output import Format, Json, Spikes
+from saformer.cli.options.run import BatchSize, DType, Kind, RunOptions
 from saformer.cli.resolve.data import data_for, default_dataset
 from saformer.cli.resolve.device import choose_device
 from saformer.cli.resolve.model import check_fit, load_for, read_for
@@ -30,6 +30,9 @@ class _CheckpointOptions(ModelOptions):
     input_type: str | None = None
     high: int | None = None
     time_first: int | None = None
+    time_axis: int | None = None
+    loop: int | None = None
+    neurons: list[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,7 @@ class _RunOptions(RunOptions):
     ] = 0
     batch_size: BatchSize = 64
     dtype: DType = DType.float32  # no option: a test is in the type of the training
+    kind: Kind | None = None  # no option: nothing is charged
 
 
 @command("eval", several_processes=True)
@@ -49,7 +53,7 @@ def evaluate(
     model: _CheckpointOptions,
     data: DataOptions,
     run: _RunOptions,
-    neurons: Neurons = False,
+    spikes: Spikes = False,
     format: Format = None,
     json: Json = None,
 ) -> None:
@@ -85,5 +89,5 @@ def evaluate(
             on_batch=advance,
         )
     if is_main():
-        report = evaluation_report(found, network, opened, neurons=neurons)
+        report = evaluation_report(found, network, opened, neurons=spikes)
         outputs.emit(report + Report([note(remark) for remark in remarks]))

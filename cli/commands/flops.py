@@ -1,12 +1,12 @@
 """`saformer flops`: dense operations, by the recorder and by fvcore."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from saformer.cli.commands import command
 from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.output import Format
-from saformer.cli.resolve.foreign import foreign_model, own_errors, time_first_input
+from saformer.cli.resolve.foreign import foreign_model, model_input, own_errors
 from saformer.cli.resolve.model import DEFAULT_CHECKPOINT, check_ours, load_for
 from saformer.cli.resolve.random_inputs import described, random_data, random_inputs
 from saformer.cli.terminal.outputs import emit
@@ -16,8 +16,16 @@ if TYPE_CHECKING:
     from saformer.analysis.recording.flop_check import ModuleFlops
 
 
+@dataclass(frozen=True, kw_only=True)
+class _OneCall(ModelOptions):
+    """Which model, for one call of it: dense operations need no spikes."""
+
+    loop: int | None = None
+    neurons: list[str] | None = None
+
+
 @command("flops")
-def flops(model: ModelOptions, format: Format = None) -> None:
+def flops(model: _OneCall, format: Format = None) -> None:
     """Dense multiply-accumulates of one image over all time steps, module by module, beside fvcore's count.
 
     Needs no data.
@@ -54,8 +62,7 @@ def _foreign(options: ModelOptions) -> "tuple[str, list[ModuleFlops], list[str]]
     inputs = random_inputs(options)
     example, _ = next(random_data(options, seed=0).batches(1))
     network, remarks = foreign_model(options)
-    steps = options.time_first
     with own_errors(network):
-        found = dense_operations(network, example, steps, None if steps is None else time_first_input(steps))
+        found = dense_operations(network, example, options.steps, model_input(options))
     shape = ", ".join(described(one, " x ") for one in inputs)
     return f"{type(network).__name__}, one {'image' if len(inputs) == 1 else 'sample'} of {shape}", found, remarks

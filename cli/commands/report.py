@@ -10,7 +10,7 @@ import typer
 
 from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions
-from saformer.cli.options.energy import AccountingName, HardwareName
+from saformer.cli.options.energy import AccountingName, ChargeOptions, HardwareName
 from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.output import Ours
 from saformer.cli.options.run import RunOptions
@@ -23,6 +23,7 @@ from saformer.cli.terminal.console import progress, show
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
+    from saformer.analysis.accounting.energy import Choices
     from saformer.analysis.accounting.hardware import Hardware
     from saformer.analysis.complexity.benchmark import Measurement
     from saformer.data.dataset import Dataset
@@ -67,6 +68,8 @@ def report(
     title: Annotated[
         str, typer.Option("--title", metavar="TEXT", help="Title of the page.")
     ] = "Energy of spiking transformers",
+    *,
+    charge: ChargeOptions,
 ) -> None:
     """One page with every table and figure: what each network costs, where and why, beside the paper's numbers.
 
@@ -95,6 +98,7 @@ def report(
         raise InputError(f"--out {out} is a link that leads nowhere: name a folder")
     if out.is_dir():
         check_target(out / PAGE)
+    run, choices = replace(run, graded=charge.unroll), charge.choices
     opened: _Opened = {}
     profiles = profiles_of(sources, data, run, opened)
     subjects = [Subject(*each) for each in zip(names, profiles, sources, strict=True)]
@@ -102,9 +106,9 @@ def report(
     more: list[Part] = []
     if not quick and (again := _checkpoints(sources)):
         more += _attention(again, sources, data, run, opened)
-        more += _sweeps(again, sources, data, run, accounting, table, opened)
+        more += _sweeps(again, sources, data, run, accounting, table, choices, opened)
     more += _complexity(subjects, table, measurement)
-    _write(page(subjects, table, accounting, wanted, command, more), title, out)
+    _write(page(subjects, table, accounting, wanted, command, more, choices), title, out)
 
 
 def _checkpoints(sources: list[str]) -> dict[str, ModelOptions]:
@@ -131,6 +135,7 @@ def _sweeps(
     run: RunOptions,
     accounting: str,
     hardware: "Hardware",
+    choices: "Choices",
     opened: "_Opened",
 ) -> "list[Part]":
     """Figures 5 and 6 of the first SAFormer."""
@@ -145,11 +150,12 @@ def _sweeps(
     values = {Parameter.aggregated: [n for n in _AGGREGATED if n <= tokens and tokens % n == 0]}
     if found.kind == "static":
         values = {Parameter.time_steps: _TIME_STEPS, **values}
+    wide = replace(run, batch_size=64)
     return [
         part
         for parameter, chosen in values.items()
         for part in sweep_section(
-            swept(parameter, dict.fromkeys(chosen, option), found, replace(run, batch_size=64), accounting, hardware)
+            swept(parameter, dict.fromkeys(chosen, option), found, wide, accounting, hardware, choices)
         )
     ]
 

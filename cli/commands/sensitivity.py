@@ -35,20 +35,21 @@ def sensitivity(
     from saformer.analysis.statistics.sensitivity import sensitivities
     from saformer.reports.document.blocks import Line, Report, note
     from saformer.reports.tables.sensitivity import SensitivityRow, sensitivity_table
+    from saformer.reports.tables.what_was_run import what_was_read
 
     get_accounting(accounting)
     table = load_hardware(hardware)
     if top < 0:
         raise InputError(f"--top must be at least 1, or 0 for all operations, got {top}")
     profile = profile_for(model, data, replace(run, graded=charge.unroll), instead)
-    account = profile.account(accounting, table, first_layer_once=charge.once, unroll=charge.unroll)
+    account = profile.account(accounting, table, **charge.choices)
     rows = [
         SensitivityRow(s.name, s.firing_rate, s.energy_mj, s.per_point_mj, s.per_tenth_mj)
-        for s in sensitivities(profile, accounting, table, charge.once, charge.unroll)
+        for s in sensitivities(profile, accounting, table, **charge.choices)
     ]
     heading = (
         f"{account.model.name} on {account.data.name}: {account.energy_mj:.4g} mJ per image "
         f"(accounting {accounting}, on {table.name})"
     )
     ranking = sensitivity_table(rows, account.energy_mj, top or len(rows))
-    emit(Report([Line(heading), ranking, *map(note, account.notes)]), format)
+    emit(Report([Line(heading), *what_was_read(account), ranking, *map(note, account.notes)]), format)

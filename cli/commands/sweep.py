@@ -1,13 +1,13 @@
 """`saformer sweep`: one setting of a network at several values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
 
 from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions
-from saformer.cli.options.energy import AccountingName, HardwareName, file_of
+from saformer.cli.options.energy import AccountingName, ChargeOptions, HardwareName, file_of
 from saformer.cli.options.model import ModelOptions, Untrained, Weights, checkpoints
 from saformer.cli.options.output import Csv, Format, Json, Plot
 from saformer.cli.options.run import BatchSize, RunOptions
@@ -41,6 +41,8 @@ def sweep(
     json: Json = None,
     csv: Csv = None,
     plot: Plot = None,
+    *,
+    charge: ChargeOptions,
 ) -> None:
     """Vary a setting: accuracy, operations, energy, time and memory at each value (Figures 5 and 6).
 
@@ -62,7 +64,8 @@ def sweep(
     outputs = plan(format, json, csv, files={"--plot": plot}, inputs=[*(ckpt or []), data.input, file_of(hardware)])
     options = _sources(wanted, ckpt, model, weights)
     opened = data_for(options[0], data, default_dataset(one.checkpoint for one in options))
-    result = swept(parameter, dict(zip(wanted, options, strict=True)), opened, run, accounting, table)
+    run = replace(run, graded=charge.unroll)
+    result = swept(parameter, dict(zip(wanted, options, strict=True)), opened, run, accounting, table, charge.choices)
     if plot is not None:
         save_figure(sweep_figure(result), plot)
         tell(f"wrote {plot}")

@@ -1,26 +1,38 @@
-"""How operations are charged: accounting, hardware, first layer, integers, memory."""
+"""How operations are charged: accounting, hardware, first layer, whole multiples, rates, what is left out, memory."""
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from saformer.cli.options.groups import Options, Panel
 
+if TYPE_CHECKING:
+    from saformer.analysis.accounting.energy import Choices
+
 
 class Graded(StrEnum):
-    """How an integer input of 2, 3, ... is charged where an accounting counts events."""
+    """How an input of whole multiples k of a unit is charged, whatever the accounting says."""
 
-    mac = "mac"
+    rate = "rate"
     unroll = "unroll"
+    mac = "mac"
 
 
 class FirstLayer(StrEnum):
-    """How often the first layer of a static image is charged."""
+    """How the layer that reads the input is charged: a static image T times or once; event frames as MACs."""
 
     repeat = "repeat"
     once = "once"
+    mac = "mac"
+
+
+class RateAt(StrEnum):
+    """Where the rate of Eq. 18 is taken: at what an operation reads, or at the neurons that it came from."""
+
+    input = "input"
+    output = "output"
 
 
 AccountingName = Annotated[
@@ -55,13 +67,35 @@ FirstLayerCharge = Annotated[
     FirstLayer,
     typer.Option(
         "--first-layer",
-        help="Charge the first layer of a static image at each step, or once.",
+        help="A static image: charged at each step, or once. mac: event frames as MACs.",
         rich_help_panel=Panel.energy,
     ),
 ]
 GradedSpikes = Annotated[
-    Graded,
-    typer.Option("--graded", help="An integer input of k: one MAC, or k ACs.", rich_help_panel=Panel.energy),
+    Graded | None,
+    typer.Option(
+        "--graded",
+        help="An input of k units: one AC (rate), k ACs (unroll), one MAC.",
+        show_default="as the accounting says",
+        rich_help_panel=Panel.energy,
+    ),
+]
+RateOf = Annotated[
+    RateAt,
+    typer.Option(
+        "--rate-at",
+        help="Firing rate of what a layer reads, or of the neurons before it, be they pooled since.",
+        rich_help_panel=Panel.energy,
+    ),
+]
+LeaveOut = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--leave-out",
+        metavar="PATTERN",
+        help="Do not charge these operations, such as head or 'patch_embed.*'; repeat it.",
+        rich_help_panel=Panel.energy,
+    ),
 ]
 Memory = Annotated[
     str | None,
@@ -76,19 +110,26 @@ Memory = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class ChargeOptions(Options):
-    """What an accounting leaves open: how often the first layer is charged, and what an integer costs."""
+    """What an accounting leaves open: the first layer, whole multiples, where rates are taken, what is left out."""
 
     first_layer: FirstLayerCharge = FirstLayer.repeat
-    graded: GradedSpikes = Graded.mac
+    graded: GradedSpikes = None
+    rate_at: RateOf = RateAt.input
+    leave_out: LeaveOut = None
 
     @property
-    def once(self) -> bool:
-        """The first layer of a static image is charged once."""
-        return self.first_layer is FirstLayer.once
+    def choices(self) -> "Choices":
+        """The same for `account_for`."""
+        return {
+            "first_layer": self.first_layer.value,
+            "graded": None if self.graded is None else self.graded.value,
+            "rate_at": self.rate_at.value,
+            "leave_out": tuple(self.leave_out or ()),
+        }
 
     @property
     def unroll(self) -> bool:
-        """An integer of k is charged as k events."""
+        """An input of k units is charged as k events, which a run must count."""
         return self.graded is Graded.unroll
 
 

@@ -54,6 +54,33 @@ TimeFirst = Annotated[
         rich_help_panel=Panel.model,
     ),
 ]
+TimeAxis = Annotated[
+    int | None,
+    typer.Option(
+        "--time-axis",
+        metavar="N",
+        help="Your own model takes time as dimension N of its input: 0 first, 1 after the batch, -1 last.",
+        rich_help_panel=Panel.model,
+    ),
+]
+Loop = Annotated[
+    int | None,
+    typer.Option(
+        "--loop",
+        metavar="T",
+        help="Your own model is one step: call it T times for each input, keep its state, average.",
+        rich_help_panel=Panel.model,
+    ),
+]
+NeuronModules = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--neurons",
+        metavar="PATTERN",
+        help="Modules that are neurons, such as '*.lif', whatever they put out; repeat it.",
+        rich_help_panel=Panel.model,
+    ),
+]
 InputShape = Annotated[
     list[str] | None,
     typer.Option(
@@ -93,7 +120,11 @@ Weights = Annotated[
 TimeSteps = Annotated[
     int | None,
     typer.Option(
-        "--time-steps", "-T", metavar="T", help="Time steps, if not stored; event frames.", rich_help_panel=Panel.model
+        "--time-steps",
+        "-T",
+        metavar="T",
+        help="Time steps, if not stored or not seen; event frames.",
+        rich_help_panel=Panel.model,
     ),
 ]
 Heads = Annotated[
@@ -135,6 +166,9 @@ class ModelOptions(Options):
     input_type: InputType = None
     high: High = None
     time_first: TimeFirst = None
+    time_axis: TimeAxis = None
+    loop: Loop = None
+    neurons: NeuronModules = None
     weights: Weights = None
     time_steps: TimeSteps = None
     heads: Heads = None
@@ -148,13 +182,32 @@ class ModelOptions(Options):
                 raise InputError(f"{option} is empty: name a checkpoint file or a model, or leave the option out")
         if self.checkpoint is not None and self.model is not None and not self.foreign:
             raise InputError("give either --ckpt or --model, not both: a checkpoint shows its own architecture")
-        if self.time_first is not None and self.time_first < 1:
-            raise InputError(f"--time-first takes a number of time steps >= 1, got {self.time_first}")
+        steps = (("--time-first", self.time_first), ("--time-steps", self.time_steps), ("--loop", self.loop))
+        for option, count in steps if self.foreign else ():
+            if count is not None and count < 1:
+                raise InputError(f"{option} takes a number of time steps >= 1, got {count}")
+        if self.time_first is not None and (
+            self.time_axis is not None or self.time_steps not in (None, self.time_first)
+        ):
+            raise InputError("--time-first T is --time-axis 0 with --time-steps T: leave out the one or the other")
+        if self.loop is not None and (self.steps or self.time_axis is not None):
+            raise InputError("--loop T calls a model of one step T times: leave out what else says where time is")
+        for pattern in self.neurons or []:
+            if not pattern.strip() or pattern.startswith("-"):
+                raise InputError(
+                    f"--neurons takes a pattern of modules, such as '*.lif', got {pattern!r}; the table of spiking "
+                    "layers is --spikes"
+                )
 
     @property
     def foreign(self) -> bool:
         """The model is the user's own, package.module:factory."""
         return self.model is not None and ":" in self.model
+
+    @property
+    def steps(self) -> int | None:
+        """T, if the user said."""
+        return self.time_first or self.time_steps
 
     @property
     def given(self) -> dict[str, Any]:

@@ -50,8 +50,8 @@ Top = Annotated[int, typer.Option("--top", metavar="N", help="Rows to show; 0 fo
 Layers = Annotated[
     bool, typer.Option("--layers", help="Open every block to its operations.", rich_help_panel=Panel.output)
 ]
-Neurons = Annotated[
-    bool, typer.Option("--neurons", help="Add a table of spiking layers, step by step.", rich_help_panel=Panel.output)
+Spikes = Annotated[
+    bool, typer.Option("--spikes", help="Add a table of spiking layers, step by step.", rich_help_panel=Panel.output)
 ]
 Ours = Annotated[
     list[str] | None,

@@ -2,12 +2,22 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from saformer.cli.options.groups import Options, Panel
 from saformer.errors import InputError
+
+if TYPE_CHECKING:
+    from saformer.analysis.accounting.energy import Choices
+
+
+class Kind(StrEnum):
+    """What an input is: a static image, which is repeated T times (Eq. 19), or events (Eq. 20)."""
+
+    static = "static"
+    events = "events"
 
 
 class DType(StrEnum):
@@ -40,6 +50,15 @@ BatchSize = Annotated[
     int, typer.Option("--batch-size", metavar="B", help="Images per forward pass.", rich_help_panel=Panel.run)
 ]
 FloatType = Annotated[DType, typer.Option("--dtype", help="Floating type.", rich_help_panel=Panel.run)]
+InputKind = Annotated[
+    Kind | None,
+    typer.Option(
+        "--kind",
+        help="What the input is: a static image (Eq. 19) or events (Eq. 20).",
+        show_default="as its values show",
+        rich_help_panel=Panel.data,
+    ),
+]
 Device = Annotated[
     str, typer.Option("--device", metavar="NAME", help="cpu, cuda, cuda:1, mps, or auto.", rich_help_panel=Panel.run)
 ]
@@ -54,11 +73,12 @@ class RunOptions(Options):
     dtype: FloatType = DType.float32
     device: Device = "auto"
     seed: Seed = 0
+    kind: InputKind = None
     precision: str | None = None
     graded: bool = False
-    time_first: int | None = None
     accounting: str = "paper"
     hardware: str = "45nm-fp32"
+    choices: "Choices | None" = None
 
     def __post_init__(self) -> None:
         if self.precision is not None:

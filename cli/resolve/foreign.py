@@ -180,15 +180,33 @@ def _plain(name: str) -> str:
 
 def foreign_model(options: ModelOptions) -> "tuple[nn.Module, list[str]]":
     """The user's own model, with remarks; settings that only our own models have are refused."""
-    if options.given:
-        option = next(iter(options.given)).replace("_", "-")
+    if unknown := [name for name in options.given if name != "time_steps"]:
+        option = unknown[0].replace("_", "-")
         raise InputError(f"--{option} is for our own models; yours takes --model-arg")
     return load_foreign(options.model or "", options.arguments or [], options.checkpoint, options.weights)
 
 
-def time_first_input(steps: int) -> "Callable[[torch.Tensor], torch.Tensor]":
-    """What makes T x B x ... of images or vectors, by repeating them, or of event frames or series."""
-    return lambda x: x.expand(steps, *x.shape) if x.ndim in (2, 4) else x.transpose(0, 1)
+def model_input(options: ModelOptions) -> "Callable[[torch.Tensor], torch.Tensor] | None":
+    """What puts time where the model takes it: images and vectors are repeated T times, the time of event frames and
+    series (B x T x ...) is moved; None where the model takes them as they are.
+    """
+    axis = 0 if options.time_first is not None else options.time_axis
+    if axis is None:
+        return None
+    steps = options.steps
+
+    def moved(x: "torch.Tensor") -> "torch.Tensor":
+        repeats = x.ndim in (2, 4)
+        if repeats and steps is None:
+            raise InputError("--time-axis repeats images: say how often, --time-steps T")
+        timed = x.expand(steps or 1, *x.shape) if repeats else x.movedim(1, 0)
+        if not -timed.ndim <= axis < timed.ndim:
+            raise InputError(
+                f"--time-axis {axis}: the input with time has {timed.ndim} dimensions, 0 to {timed.ndim - 1}"
+            )
+        return timed.movedim(0, axis)
+
+    return moved
 
 
 @contextmanager

@@ -165,8 +165,9 @@ def _by(shape: tuple[int, ...]) -> str:
 def check_ours(options: ModelOptions) -> None:
     """Raise InputError for what only a model of the user's own takes."""
     random = options.input_shape or options.input_type or options.high is not None
-    if options.arguments or random or options.time_first:
+    taken = options.time_first or options.time_axis is not None or options.loop
+    if options.arguments or random or taken:
         raise InputError(
-            "--model-arg, --input-shape, --input-dtype, --high and --time-first go with a model of your own: "
-            "--model package.module:factory"
+            "--model-arg, --input-shape, --input-dtype, --high, --time-first, --time-axis and --loop go with a model "
+            "of your own: --model package.module:factory"
         )

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from saformer.analysis.profiles.metadata import StepsFrom
 from saformer.cli.options.data import DataOptions, SavedOptions
 from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.run import RunOptions
@@ -58,7 +59,9 @@ def _from_rates(
 
     table = None if rates is None else read_rates(rates)  # before the model: a file at fault should not wait
     network, _ = load_for(options, None)
-    return profile_from_rates(network, table, uniform_rate, name=None if rates is None else rates.name)
+    made = profile_from_rates(network, table, uniform_rate, name=None if rates is None else rates.name)
+    steps = StepsFrom.SETTINGS if options.time_steps is None else StepsFrom.GIVEN
+    return replace(made, run={**made.run, "time_steps_from": str(steps)})
 
 
 def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "Profile":
@@ -76,27 +79,25 @@ def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "
     opened = data_for(options, data, default_dataset([options.checkpoint]), raw)
     model, remarks = load_for(options, opened, raw)
     del raw  # a second copy of the weights
-    return run_profile(model, opened, run, [*shown, *remarks])
+    return run_profile(model, opened, run, [*shown, *remarks], options=options)
 
 
 def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) -> "Profile":
-    run = replace(run, time_first=options.time_first)
     random_inputs(options)  # complains before a model is built
     model, remarks = foreign_model(options)
     if data.named:
         if options.input_shape or options.input_type or options.high is not None:
             raise InputError("--input-shape, --input-dtype and --high make random inputs: leave them out where data is")
-        opened = open_data(data, time_steps=run.time_first, foreign=True)
+        opened = open_data(data, time_steps=options.steps or options.loop, foreign=True)
     elif options.input_shape:
         opened = random_data(options, run.seed)
         remarks.append("the inputs are random: give --dataset or --input for rates that mean something")
     else:
         raise InputError("say what to run your model on: --input-shape C,H,W for random inputs, --dataset or --input")
-    if run.time_first and opened.kind == "events" and opened.shape[0] != run.time_first:
-        raise InputError(
-            f"the events have {opened.shape[0]} frames, not {run.time_first}: --time-first {opened.shape[0]}"
-        )
-    return run_profile(model, opened, run, remarks, trained=bool(options.checkpoint))
+    if options.steps and opened.kind == "events" and opened.shape[0] != options.steps:
+        option = "--time-steps" if options.time_first is None else "--time-first"
+        raise InputError(f"the events have {opened.shape[0]} frames, not {options.steps}: {option} {opened.shape[0]}")
+    return run_profile(model, opened, run, remarks, trained=bool(options.checkpoint), options=options)
 
 
 # --- several, to lay side by side ---

@@ -1,12 +1,14 @@
 """From a model and its data to a profile: the run itself, with its device, its images and its progress."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from saformer.analysis.profiles.metadata import StepsFrom
 from saformer.analysis.profiles.origin import UNTRAINED_NOTE, Origin
+from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.device import choose_device, enough_memory
-from saformer.cli.resolve.foreign import own_errors, time_first_input
+from saformer.cli.resolve.foreign import model_input, own_errors
 from saformer.cli.resolve.model import check_fit
 from saformer.cli.terminal.console import progress
 from saformer.distributed import own_device, rank, world_size
@@ -24,7 +26,12 @@ _DEFAULT_LIMIT = 512
 
 
 def run_profile(
-    model: "nn.Module", data: "Dataset", run: RunOptions, remarks: list[str], trained: bool | None = None
+    model: "nn.Module",
+    data: "Dataset",
+    run: RunOptions,
+    remarks: list[str],
+    trained: bool | None = None,
+    options: ModelOptions | None = None,
 ) -> "Profile":
     """Profile the model on the data, with progress; the remarks become notes of the profile.
 
@@ -34,6 +41,7 @@ def run_profile(
         run: how.
         remarks: on model and data.
         trained: its weights are not random; None: of one of ours, that shows in where they came from.
+        options: how the model takes its input, and which of its modules are neurons.
     """
     import torch
 
@@ -54,7 +62,9 @@ def run_profile(
     limit = limit or None
     total = len(data) if limit is None else min(limit, len(data))
     _check_processes(run, total)
-    steps = run.time_first or (model.config.time_steps if isinstance(model, Model) else None)
+    said = options or ModelOptions()
+    given = None if isinstance(model, Model) else said.steps or _frames(said, data)
+    steps = given or said.loop or (model.config.time_steps if isinstance(model, Model) else None)
     with enough_memory(min(run.batch_size, total), steps):
         model = _moved(model, device, dtype)
         check_same_model(model)
@@ -67,10 +77,13 @@ def run_profile(
                 data=data.name,
                 split=data.split,
                 name=name,
-                time_steps=run.time_first,
-                run={"seed": run.seed, "batch_size": run.batch_size},
+                time_steps=given,
+                loop=said.loop,
+                neurons=said.neurons or (),
+                kind=None if run.kind is None else run.kind.value,
+                run={"seed": run.seed, "batch_size": run.batch_size, **_read_from(model, data, run, said)},
                 graded=run.graded,
-                to_input=time_first_input(run.time_first) if run.time_first else None,
+                to_input=model_input(said),
                 enough=rule,
                 progress=lambda images: advance(images * world_size()),
             )
@@ -79,6 +92,8 @@ def run_profile(
         raise SystemExit(0)  # this process has done its part: the first goes on with the sum
     if rule is not None:
         whole = replace(whole, run={**whole.run, "confidence": rule.confidence})
+    if whole.model.time_steps is not None and "time_steps_from" not in whole.run:
+        whole = replace(whole, run={**whole.run, "time_steps_from": str(StepsFrom.LAYERS)})
     remarks = [*remarks, *_chosen_images(whole, len(data), run.seed, rule)]
     if trained is None:
         trained = getattr(model, "origin", None) is not None
@@ -96,10 +111,36 @@ def _stopping_rule(run: RunOptions, images: int) -> "PrecisionRule | None":
         return None
 
     def half_width(so_far: "Profile", confidence: float) -> tuple[float | None, float]:
-        account = account_for(so_far, run.accounting, run.hardware, confidence=confidence)
+        account = account_for(so_far, run.accounting, run.hardware, confidence=confidence, **(run.choices or {}))
         return account.energy_mj_ci95, account.energy_mj
 
     return PrecisionRule(target, images, half_width)
+
+
+def _frames(said: ModelOptions, data: "Dataset") -> int | None:
+    """T of event frames or series whose time is put on another axis: what they have of it."""
+    return data.shape[0] if said.time_axis is not None and len(data.shape) in (2, 4) else None
+
+
+def _read_from(model: "nn.Module", data: "Dataset", run: RunOptions, said: ModelOptions) -> dict[str, Any]:
+    """For the record: the shape of one input, and where T and the kind of input were read, as far as that is known
+    before the run.
+    """
+    from saformer.models import Model
+
+    steps = None
+    if said.steps or said.loop:
+        steps = StepsFrom.GIVEN
+    elif said.time_axis is not None:
+        steps = StepsFrom.FRAMES
+    elif isinstance(model, Model):
+        sources = {a.setting: a.source for a in model.origin.assumptions} if model.origin else {}
+        found = {"default": StepsFrom.DEFAULT, "given": StepsFrom.FRAMES}
+        stored = StepsFrom.CHECKPOINT if model.origin else StepsFrom.SETTINGS
+        steps = found.get(sources.get("time_steps", ""), stored)
+    record: dict[str, Any] = {"input_shape": list(data.shape)}
+    record |= {} if steps is None else {"time_steps_from": str(steps)}
+    return record | ({} if run.kind is None else {"kind_from": str(StepsFrom.GIVEN)})
 
 
 def _moved(model: "nn.Module", device: "torch.device", dtype: "torch.dtype") -> "nn.Module":

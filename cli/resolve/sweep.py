@@ -13,6 +13,7 @@ from saformer.cli.terminal.console import progress
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
+    from saformer.analysis.accounting.energy import Choices
     from saformer.analysis.accounting.hardware import Hardware
     from saformer.analysis.complexity.latency import Resources
     from saformer.data.dataset import Dataset
@@ -39,6 +40,7 @@ def swept(
     run: RunOptions,
     accounting: str,
     hardware: "Hardware",
+    choices: "Choices",
 ) -> "Sweep":
     """Run the network of each value on the data, and measure its time and memory."""
     from saformer.reports.results.sweep import Sweep, SweepPoint
@@ -46,7 +48,10 @@ def swept(
     device = choose_device(run.device)
     networks = [_network(one, parameter, value, data) for value, one in options.items()]
     accounts = [
-        run_profile(network, data, run, remarks).account(accounting, hardware) for network, remarks, _ in networks
+        run_profile(network, data, run, remarks, options=_at(one, parameter, value)).account(
+            accounting, hardware, **choices
+        )
+        for (network, remarks, _), (value, one) in zip(networks, options.items(), strict=True)
     ]
     resources = _measure([network for network, _, _ in networks], data, run)
     points = [
@@ -54,6 +59,11 @@ def swept(
         for value, account, taken, (_, _, trained_at) in zip(options, accounts, resources, networks, strict=True)
     ]
     return Sweep(parameter.setting, points, min(run.batch_size, len(data)), _where(device.type))
+
+
+def _at(options: ModelOptions, parameter: Parameter, value: int) -> ModelOptions:
+    changed: dict[str, Any] = {parameter.setting: value}
+    return replace(options, **changed)
 
 
 def _network(
@@ -81,8 +91,7 @@ def _network(
     origin = plain.origin
     assumed = {a.setting for a in origin.assumptions if a.source == "default"} if origin else set()
     known = origin is not None and parameter.setting not in assumed
-    changed: dict[str, Any] = {parameter.setting: value}
-    network, remarks = load_for(replace(options, **changed), data)
+    network, remarks = load_for(_at(options, parameter, value), data)
     # The sweep says once, for all its values, what the network was trained at.
     said = f"--{parameter} {value} was given"
     return network, [remark for remark in remarks if not remark.startswith(said)], trained_at if known else None

@@ -122,12 +122,14 @@ class TableLayout:
         bar: width of a bar; 0 for none.
         fold: columns of a series on a line; 0 for all.
         rank: columns of a higher rank are left out.
+        hyphens: headers of numbers are broken behind their hyphens.
     """
 
     gap: int
     bar: int = 0
     fold: int = 0
     rank: int = 9
+    hyphens: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def energy_figure(account: Account) -> "Figure":
     """Energy of each operation, and beside it, on the same rows, the firing rate of its input.
 
     Bars are coloured and hatched by kind of operation; grey bands group the operations of a block. An
-    open marker is an input that is not binary. Energy is per image, in the unit named on the axis.
+    open marker is an input that is not spikes. Energy is per image, in the unit named on the axis.
 
     Raises:
         InputError: the account has no operations.
@@ -60,18 +60,18 @@ def energy_figure(account: Account) -> "Figure":
 
         rates = [100 * layer.firing_rate for layer in layers]
         right.hlines(rows, 0, rates, color="#888888")
-        for binary in (True, False):
-            chosen = [i for i, layer in enumerate(layers) if layer.binary is binary]
+        for spikes in (True, False):
+            chosen = [i for i, layer in enumerate(layers) if layer.spikes is spikes]
             right.plot(
                 [rates[i] for i in chosen],
                 chosen,
                 linestyle="none",
                 marker="o",
-                markerfacecolor="black" if binary else "white",
+                markerfacecolor="black" if spikes else "white",
                 markeredgecolor="black",
                 clip_on=False,
                 zorder=3,
-                label="binary" if binary else "not binary",
+                label="spikes" if spikes else "not spikes",
             )
         right.set_xlim(0, 100)
         right.set_xlabel("Firing rate of the input (%)")
@@ -82,8 +82,8 @@ def energy_figure(account: Account) -> "Figure":
         handles: list[Any] = [
             Patch(facecolor=looks[kind][0], hatch=looks[kind][1], edgecolor=EDGE, label=kind) for kind in kinds
         ]
-        for label, face in (("binary input", "black"), ("input not binary", "white")):
-            if any(layer.binary is (face == "black") for layer in layers):
+        for label, face in (("input of spikes", "black"), ("input not spikes", "white")):
+            if any(layer.spikes is (face == "black") for layer in layers):
                 handles.append(Line2D([], [], linestyle="none", marker="o", mfc=face, mec="black", label=label))
         figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 6))
         return figure

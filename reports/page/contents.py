@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from saformer.analysis.accounting.account import Account
+from saformer.analysis.accounting.energy import Choices
 from saformer.analysis.accounting.hardware import Hardware
 from saformer.analysis.accounting.rules import ACCOUNTINGS
-from saformer.analysis.diagnostics.spike_driven import audit
+from saformer.analysis.diagnostics.spike_driven import Audit, audit
 from saformer.analysis.profiles import Profile
 from saformer.analysis.profiles.origin import Origin
 from saformer.reports.document.blocks import Facts, Heading, Line, Part, Picture, Report, Verbatim
@@ -47,6 +48,7 @@ def page(
     ours: Sequence[str],
     command: str,
     more: Sequence[Part] = (),
+    choices: Choices | None = None,
 ) -> Report:
     """The whole page.
 
@@ -57,8 +59,10 @@ def page(
         ours: names of the networks that Eq. 21 compares with; in a data set without any of them it is the first.
         command: that made the page.
         more: sections that stand before the origins of the numbers, each opened by its heading.
+        choices: what the accountings leave open, as of `account_for`.
     """
-    accounts = [{name: s.profile.account(name, hardware) for name in ACCOUNTINGS} for s in subjects]
+    choices = choices or {}
+    accounts = [{name: s.profile.account(name, hardware, **choices) for name in ACCOUNTINGS} for s in subjects]
     rows = {
         name: comparison_rows([(s.name, each[name]) for s, each in zip(subjects, accounts, strict=True)], ours)
         for name in [accounting, *(name for name in ACCOUNTINGS if name != accounting)]
@@ -70,7 +74,7 @@ def page(
             *(
                 part
                 for subject, each in zip(subjects, accounts, strict=True)
-                for part in _network(subject, each, accounting, hardware)
+                for part in _network(subject, each, accounting, audit(subject.profile, hardware, **choices))
             ),
             *published_section(rows[accounting]),
             *more,
@@ -130,7 +134,7 @@ def _overview(rows: dict[str, list[ComparisonRow]], accounting: str) -> list[Par
     return parts
 
 
-def _network(subject: Subject, accounts: Mapping[str, Account], accounting: str, hardware: Hardware) -> list[Part]:
+def _network(subject: Subject, accounts: Mapping[str, Account], accounting: str, audited: Audit) -> list[Part]:
     """What one network does and costs."""
     account = accounts[accounting]
     slug = Heading(subject.name).anchor
@@ -166,7 +170,7 @@ def _network(subject: Subject, accounts: Mapping[str, Account], accounting: str,
         Heading(f"Accountings of {subject.name}, block by block", 3),
         *accountings_report(list(accounts.values())).parts[1:],  # what was run stands above
         Heading(f"Is {subject.name} spike-driven?", 3),
-        *audit_report(audit(subject.profile, hardware)).parts,
+        *audit_report(audited).parts,
     ]
     return parts
 

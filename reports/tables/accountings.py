@@ -7,10 +7,12 @@ from saformer.analysis.accounting.explain import differences
 from saformer.analysis.accounting.rules import summary
 from saformer.reports.document.blocks import Line, Part, Report, note
 from saformer.reports.document.numbers import energy, energy_unit, fixed, fixed_decimals, si
-from saformer.reports.document.table import Cell, Column, Row, Table, number
+from saformer.reports.document.table import Cell, Column, Row, Table, TableLayout, number
 from saformer.reports.results.accounts import accounts_data
 from saformer.reports.tables.what_was_run import what_was_run
 
+#: Of tables with a column for each accounting.
+ACCOUNTING_LAYOUTS = tuple(TableLayout(gap, hyphens=hyphens) for hyphens in (False, True) for gap in (2, 1))
 _NAMES = 5  # operations that an explanation names before it stops
 
 
@@ -66,7 +68,9 @@ def accountings_table(accounts: Sequence[Account], layers: bool = False) -> Tabl
         Row(["ACs", *(Cell(account.acs, si(account.acs)) for account in accounts)], "sum"),
     ]
     where = f"{accounts[0].model.name} on {accounts[0].data.name}"
-    return Table(f"Energy per image of {where} under several accountings", columns, rows, quiet=True)
+    return Table(
+        f"Energy per image of {where} under several accountings", columns, rows, (), ACCOUNTING_LAYOUTS, quiet=True
+    )
 
 
 def _signed(millijoules: float) -> str:

@@ -6,6 +6,7 @@ from saformer.analysis.profiles.origin import Origin
 from saformer.reports.document.numbers import NOT_KNOWN, energy_unit, fixed, fixed_decimals, interval, percent
 from saformer.reports.document.table import Align, Cell, Column, Row, Table, TableLayout, hidden, number
 from saformer.reports.results.comparison import ORIGINS, ComparisonRow, by_data
+from saformer.reports.tables.accountings import ACCOUNTING_LAYOUTS
 
 # Narrow terminals do without parameters and FLOPs, then without the difference in accuracy.
 _LAYOUTS = (TableLayout(2), TableLayout(1), TableLayout(1, rank=1), TableLayout(1, rank=0))
@@ -106,7 +107,7 @@ def accountings_comparison_table(by_accounting: Mapping[str, Sequence[Comparison
             made.append(Row([f"{title} on {data}" if several else title], "heading"))
             made += [Row(cells(row, quantity, cell), strong=row.reference) for row in group]
         made[-1] = Row(made[-1].cells, rule=quantity != quantities[-1][0], strong=made[-1].strong)
-    return Table("Energy per image under several accountings", columns, made, _explanations(first))
+    return Table("Energy per image under several accountings", columns, made, _explanations(first), ACCOUNTING_LAYOUTS)
 
 
 def _signed(value: float) -> str:

@@ -5,12 +5,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from saformer.analysis.accounting.account import Account, LayerAccount
+from saformer.analysis.accounting.classes import worst_class
+from saformer.analysis.profiles import ValueClass
 from saformer.reports.document.blocks import Line, Report, note
 from saformer.reports.document.numbers import energy_unit, fixed, fixed_decimals, interval, level, percent, si
 from saformer.reports.document.table import Cell, Column, Role, Row, Table, TableLayout, hidden, number
 from saformer.reports.tables.what_was_run import counted, what_was_run
 
-NOT_BINARY = "†"
+_MEANING = {
+    ValueClass.SPIKES: "zeros and one value",
+    ValueClass.TERNARY: "and its negative",
+    ValueClass.GRADED: "whole multiples",
+    ValueClass.AVERAGED: "of spikes",
+    ValueClass.UNPROVEN: "too few to tell",
+    ValueClass.REAL: "anything else",
+}
 CI_SOURCES = {"image": "variance over images", "batch": "from batch means"}
 _LAYOUTS = tuple(TableLayout(gap, bar) for gap, bar in ((2, 12), (2, 6), (1, 6), (2, 0), (1, 0)))
 
@@ -46,6 +55,9 @@ def energy_table(account: Account, layers: bool = False) -> Table:
     what = [Column("operation", key="layer"), hidden("block"), Column("op")]
     columns = [
         *(what if layers else [Column("block"), number("ops", key="operations", write=str)]),
+        Column("class"),
+        hidden("unit"),
+        hidden("levels"),
         number("FLOPs", key="flops_per_image"),
         hidden("input_elements_per_image"),
         hidden("input_nonzero_per_image"),
@@ -68,10 +80,13 @@ def energy_table(account: Account, layers: bool = False) -> Table:
         share = energy / account.energy_mj if account.energy_mj else float("nan")
         cells = [
             *first,
+            Cell(total.kind, "" if total.kind is None or role == "total" else str(total.kind)),
+            total.unit,
+            total.levels,
             total.flops,
             total.elements,
             total.nonzero,
-            Cell(total.rate, percent(total.rate), "" if total.binary else NOT_BINARY),
+            Cell(total.rate, percent(total.rate)),
             total.rate_ci95,
             total.binary,
             total.sops,
@@ -87,6 +102,7 @@ def energy_table(account: Account, layers: bool = False) -> Table:
         return Row(cells, role, rule, strong)
 
     rows: list[Row] = []
+    several = any(len(members) > 1 for members in found.values())
     for i, (block, members) in enumerate(found.items()):
         last = i == len(found) - 1
         if not layers:
@@ -107,8 +123,9 @@ def energy_table(account: Account, layers: bool = False) -> Table:
         f"Per image, over {_steps(account)}. FLOPs: dense multiply-accumulates.",
         "rate: nonzero share of the input; of a block and of the total: SOPs / FLOPs.",
     ]
-    if any(not layer.binary for layer in account.layers):
-        caption.append(f"{NOT_BINARY} not binary: an input holds values other than 0 and 1.")
+    if meaning := [f"{kind} ({_MEANING[kind]})" for kind in account.classes if kind in _MEANING]:
+        of_several = "; of a block, the worst" if several and len(meaning) > 1 else ""
+        caption.append(f"class of the input: {', '.join(meaning)}{of_several}.")
     where = f"{account.model.name} on {account.data.name}"
     title = f"Energy per image of {where}; accounting {account.accounting}, on {account.hardware.name}"
     return Table(title, columns, rows, caption, _LAYOUTS, quiet=True)
@@ -145,6 +162,9 @@ class _Sum:
     rate: float
     rate_ci95: float | None
     binary: bool
+    kind: ValueClass | None
+    unit: float | None
+    levels: int | None
 
 
 def _sum(layers: Sequence[LayerAccount]) -> _Sum:
@@ -166,6 +186,9 @@ def _sum(layers: Sequence[LayerAccount]) -> _Sum:
         rate=rate,
         rate_ci95=single.firing_rate_ci95 if single else None,
         binary=all(layer.binary for layer in layers),
+        kind=worst_class(layers),
+        unit=single.unit if single else None,
+        levels=single.levels if single else None,
     )
 
 

@@ -8,6 +8,7 @@ from saformer.reports.document.numbers import energy_unit, interval, percent, si
 from saformer.reports.document.table import Align, Cell, Column, Row, Table, hidden, number
 from saformer.reports.results.sweep import MEBIBYTE, PARAMETERS, Sweep, sweep_data
 from saformer.reports.tables.comparison import origin_notes
+from saformer.reports.tables.what_was_run import remarks, what_each_read
 
 
 def sweep_report(sweep: Sweep) -> Report:
@@ -57,7 +58,9 @@ def sweep_report(sweep: Sweep) -> Report:
         *origin_notes(point.origin for point in sweep.points),
     ]
     title = f"{first.model.name} on {first.data.name}, {first.data.images:,} images, over {words} {symbol}"
-    return Report([Table(title, columns, rows, captions), *_notes(sweep)], data=sweep_data(sweep))
+    table = Table(title, columns, rows, captions)
+    read = what_each_read([(f"{symbol} = {point.value}", point.account) for point in sweep.points], steps=False)
+    return Report([table, *read, *_notes(sweep)], data=sweep_data(sweep))
 
 
 def _top1(share: float | None) -> str:
@@ -90,7 +93,7 @@ def _notes(sweep: Sweep) -> list[Line]:
     texts: dict[str, list[int]] = {}
     for point in sweep.points:
         account = point.account
-        for text in [*account.notes, *(f"not counted: {item}" for item in account.uncounted)]:
+        for text in remarks(account):
             texts.setdefault(text, []).append(point.value)
     for text, at in texts.items():
         everywhere = len(at) == len(sweep.points)

@@ -175,7 +175,7 @@ class _Renderer:
                 grid.add_column("", no_wrap=True)
                 columns.append([self._bar(row, i, layout.bar) for row in rows])
                 continue
-            columns.append(self._column(grid, table, rows, i))
+            columns.append(self._column(grid, table, rows, i, layout.hyphens))
         # More of a series than fit on a line continue on the next, in the headers as in the rows.
         for start in range(min(layout.fold, len(series))):
             members = series[start :: layout.fold]
@@ -188,7 +188,9 @@ class _Renderer:
             grid.add_row(*(column[j] for column in columns), style=style, end_section=row.rule)
         return grid
 
-    def _column(self, grid: RichTable, table: Table, rows: Sequence[Row], i: int) -> list[RenderableType]:
+    def _column(
+        self, grid: RichTable, table: Table, rows: Sequence[Row], i: int, hyphens: bool
+    ) -> list[RenderableType]:
         column = table.columns[i]
         cells = [_cell(table, row, i) for row in rows]
         after = [self.text(cell.after) for cell in cells]
@@ -210,7 +212,10 @@ class _Renderer:
             texts = [text.rjust(width) for text in texts]
             header = header.rjust(width)
         else:
-            grid.add_column(Text(header), justify="right", no_wrap=True)
+            broken = header.replace("-", "-\n") if hyphens else header
+            grid.add_column(
+                Text(broken, justify="right"), justify="right", no_wrap=True, vertical="bottom" if hyphens else "top"
+            )
             return [Text(text) for text in texts]
         grid.add_column(Text(header), no_wrap=True)
         marked = zip(texts, cells, after, strict=True)

@@ -12,6 +12,8 @@ from rich.console import Console
 
 from saformer.analysis.accounting.account import Account, Accuracy, DataInfo, LayerAccount, ModelInfo, NeuronAccount
 from saformer.analysis.accounting.hardware import load_hardware
+from saformer.analysis.profiles import ValueClass
+from saformer.analysis.profiles.metadata import StepsFrom
 from saformer.reports.document.blocks import Part, Report
 from saformer.reports.results.comparison import IMPLIED, ComparisonRow
 from saformer.reports.writers.terminal import Renderable
@@ -43,6 +45,10 @@ def operation(name: str, op: str, flops: int, elements: int, nonzero: float, bin
         sops_exact=0.97 * sops,
         macs=macs,
         acs=acs,
+        kind=ValueClass.SPIKES if binary else ValueClass.REAL,
+        unit=1.0 if binary else None,
+        levels=1 if binary else None,
+        first=not binary and op == "conv2d",
         energy_mj=(macs * HARDWARE.mac_pj + acs * HARDWARE.ac_pj) * 1e-9,
     )
 
@@ -90,6 +96,8 @@ def account() -> Account:
         neurons=NEURONS,
         energy_mj_ci95=0.00047,
         ci_unit="image",
+        steps_from=StepsFrom.CHECKPOINT,
+        taken_for="static images",
         uncounted=(),
         notes=("BatchNorm is folded into the layer before it and costs nothing.",),
     )

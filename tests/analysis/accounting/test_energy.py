@@ -511,10 +511,17 @@ def test_the_json_object_says_what_was_run() -> None:
         "name": "tiny",
         "parameters": 77,
         "time_steps": 4,
+        "time_steps_from": None,
         "checkpoint": "tiny.pt",
         "sha256": "ab" * 32,
     }
-    assert plain["data"] == {"name": "toy", "split": "test", "images": 2, "kind": "static"}
+    assert plain["data"] == {
+        "name": "toy",
+        "split": "test",
+        "images": 2,
+        "kind": "static",
+        "taken_for": "static images",
+    }
     assert plain["accuracy"] == {"top1": 0.5, "top5": 1.0}
     assert plain["uncounted"] == ["erfinv in fc"]
     assert plain["notes"] == ["a note"]

@@ -51,7 +51,7 @@ BLURRED = {f"block.*.{layer}" for layer in ("attn.q_linear", "attn.k_linear", "a
 
 def test_sums_of_spikes_are_charged_dense_macs_by_syops(spikformer: Profile) -> None:
     reasons = found(spikformer, "syops")
-    sums = named(reasons, "not binary: charged MACs, dense")
+    sums = named(reasons, "whole multiples of a unit: charged MACs, dense")
     assert BLURRED <= set(sums.names) <= {*BLURRED, "head"}
     assert sums.energy_mj is not None and sums.energy_mj > 0
     norms = named(reasons, "batch_norm charged MACs")
@@ -77,18 +77,18 @@ def test_exact_respects_edges_and_pairs(spikformer: Profile) -> None:
     reasons = found(spikformer, "exact")
     assert "patch_embed.proj_conv1" in named(reasons, "edge spike").names
     assert set(named(reasons, "pairs that meet").names) == {"block.*.attn.qk", "block.*.attn.qkv"}
-    assert {name for d in reasons if "not binary" in d.reason for name in d.names} >= BLURRED
+    assert {name for d in reasons if "whole multiples" in d.reason for name in d.names} >= BLURRED
 
 
 def test_integers_unrolled_are_not_taken_for_biases(spikformer: Profile) -> None:
     reasons = found(spikformer, "integer-spikes")
-    assert set(named(reasons, "integers unrolled").names) == {*BLURRED, "head"}
+    assert set(named(reasons, "whole multiples unrolled").names) == {*BLURRED, "head"}
     assert len(reasons) == 1
     # Asked for, every accounting unrolls them: then edges and pairs remain.
     unrolled = found(spikformer, "exact", unroll=True)
-    assert not [d for d in unrolled if "bias" in d.reason or "not binary" in d.reason]
+    assert not [d for d in unrolled if "bias" in d.reason or "charged MACs" in d.reason]
     exact = differences(spikformer.account("exact", unroll=True), spikformer.account("paper"))
-    assert set(named(exact, "integers unrolled").names) == {*BLURRED, "head"}
+    assert set(named(exact, "whole multiples unrolled").names) == {*BLURRED, "head"}
     assert not [d for d in exact if "bias" in d.reason]
 
 

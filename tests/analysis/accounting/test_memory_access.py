@@ -14,7 +14,7 @@ from saformer.analysis.accounting.memory_access import (
     memory_energy,
     memory_model_names,
 )
-from saformer.analysis.profiles import Neurons, Operand, Operation
+from saformer.analysis.profiles import Neurons, Operand, Operation, Values
 from saformer.analysis.profiles.moments import Moments
 from saformer.errors import InputError
 
@@ -134,8 +134,24 @@ def test_event_frames_are_messages() -> None:
     assert (stem.weight_reads, stem.input_reads, stem.membrane_writes) == ((700 + 400) / 2, 75, 350)
 
 
+def test_whether_neurons_are_listed_decides_nothing() -> None:
+    assert rows(neurons=()) == {name: row for name, row in rows().items() if name != LIF.name}
+
+
+def test_the_class_of_an_input_decides_how_it_is_handled() -> None:
+    values = Values(unit=0.5, levels=1, magnitudes=1)
+    scaled = replace(CONV, operands=(replace(CONV.gate, ones=0, values=values),))
+    ternary = replace(CONV, operands=(replace(CONV.gate, ones=0, values=replace(values, negative=True)),))
+    graded = replace(CONV, operands=(replace(CONV.gate, ones=0, values=replace(values, magnitudes=2, levels=2)),))
+    plain = rows()[CONV.name]
+    assert rows((scaled,))[CONV.name] == rows((ternary,))[CONV.name] == plain
+    assert rows((graded,))[CONV.name].membrane_reads == 0 < plain.membrane_reads
+
+
 def test_a_network_without_spikes_is_dense_throughout() -> None:
-    for row in rows(neurons=()).values():
+    real = Values("real", False, magnitudes=2, multiples=False)
+    changed = tuple(replace(o, operands=tuple(replace(x, values=real) for x in o.operands)) for o in OPERATIONS)
+    for row in rows(changed, neurons=()).values():
         assert row.membrane_reads == row.membrane_writes == row.address_macs == 0
         assert row.output_writes > 0
 
@@ -162,7 +178,8 @@ def test_neurons_read_and_write_their_membrane_at_every_step() -> None:
 
 def test_no_spikes_no_event_reads() -> None:
     silent = tuple(
-        replace(o, operands=tuple(Operand(x.elements, 0, 0) for x in o.operands), events=0, bias=0) for o in OPERATIONS
+        replace(o, operands=tuple(Operand(x.elements, 0, 0) for x in o.operands), events=0, bias=0, first=False)
+        for o in OPERATIONS
     )
     for row in memory_energy(tiny(silent, neurons=(replace(LIF, per_step=(0, 0, 0, 0)),))).rows:
         assert row.weight_reads == row.input_reads == row.output_writes == row.address_acs == row.address_macs == 0

@@ -46,7 +46,10 @@ def left_out(result: Audit) -> dict[str, LeftOut]:
 def test_saformer_is_spike_driven_on_images() -> None:
     result = audit(recorded("saformer-2-16", aggregated=4))
     assert result.spike_driven
-    assert result.verdict == "spike-driven: every operation has a binary input, except the first, which reads the image"
+    assert (
+        result.verdict
+        == "spike-driven: every operation has an input of spikes, except the first, which reads the image"
+    )
     (image,) = result.not_binary
     assert (image.name, image.source, image.cause) == ("patch_embed.proj_conv", "the input", "the image itself")
     assert image.firing_rate == 1
@@ -91,7 +94,7 @@ def test_event_frames_that_hold_counts_are_not_spikes() -> None:
     binary = audit(recorded("saformer-1-16", "binary", in_channels=2, time_steps=3, aggregated=4))
     assert binary.spike_driven
     assert binary.not_binary == ()
-    assert binary.verdict == "spike-driven: every operation has a binary input"
+    assert binary.verdict == "spike-driven: every operation has an input of spikes"
 
 
 def test_a_network_without_neurons_is_not() -> None:

@@ -67,7 +67,7 @@ def test_nothing_given_shows_the_shipped_saformer_and_says_so(saformer):
 
 
 def test_layers_open_every_block(saformer):
-    result = saformer("energy", "--limit", "20", "--layers", "--neurons")
+    result = saformer("energy", "--limit", "20", "--layers", "--spikes")
     for name in ("proj_conv1", "attn.q_linear", "attn.qk", "attn.ka", "attn.dwc_conv", "mlp.fc2_linear"):
         assert name in result.out
     assert "attn.mix_lif" in result.out

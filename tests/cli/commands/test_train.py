@@ -199,7 +199,7 @@ def test_eval_counts_all_images_and_energy_agrees(saformer, run):
 
 def test_eval_for_another_number_of_steps_and_as_text(saformer, run, tmp_path):
     target = tmp_path / "e.json"
-    options = ("-T", "3", "--neurons", "--limit", "16", "--json", target)
+    options = ("-T", "3", "--spikes", "--limit", "16", "--json", target)
     result = saformer("eval", "--ckpt", run / "best.safetensors", "--dataset", "digits", *options)
     assert result.code == 0, result.err
     assert "saformer-1-16, T = 3, on digits, test split: 16 images" in result.out

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-NAMES = ["paper", "spike-driven", "exact", "neurobench", "syops", "spikingformer"]
+NAMES = ["paper", "integer-spikes", "spike-driven", "exact", "neurobench", "syops", "spikingformer"]
 
 RUN = ("--limit", "8", "--dataset", "digits")
 
@@ -36,9 +36,9 @@ def test_all_side_by_side_fits_the_terminal(saformer, saved):
         assert any(line.startswith(f"{name}: ") for line in lines), name
     assert "counted otherwise" not in result.out  # that would be rounding, or a reason without a name
     assert "batch_norm charged MACs" in result.out
-    assert "the input is not binary: charged MACs" in result.out
+    assert "whole multiples of a unit: charged MACs" in result.out
     assert "not seen, charged nothing" in result.out
-    rows = {words[0]: words[1:] for line in lines if len(words := line.split()) == 7}
+    rows = {words[0]: words[1:] for line in lines if len(words := line.split()) == 8}
     found = json.loads(saformer("energy", "--from-profile", saved, "--accounting", "all", "--json", "-").out)
     # The totals in the table are those of the accounts, to the digits shown.
     totals = [account["totals"]["energy_mj"] for account in _accounts(found)]
@@ -58,7 +58,7 @@ def _accounts(found):
     return found if isinstance(found, list) else found["accounts"]
 
 
-def test_json_has_six_accounts(saformer, saved, tmp_path):
+def test_json_has_each_accounts(saformer, saved, tmp_path):
     found = json.loads(saformer("energy", "--from-profile", saved, "--accounting", "all", "--json", "-").out)
     accounts = _accounts(found)
     assert [account["accounting"] for account in accounts] == NAMES
@@ -74,7 +74,7 @@ def test_json_has_six_accounts(saformer, saved, tmp_path):
 
 
 @pytest.mark.parametrize("option", ["--csv", "--plot"])
-def test_one_row_per_operation_has_no_room_for_six(saformer, saved, tmp_path, option):
+def test_one_row_per_operation_has_no_room_for_each(saformer, saved, tmp_path, option):
     path = tmp_path / "out.svg"
     complaint = saformer("energy", "--from-profile", saved, "--accounting", "all", option, path).complaint
     assert option in complaint and "--accounting all" in complaint

@@ -43,7 +43,7 @@ def test_names_of_the_published_file_are_understood_and_one_rate_fills_its_gaps(
 
 
 def test_a_uniform_rate_alone(saformer):
-    result = saformer("energy", "--model", "saformer-1-16", "--uniform-rate", "0.2", "--neurons")
+    result = saformer("energy", "--model", "saformer-1-16", "--uniform-rate", "0.2", "--spikes")
     assert result.code == 0, result.err
     assert "20.0%" in result.out and "attn.mix_lif" in result.out
 

@@ -10,7 +10,7 @@ COMMANDS = {
     "energy": ("energy", "--limit", "16"),
     "energy, all accountings": ("energy", "--limit", "16", "--accounting", "all"),
     "energy, all hardware": ("energy", "--limit", "16", "--hardware", "all"),
-    "energy, memory and neurons": ("energy", "--limit", "16", "--memory", "lemaire", "--neurons", "--layers"),
+    "energy, memory and neurons": ("energy", "--limit", "16", "--memory", "lemaire", "--spikes", "--layers"),
     "compare": ("compare", "digits/saformer", "digits/sdt", "--limit", "16"),
     "flops": ("flops", "--model", "saformer-1-16"),
     "audit": ("audit", "--limit", "16", "--ckpt", "digits/spikformer"),

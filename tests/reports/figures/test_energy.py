@@ -21,8 +21,8 @@ def test_bars_are_the_energies_and_markers_the_rates(account: Account) -> None:
     plotted = {}
     for line in right.lines:
         for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True):
-            plotted[int(y)] = (x, line.get_label() == "binary")
-    assert plotted == {i: (pytest.approx(100 * x.firing_rate), x.binary) for i, x in enumerate(account.layers)}
+            plotted[int(y)] = (x, line.get_label() == "spikes")
+    assert plotted == {i: (pytest.approx(100 * x.firing_rate), x.spikes) for i, x in enumerate(account.layers)}
 
 
 def test_kinds_differ_in_colour_and_in_hatch(account: Account) -> None:

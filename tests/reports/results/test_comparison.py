@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from saformer.analysis.accounting.account import Account
-from saformer.analysis.profiles.origin import NOTHING_RUN, UNTRAINED_NOTE
+from saformer.analysis.profiles.origin import NOTHING_RUN, UNTRAINED_NOTE, Origin
 from saformer.errors import InputError
 from saformer.reports.results.comparison import IMPLIED, PUBLISHED, comparison_rows, published_rows
 from saformer.reports.results.literature import published_accuracy, published_energy
@@ -42,8 +42,8 @@ def test_two_references_in_one_data_set_are_refused(account: Account) -> None:
 
 
 def test_random_weights_are_marked_and_not_set_against_trained_ones(account: Account) -> None:
-    random = replace(account, notes=(*account.notes, UNTRAINED_NOTE))
-    rates = replace(account, notes=(f"{NOTHING_RUN}: inputs have the rates given",))
+    random = replace(account, notes=(*account.notes, UNTRAINED_NOTE), origin=Origin.UNTRAINED)
+    rates = replace(account, notes=(f"{NOTHING_RUN}: inputs have the rates given",), origin=Origin.RATES)
     rows = comparison_rows([("a", account), ("b", random), ("c", rates)])
     assert [row.origin for row in rows] == ["measured", "untrained", "rates"]
     assert math.isnan(rows[1].relative_difference) and not math.isnan(rows[2].relative_difference)

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from saformer.analysis.accounting.account import Account
-from saformer.analysis.profiles.origin import UNTRAINED_NOTE
+from saformer.analysis.profiles.origin import UNTRAINED_NOTE, Origin
 from saformer.reports.document.blocks import Part, Report
 from saformer.reports.results.comparison import ComparisonRow, comparison_rows, published_rows
 from saformer.reports.tables.comparison import accountings_comparison_table, comparison_table
@@ -31,13 +31,13 @@ def test_comparison_on_several_data_sets(comparison_rows: list[ComparisonRow], m
 
 
 def test_comparison_beside_published(account: Account, matches_golden: Golden) -> None:
-    random = scaled(account, 0.1, notes=(UNTRAINED_NOTE,), accuracy=None)
+    random = scaled(account, 0.1, notes=(UNTRAINED_NOTE,), origin=Origin.UNTRAINED, accuracy=None)
     rows = comparison_rows_of(account, random)
     matches_golden(comparison_table([*rows, *published_rows(["cifar10"])]), "comparison_published")
 
 
 def test_several_accountings(account: Account, matches_golden: Golden) -> None:
-    random = scaled(account, 0.1, notes=(UNTRAINED_NOTE,))
+    random = scaled(account, 0.1, notes=(UNTRAINED_NOTE,), origin=Origin.UNTRAINED)
     beside = published_rows(["cifar10"])[-3:]
     by_accounting = {
         "paper": comparison_rows_of(account, random) + beside,

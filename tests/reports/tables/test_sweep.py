@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from saformer.analysis.accounting.account import Account
-from saformer.analysis.profiles.origin import UNTRAINED_NOTE
+from saformer.analysis.profiles.origin import UNTRAINED_NOTE, Origin
 from saformer.reports.document.blocks import Part, Report
 from saformer.reports.results.sweep import Sweep, SweepPoint
 from saformer.reports.tables.sweep import sweep_report
@@ -26,7 +26,7 @@ def test_time_steps(account: Account, matches_golden: Golden) -> None:
 
 
 def test_random_weights_are_marked(account: Account, matches_golden: Golden) -> None:
-    sweep = sweep_of(account, "aggregated", notes=(UNTRAINED_NOTE,), accuracy=None)
+    sweep = sweep_of(account, "aggregated", notes=(UNTRAINED_NOTE,), origin=Origin.UNTRAINED, accuracy=None)
     points = [replace(point, trained_at=None) for point in sweep.points]
     matches_golden(sweep_report(replace(sweep, points=points)), "sweep_untrained")
 

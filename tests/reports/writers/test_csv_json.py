@@ -68,12 +68,14 @@ def test_csv_has_one_row_for_each_operation_and_units_in_the_names(account: Acco
     assert [row["layer"] for row in rows] == [layer.name for layer in account.layers]
     assert [float(row["energy_mj_per_image"]) for row in rows] == [layer.energy_mj for layer in account.layers]
     assert list(rows[0]) == [
-        *("layer", "block", "op", "flops_per_image", "input_elements_per_image", "input_nonzero_per_image"),
+        *("layer", "block", "op", "class", "unit", "levels"),
+        *("flops_per_image", "input_elements_per_image", "input_nonzero_per_image"),
         *("firing_rate", "firing_rate_ci95", "input_is_binary", "sops_per_image", "sops_exact_per_image"),
         *("macs_per_image", "acs_per_image", "energy_mj_per_image", "accounting", "hardware"),
     ]
     assert rows[0]["flops_per_image"] == "5308416"
-    assert rows[0]["input_is_binary"] == "False"
+    assert (rows[0]["input_is_binary"], rows[0]["class"], rows[0]["unit"]) == ("False", "real", "")
+    assert (rows[1]["class"], rows[1]["unit"], rows[1]["levels"]) == ("spikes", "1", "1")
     assert rows[3]["block"] == "block.0"
     assert {(row["accounting"], row["hardware"]) for row in rows} == {("paper", "45nm-fp32")}
 

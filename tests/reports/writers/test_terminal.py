@@ -54,7 +54,7 @@ def test_colour_is_never_the_only_carrier(account: Account) -> None:
     console = Console(file=coloured, width=100, force_terminal=True, color_system="standard", no_color=True)
     console.print(Renderable(energy_report(account, layers=True)))
     assert "\x1b[33" not in coloured.getvalue()
-    assert "†" in coloured.getvalue()
+    assert " real " in coloured.getvalue()
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
@@ -85,5 +85,5 @@ def test_an_output_without_the_characters_gets_others(reports: dict[str, Report]
     console.print(Renderable(reports["comparison"]))
     text = raw.getvalue()
     assert text.isascii() and "?" not in text
-    assert "16.1%*" in text and "* not binary" in text and "0.1638 +/- 0.0005 mJ" in text and " uJ" in text
+    assert "0.1638 +/- 0.0005 mJ" in text and " uJ" in text
     assert "0.4900 +/- 0.0014" in text
