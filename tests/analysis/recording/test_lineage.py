@@ -180,7 +180,7 @@ def test_two_layers_may_read_the_image() -> None:
     assert first(p) == ["a", "c"]
     dense = {o.name: o.dense for o in p.operations}
     assert p.account().macs * p.images == dense["a"] + dense["c"]
-    assert audit(p).verdict == "spike-driven: every operation has a binary input, except the 2 that read the image"
+    assert audit(p).verdict == "spike-driven: every operation has an input of spikes, except the 2 that read the image"
 
 
 def test_a_later_layer_may_be_the_one_that_reads_the_image() -> None:
@@ -222,7 +222,7 @@ def test_spikes_that_stand_for_an_image_cost_accumulates(encode: Callable[..., T
     assert first(p) == []
     assert p.account().macs == 0
     assert p.account().acs == pytest.approx(sum(o.sops for o in p.operations) / 4)
-    assert audit(p).verdict == "spike-driven: every operation has a binary input"
+    assert audit(p).verdict == "spike-driven: every operation has an input of spikes"
 
 
 def test_spikes_drawn_before_the_network_are_no_image() -> None:

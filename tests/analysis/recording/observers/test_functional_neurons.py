@@ -88,7 +88,7 @@ def test_spikes_of_functions_are_counted_and_resets_are_free(reset: str) -> None
     assert sum(pooled) and sum(second)
     assert p.model.time_steps == STEPS and p.unit == "image" and p.notes == ()
     assert [o.events for o in p.operations][1:] == [12 * sum(pooled), 3 * sum(second)]
-    assert audit(p).verdict.startswith("spike-driven: every operation has a binary input, except the first")
+    assert audit(p).verdict.startswith("spike-driven: every operation has an input of spikes, except the first")
     account = p.account()
     assert account.macs == STEPS * 64 * 4 * 9
     assert account.acs == pytest.approx((12 * sum(pooled) + 3 * sum(second)) / 6)
