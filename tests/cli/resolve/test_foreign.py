@@ -301,7 +301,7 @@ def test_a_module_that_parses_arguments_sees_an_empty_command_line(saformer, fol
     )
     before = list(sys.argv)
     assert measured(saformer("energy", "--model", "script:net", *RANDOM))["layers"][0]["flops"] == 192 * 4
-    assert sys.argv[1:2] == ["energy"] and before  # only while the module ran
+    assert sys.argv == before  # only while the module ran
     (folder / "wants.py").write_text(
         "import argparse\n\nsettings = argparse.ArgumentParser()\nsettings.add_argument('--data', required=True)\n"
         "settings.parse_args()\n"
