@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import saformer
 from saformer.analysis.profiles import DataInfo, ModelInfo, Profile, inside
+from saformer.analysis.profiles.metadata import StepsFrom
 from saformer.analysis.recording import flop_check
 from saformer.analysis.recording.accuracy import AccuracyMeter
 from saformer.analysis.recording.collect import collect
@@ -86,6 +87,7 @@ class Session:
         self._info = describe_model(self._model, name, time_steps or loop)
         self._said_steps, self._loop = time_steps, loop
         self._known_steps = time_steps or getattr(getattr(self._model, "config", None), "time_steps", None)
+        self._kind_given = kind is not None
         self._device = next((parameter.device for parameter in parameters(self._model)), torch.device("cpu"))
         self._data, self._split, self._kind, self._settings = data, split, kind, settings
         self._neurons, self._graded, self._to_input = neurons, graded, to_input
@@ -145,7 +147,7 @@ class Session:
         if self._kind is None:
             self._kind, likely = input_kind(images)
             self._notes += [] if likely is None else [likely]
-        frames = images.shape[1] if self._kind == "events" and images.ndim > 2 else None
+        frames = images.shape[1] if self._kind == "events" and images.ndim in (3, 5) else None
         self._frames = frames or 1
         if self._loop is not None:
             self._call = _in_a_loop(self._model, self._loop, frames=frames == self._loop)
@@ -186,11 +188,30 @@ class Session:
             "device": str(self._device),
             "dtype": str(self._example.images.dtype).removeprefix("torch."),
             "graded": self._graded,
+            "input_shape": list(self._example.images.shape[1:]),
+            **self._read_from(),
             **({} if self._loop is None else {"loop": self._loop}),
             **self._settings,
         }
         data = DataInfo(self._data, self._split, 0, self._kind or "static")
-        return collect(self._recorder, self._accuracy, self._info, data, settings)
+        result = collect(self._recorder, self._accuracy, self._info, data, settings)
+        if result.model.time_steps is None or "time_steps_from" in settings:
+            return result
+        return replace(result, run={**result.run, "time_steps_from": str(StepsFrom.LAYERS)})
+
+    def _read_from(self) -> dict[str, str]:
+        """Where T and the kind of input were read, as far as that is known before the run."""
+        steps: StepsFrom | None = None
+        if self._said_steps or self._loop:
+            steps = StepsFrom.GIVEN
+        elif isinstance(self._model, Model):
+            origin = self._model.origin
+            sources = {a.setting: a.source for a in origin.assumptions} if origin else {}
+            found = {"default": StepsFrom.DEFAULT, "given": StepsFrom.FRAMES}
+            stored = StepsFrom.CHECKPOINT if origin else StepsFrom.SETTINGS
+            steps = found.get(sources.get("time_steps", ""), stored)
+        record = {} if steps is None else {"time_steps_from": str(steps)}
+        return record | ({"kind_from": str(StepsFrom.GIVEN)} if self._kind_given else {})
 
     def profile(self) -> Profile:
         """The same, with what is to be said of model and data."""

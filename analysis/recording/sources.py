@@ -13,7 +13,6 @@ from saformer.analysis.recording.operators import Effect, Kind, Operator
 
 _TOKENS = itertools.count(1)
 
-RESULT_OF = "result of "  # source of what a synaptic operation puts out
 UNSEEN = "something unseen in "  # source of what no operator was seen to compute
 THE_INPUT = "the input"
 

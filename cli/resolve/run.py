@@ -1,7 +1,7 @@
 """From a model and its data to a profile: the run itself, with its device, its images and its progress."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from saformer.analysis.profiles.metadata import StepsFrom
 from saformer.analysis.profiles.origin import UNTRAINED_NOTE, Origin
@@ -65,6 +65,8 @@ def run_profile(
     said = options or ModelOptions()
     given = None if isinstance(model, Model) else said.steps or _frames(said, data)
     steps = given or said.loop or (model.config.time_steps if isinstance(model, Model) else None)
+    by_frames = said.time_axis is not None and not (said.steps or said.loop)
+    frames_say = {"time_steps_from": str(StepsFrom.FRAMES)} if by_frames else {}
     with enough_memory(min(run.batch_size, total), steps):
         model = _moved(model, device, dtype)
         check_same_model(model)
@@ -81,7 +83,7 @@ def run_profile(
                 loop=said.loop,
                 neurons=said.neurons or (),
                 kind=None if run.kind is None else run.kind.value,
-                run={"seed": run.seed, "batch_size": run.batch_size, **_read_from(model, data, run, said)},
+                run={"seed": run.seed, "batch_size": run.batch_size, **frames_say},
                 graded=run.graded,
                 to_input=model_input(said),
                 enough=rule,
@@ -92,8 +94,6 @@ def run_profile(
         raise SystemExit(0)  # this process has done its part: the first goes on with the sum
     if rule is not None:
         whole = replace(whole, run={**whole.run, "confidence": rule.confidence})
-    if whole.model.time_steps is not None and "time_steps_from" not in whole.run:
-        whole = replace(whole, run={**whole.run, "time_steps_from": str(StepsFrom.LAYERS)})
     remarks = [*remarks, *_chosen_images(whole, len(data), run.seed, rule)]
     if trained is None:
         trained = getattr(model, "origin", None) is not None
@@ -120,27 +120,6 @@ def _stopping_rule(run: RunOptions, images: int) -> "PrecisionRule | None":
 def _frames(said: ModelOptions, data: "Dataset") -> int | None:
     """T of event frames or series whose time is put on another axis: what they have of it."""
     return data.shape[0] if said.time_axis is not None and len(data.shape) in (2, 4) else None
-
-
-def _read_from(model: "nn.Module", data: "Dataset", run: RunOptions, said: ModelOptions) -> dict[str, Any]:
-    """For the record: the shape of one input, and where T and the kind of input were read, as far as that is known
-    before the run.
-    """
-    from saformer.models import Model
-
-    steps = None
-    if said.steps or said.loop:
-        steps = StepsFrom.GIVEN
-    elif said.time_axis is not None:
-        steps = StepsFrom.FRAMES
-    elif isinstance(model, Model):
-        sources = {a.setting: a.source for a in model.origin.assumptions} if model.origin else {}
-        found = {"default": StepsFrom.DEFAULT, "given": StepsFrom.FRAMES}
-        stored = StepsFrom.CHECKPOINT if model.origin else StepsFrom.SETTINGS
-        steps = found.get(sources.get("time_steps", ""), stored)
-    record: dict[str, Any] = {"input_shape": list(data.shape)}
-    record |= {} if steps is None else {"time_steps_from": str(steps)}
-    return record | ({} if run.kind is None else {"kind_from": str(StepsFrom.GIVEN)})
 
 
 def _moved(model: "nn.Module", device: "torch.device", dtype: "torch.dtype") -> "nn.Module":

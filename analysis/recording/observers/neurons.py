@@ -115,8 +115,13 @@ class NeuronListing:
             candidate.refuted = not candidate.operator
             return
         read, source = next(tensors_in(args), None), self._instruments.lineage.source(put)
-        if of_torch(frame.module) or read is None or source is None or not put.numel():
+        declared = frame.path in self._declared
+        if read is None or source is None or not put.numel() or (of_torch(frame.module) and not declared):
             return
+        if declared and source.evidence is not Evidence.SPIKES:  # whatever its values are
+            births = frozenset({frame.path})
+            source = replace(source, evidence=Evidence.SPIKES, linear=True, births=births, converts=True)
+            self._instruments.lineage.set_source(put, source)
         if storage_id(read) == storage_id(put) or self._instruments.counter.is_binary(put):
             return  # handed on
         begins = source.evidence is Evidence.SPIKES and all(inside(path, frame.path) for path in source.births)
@@ -165,7 +170,8 @@ class NeuronListing:
         nonzero, ones = instruments.counter.count(spikes, layout.rows)
         if source is not None:
             seen = instruments.meter.values_of(spikes, source, 1 if spikes.ndim > 3 else -1, nonzero, ones)
-            if seen.evidence == "real" or not (seen.multiples or seen.channels):
+            few = seen.evidence != "real" and (seen.multiples or bool(seen.channels))
+            if not few and candidate.name not in self._declared:
                 return False
             candidate.values = candidate.values.join(seen)
         origin = instruments.lineage.source(read)
