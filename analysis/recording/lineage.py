@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from saformer.analysis.profiles.records import RESULT_OF
 from saformer.analysis.recording.constants import Constants
 from saformer.analysis.recording.operators import Kind, Operator
 from saformer.analysis.recording.sources import (
     NO_BIRTHS,
     NO_ROOTS,
-    RESULT_OF,
     THE_INPUT,
     UNSEEN,
     Evidence,
