@@ -71,14 +71,14 @@ def apart(a: Source | None, b: Source | None) -> bool:
     different parts of one (a joint projection of queries and keys, the halves of a GLU).
 
     Arithmetic of a value with what was computed from itself is no operation (x * sigmoid(x)), nor is the choice that
-    spikes make among real values (the reset of a membrane, a mask) or among sums of spikes of their own layer.
+    spikes make among the membranes of their own layer, or sums of its spikes, whichever steps both are of: a reset.
     """
     if a is None or b is None or not a.roots or not b.roots or a.roots == b.roots:
         return False
-    if {a.evidence, b.evidence} == {Evidence.REAL, Evidence.SPIKES}:
-        return False
     if {name for name, _ in a.roots} != {name for name, _ in b.roots}:
         return True
+    if {a.evidence, b.evidence} == {Evidence.REAL, Evidence.SPIKES}:
+        return False
     if a.evidence is b.evidence is Evidence.SPIKES and not (a.pure and b.pure):
         return False
     return not (a.roots <= b.roots or b.roots <= a.roots)  # a membrane and what fired at its earlier steps

@@ -65,8 +65,11 @@ def run_profile(
     said = options or ModelOptions()
     given = None if isinstance(model, Model) else said.steps or _frames(said, data)
     steps = given or said.loop or (model.config.time_steps if isinstance(model, Model) else None)
-    by_frames = said.time_axis is not None and not (said.steps or said.loop)
-    frames_say = {"time_steps_from": str(StepsFrom.FRAMES)} if by_frames else {}
+    read_from = {}
+    if said.steps or said.loop:
+        read_from = {"time_steps_from": str(StepsFrom.GIVEN)}
+    elif said.time_axis is not None:
+        read_from = {"time_steps_from": str(StepsFrom.FRAMES)}
     with enough_memory(min(run.batch_size, total), steps):
         model = _moved(model, device, dtype)
         check_same_model(model)
@@ -83,7 +86,7 @@ def run_profile(
                 loop=said.loop,
                 neurons=said.neurons or (),
                 kind=None if run.kind is None else run.kind.value,
-                run={"seed": run.seed, "batch_size": run.batch_size, **frames_say},
+                run={"seed": run.seed, "batch_size": run.batch_size, **read_from},
                 graded=run.graded,
                 to_input=model_input(said),
                 enough=rule,

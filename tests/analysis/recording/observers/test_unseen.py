@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from saformer.analysis import Profile, profile
+from saformer.analysis import profile
 
 X = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
 
