@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+_ALIKE = 1e-6  # relative: rows of the same image may be rounded otherwise in another place of a batch
 Key = tuple[str, int]  # an operation or a layer of neurons, and which of its tensors
 
 
@@ -53,7 +54,7 @@ class ShapeLog:
 
     batch: int = 0
     shapes: defaultdict[Key, list[torch.Size]] = field(default_factory=lambda: defaultdict(list))
-    # Nonzeros of each leading row, where a pass was asked for them: what tells the order of images and steps.
+    # Sums of each leading row, where a pass was asked for them: what tells the order of images and steps.
     rows: dict[tuple[Key, int], Tensor] = field(default_factory=dict)
     batch_first: dict[tuple[Key, int], bool] = field(default_factory=dict)  # as two passes showed it
 
@@ -64,8 +65,8 @@ class ShapeLog:
             if its is None or len(its) != len(mine) or not len(mine) or len(mine) % self.batch:
                 continue
             steps = len(mine) // self.batch
-            time = torch.equal(mine.view(steps, self.batch).flip(1), its.view(steps, self.batch))
-            batch = torch.equal(mine.view(self.batch, steps).flip(0), its.view(self.batch, steps))
+            time = torch.allclose(mine.view(steps, self.batch).flip(1), its.view(steps, self.batch), rtol=_ALIKE)
+            batch = torch.allclose(mine.view(self.batch, steps).flip(0), its.view(self.batch, steps), rtol=_ALIKE)
             if time != batch:
                 self.batch_first[call] = batch
 
@@ -97,6 +98,7 @@ class Layouts:
         self.log = ShapeLog()
         self._other = other
         self._axes: dict[tuple[Key, int], int | None] = {}  # which dimension grows; None: not exactly one does
+        self._growing: dict[tuple[Key, int], bool] = {}  # as a batch of another size than the other pass showed it
 
     def start_batch(self, batch: int) -> None:
         """Announce a forward pass over `batch` images."""
@@ -114,7 +116,8 @@ class Layouts:
         seen = self.log.shapes[key]
         seen.append(shape)
         if self._noting_rows and x is not None and x.ndim > 1:
-            self.log.rows[key, len(seen) - 1] = x.ne(0).flatten(1).sum(1)
+            values = x.dequantize() if x.is_quantized else x.abs() if x.is_complex() else x
+            self.log.rows[key, len(seen) - 1] = values.flatten(1).to(torch.float64).sum(1)
         if self.time_steps is not None:
             return self._by_size(self.time_steps, (key, len(seen) - 1), shape, stacked)
         order = None if self._other is None else self._other.batch_first.get((key, len(seen) - 1))
@@ -124,10 +127,11 @@ class Layouts:
         """Whether a tensor has more elements for more images, as far as the other pass tells."""
         seen = self.log.shapes[key]
         seen.append(shape)
+        call = key, len(seen) - 1
         others = [] if self._other is None else self._other.shapes.get(key, [])
-        if self._other is None or self._other.batch == self.log.batch or len(seen) > len(others):
-            return False
-        return _grown(shape, self.log.batch, others[len(seen) - 1], self._other.batch) is not None
+        if self._other is not None and self._other.batch != self.log.batch and call[1] < len(others):
+            self._growing[call] = _grown(shape, self.log.batch, others[call[1]], self._other.batch) is not None
+        return self._growing.get(call, False)
 
     def _by_size(self, steps: int, call: tuple[Key, int], shape: torch.Size, stacked: bool) -> Layout:
         batch, leading = self.log.batch, shape[0] if shape else 1
@@ -164,7 +168,7 @@ class Layouts:
         batch, leading = self.log.batch, shape[0] if shape else 1
         if axis == 0 and leading % batch == 0:
             # Of k * B rows it must be known whether images or steps come first.
-            apart = leading == batch or batch_first is not None
+            apart = leading == batch or batch_first is not None or batch == 1
             return Layout(leading // batch, batch, apart, bool(batch_first))
         if axis == 1 and not stacked:
             # T x B, or tokens before images.

@@ -11,7 +11,7 @@ from saformer.analysis.recording.lineage import Lineage
 from saformer.analysis.recording.module_paths import ModulePaths
 from saformer.analysis.recording.observers.nonfinite import FiniteCheck
 from saformer.analysis.recording.operators import Operator
-from saformer.analysis.recording.storage_map import tensors_in
+from saformer.analysis.recording.storage_map import tensors_in, written_into
 from saformer.analysis.recording.values import ValueMeter
 
 
@@ -58,6 +58,11 @@ class Execution:
     def inputs(self) -> list[Tensor]:
         """The tensors among its arguments."""
         return list(tensors_in((self.args, self.kwargs)))
+
+    @property
+    def results(self) -> list[Tensor]:
+        """The tensors that it put out, and those that it says it wrote into."""
+        return [*tensors_in((self.out,)), *written_into(self.func, self.args, self.kwargs)]
 
 
 class Observer(Protocol):

@@ -65,11 +65,18 @@ class Sample:
         cut = self._each(lambda x: (x[:count] if x.ndim and len(x) == size else x).clone())
         return replace(cut, labels=None)
 
-    def repeated(self, times: int) -> "Sample":
-        """The samples several times over, without labels, of the same tensors."""
+    def few(self) -> "Sample":
+        """Two samples, three of a batch of two, that are no palindrome; one alone is put beside its mirror image."""
         size = len(self)
-        more = self._each(lambda x: torch.cat([x] * times) if x.ndim and len(x) == size else x.clone())
-        return replace(more, labels=None)
+
+        def pick(x: Tensor) -> Tensor:
+            if not x.ndim or len(x) != size:
+                return x.clone()
+            if size == 1:
+                return torch.cat([x, x.flip(-1) if x.ndim > 1 else x])
+            return x[[0, 1, 1]] if size == 2 else x[:2].clone()
+
+        return replace(self._each(pick), labels=None)
 
     def backwards(self) -> "Sample":
         """The samples in the reverse order."""

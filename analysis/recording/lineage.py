@@ -31,7 +31,7 @@ from saformer.analysis.recording.sources import (
     parts,
     result_of,
 )
-from saformer.analysis.recording.storage_map import StorageMap, storage_id, tensors_in
+from saformer.analysis.recording.storage_map import StorageMap, storage_id, tensors_in, written_into
 
 
 class Lineage:
@@ -133,6 +133,8 @@ class Lineage:
         read = list(tensors_in(inputs))[: 1 if operator is not None and operator.like else None]
         origins = [source for x in read if (source := self.source(x)) is not None]
         written = list(tensors_in((outputs,)))
+        if operator is None:  # a user's operator may put out nothing, and write into what it is given
+            written += written_into(func, *inputs)
         if not origins:
             held = {storage_id(x) for x in read}
             self._derive(read, [x for x in written if func._schema.is_mutable or storage_id(x) not in held])

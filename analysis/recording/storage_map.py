@@ -41,6 +41,13 @@ def tensors_in(values: Any) -> Iterator[Tensor]:
             yield from tensors_in(value.values())
 
 
+def written_into(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
+    """The tensors among its arguments that an operator says it writes into."""
+    declared = func._schema.arguments
+    given = {a.name: value for a, value in zip(declared, args, strict=False)} | kwargs
+    return list(tensors_in(given.get(a.name) for a in declared if a.alias_info is not None and a.alias_info.is_write))
+
+
 class StorageMap(Generic[V]):
     """Maps tensors to values; all views of one storage share an entry, which goes when the memory is freed.
 

@@ -71,7 +71,7 @@ class NeuronListing:
         """Book the spikes of our own neurons, and remember what a pool read."""
         operator, out = execution.operator, execution.out
         if operator is None or (operator.kind is Kind.THRESHOLD and operator.listed):
-            for x in tensors_in((out,)):
+            for x in execution.results:
                 self._judge(x, rounded=operator is not None)
         if operator is None:
             return

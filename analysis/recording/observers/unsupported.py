@@ -3,7 +3,6 @@
 from collections import defaultdict
 
 from saformer.analysis.recording.execution import Execution, Instruments
-from saformer.analysis.recording.storage_map import tensors_in
 
 
 class Unsupported:
@@ -21,6 +20,5 @@ class Unsupported:
 
     def after(self, execution: Execution) -> None:
         """Note an operator without an entry, if it read activations."""
-        computes = execution.operator is None and any(True for _ in tensors_in((execution.out,)))
-        if computes and self._instruments.depends(execution):
+        if execution.operator is None and execution.results and self._instruments.depends(execution):
             self.found[execution.path, execution.packet.__name__] += 1

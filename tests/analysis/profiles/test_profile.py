@@ -740,8 +740,9 @@ def test_a_model_that_fvcore_cannot_trace_is_said_to_be_unchecked() -> None:
                 raise ValueError("no\nthanks")
             return x @ x.t()
 
-    (note,) = profile(Untraceable(), [torch.randn(2, 6)]).notes
+    mixed, note = profile(Untraceable(), [torch.randn(2, 6)]).notes
     assert "not cross-checked (ValueError)" in note
+    assert mixed.startswith("the answer for an image depends on the other images of its batch")
 
 
 def test_the_witness_can_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,9 +128,9 @@ def test_a_loop_over_single_steps_gives_the_same(several: Profile) -> None:
         assert single.account(accounting).energy_mj_ci95 == pytest.approx(several.account(accounting).energy_mj_ci95)
 
 
-def test_without_a_layout_the_batch_is_the_unit(several: Profile) -> None:
+def test_without_a_word_on_the_layout_images_are_told_apart_all_the_same(several: Profile) -> None:
     p = profile(jelly("m"), X.split(3), to_input=expand)
-    assert p.unit == "batch"
+    assert p.unit == "image" and p.moments == several.moments
     assert counts(p) == counts(several)
     assert spikes_of(p) == spikes_of(several)
     assert p.model.time_steps == STEPS

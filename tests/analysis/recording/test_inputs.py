@@ -152,9 +152,11 @@ def test_the_first_samples_of_every_input() -> None:
     few = sample.first(2)
     assert [tuple(t.shape) for t in few.tensors] == [(2, 3), (2, 3), (3,)]
     assert few.images is few.kwargs["ids"] and few.labels is None
-    more = sample.repeated(3)
-    assert [len(t) for t in more.tensors] == [12, 12, 3]
-    assert torch.equal(more.images[4:8], X)
+    assert torch.equal(sample.few().images, X[:2]) and sample.few().labels is None
+    # Never as many as in the batch, and never the same backwards.
+    assert torch.equal(few.few().images, X[[0, 1, 1]]) and tuple(few.few().kwargs["scale"].shape) == (3,)
+    one = sample.first(1).few()
+    assert torch.equal(one.images, torch.stack([X[0], X[0].flip(0)])) and one.images is one.kwargs["ids"]
     assert sample.to("cpu").images.device.type == "cpu"
 
 
