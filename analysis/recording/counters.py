@@ -280,6 +280,6 @@ class Counter:
         step = max(_pass_size(x) // max(x[0].numel(), 1), 1)
         for start in range(0, len(x), step):
             where = slice(start, start + step)
-            both = torch.ne(x[where], 0).logical_and_(torch.ne(y[where], 0)).flatten(1)
+            both = torch.ne(x[where], 0).logical_and_(torch.ne(y[where], 0)).reshape(len(x[where]), -1)
             totals[where] = _sum(both, 1)
         return totals.view(rows, -1).sum(1)
