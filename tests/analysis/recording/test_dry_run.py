@@ -63,10 +63,9 @@ def test_images_that_change_each_other_are_said_to(images: int) -> None:
 
     x = X[:images]
     p = profile(Net(mixed), [x], check_flops=False)
-    assert len(p.notes) == 1 and p.notes[0].startswith(
-        "the answer for an image depends on the other images of its batch"
-    )
-    assert profile(Net(plain), [x], check_flops=False).notes == ()
+    said = "the answer for an image depends on the other images of its batch, or on their order"
+    assert p.notes[0].startswith(said)
+    assert not any(note.startswith(said) for note in profile(Net(plain), [x], check_flops=False).notes)
 
 
 def test_a_model_that_is_not_at_rest_is_said_to_be() -> None:

@@ -1119,7 +1119,14 @@ def test_a_selection_of_real_values_or_zero_is_free(words: str) -> None:
     x = values("real", 3, 2, 4, 5, seed=9)
     net = Net(lambda m, y: MASKS_IN_OTHER_WORDS[words](y[:, 0] > 0.3, m.fc(y[:, 1])), fc=nn.Linear(5, 5))
     p = run(net, x)
-    assert names(p) == ["fc"]
+    # A row that says how much is chosen, and costs nothing.
+    with torch.no_grad():
+        both = indicator(x[:, 0] > 0.3) * indicator(net.fc(x[:, 1]))
+    o = only(p, "product")
+    assert (o.dense, o.events) == (60, both.sum())
+    for accounting in ("paper", "integer-spikes", "spike-driven", "exact", "neurobench"):
+        (row,) = [row for row in p.account(accounting).layers if row.name == "product"]
+        assert (row.macs, row.acs) == (0, 0)
 
     def rectified(m: Any, y: Tensor) -> Tensor:
         v = m.fc(y[:, 1])
