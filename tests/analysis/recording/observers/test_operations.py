@@ -312,7 +312,7 @@ def test_layers_in_a_plain_list_are_found_and_named() -> None:
 def test_a_layer_that_reads_spikes_in_some_calls_and_sums_in_others_is_said_to() -> None:
     def both(m: Any, x: Tensor) -> Tensor:
         s = fire(m.a(x))
-        return m.b(s) + m.b(0.9 * s + 0.3 * s.roll(1, 1))
+        return m.b(s) + m.b(0.9173 * s + 0.3319 * s.roll(1, 1))
 
     p = run(Net(both, a=nn.Linear(6, 6), b=nn.Linear(6, 3)))
     note = p.notes[-1]
