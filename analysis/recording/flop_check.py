@@ -2,13 +2,14 @@
 
 import logging
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from saformer.analysis.profiles import Operation, Profile
+from saformer.analysis.recording.inputs import Sample
 from saformer.text import some
 
 # What fvcore counts as a matrix product or convolution; its BatchNorm and pooling counts are outside Eq. 18.
@@ -128,3 +129,22 @@ def disagreements(profile: Profile, counted: dict[str, int]) -> tuple[list[str],
     if blind:
         notes.append(f"fvcore sees nothing in {some(blind)}")
     return notes, [f"{row.fvcore:,} multiply-accumulates in {row.module or 'the model'}" for row in missed]
+
+
+def checked(profile: Profile, model: nn.Module, example: Sample, loop: int) -> Profile:
+    """The profile with a note for each module on whose dense operations fvcore disagrees, and what only fvcore saw
+    among what was not counted.
+
+    Args:
+        profile: of a run.
+        model: that was run, in evaluation mode.
+        example: one image, as the model takes it.
+        loop: how often the model was called for each image.
+    """
+    try:
+        counted = fvcore_flops(model, (*example.args, *example.kwargs.values()))
+    except Exception as error:  # tracing runs foreign code, which may raise anything
+        note = f"fvcore could not trace the model, so its FLOPs were not cross-checked ({type(error).__name__})"
+        return replace(profile, notes=(*profile.notes, note))
+    notes, missed = disagreements(profile, {path: count * loop for path, count in counted.items()})
+    return replace(profile, notes=(*profile.notes, *notes), uncounted=(*profile.uncounted, *missed))

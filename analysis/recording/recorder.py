@@ -73,9 +73,7 @@ class Recorder(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Compiled parts run as they were written, so nothing here needs hiding from the compiler: PyTorch would import
-        it, which takes seconds, and wrap each operator.
-        """
+        """Compiled parts run as they were written: the compiler need not be imported, which takes seconds."""
         return False
 
     @property

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import saformer
-from saformer.analysis.profiles import DataInfo, ModelInfo, Profile, inside
+from saformer.analysis.profiles import DataInfo, ModelInfo, Profile
 from saformer.analysis.profiles.metadata import StepsFrom
 from saformer.analysis.recording import flop_check
 from saformer.analysis.recording.accuracy import AccuracyMeter
@@ -23,6 +23,7 @@ from saformer.analysis.recording.model_state import State
 from saformer.analysis.recording.plain_modules import evaluating, hidden_modules, parameters, unwrapped
 from saformer.analysis.recording.recorder import Recorder
 from saformer.analysis.recording.spikingjelly_backend import remark_on, running_without_kernels
+from saformer.analysis.recording.steps_and_kind import Call, in_a_loop, open_steps, read_from
 from saformer.errors import InputError
 from saformer.models.config import Model
 from saformer.text import some
@@ -40,29 +41,6 @@ def describe_model(model: nn.Module, name: str | None = None, time_steps: int | 
         checkpoint=Path(origin.path).name if origin else None,
         sha256=origin.sha256 if origin else None,
     )
-
-
-Call = Callable[[Sample], Any]
-
-
-def _in_a_loop(model: nn.Module, steps: int, frames: bool) -> Call:
-    """What calls the model `steps` times per sample, its state kept in between, and averages its outputs.
-
-    Args:
-        model: one step of a network.
-        steps: T.
-        frames: each call gets one frame of B x T x ...; else all get the same.
-    """
-
-    def run(sample: Sample) -> Any:
-        outputs = [
-            (sample.with_images(sample.images[:, t]) if frames else sample.copy()).call(model) for t in range(steps)
-        ]
-        if not all(isinstance(output, Tensor) for output in outputs):
-            return outputs[-1]
-        return torch.stack(outputs).mean(0)
-
-    return run
 
 
 class Session:
@@ -150,7 +128,7 @@ class Session:
         frames = images.shape[1] if self._kind == "events" and images.ndim in (3, 5) else None
         self._frames = frames or 1
         if self._loop is not None:
-            self._call = _in_a_loop(self._model, self._loop, frames=frames == self._loop)
+            self._call = in_a_loop(self._model, self._loop, frames=frames == self._loop)
         self._accuracy = AccuracyMeter(self._known_steps or self._loop or frames)
         shown = None
         if self._state is not None:
@@ -182,14 +160,10 @@ class Session:
         if self._recorder is None or self._example is None:
             raise InputError("there is no image to run the model on")
         settings = {
-            "saformer": saformer.__version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
+            **_versions(self._example.images),
             "device": str(self._device),
-            "dtype": str(self._example.images.dtype).removeprefix("torch."),
             "graded": self._graded,
-            "input_shape": list(self._example.images.shape[1:]),
-            **self._read_from(),
+            **read_from(self._model, self._said_steps or self._loop, self._kind_given),
             **({} if self._loop is None else {"loop": self._loop}),
             **self._settings,
         }
@@ -198,20 +172,6 @@ class Session:
         if result.model.time_steps is None or "time_steps_from" in settings:
             return result
         return replace(result, run={**result.run, "time_steps_from": str(StepsFrom.LAYERS)})
-
-    def _read_from(self) -> dict[str, str]:
-        """Where T and the kind of input were read, as far as that is known before the run."""
-        steps: StepsFrom | None = None
-        if self._said_steps or self._loop:
-            steps = StepsFrom.GIVEN
-        elif isinstance(self._model, Model):
-            origin = self._model.origin
-            sources = {a.setting: a.source for a in origin.assumptions} if origin else {}
-            found = {"default": StepsFrom.DEFAULT, "given": StepsFrom.FRAMES}
-            stored = StepsFrom.CHECKPOINT if origin else StepsFrom.SETTINGS
-            steps = found.get(sources.get("time_steps", ""), stored)
-        record = {} if steps is None else {"time_steps_from": str(steps)}
-        return record | ({"kind_from": str(StepsFrom.GIVEN)} if self._kind_given else {})
 
     def profile(self) -> Profile:
         """The same, with what is to be said of model and data."""
@@ -227,28 +187,10 @@ class Session:
                 f"the model came with a state that an earlier call left ({some(self._left)}): reset it first, or the "
                 "first steps of every batch start from there"
             )
-        if (why := self._open_steps(result)) is not None:
+        if (why := open_steps(result, self._frames, self._changed, self._said_steps or self._loop)) is not None:
             notes.append(why)
             result = replace(result, model=replace(result.model, time_steps=None))
         return replace(result, notes=(*notes, *result.notes))
-
-    def _open_steps(self, result: Profile) -> str | None:
-        """Why T may be more than the one step that was seen; None where it is known."""
-        if self._said_steps is not None or self._loop is not None or result.model.time_steps != 1:
-            return None
-        if self._frames > 1:
-            return (
-                f"the input has {self._frames} frames, and the layers were seen to run once: T is not known, and "
-                "--time-steps says it"
-            )
-        layers = [layer.name for layer in result.neurons]
-        functions = any(name.endswith(" (input)") for name in layers)  # their state may be anywhere
-        if any(functions or any(inside(name, layer) for layer in layers) for name in self._changed):
-            return (
-                "the neurons keep a state between calls, and ran once per sample: if the loop over time stands outside "
-                "the model, these are the numbers of one step, and --loop T gives those of T"
-            )
-        return None
 
     def checked(self, profile: Profile) -> Profile:
         """The profile with a note for each module on whose dense operations fvcore disagrees, and what only fvcore saw
@@ -256,14 +198,18 @@ class Session:
         """
         assert self._example is not None  # of a profile there was one
         try:
-            example = self._input(self._example)
-            counted = flop_check.fvcore_flops(self._model, (*example.args, *example.kwargs.values()))
-        except Exception as error:  # tracing runs foreign code, which may raise anything
-            note = f"fvcore could not trace the model, so its FLOPs were not cross-checked ({type(error).__name__})"
-            return replace(profile, notes=(*profile.notes, note))
+            return flop_check.checked(profile, self._model, self._input(self._example), self._loop or 1)
         finally:
             if self._state is not None:
                 self._state.restore()
-        counted = {path: count * (self._loop or 1) for path, count in counted.items()}
-        notes, missed = flop_check.disagreements(profile, counted)
-        return replace(profile, notes=(*profile.notes, *notes), uncounted=(*profile.uncounted, *missed))
+
+
+def _versions(images: Tensor) -> dict[str, Any]:
+    """What a run is repeated with, and the type and shape of one input."""
+    return {
+        "saformer": saformer.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "dtype": str(images.dtype).removeprefix("torch."),
+        "input_shape": list(images.shape[1:]),
+    }

@@ -1,12 +1,17 @@
 """What may be a layer of neurons, and what a run shows of all of them."""
 
 from collections import Counter as Tally
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 
 from torch import Tensor, nn
 
 from saformer.analysis.profiles import Neurons, Values, inside
+from saformer.analysis.profiles.values import MOST_LEVELS
 from saformer.analysis.recording.counters import Held
+from saformer.analysis.recording.sources import Evidence, Source
+from saformer.errors import InputError
 
 # Where libraries define their spiking neurons.
 _LIBRARY_NEURONS = ("spikingjelly.activation_based.neuron.", "spikingjelly.clock_driven.neuron", "snntorch._neurons.")
@@ -15,6 +20,31 @@ _LIBRARY_NEURONS = ("spikingjelly.activation_based.neuron.", "spikingjelly.clock
 def of_a_library(module: nn.Module) -> bool:
     """Whether a module is a layer of neurons of SpikingJelly or snnTorch."""
     return any(f"{base.__module__}.".startswith(_LIBRARY_NEURONS) for base in type(module).__mro__)
+
+
+def matching(paths: Collection[str], patterns: Collection[str]) -> set[str]:
+    """The paths that patterns match.
+
+    Raises:
+        InputError: one matches none.
+    """
+    found: set[str] = set()
+    for pattern in patterns:
+        fitting = {path for path in paths if fnmatchcase(path, pattern)}
+        if not fitting:
+            raise InputError(f"--neurons {pattern} matches no module of the model: see `saformer flops`")
+        found |= fitting
+    return found
+
+
+def judged(source: Source, seen: Values, rounded: bool) -> Source:
+    """What a kernel put out that nobody saw, or a rounding: on few levels it is spikes, and sums of it are sums of
+    spikes; what was rounded to many levels is a real number still.
+    """
+    few = bool(seen.channels) or (seen.multiples and seen.levels <= MOST_LEVELS)
+    if rounded and not few:
+        source = replace(source, evidence=Evidence.REAL, births=frozenset())
+    return replace(source, linear=source.linear or few)
 
 
 @dataclass
@@ -133,3 +163,31 @@ def common_steps(candidates: list[Candidate]) -> int:
     tally = Tally(lengths)
     most = [length for length, count in tally.items() if count == max(tally.values())]
     return min((length for length in most if length > 1), default=1)
+
+
+def decision_of(every: Collection[Candidate], time_steps: int | None) -> Decision:
+    """What all batches so far show.
+
+    Args:
+        every: all that may be layers of neurons.
+        time_steps: T, if somebody said.
+    """
+    others = frozenset(c.name for c in every if c.library and c.refuted)
+    found = [c for c in every if not c.refuted and not any(inside(c.name, path) for path in others)]
+    # Of nested ones the outermost counts.
+    found = [c for c in found if not any(o is not c and not o.operator and inside(c.name, o.name) for o in found)]
+    modules = frozenset(c.name for c in found if not c.operator)
+    own = [c.name for c in found if not c.function]
+    found = [c for c in found if not c.function or not all(any(inside(b, path) for path in own) for b in c.function)]
+    looped = sum((c.looped for c in found), Tally()).most_common(1)
+    steps = time_steps or common_steps(found)
+    return Decision(
+        tuple(Neurons(c.name, c.elements, c.per_step(steps)) for c in found),
+        steps,
+        looped[0][0] if looped else None,
+        modules,
+        frozenset(c.name for c in every if c.weighted),
+        others,
+        {c.name: c.values.levels for c in found if c.values.multiples and c.values.magnitudes > 1},
+        tuple(c.name for c in found if c.values.negative and c.values.magnitudes == 1),
+    )

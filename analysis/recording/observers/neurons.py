@@ -9,21 +9,25 @@ import weakref
 from collections import Counter as Tally
 from collections.abc import Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import Tensor
 
-from saformer.analysis.profiles import SPIKES_OF, Neurons, inside
-from saformer.analysis.profiles.values import MOST_LEVELS
+from saformer.analysis.profiles import SPIKES_OF, inside
 from saformer.analysis.recording.batch_axis import Layout
 from saformer.analysis.recording.execution import Execution, Instruments
 from saformer.analysis.recording.module_paths import Frame, of_torch
-from saformer.analysis.recording.observers.neuron_candidates import Candidate, Decision, common_steps, of_a_library
+from saformer.analysis.recording.observers.neuron_candidates import (
+    Candidate,
+    Decision,
+    decision_of,
+    judged,
+    matching,
+    of_a_library,
+)
 from saformer.analysis.recording.operators import Kind
 from saformer.analysis.recording.sources import Evidence, Source
 from saformer.analysis.recording.storage_map import storage_id, tensors_in
-from saformer.errors import InputError
 
 
 class NeuronListing:
@@ -40,12 +44,7 @@ class NeuronListing:
             InputError: a pattern matches no module.
         """
         self._instruments = instruments
-        self._declared: set[str] = set()
-        for pattern in declared:
-            paths = {path for path in instruments.paths.modules if fnmatchcase(path, pattern)}
-            if not paths:
-                raise InputError(f"--neurons {pattern} matches no module of the model: see `saformer summary`")
-            self._declared |= paths
+        self._declared = matching(instruments.paths.names, declared)
         self._candidates: dict[str, Candidate] = {}
         self._seen: set[tuple[int, int]] = set()  # spikes of functions, this batch
         self._compared: Tally[str] = Tally()  # comparisons by module, this batch
@@ -146,10 +145,7 @@ class NeuronListing:
         if source is None or source.evidence is not Evidence.SPIKES or not x.numel() or (source.linear and not rounded):
             return
         seen = self._instruments.meter.measure(x, source, 1 if x.ndim > 3 else -1)
-        few = bool(seen.channels) or (seen.multiples and seen.levels <= MOST_LEVELS)
-        if rounded and not few:
-            source = replace(source, evidence=Evidence.REAL, births=frozenset())
-        self._instruments.lineage.set_source(x, replace(source, linear=source.linear or few))
+        self._instruments.lineage.set_source(x, judged(source, seen, rounded))
 
     def _add(
         self, candidate: Candidate, read: Tensor, spikes: Tensor, source: Source | None, steps: int | None = None
@@ -186,25 +182,4 @@ class NeuronListing:
         Args:
             time_steps: T, if somebody said.
         """
-        every = self._candidates.values()
-        others = frozenset(c.name for c in every if c.library and c.refuted)
-        found = [c for c in every if not c.refuted and not any(inside(c.name, path) for path in others)]
-        # Of nested ones the outermost counts.
-        found = [c for c in found if not any(o is not c and not o.operator and inside(c.name, o.name) for o in found)]
-        modules = frozenset(c.name for c in found if not c.operator)
-        own = [c.name for c in found if not c.function]
-        found = [
-            c for c in found if not c.function or not all(any(inside(b, path) for path in own) for b in c.function)
-        ]
-        looped = sum((c.looped for c in found), Tally()).most_common(1)
-        steps = time_steps or common_steps(found)
-        return Decision(
-            tuple(Neurons(c.name, c.elements, c.per_step(steps)) for c in found),
-            steps,
-            looped[0][0] if looped else None,
-            modules,
-            frozenset(c.name for c in every if c.weighted),
-            others,
-            {c.name: c.values.levels for c in found if c.values.multiples and c.values.magnitudes > 1},
-            tuple(c.name for c in found if c.values.negative and c.values.magnitudes == 1),
-        )
+        return decision_of(self._candidates.values(), time_steps)

@@ -8,17 +8,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saformer.analysis.recording import formulas
 from saformer.analysis.recording.batch_axis import Layout
 from saformer.analysis.recording.call import Call
 from saformer.analysis.recording.execution import Execution, Instruments
 from saformer.analysis.recording.input_images import InputImages
-from saformer.analysis.recording.module_paths import Frame, of_torch
+from saformer.analysis.recording.module_paths import Frame
 from saformer.analysis.recording.observers.neurons import NeuronListing
+from saformer.analysis.recording.observers.operation_calls import (
+    ZeroWeights,
+    gathered_call,
+    in_real_products,
+    is_operation,
+)
 from saformer.analysis.recording.observers.operation_counts import OperationCounts
 from saformer.analysis.recording.operation_names import OperationNames
 from saformer.analysis.recording.operators import Kind
-from saformer.analysis.recording.sources import Source, apart, raw_sources
+from saformer.analysis.recording.sources import Source, raw_sources
 from saformer.analysis.recording.storage_map import StorageMap
 
 
@@ -81,53 +86,25 @@ class Operations:
         call = operator.formula(execution.args, out, self._instruments.lineage.is_activation)
         if call is None:
             return
-        call = _complex(call)
+        call = in_real_products(call)
         if self._unpadded is not None and call.weight is not None:
             call = replace(call, operands=(self._unpadded,))
         read = call.read or call.operands
         sources = tuple(self._instruments.lineage.source(x) for x in read)
-        if self._is_operation(call, sources):
+        if is_operation(call, sources, self._instruments):
             execution.booked = self._book(call, sources, None if execution.writes else out)
             self._results[out] = execution.booked
             execution.weighted = call.weight is not None
 
-    def _is_operation(self, call: Call, sources: tuple[Source | None, ...]) -> bool:
-        """Whether a call joins an activation with weights, or two activations that are different things."""
-        if call.weight is None:
-            if not any(sources):
-                return False
-            if call.op != "product":
-                return True
-            outer = call.dense > max(x.numel() for x in call.operands)
-            return apart(*sources) or (outer and all(source is not None and source.roots for source in sources))
-        if call.layer and (
-            call.dense <= call.operands[0].numel() or not self._instruments.lineage.constants.owners(call.weight)
-        ):
-            return False
-        return any(sources) or self._could_run_once(call)
-
     def _look_at_rows(self, execution: Execution, out: Any) -> None:
         """Rows of weights that are taken at the places of spikes: a layer, driven by events."""
-        lineage = self._instruments.lineage
-        tables = [x for x in execution.inputs if not lineage.is_activation(x) and lineage.constants.owners(x)]
-        places = [source.places for x in execution.inputs if (source := lineage.source(x)) is not None]
-        spikes = next((place for place in places if place is not None), None)
-        if len(tables) != 1 or spikes is None or not isinstance(out, Tensor):
+        call = gathered_call(execution, self._instruments.lineage, out)
+        if call is None:
             return
-        call = formulas.gathered(spikes, tables[0], out)
-        execution.booked = self._book(call, (lineage.source(spikes),), out)
+        sources = (self._instruments.lineage.source(call.operands[0]),)
+        execution.booked = self._book(call, sources, out)
         execution.weighted = True
         self._results[out] = execution.booked
-
-    def _could_run_once(self, call: Call) -> bool:
-        """Whether a layer reads constants: a state at rest, or a parameter that an nn.Linear is given as its input.
-        Weights that are made of weights (low rank, orthogonal) are no layer.
-        """
-        lineage, frame = self._instruments.lineage, self._instruments.paths.current
-        if call.weight is None or not lineage.constants.owners(call.weight):
-            return False
-        own = of_torch(frame.module) and lineage.constants.name_in(frame.module, frame.path, call.weight) == "weight"
-        return own or not lineage.constants.owners(call.operands[0])
 
     def _notice_sum(self, execution: Execution) -> None:
         """A product that is summed is an attention written as mask and sum."""
@@ -209,34 +186,3 @@ class Operations:
 def _channel(call: Call) -> int:
     """The dimension of the channels of what a layer reads."""
     return 1 if call.stacked else -1
-
-
-def _complex(call: Call) -> Call:
-    """Four real products for a complex one, two where one side is real."""
-    sides = [*call.operands, *([] if call.weight is None else [call.weight])]
-    times = 1
-    for x in sides:
-        times *= 2 if x.is_complex() else 1
-    if times == 1:
-        return call
-    events = call.events
-    return replace(
-        call, dense=call.dense * times, events=lambda rows, counter: events(rows, counter) * times, multiplies=times
-    )
-
-
-class ZeroWeights:
-    """Remembers which weights hold zeros."""
-
-    def __init__(self) -> None:
-        self._known: StorageMap[bool] = StorageMap()
-
-    def among(self, weight: Tensor) -> bool:
-        """Whether some are zero. Of a part of a tensor the rest says nothing."""
-        whole = weight.numel() * weight.element_size() == weight.untyped_storage().nbytes()
-        known = self._known.get(weight) if whole else None
-        if known is None:
-            known = bool((weight == 0).any())
-            if whole:
-                self._known[weight] = known
-        return known

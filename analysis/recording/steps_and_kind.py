@@ -1,0 +1,81 @@
+"""Where T and the kind of input come from: what somebody said, settings, layers; one step of a network in a loop."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from saformer.analysis.profiles import Profile, inside
+from saformer.analysis.profiles.metadata import StepsFrom
+from saformer.analysis.recording.inputs import Sample
+from saformer.models.config import Model
+
+Call = Callable[[Sample], Any]
+
+
+def in_a_loop(model: nn.Module, steps: int, frames: bool) -> Call:
+    """What calls the model `steps` times per sample, its state kept in between, and averages its outputs.
+
+    Args:
+        model: one step of a network.
+        steps: T.
+        frames: each call gets one frame of B x T x ...; else all get the same.
+    """
+
+    def run(sample: Sample) -> Any:
+        outputs = [
+            (sample.with_images(sample.images[:, t]) if frames else sample.copy()).call(model) for t in range(steps)
+        ]
+        if not all(isinstance(output, Tensor) for output in outputs):
+            return outputs[-1]
+        return torch.stack(outputs).mean(0)
+
+    return run
+
+
+def read_from(model: nn.Module, said: int | None, kind: bool) -> dict[str, str]:
+    """Where T and the kind of input were read, as far as that is known before the run, for its record.
+
+    Args:
+        model: what is run.
+        said: T, if somebody said.
+        kind: somebody said the kind of input.
+    """
+    steps: StepsFrom | None = None
+    if said:
+        steps = StepsFrom.GIVEN
+    elif isinstance(model, Model):
+        origin = model.origin
+        sources = {a.setting: a.source for a in origin.assumptions} if origin else {}
+        found = {"default": StepsFrom.DEFAULT, "given": StepsFrom.FRAMES}
+        stored = StepsFrom.CHECKPOINT if origin else StepsFrom.SETTINGS
+        steps = found.get(sources.get("time_steps", ""), stored)
+    record = {} if steps is None else {"time_steps_from": str(steps)}
+    return record | ({"kind_from": str(StepsFrom.GIVEN)} if kind else {})
+
+
+def open_steps(result: Profile, frames: int, changed: set[str], said: int | None) -> str | None:
+    """Why T may be more than the one step that was seen; None where it is known.
+
+    Args:
+        result: of the run.
+        frames: of the input.
+        changed: paths of the state that a call leaves behind.
+        said: T, if somebody said.
+    """
+    if said is not None or result.model.time_steps != 1:
+        return None
+    if frames > 1:
+        return (
+            f"the input has {frames} frames, and the layers were seen to run once: T is not known, and "
+            "--time-steps says it"
+        )
+    layers = [layer.name for layer in result.neurons]
+    functions = any(name.endswith(" (input)") for name in layers)  # their state may be anywhere
+    if any(functions or any(inside(name, layer) for layer in layers) for name in changed):
+        return (
+            "the neurons keep a state between calls, and ran once per sample: if the loop over time stands outside "
+            "the model, these are the numbers of one step, and --loop T gives those of T"
+        )
+    return None
