@@ -56,7 +56,7 @@ class Operator:
         listed: booked as free arithmetic.
         pool: its cost lies in what it reads, so that is counted, too.
         binary: of zeros and ones come zeros and ones.
-        like: its second tensor gives a shape or a type, and no value.
+        like: its second tensor gives a shape, a type or lengths, and no value.
         part: it takes a part of a tensor, or another order of it: two parts of one tensor are two things.
         indices: it puts out places, and no values.
         foldable: weights before it can take it in.
@@ -210,7 +210,7 @@ _table(
     Effect.LINEAR,
     "view _unsafe_view reshape expand permute transpose transpose_ t t_ flatten unflatten squeeze squeeze_ unsqueeze "
     "unsqueeze_ clone contiguous copy_ cat stack concat nan_to_num nan_to_num_ index_copy index_copy_ index_fill "
-    "index_fill_ _pack_padded_sequence select_scatter slice_scatter diag_embed reflection_pad1d reflection_pad2d "
+    "index_fill_ select_scatter slice_scatter diag_embed reflection_pad1d reflection_pad2d "
     "reflection_pad3d max_unpool2d replication_pad1d replication_pad2d replication_pad3d detach detach_ alias repeat "
     "repeat_interleave constant_pad_nd pad lift_fresh fill_ zero_ as_strided _reshape_alias movedim swapaxes ravel "
     "is_same_size scalar_tensor item _local_scalar_dense dropout dropout_ feature_dropout alpha_dropout "
@@ -219,7 +219,7 @@ _table(
     "allclose _to_copy arange rand randn randint randperm normal_ uniform_ "
     "masked_scatter masked_scatter_ scatter scatter_ channel_shuffle native_channel_shuffle _conj",
 )
-_table(Kind.MOVEMENT, Effect.LINEAR, "to type_as view_as expand_as", like=True)
+_table(Kind.MOVEMENT, Effect.LINEAR, "to type_as view_as expand_as _pack_padded_sequence", like=True)
 _table(
     Kind.MOVEMENT,
     Effect.LINEAR,

@@ -43,15 +43,21 @@ class Unseen:
 
     def after(self, execution: Execution) -> None:
         """A literal that grows with the number of images is none: it came from the input, by way of numpy."""
+        operator = execution.operator
         if execution.packet is not _LITERAL:
-            if execution.operator is not None and execution.operator.kind is Kind.MOVEMENT:
+            if operator is not None and operator.kind is Kind.MOVEMENT and not operator.like:
                 read = {storage_id(x) for x in execution.inputs}
                 # A view reads nothing: `x.numpy()` takes one before a kernel writes.
                 if any(storage_id(x) not in read for x in tensors_in((execution.out,))):
                     self._look(execution)
             return
         x = execution.out
-        if x.numel() > 1 and self._instruments.layouts.grows((f"literal in {execution.path}", 0), x.shape):
+        # Whole numbers are lengths and places.
+        if (
+            x.is_floating_point()
+            and x.numel() > 1
+            and self._instruments.layouts.grows((f"literal in {execution.path}", 0), x.shape)
+        ):
             self._instruments.lineage.unseen(x, execution.path)
             self.found[execution.path, _OUTSIDE] += 1
 

@@ -195,6 +195,22 @@ def test_what_numpy_makes_anew_is_not_proven() -> None:
     assert [str(o.gate.kind) for o in p.operations] == ["real", "real"]
 
 
+def test_lengths_of_a_packed_batch_are_no_kernel() -> None:
+    class Packed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = nn.LSTM(8, 6, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            packed = nn.utils.rnn.pack_padded_sequence(x, [4, *[2] * (len(x) - 1)], batch_first=True)
+            return self.rnn(packed)[1][0]
+
+    p = profile(Packed(), [torch.randn(n, 4, 8) for n in (3, 2)], kind="static", check_flops=False)
+    assert p.uncounted == ()
+    rows = 4 + 2 * 2 + 4 + 2  # no step beyond the end of a sequence
+    assert sum(o.dense for o in p.operations if "_ih_" in o.name) == rows * 4 * 6 * 8
+
+
 def test_a_weight_that_the_model_keeps_out_of_sight_is_one() -> None:
     hidden = torch.randn(12, 12)
     net = Net(lambda x: x.relu() @ hidden)
