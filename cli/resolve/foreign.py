@@ -28,7 +28,7 @@ class _AsksForArguments(Exception):
 def _own_stage(program: str) -> Iterator[None]:
     """While the user's code is imported and called: an empty command line, and standard output left to our results."""
 
-    def refuse(parser: argparse.ArgumentParser, message: str) -> NoReturn:
+    def refuse(_: argparse.ArgumentParser, message: str) -> NoReturn:
         raise _AsksForArguments(f"it parses a command line and got an empty one: {message}")
 
     arguments, error = sys.argv, argparse.ArgumentParser.error
