@@ -188,10 +188,10 @@ def _operand(x: dict[str, Any]) -> Operand:
 
 
 def _values(v: dict[str, Any]) -> Values:
-    if v["evidence"] not in ("spikes", "none", "real"):
-        raise ValueError(f"found {briefly(v['evidence'])} where the evidence of values belongs")
+    if v["provenance"] not in ("spikes", "none", "real"):
+        raise ValueError(f"found {briefly(v['provenance'])} where the provenance of values belongs")
     return Values(
-        evidence=v["evidence"],
+        provenance=v["provenance"],
         linear=_typed(v["linear"], bool),
         unit=None if v["unit"] is None else _positive(v["unit"]),
         levels=_integer(v["levels"]),

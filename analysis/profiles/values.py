@@ -1,7 +1,7 @@
 """The class of an activation's values over a run, which decides whether an operation multiplies or adds.
 
 `Values.join` is associative up to the tolerance, over calls, batches and processes; a better class that was lost does
-not come back. docs/method.md has the classes and the evidence that each needs.
+not come back. docs/method.md has the classes and the provenance that each needs.
 """
 
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class Values:
     """What was seen of the values of one operand.
 
     Args:
-        evidence: of the lineage: "spikes", "none" or "real"; "spikes" until something was seen.
+        provenance: of the lineage: "spikes", "none" or "real"; "spikes" until something was seen.
         linear: spikes were added, averaged, scaled and moved alone.
         unit: u, where all magnitudes are whole multiples of it; None before anything was seen, or where they are none.
         levels: the largest multiple.
@@ -68,7 +68,7 @@ class Values:
         tolerance: relative, of the number format.
     """
 
-    evidence: str = "spikes"
+    provenance: str = "spikes"
     linear: bool = True
     unit: float | None = None
     levels: int = 0
@@ -82,7 +82,7 @@ class Values:
     def join(self, other: "Values") -> "Values":
         """The values of both sets of elements; units join to the largest of which both are whole multiples."""
         order = ("spikes", "none", "real")
-        evidence = max(self.evidence, other.evidence, key=order.index)
+        provenance = max(self.provenance, other.provenance, key=order.index)
         linear, tolerance = self.linear and other.linear, max(self.tolerance, other.tolerance)
         negative = self.negative or other.negative
         seen = [values for values in (self, other) if values.unit is not None]
@@ -90,7 +90,7 @@ class Values:
             if len(seen) < 2:
                 one = seen[0] if seen else self
                 return Values(
-                    evidence, linear, one.unit, one.levels, one.magnitudes, negative, one.total, True, (), tolerance
+                    provenance, linear, one.unit, one.levels, one.magnitudes, negative, one.total, True, (), tolerance
                 )
             assert self.unit is not None and other.unit is not None
             unit = common_unit(self.unit, other.unit, tolerance or 1e-12)
@@ -98,7 +98,7 @@ class Values:
                 mine, its = round(self.unit / unit), round(other.unit / unit)
                 alike = self.magnitudes == other.magnitudes == 1 and self.levels * mine == other.levels * its
                 return Values(
-                    evidence,
+                    provenance,
                     linear,
                     unit,
                     max(self.levels * mine, other.levels * its),
@@ -110,7 +110,7 @@ class Values:
                     tolerance,
                 )
         channels = _same_channels(self, other, tolerance)
-        return Values(evidence, linear, None, 0, 2, negative, 0, False, channels, tolerance)
+        return Values(provenance, linear, None, 0, 2, negative, 0, False, channels, tolerance)
 
     def kind(self, nonzero: int) -> ValueClass:
         """The class of an operand with these values and so many nonzeros.
@@ -122,9 +122,9 @@ class Values:
         """
         if not nonzero:
             return ValueClass.SILENT
-        if self.evidence == "real":
+        if self.provenance == "real":
             return ValueClass.REAL
-        spikes = self.evidence == "spikes"
+        spikes = self.provenance == "spikes"
         if self.multiples and self.unit is not None:
             if self.magnitudes > 1 and self.levels > MOST_LEVELS and not (spikes and self.linear):
                 return ValueClass.REAL

@@ -194,7 +194,7 @@ def _operand(counts: OperationCounts, i: int, nonzero: int, image: bool, decisio
         counts.elements[i],
         nonzero,
         int(counts.ones[i]),
-        replace(values, evidence="real") if image else values,
+        replace(values, provenance="real") if image else values,
         product="" if source is None else source.product,
         broadcast=counts.broadcast[i],
         neurons="" if source is None else decision.began_in(source.births),

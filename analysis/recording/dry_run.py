@@ -61,7 +61,7 @@ def dry_run(
         nonlocal draws
         # Each time the same random numbers, and none that the run itself would have drawn.
         with torch.random.fork_rng(devices):
-            drawn = torch.random.get_rng_state()
+            state_of_draws = torch.random.get_rng_state()
             inputs = given.copy() if to_input is None else given.with_images(to_input(given.images.clone()))
             recorder = Recorder(model, time_steps, neurons=neurons, noting_rows=True)
             recorder.start_batch(inputs.tensors, given.images)
@@ -69,7 +69,7 @@ def dry_run(
                 with recorder.recording():
                     output = call(inputs)
                 found.changed |= set(state.changed())
-                draws |= not torch.equal(drawn, torch.random.get_rng_state())
+                draws |= not torch.equal(state_of_draws, torch.random.get_rng_state())
             finally:
                 state.restore()
         accuracy.learn(output)

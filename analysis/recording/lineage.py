@@ -20,7 +20,7 @@ from saformer.analysis.recording.sources import (
     NO_ROOTS,
     THE_INPUT,
     UNSEEN,
-    Evidence,
+    Provenance,
     Roots,
     Source,
     fills,
@@ -54,7 +54,7 @@ class Lineage:
     def enter(self, x: Tensor, raw: bool = True) -> None:
         """Take `x` as the network's input; not `raw` if it was turned into spikes before."""
         births = frozenset() if raw else frozenset({THE_INPUT})
-        source = Source(THE_INPUT, raw, Evidence.NONE if raw else Evidence.SPIKES, births=births)
+        source = Source(THE_INPUT, raw, Provenance.NONE if raw else Provenance.SPIKES, births=births)
         self._sources[x] = replace(source, roots=frozenset({(THE_INPUT, source.token)}))
 
     def is_activation(self, x: Tensor) -> bool:
@@ -97,7 +97,7 @@ class Lineage:
         joined = joined_of(origins)
         source = Source(
             f"{RESULT_OF}{name}",
-            evidence=Evidence.REAL if weighted else joined.evidence,
+            provenance=Provenance.REAL if weighted else joined.provenance,
             linear=joined.linear and not weighted,
             roots=frozenset({(name, 0)}),
             births=NO_BIRTHS if weighted else joined.births,
@@ -110,7 +110,9 @@ class Lineage:
         """Take `spikes` as those of a layer of neurons that read `x`."""
         read = self.source(x)
         roots = NO_ROOTS if read is None else read.roots
-        self._sources[spikes] = Source(name, evidence=Evidence.SPIKES, roots=roots, births=frozenset({path}), pure=True)
+        self._sources[spikes] = Source(
+            name, provenance=Provenance.SPIKES, roots=roots, births=frozenset({path}), pure=True
+        )
 
     def follow(self, operator: Operator | None, name: str, path: str, func: Any, inputs: Any, outputs: Any) -> None:
         """Follow an operator that is no synaptic operation from its inputs to its outputs.

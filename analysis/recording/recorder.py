@@ -104,14 +104,14 @@ class Recorder(TorchDispatchMode):
     def leave_module(self, frame: Frame, args: Any, output: Any) -> None:
         """A module ended: what it put out may be the spikes of a layer of neurons, or come from a kernel unseen."""
         with torch.utils._python_dispatch._disable_current_modes():
-            put = next(tensors_in((output,)), None)
-            if put is None:
+            result = next(tensors_in((output,)), None)
+            if result is None:
                 return
-            self.unseen.leave_module(frame, args, put)
-            source = self.lineage.source(put)
+            self.unseen.leave_module(frame, args, result)
+            source = self.lineage.source(result)
             if source is not None and not source.maker:
-                self.lineage.set_source(put, replace(source, maker=frame.path))
-            self.neurons.leave_module(frame, args, put)
+                self.lineage.set_source(result, replace(source, maker=frame.path))
+            self.neurons.leave_module(frame, args, result)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator and show it to the observers."""

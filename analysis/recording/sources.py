@@ -20,7 +20,7 @@ Roots = frozenset[tuple[str, int]]  # weighted operations, each with the part of
 NO_ROOTS: Roots = frozenset()
 
 
-class Evidence(IntEnum):
+class Provenance(IntEnum):
     """What the lineage says of the class of values; the larger one wins where several meet."""
 
     SPIKES = 0  # since the last comparison or rounding, nothing made real numbers of them
@@ -36,7 +36,7 @@ class Source:
         name: the operation whose result it is.
         raw: it is the network's input still: as given, moved about, or after arithmetic that is not synaptic
             (normalised, pooled), with neither a weight nor a threshold between.
-        evidence: what its lineage says of its values.
+        provenance: what its lineage says of its values.
         linear: since spikes began they were added, averaged, scaled and moved alone.
         token: what it is a value of: the same after it was moved, another after anything else.
         roots: the weighted operations it is the result of, none of them between it and another; or the input.
@@ -52,7 +52,7 @@ class Source:
 
     name: str
     raw: bool = False
-    evidence: Evidence = Evidence.REAL
+    provenance: Provenance = Provenance.REAL
     linear: bool = True
     token: int = field(default_factory=lambda: next(_TOKENS), compare=False)
     roots: Roots = NO_ROOTS
@@ -77,9 +77,9 @@ def apart(a: Source | None, b: Source | None) -> bool:
         return False
     if {name for name, _ in a.roots} != {name for name, _ in b.roots}:
         return True
-    if {a.evidence, b.evidence} == {Evidence.REAL, Evidence.SPIKES}:
+    if {a.provenance, b.provenance} == {Provenance.REAL, Provenance.SPIKES}:
         return False
-    if a.evidence is b.evidence is Evidence.SPIKES and not (a.pure and b.pure):
+    if a.provenance is b.provenance is Provenance.SPIKES and not (a.pure and b.pure):
         return False
     return not (a.roots <= b.roots or b.roots <= a.roots)  # a membrane and what fired at its earlier steps
 
@@ -94,7 +94,7 @@ def result_of(
     if operator.kind is Kind.MOVEMENT:
         if operator.indices:
             places = read[0] if func._overloadpacket is torch.ops.aten.nonzero else None
-            return replace(joined, name=name, evidence=Evidence.NONE, births=NO_BIRTHS, places=places)
+            return replace(joined, name=name, provenance=Provenance.NONE, births=NO_BIRTHS, places=places)
         if len({origin.token for origin in origins}) == 1:
             return first
         # Of several moved together the first names the rest; what gives a place alone gives no value.
@@ -111,15 +111,15 @@ def result_of(
         )
     if operator.kind is Kind.THRESHOLD:
         # Rounding or the sign of spikes makes other levels of them; a comparison makes new spikes.
-        begins = not (operator.listed and joined.evidence is Evidence.SPIKES)
+        begins = not (operator.listed and joined.provenance is Provenance.SPIKES)
         return replace(
             joined,
             name=name,
             raw=False,
-            evidence=Evidence.SPIKES,
+            provenance=Provenance.SPIKES,
             linear=True,
             births=frozenset({path}) if begins else joined.births,
-            converts=joined.evidence is Evidence.REAL if begins else joined.converts,
+            converts=joined.provenance is Provenance.REAL if begins else joined.converts,
             pure=begins or all(origin.pure for origin in origins),
         )
     packet = func._overloadpacket
@@ -141,7 +141,7 @@ def _computed(operator: Operator, joined: Source, name: str) -> Source:
     return replace(
         joined,
         name=name,
-        evidence=Evidence.REAL if real else joined.evidence,
+        provenance=Provenance.REAL if real else joined.provenance,
         linear=joined.linear and operator.effect is Effect.LINEAR,
         births=NO_BIRTHS if real else joined.births,
     )
@@ -158,7 +158,7 @@ def from_a_kernel(name: str, path: str, roots: Roots) -> Source:
     """What a kernel made that nobody saw: spikes may begin in it, and its values say."""
     return Source(
         name,
-        evidence=Evidence.SPIKES,
+        provenance=Provenance.SPIKES,
         linear=False,
         roots=roots or frozenset({(name, 0)}),
         births=frozenset({path}),
@@ -168,12 +168,12 @@ def from_a_kernel(name: str, path: str, roots: Roots) -> Source:
 
 def joined_of(origins: list[Source]) -> Source:
     """What is made of several, under a name that is still to be said; a value of its own, unless it is one."""
-    evidence = max(origin.evidence for origin in origins)
-    spikes = evidence is Evidence.SPIKES
+    provenance = max(origin.provenance for origin in origins)
+    spikes = provenance is Provenance.SPIKES
     return Source(
         origins[0].name,
         raw=all(origin.raw for origin in origins),
-        evidence=evidence,
+        provenance=provenance,
         linear=all(origin.linear for origin in origins),
         roots=origins[0].roots if len(origins) == 1 else NO_ROOTS.union(*(origin.roots for origin in origins)),
         births=NO_BIRTHS.union(*(origin.births for origin in origins)) if spikes else NO_BIRTHS,

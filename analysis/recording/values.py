@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from saformer.analysis.profiles.values import Values, common_unit
-from saformer.analysis.recording.sources import Evidence, Source
+from saformer.analysis.recording.sources import Provenance, Source
 from saformer.analysis.recording.storage_map import StorageMap
 
 _GLANCE = 4096  # elements that settle most cases
@@ -20,11 +20,11 @@ def tolerance(dtype: torch.dtype) -> float:
     return 2 * eps if dtype in (torch.float16, torch.bfloat16) else 4 * eps
 
 
-def of_ones(nonzero: int, linear: bool = True, evidence: str = "spikes") -> Values:
+def of_ones(nonzero: int, linear: bool = True, provenance: str = "spikes") -> Values:
     """Values of zeros and so many ones."""
     if not nonzero:
-        return Values(evidence, linear)
-    return Values(evidence, linear, unit=1.0, levels=1, magnitudes=1, total=nonzero)
+        return Values(provenance, linear)
+    return Values(provenance, linear, unit=1.0, levels=1, magnitudes=1, total=nonzero)
 
 
 class ValueMeter:
@@ -51,11 +51,11 @@ class ValueMeter:
             nonzero: its nonzeros, in whatever groups.
             ones: its ones.
         """
-        if source is None or source.evidence is not Evidence.REAL:
+        if source is None or source.provenance is not Provenance.REAL:
             count = int(nonzero.sum())
             if count == int(ones):
-                evidence = "none" if source is None or source.evidence is Evidence.NONE else "spikes"
-                return of_ones(count, source is not None and source.linear, evidence)
+                provenance = "none" if source is None or source.provenance is Provenance.NONE else "spikes"
+                return of_ones(count, source is not None and source.linear, provenance)
         return self.measure(x, source, channel)
 
     def measure(self, x: Tensor, source: Source | None, channel: int) -> Values:
@@ -66,9 +66,9 @@ class ValueMeter:
             source: where it comes from; None for a constant.
             channel: the dimension of its channels.
         """
-        evidence = Evidence.NONE if source is None else source.evidence
+        provenance = Provenance.NONE if source is None else source.provenance
         linear = source is not None and source.linear
-        if evidence is Evidence.REAL:
+        if provenance is Provenance.REAL:
             return Values("real", linear)
         known = self._known.get(x)
         if known is None:
@@ -77,9 +77,9 @@ class ValueMeter:
         if key not in known:
             known[key] = _measured(x, channel)
         seen = known[key]
-        names = {Evidence.SPIKES: "spikes", Evidence.NONE: "none"}
-        multiples = seen.multiples and not (x.dtype is torch.bfloat16 and evidence is Evidence.NONE)
-        return Values(**{**vars(seen), "evidence": names[evidence], "linear": linear, "multiples": multiples})
+        names = {Provenance.SPIKES: "spikes", Provenance.NONE: "none"}
+        multiples = seen.multiples and not (x.dtype is torch.bfloat16 and provenance is Provenance.NONE)
+        return Values(**{**vars(seen), "provenance": names[provenance], "linear": linear, "multiples": multiples})
 
 
 def _measured(x: Tensor, channel: int) -> Values:

@@ -73,20 +73,24 @@ def sensitivities(
     table = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
     # Without the moments, which would be evaluated for an interval that nobody asks for.
     profile, _ = without(profile, choices.pop("leave_out", ()))
-    bare = replace(profile, moments=Moments(0, (), ()))
-    base = account_for(bare, accounting, table, first_layer_once, unroll, **choices)
+    without_moments = replace(profile, moments=Moments(0, (), ()))
+    base = account_for(without_moments, accounting, table, first_layer_once, unroll, **choices)
     found = []
     # After the operations an accounting may have rows for what is not synaptic: those have no rate of their own.
-    for i, (operation, layer) in enumerate(zip(bare.operations, base.layers, strict=False)):
+    for i, (operation, layer) in enumerate(zip(without_moments.operations, base.layers, strict=False)):
         gate = operation.gate
         step = max(round(POINT * gate.elements), 1)
         if gate.nonzero + step > gate.elements:
             step = -min(step, gate.nonzero)
         slope = 0.0
         if step:
-            operations = (*bare.operations[:i], _with_gate(operation, step), *bare.operations[i + 1 :])
+            operations = (
+                *without_moments.operations[:i],
+                _with_gate(operation, step),
+                *without_moments.operations[i + 1 :],
+            )
             moved = account_for(
-                replace(bare, operations=operations), accounting, table, first_layer_once, unroll, **choices
+                replace(without_moments, operations=operations), accounting, table, first_layer_once, unroll, **choices
             )
             # Layer by layer: what does not move cancels to nothing, not to the rounding of a sum.
             pairs = zip(base.layers, moved.layers, strict=True)

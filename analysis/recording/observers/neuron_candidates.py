@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from saformer.analysis.profiles import Neurons, Values, inside
 from saformer.analysis.profiles.values import MOST_LEVELS
 from saformer.analysis.recording.counters import Held
-from saformer.analysis.recording.sources import Evidence, Source
+from saformer.analysis.recording.sources import Provenance, Source
 from saformer.errors import InputError
 
 # Where libraries define their spiking neurons.
@@ -43,7 +43,7 @@ def judged(source: Source, seen: Values, rounded: bool) -> Source:
     """
     few = bool(seen.channels) or (seen.multiples and seen.levels <= MOST_LEVELS)
     if rounded and not few:
-        source = replace(source, evidence=Evidence.REAL, births=frozenset())
+        source = replace(source, provenance=Provenance.REAL, births=frozenset())
     return replace(source, linear=source.linear or few)
 
 

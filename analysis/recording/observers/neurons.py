@@ -26,7 +26,7 @@ from saformer.analysis.recording.observers.neuron_candidates import (
     of_a_library,
 )
 from saformer.analysis.recording.operators import Kind
-from saformer.analysis.recording.sources import Evidence, Source
+from saformer.analysis.recording.sources import Provenance, Source
 from saformer.analysis.recording.storage_map import storage_id, tensors_in
 
 
@@ -91,7 +91,7 @@ class NeuronListing:
         """A layer reads `x`: spikes that began in a function, and in no module of their own, are listed by its name."""
         if source.token in self._pooled and (spikes := self._pooled[source.token]()) is not None:
             x, source = spikes, self._instruments.lineage.source(spikes) or source  # as long as the model keeps them
-        if source.evidence is not Evidence.SPIKES or not source.births or not source.converts or source.passed:
+        if source.provenance is not Provenance.SPIKES or not source.births or not source.converts or source.passed:
             return
         if (source.token, x.numel()) in self._seen:
             return
@@ -105,7 +105,7 @@ class NeuronListing:
 
     # -- modules -----------------------------------------------------------------------------------------------------
 
-    def leave_module(self, frame: Frame, args: Any, put: Tensor) -> None:
+    def leave_module(self, frame: Frame, args: Any, result: Tensor) -> None:
         """Look at what a module puts out."""
         library = frame.path in self._declared or of_a_library(frame.module)
         certain, frame.certain = frame.certain, frame.certain or library
@@ -113,36 +113,41 @@ class NeuronListing:
             candidate = self._candidates.setdefault(frame.path, Candidate(frame.path))
             candidate.refuted = not candidate.operator
             return
-        read, source = next(tensors_in(args), None), self._instruments.lineage.source(put)
+        read, source = next(tensors_in(args), None), self._instruments.lineage.source(result)
         declared = frame.path in self._declared
-        if read is None or source is None or not put.numel() or (of_torch(frame.module) and not declared):
+        if read is None or source is None or not result.numel() or (of_torch(frame.module) and not declared):
             return
-        if declared and source.evidence is not Evidence.SPIKES:  # whatever its values are
+        if declared and source.provenance is not Provenance.SPIKES:  # whatever its values are
             births = frozenset({frame.path})
-            source = replace(source, evidence=Evidence.SPIKES, linear=True, births=births, converts=True)
-            self._instruments.lineage.set_source(put, source)
-        if storage_id(read) == storage_id(put) or self._instruments.counter.is_binary(put):
+            source = replace(source, provenance=Provenance.SPIKES, linear=True, births=births, converts=True)
+            self._instruments.lineage.set_source(result, source)
+        if storage_id(read) == storage_id(result) or self._instruments.counter.is_binary(result):
             return  # handed on
-        begins = source.evidence is Evidence.SPIKES and all(inside(path, frame.path) for path in source.births)
+        begins = source.provenance is Provenance.SPIKES and all(inside(path, frame.path) for path in source.births)
         if not library and not (begins and source.births):
             return
         candidate = self._candidates.setdefault(frame.path, Candidate(frame.path, library=library))
         candidate.weighted |= frame.weighted
-        if candidate.refuted or not self._add(candidate, read, put, source):
+        if candidate.refuted or not self._add(candidate, read, result, source):
             candidate.refuted = True
             return
         self._instruments.finite.watch(read, f"the input of the neurons in {frame.path or 'the model'} holds")
-        if frame.comparisons > 1 and frame.comparisons in put.shape:  # a loop over one of the dimensions
+        if frame.comparisons > 1 and frame.comparisons in result.shape:  # a loop over one of the dimensions
             candidate.looped[frame.comparisons] += 1
-        self._instruments.lineage.set_source(put, replace(source, passed=(frame.path, *source.passed)))
-        self._judge(put)
+        self._instruments.lineage.set_source(result, replace(source, passed=(frame.path, *source.passed)))
+        self._judge(result)
 
     def _judge(self, x: Tensor, rounded: bool = False) -> None:
         """Look at what an unseen kernel put out, or a rounding: on few levels it is spikes, and sums of it are sums of
         spikes; what was rounded to many levels is a real number still.
         """
         source = self._instruments.lineage.source(x)
-        if source is None or source.evidence is not Evidence.SPIKES or not x.numel() or (source.linear and not rounded):
+        if (
+            source is None
+            or source.provenance is not Provenance.SPIKES
+            or not x.numel()
+            or (source.linear and not rounded)
+        ):
             return
         seen = self._instruments.meter.measure(x, source, 1 if x.ndim > 3 else -1)
         self._instruments.lineage.set_source(x, judged(source, seen, rounded))
@@ -166,7 +171,7 @@ class NeuronListing:
         nonzero, ones = instruments.counter.count(spikes, layout.rows)
         if source is not None:
             seen = instruments.meter.values_of(spikes, source, 1 if spikes.ndim > 3 else -1, nonzero, ones)
-            few = seen.evidence != "real" and (seen.multiples or bool(seen.channels))
+            few = seen.provenance != "real" and (seen.multiples or bool(seen.channels))
             if not few and candidate.name not in self._declared:
                 return False
             candidate.values = candidate.values.join(seen)

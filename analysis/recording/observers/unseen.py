@@ -61,14 +61,14 @@ class Unseen:
             self._instruments.lineage.unseen(x, execution.path)
             self.found[execution.path, _OUTSIDE] += 1
 
-    def leave_module(self, frame: Frame, args: Any, put: Tensor) -> None:
+    def leave_module(self, frame: Frame, args: Any, result: Tensor) -> None:
         """Look at what a module puts out, to name the module that the kernel ran in."""
         lineage = self._instruments.lineage
-        if not put.is_floating_point() or lineage.is_known(put):
+        if not result.is_floating_point() or lineage.is_known(result):
             return
         origins = [source for x in tensors_in(args) if (source := lineage.source(x)) is not None]
         if origins:
-            lineage.unseen(put, frame.path, origins)
+            lineage.unseen(result, frame.path, origins)
             self.found[frame.path, _OUTSIDE] += 1
 
 

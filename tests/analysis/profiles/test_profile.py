@@ -613,7 +613,7 @@ def negative(value: int) -> int:
         at("free", value=lambda v: [{**f, "operand": f["operand"] and {**f["operand"], "nonzero": 1}} for f in v]),
         at("free", value=lambda v: [{**f, "elements": -1} for f in v]),
         at("operations", 1, "operands", 0, "values", value=3),
-        at("operations", 1, "operands", 0, "values", "evidence", value="sure"),
+        at("operations", 1, "operands", 0, "values", "provenance", value="sure"),
         at("operations", 1, "operands", 0, "values", "linear", value=1),
         at("operations", 1, "operands", 0, "values", "unit", value=0),
         at("operations", 1, "operands", 0, "values", "unit", value=-1.0),

@@ -13,22 +13,22 @@ from saformer.analysis.profiles.values import MOST_LEVELS, REPEATS, common_unit,
 EPS = 2**-23
 
 
-def of(numbers: list[float], evidence: str = "spikes", linear: bool = True, tolerance: float = 4 * EPS) -> Values:
+def of(numbers: list[float], provenance: str = "spikes", linear: bool = True, tolerance: float = 4 * EPS) -> Values:
     """What is seen of one tensor of these numbers, by the definitions."""
-    if evidence == "real":
+    if provenance == "real":
         return Values("real", linear)
     magnitudes = sorted({abs(v) for v in numbers if v})
     negative = any(v < 0 for v in numbers)
     if not magnitudes:
-        return Values(evidence, linear, tolerance=tolerance)
+        return Values(provenance, linear, tolerance=tolerance)
     unit: float | None = magnitudes[0]
     for magnitude in magnitudes:
         unit = None if unit is None else common_unit(unit, magnitude, tolerance)
     if unit is None:
-        return Values(evidence, linear, None, 0, 2, negative, 0, False, (), tolerance)
+        return Values(provenance, linear, None, 0, 2, negative, 0, False, (), tolerance)
     multiples = [round(abs(v) / unit) for v in numbers]
     several = 1 if len(magnitudes) == 1 else 2
-    return Values(evidence, linear, unit, max(multiples), several, negative, sum(multiples), True, (), tolerance)
+    return Values(provenance, linear, unit, max(multiples), several, negative, sum(multiples), True, (), tolerance)
 
 
 KINDS: dict[str, Callable[[random.Random], float]] = {
@@ -46,14 +46,14 @@ KINDS: dict[str, Callable[[random.Random], float]] = {
 def drawn(r: random.Random) -> tuple[Values, int]:
     kind = r.choice(list(KINDS))
     numbers = [KINDS[kind](r) for _ in range(r.randint(1, 200))]
-    evidence = r.choices(["spikes", "none", "real"], [6, 3, 1])[0]
-    return of(numbers, evidence, r.random() < 0.7), sum(1 for v in numbers if v)
+    provenance = r.choices(["spikes", "none", "real"], [6, 3, 1])[0]
+    return of(numbers, provenance, r.random() < 0.7), sum(1 for v in numbers if v)
 
 
 def said(values: Values) -> tuple[object, ...]:
     """All of it; units to a rounding."""
     unit = None if values.unit is None else round(values.unit, 9)
-    told = (values.evidence, values.linear, unit, values.levels, values.magnitudes, values.negative, values.total)
+    told = (values.provenance, values.linear, unit, values.levels, values.magnitudes, values.negative, values.total)
     return (*told, values.multiples, tuple(round(u, 9) for u in values.channels), values.tolerance)
 
 
@@ -82,9 +82,9 @@ def test_the_join_of_parts_is_what_is_seen_of_the_whole(kind: str, seed: int) ->
 
 def test_nothing_seen_changes_nothing() -> None:
     for numbers in ([1.0, 0.0], [0.3, 0.9], [-1.0, 1.0], [1.7, 2.9, 0.1]):
-        for evidence in ("spikes", "none"):
+        for provenance in ("spikes", "none"):
             for linear in (True, False):
-                values = of(numbers, evidence, linear)
+                values = of(numbers, provenance, linear)
                 assert said(values.join(Values())) == said(Values().join(values)) == said(values)
 
 

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from saformer.analysis.profiles import ValueClass, Values
 from saformer.analysis.recording import values as measuring
-from saformer.analysis.recording.sources import Evidence, Source
+from saformer.analysis.recording.sources import Provenance, Source
 from saformer.analysis.recording.values import ValueMeter, of_ones, tolerance
 
-SPIKES = Source("neurons", evidence=Evidence.SPIKES)
-SUMS = Source("add", evidence=Evidence.SPIKES, linear=False)
-UNKNOWN = Source("the input", evidence=Evidence.NONE)
-REAL = Source("result of fc", evidence=Evidence.REAL)
+SPIKES = Source("neurons", provenance=Provenance.SPIKES)
+SUMS = Source("add", provenance=Provenance.SPIKES, linear=False)
+UNKNOWN = Source("the input", provenance=Provenance.NONE)
+REAL = Source("result of fc", provenance=Provenance.REAL)
 FORMATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
 
@@ -71,7 +71,7 @@ def test_real_numbers_are_none() -> None:
 def test_the_lineage_may_veto() -> None:
     # A ReLU on a flat image: one value.
     assert kind(spikes(8, 20), REAL) == "real"
-    assert measured(spikes(8, 20), REAL).evidence == "real"
+    assert measured(spikes(8, 20), REAL).provenance == "real"
 
 
 def test_few_values_prove_nothing_without_a_lineage() -> None:
@@ -166,8 +166,8 @@ def test_counts_of_ones_say_it_sooner(source: Any, x: Tensor) -> None:
     nonzero, ones = x.ne(0).sum(), x.eq(1).sum()
     quick, slow = ValueMeter().values_of(x, source, 1, nonzero, ones), measured(x, source)
     count = int(nonzero)
-    assert (quick.kind(count), quick.unit, quick.levels, quick.total, quick.linear, quick.evidence) == (
-        *(slow.kind(count), slow.unit, slow.levels, slow.total, slow.linear, slow.evidence),
+    assert (quick.kind(count), quick.unit, quick.levels, quick.total, quick.linear, quick.provenance) == (
+        *(slow.kind(count), slow.unit, slow.levels, slow.total, slow.linear, slow.provenance),
     )
 
 
