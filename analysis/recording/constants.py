@@ -60,13 +60,15 @@ class Constants:
 
     Args:
         outside: tensors that the model keeps where nobody can look (a global, a closure), found by a run before.
+        keeping: keep alive what was read, but never seen before: `strangers`, for `outside` of another run.
     """
 
-    def __init__(self, outside: Iterable[Tensor] = ()) -> None:
+    def __init__(self, outside: Iterable[Tensor] = (), keeping: bool = False) -> None:
         self._made: StorageMap[_Constant] = StorageMap()
         self._held: dict[int, list[tuple[Tensor, Owner]]] = {}
         self._outside = {storage_id(x): x for x in outside}
-        self.strangers: list[Tensor] = []  # read, but never seen before; kept alive for `outside` of another run
+        self._keeping = keeping
+        self.strangers: list[Tensor] = []
 
     def start(self, modules: Iterable[tuple[str, nn.Module]]) -> None:
         """Look up where the parameters, buffers and other tensors of these modules are now."""
@@ -94,7 +96,7 @@ class Constants:
         constant = self._made.get(x)
         if constant is None:
             if x.numel() > 1:
-                self.strangers.append(x)
+                self.strangers += [x] if self._keeping else []
             return x.numel() <= 1
         if constant.fill is None or x.numel() <= 1:
             return True

@@ -39,11 +39,12 @@ class Lineage:
 
     Args:
         outside: tensors that the model keeps where nobody can look (a global, a closure), found by a run before.
+        keeping: keep what `outside` of another run is found from.
     """
 
-    def __init__(self, outside: Iterable[Tensor] = ()) -> None:
+    def __init__(self, outside: Iterable[Tensor] = (), keeping: bool = False) -> None:
         self._sources: StorageMap[Source] = StorageMap()
-        self.constants = Constants(outside)
+        self.constants = Constants(outside, keeping)
 
     # -- activations ---------------------------------------------------------------------------------------------
 

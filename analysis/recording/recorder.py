@@ -58,7 +58,10 @@ class Recorder(TorchDispatchMode):
         super().__init__()
         self.model, self.time_steps = model, time_steps
         self.batch_sizes: list[int] = []
-        self.paths, self.lineage = ModulePaths(model), Lineage(() if shown is None else shown.outside)
+        self.paths, self.lineage = (
+            ModulePaths(model),
+            Lineage(() if shown is None else shown.outside, keeping=noting_rows),
+        )
         self.layouts = Layouts(
             time_steps, None if shown is None else shown.shapes, isinstance(model, Model), noting_rows
         )
