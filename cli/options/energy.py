@@ -67,7 +67,7 @@ FirstLayerCharge = Annotated[
     FirstLayer,
     typer.Option(
         "--first-layer",
-        help="A static image: charged at each step, or once. mac: event frames as MACs.",
+        help="Of a static image, charged at each step (repeat) or once; of event frames, as MACs (mac).",
         rich_help_panel=Panel.energy,
     ),
 ]
@@ -75,7 +75,7 @@ GradedSpikes = Annotated[
     Graded | None,
     typer.Option(
         "--graded",
-        help="An input of k units: one AC (rate), k ACs (unroll), one MAC.",
+        help="Integer spikes and sums of spikes, k units: one AC (rate), k ACs (unroll) or one MAC (mac).",
         show_default="as the accounting says",
         rich_help_panel=Panel.energy,
     ),
@@ -84,7 +84,7 @@ RateOf = Annotated[
     RateAt,
     typer.Option(
         "--rate-at",
-        help="Firing rate of what a layer reads, or of the neurons before it, be they pooled since.",
+        help="Firing rate of what a layer reads (input), or of the neurons before it, before any pool (output).",
         rich_help_panel=Panel.energy,
     ),
 ]

@@ -50,7 +50,7 @@ TimeFirst = Annotated[
     typer.Option(
         "--time-first",
         metavar="T",
-        help="Your own model takes T x B x ...: repeat images so.",
+        help="Your own model takes T x B x ...: the same as --time-axis 0 --time-steps T.",
         rich_help_panel=Panel.model,
     ),
 ]
@@ -68,7 +68,7 @@ Loop = Annotated[
     typer.Option(
         "--loop",
         metavar="T",
-        help="Your own model is one step: call it T times for each input, keep its state, average.",
+        help="Your own model is one step: call it T times for each input, keep its state, average its outputs.",
         rich_help_panel=Panel.model,
     ),
 ]
@@ -95,7 +95,7 @@ InputType = Annotated[
     typer.Option(
         "--input-dtype",
         metavar="TYPE",
-        help="Of random inputs: float32 (default; follows --dtype), int64, int32 or bool.",
+        help="Type of random inputs: float32 (default; follows --dtype), int64, int32 or bool.",
         rich_help_panel=Panel.data,
     ),
 ]
@@ -123,7 +123,7 @@ TimeSteps = Annotated[
         "--time-steps",
         "-T",
         metavar="T",
-        help="Time steps, if not stored or not seen; event frames.",
+        help="Time steps, where neither the file nor the run shows them; of event data, frames.",
         rich_help_panel=Panel.model,
     ),
 ]
