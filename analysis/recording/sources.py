@@ -182,8 +182,13 @@ def joined_of(origins: list[Source]) -> Source:
 
 
 def parts(roots: Roots, part: int) -> Roots:
-    """The roots of a part of a tensor with these roots."""
-    return frozenset((name, hash((before, part))) for name, before in roots)
+    """The roots of a part of a tensor with these roots: one for each operation, however many parts met in it, so that a
+    buffer that is read and written step by step has no more roots than steps.
+    """
+    found: dict[str, list[int]] = {}
+    for name, before in roots:
+        found.setdefault(name, []).append(before)
+    return frozenset((name, hash((tuple(sorted(before)), part))) for name, before in found.items())
 
 
 def fills(x: Tensor) -> bool:

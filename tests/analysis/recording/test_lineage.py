@@ -273,3 +273,26 @@ def test_a_name_holds_in_its_own_thread_alone() -> None:
         thread.join()
         assert current_name() == "qk"
     assert seen == [None]
+
+
+def test_a_buffer_that_is_read_and_written_step_by_step_costs_the_same_each_step() -> None:
+    class LastInTime(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(8, 6), nn.Linear(6, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            current = torch.stack([self.a(frame) for frame in x.unbind(1)], -1)
+            membrane, spikes = torch.zeros_like(current), torch.zeros_like(current)
+            for t in range(x.shape[1]):
+                before = max(t - 1, 0)
+                kept = membrane[..., before] * (1 - spikes[..., before])
+                membrane[..., t] = 0.5 * kept + current[..., t]
+                spikes[..., t] = (membrane[..., t] > 0.2).float()
+            return torch.stack([self.b(s) for s in spikes.unbind(-1)]).mean(0)
+
+    torch.manual_seed(0)
+    steps = 48  # what doubles with each of them never ends
+    p = profile(LastInTime(), [(torch.rand(3, steps, 8) < 0.4).float()], check_flops=False)
+    assert [o.name for o in p.operations] == ["a", "b"]
+    assert p.model.time_steps == steps
