@@ -58,13 +58,9 @@ class Recorder(TorchDispatchMode):
         super().__init__()
         self.model, self.time_steps = model, time_steps
         self.batch_sizes: list[int] = []
-        self.paths, self.lineage = (
-            ModulePaths(model),
-            Lineage(() if shown is None else shown.outside, keeping=noting_rows),
-        )
-        self.layouts = Layouts(
-            time_steps, None if shown is None else shown.shapes, isinstance(model, Model), noting_rows
-        )
+        outside, shapes = ((), None) if shown is None else (shown.outside, shown.shapes)
+        self.paths, self.lineage = ModulePaths(model), Lineage(outside, keeping=noting_rows)
+        self.layouts = Layouts(time_steps, shapes, isinstance(model, Model), noting_rows)
         self.instruments = Instruments(self.paths, self.lineage, self.layouts)
         self.neurons = NeuronListing(self.instruments, neurons)
         self.operations = Operations(self.instruments, self.neurons, graded)
@@ -83,8 +79,6 @@ class Recorder(TorchDispatchMode):
     def by_image(self) -> bool:
         """Whether all that was counted can be told apart by image."""
         return self.operations.by_image and self.elementwise.by_image
-
-    # -- running ---------------------------------------------------------------------------------------------------
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -161,8 +155,6 @@ class Recorder(TorchDispatchMode):
             warnings.simplefilter("ignore")  # about the flag, not about the model
             with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False), self:
                 return func.decompose(*args, **kwargs)
-
-    # -- batches ---------------------------------------------------------------------------------------------------
 
     def start_batch(self, inputs: Iterable[Tensor], images: Tensor) -> None:
         """Announce a forward pass over a batch of images, from which these input tensors were made.

@@ -176,17 +176,7 @@ class Session:
     def profile(self) -> Profile:
         """The same, with what is to be said of model and data."""
         result = self.collect()
-        notes = list(self._notes)
-        if hidden := hidden_modules(self._model):
-            notes.append(
-                f"{len(hidden)} modules are held by plain lists or dictionaries ({some(hidden)}): the model's own "
-                "parameters() does not see them"
-            )
-        if self._left:
-            notes.append(
-                f"the model came with a state that an earlier call left ({some(self._left)}): reset it first, or the "
-                "first steps of every batch start from there"
-            )
+        notes = [*self._notes, *_notes_on(hidden_modules(self._model), self._left)]
         if (why := open_steps(result, self._frames, self._changed, self._said_steps or self._loop)) is not None:
             notes.append(why)
             result = replace(result, model=replace(result.model, time_steps=None))
@@ -202,6 +192,20 @@ class Session:
         finally:
             if self._state is not None:
                 self._state.restore()
+
+
+def _notes_on(hidden: Sequence[str], left: Sequence[str]) -> Iterator[str]:
+    """What is to be said of modules that a model hides, and of state that it came with."""
+    if hidden:
+        yield (
+            f"{len(hidden)} modules are held by plain lists or dictionaries ({some(hidden)}): the model's own "
+            "parameters() does not see them"
+        )
+    if left:
+        yield (
+            f"the model came with a state that an earlier call left ({some(left)}): reset it first, or the "
+            "first steps of every batch start from there"
+        )
 
 
 def _versions(images: Tensor) -> dict[str, Any]:

@@ -58,8 +58,6 @@ class NeuronListing:
         for candidate in self._candidates.values():
             candidate.calls = candidate.entries = 0
 
-    # -- operators ---------------------------------------------------------------------------------------------------
-
     def before(self, execution: Execution) -> None:
         """Check the input current of our own layer of neurons."""
         if execution.operator is not None and execution.operator.kind is Kind.NEURON:
@@ -103,8 +101,6 @@ class NeuronListing:
             candidate.looped[often] += 1
         candidate.refuted = candidate.refuted or not self._add(candidate, x, x, source)
 
-    # -- modules -----------------------------------------------------------------------------------------------------
-
     def leave_module(self, frame: Frame, args: Any, result: Tensor) -> None:
         """Look at what a module puts out."""
         library = frame.path in self._declared or of_a_library(frame.module)
@@ -142,12 +138,9 @@ class NeuronListing:
         spikes; what was rounded to many levels is a real number still.
         """
         source = self._instruments.lineage.source(x)
-        if (
-            source is None
-            or source.provenance is not Provenance.SPIKES
-            or not x.numel()
-            or (source.linear and not rounded)
-        ):
+        if source is None or source.provenance is not Provenance.SPIKES:
+            return
+        if not x.numel() or (source.linear and not rounded):
             return
         seen = self._instruments.meter.measure(x, source, 1 if x.ndim > 3 else -1)
         self._instruments.lineage.set_source(x, judged(source, seen, rounded))
@@ -178,8 +171,6 @@ class NeuronListing:
         origin = instruments.lineage.source(read)
         candidate.add(layout.per_step(nonzero), spikes.numel(), origin.name if origin else "")
         return True
-
-    # -- the answer --------------------------------------------------------------------------------------------------
 
     def decide(self, time_steps: int | None) -> Decision:
         """What all batches so far show.

@@ -12,7 +12,6 @@ from saformer.analysis.recording.batch_axis import Layout
 from saformer.analysis.recording.call import Call
 from saformer.analysis.recording.execution import Execution, Instruments
 from saformer.analysis.recording.input_images import InputImages
-from saformer.analysis.recording.module_paths import Frame
 from saformer.analysis.recording.observers.neurons import NeuronListing
 from saformer.analysis.recording.observers.operation_calls import (
     ZeroWeights,
@@ -58,8 +57,6 @@ class Operations:
             yield
         finally:
             self._unpadded = None
-
-    # -- operators ---------------------------------------------------------------------------------------------------
 
     def before(self, execution: Execution) -> None:
         """An operator that writes into its argument is counted on what it reads."""
@@ -120,16 +117,13 @@ class Operations:
             self._results.discard(x)
             self.counts[name].read += 1
 
-    # -- booking -----------------------------------------------------------------------------------------------------
-
     def _book(self, call: Call, sources: tuple[Source | None, ...], out: Tensor | None) -> str:
         """Add one execution to its operation; its name."""
         instruments = self._instruments
         name, module = self.names.name(call)
         raw = raw_sources(sources)
         name = self.names.own_name(name, call, sources, raw)
-        frame: Frame = instruments.paths.current
-        frame.weighted = True
+        instruments.paths.current.weighted = True
         if out is not None:
             watch = instruments.finite.watch_result if call.masked else instruments.finite.watch
             watch(out, f"the result of {name} holds")
