@@ -10,7 +10,7 @@ from saformer.analysis.profiles import ValueClass
 
 
 @dataclass(frozen=True)
-class Difference:
+class Disagreement:
     """One reason for which an accounting differs from the reference.
 
     Args:
@@ -24,7 +24,7 @@ class Difference:
     energy_mj: float | None
 
 
-def differences(account: Account, reference: Account) -> list[Difference]:
+def differences(account: Account, reference: Account) -> list[Disagreement]:
     """What `account` charges otherwise than `reference`, largest change of energy first.
 
     Args:
@@ -45,7 +45,7 @@ def differences(account: Account, reference: Account) -> list[Difference]:
     for reason, members in groups.items():
         changes = [change for _, change in members]
         total = None if None in changes else sum(change for change in changes if change is not None)
-        found.append(Difference(reason, starred(name for name, _ in members), total))
+        found.append(Disagreement(reason, starred(name for name, _ in members), total))
     return sorted(found, key=lambda d: -abs(d.energy_mj or 0.0))
 
 

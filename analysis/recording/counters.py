@@ -11,12 +11,12 @@ from saformer.analysis.recording.storage_map import StorageMap
 
 # Elements per pass. On a CPU a pass stays in the cache; anywhere it bounds the memory that counting takes.
 # Sums of ones in float32 are exact up to 2**24, so no pass may be longer than that.
-_CPU_PASS = 1 << 18
-_DEVICE_PASS = 1 << 24
+CPU_PASS = 1 << 18
+DEVICE_PASS = 1 << 24
 
 
 def _pass_size(x: Tensor) -> int:
-    return _CPU_PASS if x.device.type == "cpu" else _DEVICE_PASS
+    return CPU_PASS if x.device.type == "cpu" else DEVICE_PASS
 
 
 def as_rows(x: Tensor, rows: int) -> Tensor:
@@ -81,7 +81,7 @@ def _scratch(x: Tensor) -> Tensor:
 
 def _sum(x: Tensor, dim: int) -> Tensor:
     """Integer sum of zeros and ones along one dimension, each sum below 2**24 terms or taken in float64."""
-    exact = torch.float32 if x.shape[dim] <= _DEVICE_PASS else torch.float64
+    exact = torch.float32 if x.shape[dim] <= DEVICE_PASS else torch.float64
     return x.sum(dim, dtype=exact).to(torch.int64)
 
 
@@ -122,7 +122,7 @@ def spatial_fan_out(
     return fan_out.to(device)
 
 
-class Held:
+class Integers:
     """A few integers between one use and the next.
 
     On a CPU they become Python's own: small tensors that live on among large ones that come and go pin the
@@ -140,9 +140,9 @@ class Held:
         value = self._value
         return value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.int64)
 
-    def plus(self, x: Tensor) -> "Held":
+    def plus(self, x: Tensor) -> "Integers":
         """The sum with a tensor of the same shape."""
-        return Held(self.tensor() + x)
+        return Integers(self.tensor() + x)
 
     def __int__(self) -> int:
         return int(self._value)
@@ -157,7 +157,7 @@ class Counter:
     """
 
     def __init__(self) -> None:
-        self._known: StorageMap[dict[tuple[tuple[int, int], ...], tuple[Held, Held]]] = StorageMap()
+        self._known: StorageMap[dict[tuple[tuple[int, int], ...], tuple[Integers, Integers]]] = StorageMap()
         self._binary: StorageMap[bool] = StorageMap()
 
     def clear(self) -> None:
@@ -206,7 +206,7 @@ class Counter:
         key = _leading(x, rows)
         if key not in known:
             nonzero, ones = self._count(x, rows)
-            known[key] = Held(nonzero), Held(ones)
+            known[key] = Integers(nonzero), Integers(ones)
             return nonzero, ones
         return known[key][0].tensor(), known[key][1].tensor()
 

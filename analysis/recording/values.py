@@ -7,9 +7,9 @@ from saformer.analysis.profiles.values import Values, common_unit
 from saformer.analysis.recording.sources import Provenance, Source
 from saformer.analysis.recording.storage_map import StorageMap
 
-_GLANCE = 4096  # elements that settle most cases
+GLANCE = 4096  # elements that settle most cases
 _ROUNDS = 4  # looks at what did not fit, each with a finer unit
-_PASS = 1 << 18  # elements that stay in the cache
+PASS = 1 << 18  # elements that stay in the cache
 
 
 def tolerance(dtype: torch.dtype) -> float:
@@ -90,10 +90,10 @@ def _measured(x: Tensor, channel: int) -> Values:
     elif not x.is_floating_point() or x.itemsize < 4:
         x = x.to(torch.float32 if x.itemsize < 4 else torch.float64)
     flat = x.reshape(-1)
-    glance = flat[:: max(flat.numel() // _GLANCE, 1)]
+    glance = flat[:: max(flat.numel() // GLANCE, 1)]
     glance = glance[glance != 0]
     if not glance.numel():
-        glance = flat[flat != 0][:_GLANCE]
+        glance = flat[flat != 0][:GLANCE]
     if not glance.numel():
         return Values(tolerance=allowed)
     unit: float | None = None
@@ -136,14 +136,14 @@ def _multiples(flat: Tensor, unit: float, allowed: float) -> tuple[int, int, boo
     """The largest multiple, the sum of all, and whether some are negative; or some values that are no multiples."""
     levels, total, negative = 0, 0, False
     buffer = torch.empty(0, dtype=flat.dtype, device=flat.device)
-    for start in range(0, flat.numel(), _PASS):
-        piece = flat[start : start + _PASS]
+    for start in range(0, flat.numel(), PASS):
+        piece = flat[start : start + PASS]
         scaled = piece if unit == 1 else piece / unit
         whole = torch.round(scaled, out=buffer.resize_(piece.shape))
         if not torch.equal(whole, scaled):
             wrong = (scaled - whole).abs() > (allowed or 1e-12) * scaled.abs()
             if bool(wrong.any()):
-                return 0, 0, False, piece[wrong][:_GLANCE]
+                return 0, 0, False, piece[wrong][:GLANCE]
         low, high = (int(value) for value in torch.aminmax(whole))
         levels, negative = max(levels, high, -low), negative or low < 0
         total += int((whole.abs() if low < 0 else whole).sum(dtype=torch.float64))

@@ -159,13 +159,13 @@ def _fill(model: "nn.Module", checkpoint: str, weights: str | None) -> None:
 
     raw = read_checkpoint(checkpoint, weights)
     try:
-        fill_weights(model, _named_as(list(model.state_dict()), raw.weights))
+        fill_weights(model, named_as(list(model.state_dict()), raw.weights))
     except InputError as error:
         raise InputError(f"checkpoint {checkpoint}: {error}") from None
     model.origin = Origin(raw.path, raw.sha256)  # type: ignore[assignment]
 
 
-def _named_as(wanted: list[str], weights: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+def named_as(wanted: list[str], weights: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
     """The weights under the model's names, where wrappers around parts of either side have made them differ."""
     plain = {_plain(name): name for name in wanted}
     named = {name if name in wanted else plain.get(_plain(name), name): tensor for name, tensor in weights.items()}

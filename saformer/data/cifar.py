@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Layout:
+class CifarLayout:
     """One way the publisher ships a data set.
 
     `label_key` is where a Python batch keeps the labels that are wanted (None in a binary batch);
@@ -31,15 +31,15 @@ class Layout:
     label_bytes: int = 0
 
 
-LAYOUTS: dict[str, tuple[Layout, ...]] = {
+LAYOUTS: dict[str, tuple[CifarLayout, ...]] = {
     "cifar10": (
-        Layout(
+        CifarLayout(
             "cifar-10-batches-py",
             "cifar-10-python.tar.gz",
             {"train": tuple(f"data_batch_{n}" for n in range(1, 6)), "test": ("test_batch",)},
             label_key=b"labels",
         ),
-        Layout(
+        CifarLayout(
             "cifar-10-batches-bin",
             "cifar-10-binary.tar.gz",
             {"train": tuple(f"data_batch_{n}.bin" for n in range(1, 6)), "test": ("test_batch.bin",)},
@@ -47,13 +47,13 @@ LAYOUTS: dict[str, tuple[Layout, ...]] = {
         ),
     ),
     "cifar100": (
-        Layout(
+        CifarLayout(
             "cifar-100-python",
             "cifar-100-python.tar.gz",
             {"train": ("train",), "test": ("test",)},
             label_key=b"fine_labels",
         ),
-        Layout(
+        CifarLayout(
             "cifar-100-binary",
             "cifar-100-binary.tar.gz",
             {"train": ("train.bin",), "test": ("test.bin",)},
@@ -123,7 +123,7 @@ def open_cifar(request: Request) -> "Dataset":
     )
 
 
-def _find(name: str, data_dir: Path, split: str) -> tuple[Layout, Iterable[tuple[str, bytes]]]:
+def _find(name: str, data_dir: Path, split: str) -> tuple[CifarLayout, Iterable[tuple[str, bytes]]]:
     """Return the layout found and, for each batch wanted, what to call it in an error and its bytes."""
     info, layouts = DATASETS[name], LAYOUTS[name]
     fetch = f"download {info.download} and put it there (it need not be unpacked)"
@@ -137,10 +137,10 @@ def _find(name: str, data_dir: Path, split: str) -> tuple[Layout, Iterable[tuple
 
     incomplete: Path | None = None
     folders = [(layout, data_dir / layout.folder) for layout in layouts]
-    bare = [(layout, data_dir) for layout in layouts]
+    unpacked_here = [(layout, data_dir) for layout in layouts]
     archives = [(layout, data_dir / layout.archive) for layout in layouts]
     # The unpacked folders come first: reading them is several times quicker than reading an archive.
-    for layout, folder in folders + bare:
+    for layout, folder in folders + unpacked_here:
         paths = [folder / file for file in layout.files[split]]
         absent = [path for path in paths if not os.path.isfile(path)]
         if not absent:
@@ -169,7 +169,7 @@ def _read(path: Path) -> bytes:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _read_archive(archive: Path, layout: Layout, split: str) -> list[tuple[str, bytes]]:
+def _read_archive(archive: Path, layout: CifarLayout, split: str) -> list[tuple[str, bytes]]:
     """Read the wanted members of an archive into memory; nothing is extracted to disk."""
     wanted = layout.files[split]
     found: dict[str, tuple[str, bytes]] = {}

@@ -95,7 +95,8 @@ def evaluate(
     device = torch.device(device)
     training = model.training
     model.eval()
-    hits = torch.zeros(4, dtype=torch.int64, device=device)  # images, right, those with five classes, right among five
+    # Images, right, those with five classes, right among five.
+    tally = torch.zeros(4, dtype=torch.int64, device=device)
     losses = []
     chosen = dataset.indices(limit, seed)
     first, last = share(len(chosen), rank(), world_size())
@@ -105,17 +106,17 @@ def evaluate(
                 labels = all_labels[part].to(device)
                 scores = model(dataset.normalise(dataset.images[part].to(device)))
                 check_labels(all_labels[part], scores.shape[1])
-                hits[0] += len(part)
-                hits[1] += (scores.argmax(1) == labels).sum()
+                tally[0] += len(part)
+                tally[1] += (scores.argmax(1) == labels).sum()
                 if scores.shape[1] >= 5:
-                    hits[2] += len(part)
-                    hits[3] += (scores.topk(5, dim=1).indices == labels[:, None]).sum()
+                    tally[2] += len(part)
+                    tally[3] += (scores.topk(5, dim=1).indices == labels[:, None]).sum()
                 losses.append(F.cross_entropy(scores, labels, reduction="sum"))
                 if on_batch is not None:
                     on_batch(len(part) * world_size())
     finally:
         model.train(training)
-    images, right, of_five, right5 = total(hits).tolist()
+    images, right, of_five, right5 = total(tally).tolist()
     loss = total(torch.tensor([loss.item() for loss in losses], dtype=torch.float64).sum()).item() / images
     spikes = total(torch.stack(list(counts.values()))) if counts else torch.zeros(0, 2, dtype=torch.int64)
     rates = {name: row[0] / row[1] for name, row in zip(counts, spikes.tolist(), strict=True) if row[1]}

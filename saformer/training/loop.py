@@ -84,7 +84,7 @@ class _Learner:
         gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         found = torch.stack([loss, right, loss.new_tensor(float(stop))])
-        loss_sum, hits, stops = total(found).tolist()
+        loss_sum, correct, stops = total(found).tolist()
         # The loss alone would not tell: a membrane that is not a number fires no spike, and the silent network
         # behind it has a perfectly finite loss.
         self._check("loss", loss_sum / len(chosen), chosen)
@@ -99,12 +99,12 @@ class _Learner:
         position.step += 1
         position.batch += 1
         position.images += len(chosen)
-        position.right += int(hits)
+        position.right += int(correct)
         position.loss += loss_sum
         return stops > 0
 
     def _gradients(self, count: int, coming: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        """Put the gradient of the mean loss in place; loss summed and hits over this process's share of the images."""
+        """Put the gradient of the mean loss in place; its sum and right answers in this share of the images."""
         state = self.state
         loss, right = torch.zeros(2, device=state.device)
         state.optimiser.zero_grad()

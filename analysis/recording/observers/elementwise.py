@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from saformer.analysis.profiles.records import RESULT_OF
-from saformer.analysis.recording.counters import Held
+from saformer.analysis.recording.counters import Integers
 from saformer.analysis.recording.execution import Execution, Instruments
 from saformer.analysis.recording.observers.operation_counts import BatchRows, add
 from saformer.analysis.recording.storage_map import tensors_in
@@ -19,7 +19,7 @@ class FreeCounts(BatchRows):
 
     elements: int = 0
     inputs: int = 0
-    ones: Held | None = None
+    ones: Integers | None = None
     foldable: bool = False
     module: bool = False
 

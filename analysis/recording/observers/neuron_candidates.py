@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from saformer.analysis.profiles import Neurons, Values, inside
 from saformer.analysis.profiles.values import MOST_LEVELS
-from saformer.analysis.recording.counters import Held
+from saformer.analysis.recording.counters import Integers
 from saformer.analysis.recording.sources import Provenance, Source
 from saformer.errors import InputError
 
@@ -70,7 +70,7 @@ class Candidate:
     weighted: bool = False
     looped: Tally[int] = field(default_factory=Tally)
     elements: int = 0
-    spikes: list[Held] = field(default_factory=list)
+    spikes: list[Integers] = field(default_factory=list)
     places: list[str] = field(default_factory=list)
     values: Values = field(default_factory=Values)
     calls: int = 0  # in this batch
@@ -85,7 +85,7 @@ class Candidate:
             if self.entries < len(self.spikes):
                 self.spikes[self.entries] = self.spikes[self.entries].plus(value)
             else:
-                self.spikes.append(Held(value))
+                self.spikes.append(Integers(value))
                 self.places.append(place)
             self.entries += 1
         self.calls += 1

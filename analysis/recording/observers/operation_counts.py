@@ -7,7 +7,7 @@ from torch import Tensor
 
 from saformer.analysis.profiles.values import Values, common_unit
 from saformer.analysis.recording.call import Call
-from saformer.analysis.recording.counters import Held
+from saformer.analysis.recording.counters import Integers
 from saformer.analysis.recording.execution import Instruments
 from saformer.analysis.recording.sources import Source
 from saformer.analysis.recording.values import of_ones
@@ -17,14 +17,14 @@ from saformer.analysis.recording.values import of_ones
 class BatchRows:
     """Counters per image of the batch that runs, and of those before, batch by batch."""
 
-    current: list[Held] = field(default_factory=list)
-    units: list[Held | None] = field(default_factory=list)
+    current: list[Integers] = field(default_factory=list)
+    units: list[Integers | None] = field(default_factory=list)
 
     def add(self, counters: list[Tensor]) -> None:
         """Add the counters of one execution."""
         if self.current:
             counters = [_join(a.tensor(), b) for a, b in zip(self.current, counters, strict=True)]
-        self.current = [Held(counter) for counter in counters]
+        self.current = [Integers(counter) for counter in counters]
 
     def close(self, done: int) -> None:
         """Close a batch, the one after `done` others: its counters become a row of `units`."""
@@ -35,7 +35,7 @@ class BatchRows:
         parts = [held.tensor() for held in self.current]
         if len({len(x) for x in parts}) > 1:
             parts = [x.sum().view(1) for x in parts]
-        self.units.append(Held(torch.stack(parts, 1)))
+        self.units.append(Integers(torch.stack(parts, 1)))
         self.current = []
 
 
@@ -54,9 +54,11 @@ class OperationCounts(BatchRows):
     sources: tuple[Source | None, ...] = ()
     raw: bool = False  # every call read the network's input
     elements: list[int] = field(default_factory=list)
-    ones: list[Held] = field(default_factory=list)
+    ones: list[Integers] = field(default_factory=list)
     values: list[Values] = field(default_factory=list)
-    spikes: list[Held | None] = field(default_factory=list)  # ones of tensors that hold nothing else by construction
+    spikes: list[Integers | None] = field(
+        default_factory=list
+    )  # ones of tensors that hold nothing else by construction
     broadcast: list[bool] = field(default_factory=list)
     dense: int = 0
     calls: int = 0
@@ -65,8 +67,8 @@ class OperationCounts(BatchRows):
     executions: int = 0  # images times steps
     outputs: int = 0
     weights: int = 0
-    lost: Held | None = None  # events that meet a zero weight; None: no weight is zero
-    graded: Held | None = None
+    lost: Integers | None = None  # events that meet a zero weight; None: no weight is zero
+    graded: Integers | None = None
     graded_unit: float | None = None
     multiples: bool = True  # every operand so far held whole multiples of a unit
     image: bool = False  # it read the network's input where that held other values than zeros and ones
@@ -86,7 +88,7 @@ class OperationCounts(BatchRows):
             sources=sources,
             raw=True,
             elements=[0] * width,
-            ones=[Held(torch.zeros((), dtype=torch.int64, device=x.device)) for x in call.operands],
+            ones=[Integers(torch.zeros((), dtype=torch.int64, device=x.device)) for x in call.operands],
             values=[Values() for _ in call.operands],
             spikes=[None] * width,
             broadcast=[False] * width,
@@ -141,7 +143,7 @@ class OperationCounts(BatchRows):
         events = call.again(multiples[0], *others).sum().to(torch.int64) * round(unit / common)
         if self.graded is not None and self.graded_unit is not None:
             events = events + self.graded.tensor() * round(self.graded_unit / common)
-        self.graded, self.graded_unit = Held(events), common
+        self.graded, self.graded_unit = Integers(events), common
 
 
 def _join(a: Tensor, b: Tensor) -> Tensor:
@@ -149,6 +151,6 @@ def _join(a: Tensor, b: Tensor) -> Tensor:
     return a + b if len(a) == len(b) else (a.sum() + b.sum()).view(1)
 
 
-def add(total: Held | None, value: Tensor) -> Held:
+def add(total: Integers | None, value: Tensor) -> Integers:
     """The sum, where there may be nothing yet."""
-    return Held(value) if total is None else total.plus(value)
+    return Integers(value) if total is None else total.plus(value)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import saformer
 from saformer.analysis import Profile, profile
-from saformer.analysis.accounting.explain import Difference, differences
+from saformer.analysis.accounting.explain import Disagreement, differences
 from saformer.analysis.accounting.hardware import Hardware
 from saformer.analysis.accounting.rules import ACCOUNTINGS
 
@@ -37,11 +37,11 @@ def spikformer() -> Profile:
     return recorded("spikformer-2-16", heads=2)
 
 
-def found(p: Profile, accounting: str, **options: Any) -> list[Difference]:
+def found(p: Profile, accounting: str, **options: Any) -> list[Disagreement]:
     return differences(p.account(accounting, **options), p.account("paper", **options))
 
 
-def named(reasons: list[Difference], words: str) -> Difference:
+def named(reasons: list[Disagreement], words: str) -> Disagreement:
     (match,) = [d for d in reasons if words in d.reason]
     return match
 

@@ -19,8 +19,8 @@ KINDS = ["spikes", "integers", "real", "zeros", "negative zeros", "ones", "no on
 def pass_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Passes so short that small tensors need several; None leaves them as they are."""
     if request.param is not None:
-        monkeypatch.setattr(counting, "_CPU_PASS", request.param)
-        monkeypatch.setattr(counting, "_DEVICE_PASS", max(request.param, 8))
+        monkeypatch.setattr(counting, "CPU_PASS", request.param)
+        monkeypatch.setattr(counting, "DEVICE_PASS", max(request.param, 8))
 
 
 def values(kind: str, *shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -96,9 +96,9 @@ def test_an_empty_tensor() -> None:
 
 
 def test_a_tensor_longer_than_the_real_pass() -> None:
-    x = torch.zeros(3, counting._CPU_PASS + 5)
-    x[0, -1], x[1, 0], x[2, counting._CPU_PASS - 1] = 1.0, 2.0, 1.0
-    x[2, counting._CPU_PASS] = 1.0
+    x = torch.zeros(3, counting.CPU_PASS + 5)
+    x[0, -1], x[1, 0], x[2, counting.CPU_PASS - 1] = 1.0, 2.0, 1.0
+    x[2, counting.CPU_PASS] = 1.0
     nonzero, ones = Counter().count(x, 3)
     assert (nonzero.tolist(), int(ones)) == ([1, 1, 2], 3)
 
@@ -135,7 +135,7 @@ def test_tensors_known_to_be_binary_are_counted_alike(pass_size: None, dtype: to
 def test_a_tensor_is_counted_once_whatever_the_view(monkeypatch: pytest.MonkeyPatch) -> None:
     counter, x = Counter(), values("real", 4, 3, 5)
     first = counter.count(x, 4)
-    monkeypatch.setattr(Counter, "_count", lambda *_: pytest.fail("counted again"))
+    monkeypatch.setattr(counting, "as_rows", lambda *_: pytest.fail("counted again"))
     assert all(torch.equal(a, b) for a, b in zip(counter.count(x, 4), first, strict=True))
     assert all(torch.equal(a, b) for a, b in zip(counter.count(x.transpose(1, 2), 4), first, strict=True))
     assert all(torch.equal(a, b) for a, b in zip(counter.count(x.view(4, 15), 4), first, strict=True))

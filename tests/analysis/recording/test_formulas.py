@@ -22,8 +22,8 @@ KINDS = ["spikes", "integers", "real", "zeros", "negative zeros"]
 @pytest.fixture(params=[None, 5], ids=["long passes", "short passes"])
 def pass_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param is not None:
-        monkeypatch.setattr(counting, "_CPU_PASS", request.param)
-        monkeypatch.setattr(counting, "_DEVICE_PASS", request.param)
+        monkeypatch.setattr(counting, "CPU_PASS", request.param)
+        monkeypatch.setattr(counting, "DEVICE_PASS", request.param)
 
 
 class Net(nn.Module):

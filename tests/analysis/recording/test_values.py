@@ -113,8 +113,8 @@ def test_one_odd_value_anywhere_is_found(place: int, odd: float, found: str) -> 
 def test_long_tensors_are_looked_at_in_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.randint(-3, 4, (50, 41), generator=torch.Generator().manual_seed(0)).float() / 4
     whole = measured(x)
-    monkeypatch.setattr(measuring, "_PASS", 7)
-    monkeypatch.setattr(measuring, "_GLANCE", 5)
+    monkeypatch.setattr(measuring, "PASS", 7)
+    monkeypatch.setattr(measuring, "GLANCE", 5)
     assert measured(x) == whole
     assert (whole.unit, whole.levels, whole.negative, whole.total) == (0.25, 3, True, int((x.abs() * 4).sum()))
 

@@ -345,12 +345,12 @@ def test_prefixes_of_wrappers_on_either_side(saformer, folder, wrap, stored):
 
 
 def test_a_part_of_the_network_may_be_called_module():
-    from saformer.cli.resolve.foreign import _named_as
+    from saformer.cli.resolve.foreign import named_as
 
     one, other = torch.zeros(1), torch.ones(1)
-    assert _named_as(["module.a", "a"], {"module.a": one, "a": other}) == {"module.a": one, "a": other}
-    assert _named_as(["net.module.a"], {"net.a": one}) == {"net.module.a": one}
-    assert _named_as(["net.a"], {"net.module.a": one, "x": other}) == {"net.a": one, "x": other}
+    assert named_as(["module.a", "a"], {"module.a": one, "a": other}) == {"module.a": one, "a": other}
+    assert named_as(["net.module.a"], {"net.a": one}) == {"net.module.a": one}
+    assert named_as(["net.a"], {"net.module.a": one, "x": other}) == {"net.a": one, "x": other}
 
 
 def test_text_stays_text_where_the_factory_takes_text():
