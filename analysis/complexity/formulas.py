@@ -26,6 +26,7 @@ from saformer.attention.registry import (
     OUTPUT,
     SCALE,
     SOFTMAX,
+    Held,
     RegisteredAttention,
 )
 from saformer.errors import InputError
@@ -129,18 +130,12 @@ class Matrix:
     """One matrix that an attention holds, per image and time step.
 
     Args:
-        name: what the paper calls it.
+        held: its name, and where the recorder counts it.
         elements: how many it has.
-        kind: where the recorder counts them: "result" of an operation, "operand" of a product (0 or 1), or "neurons".
-        of: the operation or layer of neurons.
-        operand: which one.
     """
 
-    name: str
+    held: Held
     elements: Expr
-    kind: str
-    of: str
-    operand: int = 0
 
 
 @dataclass(frozen=True)
@@ -254,7 +249,7 @@ def _attention(name: str, entry: RegisteredAttention) -> Attention:
         terms.append(Term(work.part, work.name, count, unit, rate, work.each, when))
     for held in entry.held:
         _one_of(name, "kind", held.kind, ("result", "operand", "neurons"))
-        matrices.append(Matrix(held.name, _read(name, held.elements), held.kind, held.of, held.operand))
+        matrices.append(Matrix(held, _read(name, held.elements)))
     return Attention(name, entry.title, entry.spiking, tuple(terms), tuple(matrices))
 
 

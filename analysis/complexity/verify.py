@@ -108,14 +108,15 @@ def differences(attention: Attention, sizes: Sizes, recorded: Profile) -> list[D
     named = {term.name for term in attention.terms if term.part in SYNAPTIC}
     pairs += [(name, None, _per_image(o.dense, images)) for name, o in operations.items() if name not in named]
     for matrix in attention.matrices:
-        found: int | None = neurons.get(matrix.of)
-        if matrix.kind != "neurons":
-            operation = operations.get(matrix.of)
+        held = matrix.held
+        found: int | None = neurons.get(held.of)
+        if held.kind != "neurons":
+            operation = operations.get(held.of)
             if operation is not None:
-                result = matrix.kind == "result"
-                found = operation.outputs if result else operation.operands[matrix.operand].elements
-        held = int(matrix.elements.subs(values))
-        pairs.append((f"elements of {matrix.name}", steps * held, _per_image(found, images)))
+                result = held.kind == "result"
+                found = operation.outputs if result else operation.operands[held.operand].elements
+        elements = int(matrix.elements.subs(values))
+        pairs.append((f"elements of {held.name}", steps * elements, _per_image(found, images)))
     return [Difference(*pair) for pair in pairs if pair[1] != pair[2]]
 
 
