@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from awake_models import calibrated
 from torch import Tensor, nn
 
 import saformer
@@ -17,14 +18,7 @@ def recorded(name: str, prune: bool = False, **settings: Any) -> Profile:
     torch.manual_seed(0)
     model = saformer.build(name, image_size=16, **settings)
     x = torch.randn(3, 3, 16, 16)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            nn.init.normal_(module.bias, 0.4, 0.3)
-            module.momentum = None
-    model.train()
-    with torch.no_grad():
-        model(x)
-    model.eval().requires_grad_(False)
+    calibrated(model, x)
     if prune:
         for module in model.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from awake_models import calibrated
 from scipy import stats
 from torch import Tensor, nn
 
@@ -41,14 +42,8 @@ def awake(name: str, batch: int = 4, seed: int = 0, **settings: Any) -> tuple[Mo
     model = saformer.build(name, **settings)
     config = model.config
     x = torch.randn(batch, config.in_channels, config.image_size, config.image_size)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            nn.init.normal_(module.bias, 0.4, 0.3)
-            module.momentum = None
-    model.train()
-    with torch.no_grad():
-        model(x)
-    return model.eval().requires_grad_(False), x
+    calibrated(model, x)
+    return model, x
 
 
 def layers(p: Profile, accounting: str, **options: Any) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from awake_models import calibrated
 from torch import Tensor, nn
 
 import saformer
@@ -26,14 +27,7 @@ def recorded(name: str, kind: str = "static", **settings: Any) -> Profile:
         x = torch.poisson(torch.full((3, config.time_steps, *shape), 0.5))
         if kind == "binary":
             x = x.clamp(max=1)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            nn.init.normal_(module.bias, 0.4, 0.3)
-            module.momentum = None
-    model.train()
-    with torch.no_grad():
-        model(x)
-    return profile(model.eval(), [x], check_flops=False)
+    return profile(calibrated(model, x), [x], check_flops=False)
 
 
 def left_out(result: Audit) -> dict[str, LeftOut]:

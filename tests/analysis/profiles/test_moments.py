@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from awake_models import calibrated
 from scipy import stats
 from torch import Tensor, nn
 
@@ -25,16 +26,8 @@ def awake(name: str, seed: int = 0, batch: int = 9, **settings: Any) -> tuple[Mo
         x = torch.poisson(contrast.expand(batch, config.time_steps, *shape))
     else:
         x = torch.randn(batch, *shape, dtype=torch.float64) * contrast
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            nn.init.normal_(module.bias, 0.4, 0.3)
-            module.momentum = None
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight)
-    model.train()
-    with torch.no_grad():
-        model(x)
-    return model.eval().requires_grad_(False), x
+    calibrated(model, x, linear=True)
+    return model, x
 
 
 def textbook(values: Any, confidence: float = 0.95) -> float:

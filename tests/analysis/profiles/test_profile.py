@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from awake_models import awake
 from torch import Tensor, nn
 
 import saformer
@@ -21,28 +22,6 @@ from saformer.models.config import Model
 aten = torch.ops.aten
 ORACLES = Path(__file__).resolve().parents[2] / "data" / "oracles"
 NAMES = ["spikformer_2_64_cifar", "spikformer_2_32_cifar10dvs", "spikformer_2_32_imagenet", "sdt_2_64_cifar"]
-
-
-def awake(name: str, seed: int = 0, batch: int = 5, **settings: Any) -> tuple[Model, Tensor]:
-    """A small model in float64 with calibrated BatchNorm, so that spikes exist, and a batch of its input."""
-    torch.manual_seed(seed)
-    model = saformer.build(name, **settings).double()
-    config = model.config
-    shape = (config.in_channels, config.image_size, config.image_size)
-    if config.input_kind == "events":
-        x = torch.poisson(torch.full((batch, config.time_steps, *shape), 0.4, dtype=torch.float64))
-    else:
-        x = torch.randn(batch, *shape, dtype=torch.float64)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            nn.init.normal_(module.bias, 0.4, 0.3)
-            module.momentum = None
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight)
-    model.train()
-    with torch.no_grad():
-        model(x)
-    return model.eval().requires_grad_(False), x
 
 
 class Oracle:
@@ -70,7 +49,7 @@ def oracles() -> Callable[[str], Oracle]:
 @pytest.fixture(scope="module")
 def small() -> Profile:
     """A profile with everything in it: labels, neurons, products, free arithmetic."""
-    model, x = awake("saformer-1-16", image_size=16, time_steps=3)
+    model, x = awake("saformer-1-16", batch=5, image_size=16, time_steps=3)
     return profile(model, [(x[:3], torch.tensor([1, 2, 3])), (x[3:], torch.tensor([4, 5]))], run={"seed": 1})
 
 
@@ -227,7 +206,7 @@ def parts_and_whole(
 )
 @pytest.mark.parametrize("cut", [1, 2, 4])
 def test_halves_add_up_to_the_whole(name: str, settings: dict[str, Any], cut: int) -> None:
-    model, x = awake(name, **settings)
+    model, x = awake(name, batch=5, **settings)
     a, b, whole = parts_and_whole(model, x, cut, torch.arange(5))
     total = a + b
     assert counts(total) == counts(b + a) == counts(whole)
@@ -250,7 +229,7 @@ def test_halves_of_published_networks_add_up(oracles: Any, name: str) -> None:
 
 
 def test_batches_make_no_difference() -> None:
-    model, x = awake("saformer-1-16", image_size=16)
+    model, x = awake("saformer-1-16", batch=5, image_size=16)
     profiles = [counts(profile(model, x.split(size), check_flops=False)) for size in (1, 2, 3, 5)]
     assert all(p == profiles[0] for p in profiles)
 
@@ -474,7 +453,7 @@ LACKS = (
 
 @pytest.mark.parametrize("name", ["spikformer-1-16", "spikingformer-1-16", "sdt-1-16", "saformer-1-16"])
 def test_a_profile_from_before_values_were_looked_at(name: str, tmp_path: Path) -> None:
-    model, x = awake(name, image_size=16)
+    model, x = awake(name, batch=5, image_size=16)
     new = profile(model, [x], check_flops=False)
     (tmp_path / "p.json").write_text(json.dumps(as_written_before_classes(new)))
     old = Profile.load(tmp_path / "p.json")

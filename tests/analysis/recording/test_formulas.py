@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from function_net import Net
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -24,19 +25,6 @@ def pass_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     if request.param is not None:
         monkeypatch.setattr(counting, "CPU_PASS", request.param)
         monkeypatch.setattr(counting, "DEVICE_PASS", request.param)
-
-
-class Net(nn.Module):
-    """A function as a module, with parameters or submodules."""
-
-    def __init__(self, function: Callable[..., Any], **parts: nn.Module | nn.Parameter) -> None:
-        super().__init__()
-        self.function = function
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, x: Tensor) -> Any:
-        return self.function(self, x)
 
 
 def values(kind: str, *shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:

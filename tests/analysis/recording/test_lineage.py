@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from function_net import Net
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations, prune
@@ -15,18 +16,6 @@ from saformer.analysis import Profile, profile
 from saformer.analysis.diagnostics.spike_driven import audit
 from saformer.naming import current_name, named
 from saformer.neurons import LIF
-
-
-class Net(nn.Module):
-    def __init__(self, function: Callable[..., Any], **parts: Any) -> None:
-        super().__init__()
-        self.function = function
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, x: Tensor) -> Any:
-        return self.function(self, x)
-
 
 X = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
 

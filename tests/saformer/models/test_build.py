@@ -4,35 +4,13 @@ from typing import Any
 
 import pytest
 import torch
+from awake_models import awake
 from torch import Tensor, nn
 
 import saformer
 from saformer.errors import InputError
 from saformer.models import FAMILIES, PRESETS, config_from_dict, configure, from_config
 from saformer.models.config import Model, pooling_for
-
-
-def awake(name: str, seed: int = 0, **settings: Any) -> tuple[Model, Tensor]:
-    """A small model in float64 with calibrated BatchNorm, so that spikes exist, and a batch of its input."""
-    torch.manual_seed(seed)
-    model = saformer.build(name, **settings).double()
-    config = model.config
-    shape = (config.in_channels, config.image_size, config.image_size)
-    if config.input_kind == "events":
-        x = torch.poisson(torch.full((4, config.time_steps, *shape), 0.4, dtype=torch.float64))
-    else:
-        x = torch.randn(4, *shape, dtype=torch.float64)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            nn.init.normal_(module.bias, 0.4, 0.3)
-            module.momentum = None
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight)
-    model.train()
-    with torch.no_grad():
-        model(x)
-    return model.eval().requires_grad_(False), x
-
 
 SMALL = [
     pytest.param("saformer-2-32", {}, id="saformer"),

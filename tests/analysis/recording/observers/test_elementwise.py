@@ -1,27 +1,16 @@
 """Free arithmetic: what is listed, what pools read, and which BatchNorm folds."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from function_net import Net
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from saformer.analysis import Profile, profile
 
 X = torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(0))
-
-
-class Net(nn.Module):
-    def __init__(self, function: Callable[..., Any], **parts: Any) -> None:
-        super().__init__()
-        self.function = function
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, x: Tensor) -> Any:
-        return self.function(self, x)
 
 
 def run(model: nn.Module, x: Tensor = X, **options: Any) -> Profile:

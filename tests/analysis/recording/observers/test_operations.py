@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from function_net import Net
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -13,19 +14,6 @@ from saformer.errors import InputError
 
 X = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))
 STEPS = 5
-
-
-class Net(nn.Module):
-    """A function as a module, with parts."""
-
-    def __init__(self, function: Callable[..., Any], **parts: Any) -> None:
-        super().__init__()
-        self.function = function
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, x: Tensor) -> Any:
-        return self.function(self, x)
 
 
 def run(model: nn.Module, x: Any = X, **options: Any) -> Profile:
