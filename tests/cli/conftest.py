@@ -129,3 +129,11 @@ def energy(saformer, oracle, tmp_path):
         return result
 
     return run
+
+
+@pytest.fixture
+def rates(tmp_path):
+    """Firing rates as a user writes them into a file."""
+    path = tmp_path / "r.csv"
+    path.write_text("layer,input_firing_rate\n*,0.2\nhead,1\nblock.0.attn.q,0.1\n")
+    return path

@@ -2,16 +2,7 @@
 
 import json
 
-import pytest
-
 SMALL = ("--model", "spikingformer-1-32")
-
-
-@pytest.fixture
-def rates(tmp_path):
-    path = tmp_path / "r.csv"
-    path.write_text("layer,input_firing_rate\n*,0.2\nhead,1\nblock.0.attn.q,0.1\n")
-    return path
 
 
 def test_sensitivity_lists_operations_by_what_they_move(saformer, rates):

@@ -10,13 +10,6 @@ PUBLISHED = Path(__file__).resolve().parents[2] / "data" / "published" / "spikin
 SMALL = ("--model", "spikingformer-1-32")
 
 
-@pytest.fixture
-def rates(tmp_path):
-    path = tmp_path / "r.csv"
-    path.write_text("layer,input_firing_rate\n*,0.2\nhead,1\nblock.0.attn.q,0.1\n")
-    return path
-
-
 def test_energy_from_a_file_of_rates(saformer, rates):
     result = saformer("energy", *SMALL, "--rates", rates)
     assert result.code == 0, result.err
