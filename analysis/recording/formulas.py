@@ -14,7 +14,7 @@ from torch import Tensor
 
 from saformer.analysis.recording.call import Call
 from saformer.analysis.recording.counters import Counter, spatial_fan_out
-from saformer.analysis.recording.operators import Effect, register_operator
+from saformer.analysis.recording.operators import Effect, Role, register_operator
 
 aten = torch.ops.aten
 
@@ -136,7 +136,7 @@ def _mask(x: Tensor, y: Tensor, read: tuple[Tensor, ...] = ()) -> Call:
     return Call("product", shape.numel(), (x, y), None, both, torch.mul, rows=shape, read=read)
 
 
-@register_operator(aten.mul, aten.mul_, effect=Effect.LINEAR)
+@register_operator(aten.mul, aten.mul_, effect=Effect.LINEAR, role=Role.SCALES)
 def elementwise_product(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
     """aten.mul(x, y) of two activations: the mask of mask-and-sum attention; of an activation and weights that are
     more, and meet each of its elements several times: a layer. None for scaling, element by element.

@@ -9,12 +9,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from saformer.analysis.profiles.records import RESULT_OF
 from saformer.analysis.recording.constants import Constants
-from saformer.analysis.recording.operators import Kind, Operator
+from saformer.analysis.recording.operators import Kind, Operator, Role
 from saformer.analysis.recording.sources import (
     NO_BIRTHS,
     NO_ROOTS,
@@ -130,7 +129,7 @@ class Lineage:
             given = inputs[0][operator.given] if operator.given is not None else operator.fill
             self.create(outputs, given if isinstance(given, int | float) else None)
             return
-        if func._overloadpacket in _FILLS and fills(inputs[0][0]):
+        if operator is not None and operator.role is Role.FILLS and fills(inputs[0][0]):
             self.create(outputs)  # written over: whatever it was is gone
             return
         read = list(tensors_in(inputs))[: 1 if operator is not None and operator.like else None]
@@ -142,7 +141,7 @@ class Lineage:
             held = {storage_id(x) for x in read}
             self._derive(read, [x for x in written if func._schema.is_mutable or storage_id(x) not in held])
             return
-        result = result_of(operator, origins, read, name, path, func)
+        result = result_of(operator, origins, read, name, path)
         if result is None:
             self.create(outputs)
             return
@@ -165,6 +164,3 @@ class Lineage:
         for x in written:
             self._sources.discard(x)
             self.constants.derive(x, read)
-
-
-_FILLS = {torch.ops.aten.zero_, torch.ops.aten.fill_}

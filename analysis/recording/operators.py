@@ -45,6 +45,17 @@ class Effect(Enum):
     REAL = auto()  # whatever comes out is a real number, however often it repeats
 
 
+class Role(Enum):
+    """What an operator is to the lineage, beyond its kind."""
+
+    ADDS = auto()  # two tensors; it may take back what was subtracted
+    SUBTRACTS = auto()  # one tensor from another
+    SCALES = auto()  # by a constant, if there is one activation: a product stays one
+    SUMS = auto()  # over dimensions: a product that is summed is an attention
+    FILLS = auto()  # writes a constant over what was there
+    PLACES = auto()  # where its input is not zero
+
+
 @dataclass(frozen=True)
 class Operator:
     """One entry.
@@ -55,6 +66,7 @@ class Operator:
         formula: of a synaptic operator: arguments, result and what is an activation -> `Call`; None where it is none.
         listed: booked as free arithmetic.
         pool: its cost lies in what it reads, so that is counted, too.
+        windows: it reads windows of trailing dimensions.
         binary: of zeros and ones come zeros and ones.
         like: its second tensor gives a shape, a type or lengths, and no value.
         part: it takes a part of a tensor, or another order of it: two parts of one tensor are two things.
@@ -66,6 +78,7 @@ class Operator:
         fill: of a creator, the one value it writes; NaN for none at all, None for several, or one that it is given.
         given: of a creator, the argument that is the value.
         gathers: it takes rows of a table: of weights at the places of spikes, a layer that is driven by events.
+        role: what it is to the lineage.
     """
 
     kind: Kind
@@ -73,6 +86,7 @@ class Operator:
     formula: Formula | None = None
     listed: bool = False
     pool: bool = False
+    windows: bool = False
     binary: bool = False
     like: bool = False
     part: bool = False
@@ -84,6 +98,7 @@ class Operator:
     fill: float | None = None
     given: int | None = None
     gathers: bool = False
+    role: Role | None = None
 
 
 OPERATORS: dict[Any, Operator] = {}
@@ -103,7 +118,11 @@ def _enter(packets: Iterable[Any], operator: Operator) -> None:
 
 
 def register_operator(
-    *packets: Any, effect: Effect = Effect.REAL, listed: bool = True, parts: bool = False
+    *packets: Any,
+    effect: Effect = Effect.REAL,
+    listed: bool = True,
+    parts: bool = False,
+    role: Role | None = None,
 ) -> Callable[[F], F]:
     """Give the formula of synaptic operators; the built-in ones use it, and so may a user's own file.
 
@@ -117,10 +136,11 @@ def register_operator(
         effect: on the class of values where the formula returns None.
         listed: it is listed as free arithmetic where the formula returns None.
         parts: it runs as its parts where the formula returns None.
+        role: what it is to the lineage where the formula returns None.
     """
 
     def enter(formula: F) -> F:
-        _enter(packets, Operator(Kind.SYNAPTIC, effect, formula=formula, listed=listed, parts=parts))
+        _enter(packets, Operator(Kind.SYNAPTIC, effect, formula=formula, listed=listed, parts=parts, role=role))
         return formula
 
     return enter
@@ -134,10 +154,14 @@ def _table(kind: Kind, effect: Effect, names: str, **flags: Any) -> None:
 
 
 # -- arithmetic that Eqs. 19-20 leave out ------------------------------------------------------------------------------
+_table(Kind.ELEMENTWISE, Effect.LINEAR, "add add_", role=Role.ADDS)
+_table(Kind.ELEMENTWISE, Effect.LINEAR, "sub sub_", role=Role.SUBTRACTS)
+_table(Kind.ELEMENTWISE, Effect.LINEAR, "div div_", role=Role.SCALES)
+_table(Kind.ELEMENTWISE, Effect.LINEAR, "sum", role=Role.SUMS)
 _table(
     Kind.ELEMENTWISE,
     Effect.LINEAR,
-    "add add_ sub sub_ rsub div div_ neg neg_ lerp lerp_ sum cumsum cumsum_ nansum index_add index_add_ scatter_add "
+    "rsub neg neg_ lerp lerp_ cumsum cumsum_ nansum index_add index_add_ scatter_add "
     "scatter_add_ scatter_reduce scatter_reduce_ col2im im2col upsample_nearest2d upsample_bilinear2d "
     "upsample_bicubic2d upsample_nearest1d upsample_nearest3d upsample_linear1d upsample_trilinear3d "
     "_upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d _upsample_bilinear2d_aa "
@@ -147,20 +171,29 @@ _table(
     Kind.ELEMENTWISE,
     Effect.LINEAR,
     "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d avg_pool1d "
-    "avg_pool2d avg_pool3d mean",
+    "avg_pool2d avg_pool3d",
     pool=True,
+    windows=True,
 )
+_table(Kind.ELEMENTWISE, Effect.LINEAR, "mean", pool=True)
 _table(
     Kind.ELEMENTWISE,
     Effect.LINEAR,  # pooled spikes are spikes, and sums of them sums
     "max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices mkldnn_max_pool2d",
     pool=True,
+    windows=True,
     binary=True,
 )
 _table(
     Kind.ELEMENTWISE,
     Effect.LEVELS,
-    "adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d fractional_max_pool2d abs abs_ clamp clamp_ clamp_min "
+    "adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d fractional_max_pool2d",
+    windows=True,
+)
+_table(
+    Kind.ELEMENTWISE,
+    Effect.LEVELS,
+    "abs abs_ clamp clamp_ clamp_min "
     "clamp_max clamp_min_ clamp_max_ minimum maximum amax amin max min median kthvalue cummax cummin remainder "
     "remainder_ fmod prod cumprod hardtanh hardtanh_ threshold threshold_ relu relu_ pow pow_ square square_",
 )
@@ -212,7 +245,7 @@ _table(
     "unsqueeze_ clone contiguous copy_ cat stack concat nan_to_num nan_to_num_ index_copy index_copy_ index_fill "
     "index_fill_ select_scatter slice_scatter diag_embed reflection_pad1d reflection_pad2d "
     "reflection_pad3d max_unpool2d replication_pad1d replication_pad2d replication_pad3d detach detach_ alias repeat "
-    "repeat_interleave constant_pad_nd pad lift_fresh fill_ zero_ as_strided _reshape_alias movedim swapaxes ravel "
+    "repeat_interleave constant_pad_nd pad lift_fresh as_strided _reshape_alias movedim swapaxes ravel "
     "is_same_size scalar_tensor item _local_scalar_dense dropout dropout_ feature_dropout alpha_dropout "
     "native_dropout double half bool int long float numel sym_size size dim conj_physical resolve_conj resolve_neg "
     "view_as_real view_as_complex broadcast_tensors pixel_shuffle pixel_unshuffle set_ resize_ is_nonzero equal "
@@ -228,7 +261,9 @@ _table(
     part=True,
 )
 _table(Kind.MOVEMENT, Effect.LINEAR, "index index_select _unsafe_index embedding", part=True, gathers=True)
-_table(Kind.MOVEMENT, Effect.LINEAR, "nonzero argmin argmax argsort _unique2", indices=True)
+_table(Kind.MOVEMENT, Effect.LINEAR, "fill_ zero_", role=Role.FILLS)
+_table(Kind.MOVEMENT, Effect.LINEAR, "argmin argmax argsort _unique2", indices=True)
+_table(Kind.MOVEMENT, Effect.LINEAR, "nonzero", indices=True, role=Role.PLACES)
 _table(Kind.CREATOR, Effect.LINEAR, "rand_like randn_like randint_like")
 _table(Kind.CREATOR, Effect.LINEAR, "empty empty_like new_empty", fill=nan)
 _table(Kind.CREATOR, Effect.LINEAR, "zeros zeros_like new_zeros", fill=0.0)

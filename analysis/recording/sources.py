@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from saformer.analysis.recording.operators import Effect, Kind, Operator
+from saformer.analysis.recording.operators import Effect, Kind, Operator, Role
 
 _TOKENS = itertools.count(1)
 
@@ -85,7 +84,7 @@ def apart(a: Source | None, b: Source | None) -> bool:
 
 
 def result_of(
-    operator: Operator | None, origins: list[Source], read: list[Tensor], name: str, path: str, func: Any
+    operator: Operator | None, origins: list[Source], read: list[Tensor], name: str, path: str
 ) -> Source | None:
     """What the operator's results are; None for a constant."""
     first, joined = origins[0], joined_of(origins)
@@ -93,7 +92,7 @@ def result_of(
         return from_a_kernel(name, path, joined.roots)
     if operator.kind is Kind.MOVEMENT:
         if operator.indices:
-            places = read[0] if func._overloadpacket is torch.ops.aten.nonzero else None
+            places = read[0] if operator.role is Role.PLACES else None
             return replace(joined, name=name, provenance=Provenance.NONE, births=NO_BIRTHS, places=places)
         if len({origin.token for origin in origins}) == 1:
             return first
@@ -122,17 +121,16 @@ def result_of(
             converts=joined.provenance is Provenance.REAL if begins else joined.converts,
             pure=begins or all(origin.pure for origin in origins),
         )
-    packet = func._overloadpacket
-    if packet in _DIFFERENCES and len(origins) == 2:
+    if operator.role is Role.SUBTRACTS and len(origins) == 2:
         if first.token == origins[1].token:
             return None  # nothing is left of it
         return replace(_computed(operator, joined, name), cancels=((origins[1].token, first),))
-    if packet in _SUMS and len(origins) == 2:
+    if operator.role is Role.ADDS and len(origins) == 2:
         for one, other in (origins, origins[::-1]):
             if (left := dict(one.cancels).get(other.token)) is not None:
                 return left
     result = _computed(operator, joined, name)
-    scaled = packet in _SCALES and len(origins) == 1
+    scaled = operator.role is Role.SCALES and len(origins) == 1
     return replace(result, product=first.product) if scaled else result
 
 
@@ -148,10 +146,6 @@ def _computed(operator: Operator, joined: Source, name: str) -> Source:
 
 
 NO_BIRTHS: frozenset[str] = frozenset()
-_aten = torch.ops.aten
-_DIFFERENCES = {_aten.sub, _aten.sub_}
-_SUMS = {_aten.add, _aten.add_}
-_SCALES = {_aten.mul, _aten.mul_, _aten.div, _aten.div_}
 
 
 def from_a_kernel(name: str, path: str, roots: Roots) -> Source:

@@ -69,7 +69,8 @@ class Elementwise:
         """Count what a pool read: its cost lies there."""
         counts.module |= module
         key: Any = (execution.name, 0)
-        layout = self._instruments.layouts.of(key, x.shape, stacked="pool" in execution.packet.__name__, x=x)
+        windows = execution.operator is not None and execution.operator.windows
+        layout = self._instruments.layouts.of(key, x.shape, stacked=windows, x=x)
         self.by_image &= layout.apart
         nonzero, ones = self._instruments.counter.count(x, layout.rows)
         counts.inputs += x.numel()

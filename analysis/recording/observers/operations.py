@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from saformer.analysis.recording.batch_axis import Layout
@@ -21,7 +20,7 @@ from saformer.analysis.recording.observers.operation_calls import (
 )
 from saformer.analysis.recording.observers.operation_counts import OperationCounts
 from saformer.analysis.recording.operation_names import OperationNames
-from saformer.analysis.recording.operators import Kind
+from saformer.analysis.recording.operators import Kind, Role
 from saformer.analysis.recording.sources import Source, raw_sources
 from saformer.analysis.recording.storage_map import StorageMap
 
@@ -105,7 +104,7 @@ class Operations:
 
     def _notice_sum(self, execution: Execution) -> None:
         """A product that is summed is an attention written as mask and sum."""
-        if execution.packet is torch.ops.aten.sum and execution.args:
+        if execution.operator is not None and execution.operator.role is Role.SUMS and execution.args:
             source = self._instruments.lineage.source(execution.args[0])
             if source is not None and source.product in self.counts:
                 self.counts[source.product].summed = True
