@@ -242,7 +242,7 @@ def _make(path: Path, what: str, recordings: Sequence[Recording], settings: Fram
             file = FrameFile(handle, shape)
             for i, recording in enumerate(recordings):
                 for j, (_, frames) in enumerate(recording.frames(settings)):
-                    file.put(rows[i, j], frames)
+                    file.add_row(rows[i, j], frames)
                     advance(1)
             sums[:] = file.finish()
 
@@ -268,7 +268,7 @@ class FrameFile:
         self._dtype = np.dtype(next(self._widths))
         self._header()
 
-    def put(self, row: int, frames: np.ndarray) -> None:
+    def add_row(self, row: int, frames: np.ndarray) -> None:
         """Write the frames of one sample, T x 2 x H x W counts, as this row."""
         while frames.max() > np.iinfo(self._dtype).max:
             self._widen()
