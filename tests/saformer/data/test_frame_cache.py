@@ -242,7 +242,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(root, monkeypatch) -> None:
     def full(self, row, frames):
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(frame_cache.FrameFile, "put", full)
+    monkeypatch.setattr(frame_cache.FrameFile, "add_row", full)
     with pytest.raises(InputError, match="the disk is full"):
         opened(root)
     assert {p.suffix for p in (root / ".saformer").iterdir()} == {".lock"}
