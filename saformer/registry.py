@@ -54,6 +54,10 @@ class Registry(Mapping[str, T]):
             raise InputError(f"{self.kind} {name!r} is there already, in {place}: register another name")
         self._entries[name], self._origins[name] = entry, origin
 
+    def entered(self) -> dict[str, T]:
+        """What is registered by now, without importing the rest."""
+        return dict(self._entries)
+
     def find(self, name: str) -> T:
         """The entry of that name.
 

@@ -3,6 +3,7 @@
 Forward hooks on the modules themselves write down what they put out; a forward pass without them is as it was.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -131,9 +132,9 @@ def inspect_image(model: Model, image: Tensor) -> Inspection:
     with _outputs(watched) as found, torch.inference_mode():
         scores = model(image)[0].cpu()
     maps = []
-    grid = (model.config.grid, model.config.grid)
     for name, attention in attentions.items():
-        by_token = attention.attention_map(*(found[f"{name}.{part}"] for part in attention.map_inputs))
-        maps.append(AttentionMap(name, type(attention).__name__, by_token[:, 0].unflatten(-1, grid)))
+        by_token = attention.attention_map(*(found[f"{name}.{part}"] for part in attention.map_inputs))[:, 0]
+        side = math.isqrt(by_token.shape[-1])  # our models take square images
+        maps.append(AttentionMap(name, type(attention).__name__, by_token.unflatten(-1, (side, side))))
     trains = tuple(SpikeTrain(name, output.flatten(1)) for name, output in found.items() if name in neurons)
     return Inspection(tuple(maps), trains, scores)

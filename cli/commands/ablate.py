@@ -187,7 +187,8 @@ def _trained(
 
     recipe = load_recipe(test.name, model=name, epochs=epochs, seed=run.seed)
     # A recipe holds what a TOML file can: n = N where the settings say None.
-    said = {key: recipe.model_config().tokens if value is None else value for key, value in settings.items()}
+    tokens = recipe.model_config().tokens
+    said = {key: tokens if value is None else value for key, value in settings.items()}
     recipe = replace(recipe, settings=said)
     tell(f"training {ablation}: {name}, {recipe.epochs} epochs")
     training = open_dataset(test.name, data.data_dir, "train")

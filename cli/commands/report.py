@@ -146,7 +146,7 @@ def _sweeps(
         return []
     found = data_for(option, data, default_dataset(sources), opened=opened)
     model, _ = load_for(option, found)
-    tokens = model.config.tokens
+    tokens = model.config.tokens or 0
     values = {Parameter.aggregated: [n for n in _AGGREGATED if n <= tokens and tokens % n == 0]}
     if found.kind == "static":
         values = {Parameter.time_steps: _TIME_STEPS, **values}

@@ -108,6 +108,15 @@ High = Annotated[
         rich_help_panel=Panel.data,
     ),
 ]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="K=V",
+        help="A setting of one of our models, such as heads=8; repeat it. An unknown one lists all.",
+        rich_help_panel=Panel.model,
+    ),
+]
 Weights = Annotated[
     str | None,
     typer.Option(
@@ -155,6 +164,10 @@ Aggregated = Annotated[
 ]
 
 
+# Settings that have an option of their own.
+_NAMED = ("time_steps", "heads", "pooling", "image_size", "aggregated")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(Options):
     """Which model, settings that its file does not hold, and how a model of the user's own takes its input."""
@@ -175,6 +188,7 @@ class ModelOptions(Options):
     pooling: Pooling = None
     image_size: ImageSize = None
     aggregated: Aggregated = None
+    settings: Settings = None
 
     def __post_init__(self) -> None:
         for option, value in (("--ckpt", self.checkpoint), ("--model", self.model)):
@@ -211,6 +225,21 @@ class ModelOptions(Options):
 
     @property
     def given(self) -> dict[str, Any]:
-        """Settings that the user gave, by the names of the configuration."""
-        names = ("time_steps", "heads", "pooling", "image_size", "aggregated")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        """Settings that the user gave, by the names of the configuration.
+
+        Raises:
+            InputError: --set has another form, or repeats an option of its own.
+        """
+        from saformer.models.settings import parse_settings
+
+        found = {name: getattr(self, name) for name in _NAMED if getattr(self, name) is not None}
+        said = parse_settings(self.settings or [], "--set")
+        if twice := sorted(found.keys() & said.keys()):
+            raise InputError(f"--set {twice[0]} and --{twice[0].replace('_', '-')} say the same: leave out the one")
+        return {**found, **said}
+
+    def flag(self, setting: str) -> str:
+        """How the user gave a setting, such as `--heads 8` or `--set heads=8`."""
+        if setting in _NAMED and getattr(self, setting) is not None:
+            return f"--{setting.replace('_', '-')} {getattr(self, setting)}"
+        return f"--set {setting}={self.given[setting]}"

@@ -28,15 +28,16 @@ def read_for(options: ModelOptions) -> "RawCheckpoint | None":
 
 
 @contextmanager
-def _flags_named(given: dict[str, Any], path: Path | None = None) -> Iterator[None]:
+def _flags_named(options: ModelOptions, path: Path | None = None) -> Iterator[None]:
     """What is wrong with a setting that the user gave is said of the flag, not of the checkpoint."""
+    given = options.given
     try:
         yield
     except InputError as error:
         reason = str(error).removeprefix(f"checkpoint {path}: ")
         words = re.findall(r"\w+", reason)
         about = {key: value for key, value in given.items() if key in words} or given
-        flags = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in about.items())
+        flags = " ".join(map(options.flag, about))
         raise InputError(f"{flags}: {reason}" + ("" if path is None else f" (checkpoint {path.name})")) from None
 
 
@@ -53,7 +54,7 @@ def _fitted(raw: "RawCheckpoint", options: ModelOptions, fitting: dict[str, Any]
             model_from(raw)
         except InputError:
             raise error from None  # the checkpoint is at fault without the flags, too
-        with _flags_named(options.given, raw.path):
+        with _flags_named(options, raw.path):
             raise
 
 
@@ -67,8 +68,8 @@ def load_for(
         data: what it is to run on, if that is known.
         raw: the checkpoint, if it has been read.
     """
-    import saformer
     from saformer.data import DATASETS
+    from saformer.models import configure_for, from_config
 
     shape: dict[str, Any] = {}
     if data is not None:
@@ -80,11 +81,10 @@ def load_for(
             raise InputError("give a checkpoint (--ckpt FILE) or a model (--model NAME)")
         if data is not None and data.classes is not None:
             shape["num_classes"] = data.classes
-        settings = {**shape, **options.given}
-        if options.given:
-            with _flags_named(options.given):
-                return saformer.build(options.model, **settings), []
-        return saformer.build(options.model, **settings), []
+        if not options.given:
+            return from_config(configure_for(options.model, shape)).eval(), []
+        with _flags_named(options):
+            return from_config(configure_for(options.model, shape, **options.given)).eval(), []
 
     raw = raw or read_for(options)
     assert raw is not None
@@ -108,8 +108,8 @@ def load_for(
         remarks.append(f"not stored in the checkpoint, taken by default: {values}")
     for a in model.origin.assumptions:
         if a.source == "given" and a.stored is not None and a.stored != a.value and a.setting in options.given:
-            flag = "--" + a.setting.replace("_", "-")
-            remarks.append(f"{flag} {a.value} was given; the checkpoint stores {a.setting} = {a.stored}")
+            flag = options.flag(a.setting)
+            remarks.append(f"{flag} was given; the checkpoint stores {a.setting} = {a.stored}")
     if fitting:
         values = ", ".join(f"{key} = {value}" for key, value in fitting.items())
         remarks.append(f"not stored in the checkpoint, taken from the data: {values}")

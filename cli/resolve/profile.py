@@ -122,7 +122,7 @@ def check_run_options(models: list[str], data: DataOptions, run: RunOptions, als
 def options_of(what: str) -> ModelOptions:
     """A checkpoint (file or shipped), or a model by its name."""
     from saformer.checkpoints.shipped import resolve_checkpoint
-    from saformer.models.presets import parse_name
+    from saformer.models.names import parse_name
 
     path = resolve_checkpoint(what)
     if path.exists():

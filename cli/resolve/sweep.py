@@ -74,7 +74,7 @@ def _network(
     if not hasattr(plain.config, parameter.setting):
         raise InputError(f"{plain.config.name} has no aggregated tokens: sweep a saformer, or time-steps")
     if parameter is Parameter.aggregated:
-        tokens = plain.config.tokens
+        tokens = plain.config.tokens or 0
         if value > tokens or tokens % value:
             raise InputError(
                 f"n = {value} does not divide the N = {tokens} tokens of {plain.config.name}: "

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -61,9 +60,7 @@ def _native(raw: RawCheckpoint, given: dict[str, Any]) -> tuple[ModelConfig, dic
         settings = dict(details.pop("config"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError("the configuration inside the checkpoint is damaged") from None
-    known = {field.name for field in fields(config_from_dict(settings))}
-    if unknown := set(given) - known:
-        raise InputError(f"{settings.get('family')} has no setting {min(unknown)!r}")
+    config_from_dict(settings)  # which says what is wrong with the file before anything is said of what was given
     return config_from_dict({**settings, **given}), details, settings
 
 
@@ -102,7 +99,7 @@ def model_from(raw: RawCheckpoint, **settings: Any) -> Model:
         if native:
             config, details, stored = native
             tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(RUN_PREFIX)}
-            assumptions = tuple(Assumption(key, value, "given", stored.get(key)) for key, value in given.items())
+            assumptions = tuple(Assumption(key, getattr(config, key), "given", stored.get(key)) for key in given)
         else:
             found = recognise(tensors, raw.settings, given)
             config, assumptions, unused = found.config, found.assumptions, found.unused

@@ -1,17 +1,18 @@
 """Settings of published checkpoints: what their family reads off the weights, what is stored, given, or a default."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 from saformer.checkpoints.origin import Assumption
 from saformer.errors import InputError
-from saformer.models.config import ModelConfig, pooling_for
-from saformer.models.presets import default_heads
+from saformer.models.config import ModelConfig
 from saformer.models.recognition import Published
 from saformer.models.registry import MODELS, Family
+from saformer.models.settings import typed
+from saformer.models.transformer import default_heads, pooling_for
 
 # Names under which published training scripts store a setting.
 _STORED_NAMES = {
@@ -32,18 +33,18 @@ class Recognised:
     unused: tuple[str, ...]
 
 
-def _family_of(weights: Mapping[str, Tensor]) -> tuple[Family, Published]:
+def _family_of(weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> tuple[Family, Published]:
     """The family that claims the weights, and what it reads off them."""
-    claims = [(family, found) for family in MODELS.values() if (found := family.model.recognise(weights)) is not None]
+    found = ((family, family.model.recognise(weights, stored)) for family in MODELS.values())
+    claims = [(family, published) for family, published in found if published is not None]
     if len(claims) == 1:
         return claims[0]
     if claims:
         names = " and ".join(family.name for family, _ in claims)
         raise InputError(f"the weights could be of {names}: their classes' recognise must tell them apart")
-    known = [family.title.partition(",")[0] for family in MODELS.values()]
     raise InputError(
-        f"the architecture is not one of {', '.join(known[:-1])} or {known[-1]}: "
-        f"its parameters begin with {', '.join(list(weights)[:4])}"
+        f"the architecture is none that is known here (its parameters begin with {', '.join(list(weights)[:4])}): "
+        "run its own code with these weights, --model package.module:factory --ckpt FILE"
     )
 
 
@@ -68,7 +69,7 @@ def recognise(weights: Mapping[str, Tensor], stored: Mapping[str, Any], given: M
     Raises:
         InputError: the architecture is unknown, or stored or given settings do not fit the weights.
     """
-    family, published = _family_of(weights)
+    family, published = _family_of(weights, stored)
     config_class, shown, defaults = family.config, published.shown, dict(published.defaults)
     if stored.get("spike_mode", "lif") != "lif":
         raise InputError(f"neurons of spike_mode {stored['spike_mode']!r} are not supported, only 'lif'")
@@ -76,7 +77,8 @@ def recognise(weights: Mapping[str, Tensor], stored: Mapping[str, Any], given: M
     defaults.setdefault("time_steps", 16 if events else 4)
     large = events or shown.get("num_classes", 0) >= 1000
     defaults.setdefault("image_size", (128 if events else 224) if large else 32)
-    known = {field.name for field in fields(config_class)}
+    known = config_class.types()
+    given = typed(known, given, config_class.family)
     if "heads" in known and "dim" in shown and ("heads" not in defaults or shown["dim"] % defaults["heads"]):
         defaults["heads"] = default_heads(shown["dim"])
 
@@ -102,8 +104,6 @@ def recognise(weights: Mapping[str, Tensor], stored: Mapping[str, Any], given: M
         settings[setting] = value
         assumptions.append(Assumption(setting, value, source, in_file if source == "given" else None))
     for setting, value in given.items():
-        if setting not in known:
-            raise InputError(f"{config_class.family} has no setting {setting!r}")
         if setting in shown and shown[setting] != value:
             raise InputError(f"{setting} is {shown[setting]!r} by the weights' shapes; it cannot be set to {value!r}")
         settings[setting] = value

@@ -1,37 +1,55 @@
 """Models by name: `build("saformer-4-384")`."""
 
-from dataclasses import fields
+from collections.abc import Mapping
 from typing import Any
 
 from saformer.errors import InputError
-from saformer.models.config import Model, ModelConfig, in_time, pooling_for
+from saformer.models.config import Model, ModelConfig, in_time
+from saformer.models.names import FAMILIES, PRESETS, parse_name
 from saformer.models.patch_embedding import per_step
-from saformer.models.presets import FAMILIES, PRESETS, default_heads, parse_name
 from saformer.models.registry import MODELS, register_model
+from saformer.models.settings import typed
+from saformer.models.transformer import TransformerConfig
 
 
 def configure(name: str, **settings: Any) -> ModelConfig:
-    """Settings of the model `name`, FAMILY-DEPTH-DIM.
+    """Settings of the model `name`: that of a network of the papers or FAMILY-DEPTH-DIM, and "+KEY=VALUE" for others.
 
-    What is given wins over the preset of that name, and the preset over the family's defaults; the pooling
-    follows the image size unless it is given.
+    What is given wins over what the name says, and that over the family's defaults.
 
     Raises:
         InputError: unknown name or setting, or a value that does not fit.
     """
-    family, depth, dim = parse_name(name)
-    merged = {**MODELS[family].presets.get(name, {}), **settings}
-    config_class = MODELS[family].config
-    known = {field.name for field in fields(config_class)} - {"depth", "dim"}  # which the name says
-    unknown = sorted(set(merged) - known)
-    if unknown:
-        raise InputError(f"{family} has no setting {unknown[0]!r}; it has {', '.join(sorted(known))}")
-    merged.setdefault("image_size", 128 if merged.get("in_channels") == 2 else 32)
-    if isinstance(merged["image_size"], int) and merged["image_size"] > 0:
-        merged.setdefault("pooling", pooling_for(merged["image_size"]))
-    if "heads" in known:
-        merged.setdefault("heads", default_heads(max(dim, 1)))
-    return config_class(**{**merged, "depth": depth, "dim": dim})
+    family, said = parse_name(name)
+    hints = family.config.types()
+    size = {"depth", "dim"} if family.sized else set()  # which the name says
+    given = typed({key: hint for key, hint in hints.items() if key not in size}, settings, family.name)
+    return family.config(**family.config.completed({**typed(hints, said, family.name), **given}))
+
+
+def configure_for(name: str, data: Mapping[str, Any], **settings: Any) -> ModelConfig:
+    """`configure` with the classes, channels, pixels and T of the data.
+
+    A network that was published for inputs of a size keeps it: other data is refused, unless the size is given.
+
+    Args:
+        name: of the model.
+        data: num_classes, in_channels, image_size, time_steps, as far as the data shows them.
+        **settings: given by the user.
+
+    Raises:
+        InputError: as `configure`, or the data has another size than the network was published for.
+    """
+    _, said = parse_name(name)
+    size = ("in_channels", "image_size")
+    if wrong := [key for key in size if key in data and said.get(key, data[key]) != data[key] and key not in settings]:
+        theirs, ours = (" x ".join(str(x[key]) for key in (*size, size[1])) for x in ({**said}, {**said, **data}))
+        change = " ".join(f"--set {key}={data[key]}" for key in wrong)
+        raise InputError(
+            f"{name} is a network for inputs of {theirs}, and the data has {ours}: choose other data, "
+            f"or change the network ({change})"
+        )
+    return configure(name, **{**data, **settings})
 
 
 def from_config(config: ModelConfig) -> Model:
@@ -49,8 +67,11 @@ def config_from_dict(settings: dict[str, Any]) -> ModelConfig:
     family = settings.pop("family", None)
     if not isinstance(family, str) or family not in MODELS:
         raise InputError(f"unknown model family {family!r}: known are {', '.join(MODELS)}")
+    hints = MODELS[family].config.types()
+    # JSON has no tuples.
+    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
     try:
-        return MODELS[family].config(**settings)
+        return MODELS[family].config(**typed(hints, plain, family))
     except TypeError as error:
         raise InputError(f"settings of {family} do not fit: {error}") from None
 
@@ -59,8 +80,9 @@ def build(name: str, **settings: Any) -> Model:
     """An untrained model in evaluation mode, for instance `build("saformer-4-384", num_classes=10)`.
 
     Args:
-        name: a preset (`saformer-4-384`, `sdt-2-512`, ...) or FAMILY-DEPTH-DIM.
-        **settings: num_classes, in_channels, image_size, time_steps, pooling and the family's own settings.
+        name: a network of the papers (`saformer-4-384`, `sdt-2-512`, ...) or FAMILY-DEPTH-DIM; "+KEY=VALUE" behind it
+            gives a setting, too.
+        **settings: num_classes, in_channels, image_size, time_steps and the family's own settings.
 
     Raises:
         InputError: unknown name or setting, or a value that does not fit.
@@ -73,9 +95,11 @@ __all__ = [
     "PRESETS",
     "Model",
     "ModelConfig",
+    "TransformerConfig",
     "build",
     "config_from_dict",
     "configure",
+    "configure_for",
     "from_config",
     "in_time",
     "per_step",

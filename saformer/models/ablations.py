@@ -3,7 +3,7 @@
 from typing import Any
 
 from saformer.errors import InputError
-from saformer.models.presets import parse_name
+from saformer.models.names import parse_name
 
 # What the table calls it -> family, and settings that differ from the family's own.
 ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -21,13 +21,13 @@ def ablation_model(ablation: str, size: str) -> str:
     Raises:
         InputError: `size` is the name of no model, or of another family than SAFormer.
     """
-    family, depth, dim = parse_name(size)
-    if family != "saformer":
+    family, settings = parse_name(size)
+    if family.name != "saformer":
         raise InputError(f"the ablation is of a saformer, such as saformer-2-512; {size} is none")
-    return f"{ABLATIONS[ablation][0]}-{depth}-{dim}"
+    return f"{ABLATIONS[ablation][0]}-{settings['depth']}-{settings['dim']}"
 
 
-def ablation_of(settings: dict[str, Any], tokens: int) -> str | None:
+def ablation_of(settings: dict[str, Any], tokens: int | None) -> str | None:
     """Which row of the table a network is, by its settings (with their family) and its number of tokens.
 
     None for a network that is not in the table.

@@ -1,7 +1,8 @@
 """What every model here shares: its settings and how its input is laid out in time."""
 
+import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
@@ -14,75 +15,85 @@ if TYPE_CHECKING:
 
 
 # Far beyond use, and beyond any memory; near 2^63 PyTorch fails with many lines.
-_MOST = 10**12
+MOST = 10**12
+
+#: Settings that say what goes in and comes out, and how often: a network keeps its name at any of them.
+INPUT_SETTINGS = ("num_classes", "in_channels", "image_size", "time_steps")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Settings common to all families; `family` is set by `register_model`.
+    """Settings common to all families; `family` and `presets` are set by `register_model`.
 
     Args:
-        depth: number of encoder blocks.
-        dim: embedding dimension D, a multiple of 8.
         num_classes: outputs of the head.
         in_channels: 1 or 3 for images, 2 for event frames.
         image_size: height and width of the input in pixels.
         time_steps: T.
-        pooling: one digit per stage of the patch embedding, "1" where it pools.
-        mlp_ratio: hidden width of the MLP over D.
     """
 
     family: ClassVar[str]
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
 
-    depth: int
-    dim: int
     num_classes: int = 10
     in_channels: int = 3
     image_size: int = 32
     time_steps: int = 4
-    pooling: str = "0011"
-    mlp_ratio: float = 4.0
 
     def __post_init__(self) -> None:
-        for key in ("depth", "dim", "num_classes", "in_channels", "image_size", "time_steps"):
+        self.check_whole(*INPUT_SETTINGS)
+
+    def check_whole(self, *names: str) -> None:
+        """Raise InputError unless the settings of these names are whole numbers from 1."""
+        for key in names:
             value = getattr(self, key)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MOST:
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
                 raise InputError(f"{self.family}: {key} must be a whole number from 1 to 1e12, got {value!r}")
-        if self.dim % 8:
-            raise InputError(f"{self.family}: dim must be a multiple of 8, got {self.dim}")
-        if not isinstance(self.pooling, str) or len(self.pooling) != 4 or set(self.pooling) - {"0", "1"}:
-            raise InputError(f"{self.family}: pooling takes four digits 0 or 1, such as 0011, got {self.pooling!r}")
-        ratio = self.mlp_ratio
-        if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 1 <= self.dim * ratio <= _MOST:
-            raise InputError(f"{self.family}: mlp_ratio must be a number that leaves a hidden width, got {ratio!r}")
-        if self.grid < 1:
-            raise InputError(
-                f"{self.family}: an image of {self.image_size} pixels is too small for pooling {self.pooling}"
-            )
+
+    def check_one_of(self, name: str, known: typing.Iterable[str]) -> None:
+        """Raise InputError unless the setting of this name is one of some words."""
+        if getattr(self, name) not in (words := tuple(known)):
+            raise InputError(f"{self.family}: {name} must be one of {', '.join(words)}, got {getattr(self, name)!r}")
+
+    def check_number(self, name: str, above: float) -> None:
+        """Raise InputError unless the setting of this name is a finite number above another."""
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < float("inf"):
+            raise InputError(f"{self.family}: {name} must be a number > {above:g}, got {value!r}")
+
+    @classmethod
+    def types(cls) -> dict[str, Any]:
+        """Type of each setting, by name."""
+        hints = typing.get_type_hints(cls)
+        return {field.name: hints[field.name] for field in fields(cls)}
+
+    @classmethod
+    def completed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings with those that follow from others; a family adds its own."""
+        return {"image_size": 128 if settings.get("in_channels") == 2 else 32, **settings}
 
     @property
     def name(self) -> str:
-        """FAMILY-DEPTH-DIM, as in the papers."""
-        return f"{self.family}-{self.depth}-{self.dim}"
+        """The preset nearest to these settings, with those that differ: NAME+KEY=VALUE; the family where it has none.
+
+        The input settings do not count, but between presets that differ in them alone.
+        """
+        mine = asdict(self)
+
+        def differing(preset: str) -> dict[str, Any]:
+            theirs = asdict(type(self)(**self.completed(self.presets[preset])))
+            return {key: value for key, value in mine.items() if theirs[key] != value}
+
+        if not self.presets:
+            return self.family
+        apart = {preset: differing(preset) for preset in self.presets}
+        best = min(apart, key=lambda preset: (len(apart[preset].keys() - {*INPUT_SETTINGS}), len(apart[preset])))
+        return "+".join([best, *(f"{k}={_text(v)}" for k, v in apart[best].items() if k not in INPUT_SETTINGS)])
 
     @property
-    def grid(self) -> int:
-        """Tokens along one side of the image after pooling."""
-        size = self.image_size
-        for digit in self.pooling:
-            size = (size - 1) // 2 + 1 if digit == "1" else size
-        return size
-
-    @property
-    def tokens(self) -> int:
-        """N, the number of tokens."""
-        return self.grid**2
-
-    @property
-    def hidden(self) -> int:
-        """Hidden width of the MLP."""
-        # A ratio read off the weights is a quotient: times D it may fall just short of the whole number it came from.
-        return int(round(self.dim * self.mlp_ratio, 6))
+    def tokens(self) -> int | None:
+        """N, the number of tokens; None for networks that have none, or several numbers of them."""
+        return None
 
     @property
     def input_kind(self) -> str:
@@ -92,6 +103,11 @@ class ModelConfig:
     def to_dict(self) -> dict[str, Any]:
         """All settings with the family, as stored in a checkpoint."""
         return {"family": self.family, **asdict(self)}
+
+
+def _text(value: Any) -> str:
+    """A setting as `parse_settings` reads it."""
+    return ",".join(map(_text, value)) if isinstance(value, tuple) else str(value)
 
 
 class Model(nn.Module):
@@ -105,32 +121,19 @@ class Model(nn.Module):
         self.config = config
 
     @classmethod
-    def recognise(cls, weights: Mapping[str, Tensor]) -> Published | None:
+    def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
         """The settings of a published checkpoint of this family, None for a checkpoint that is not of it.
 
         Exactly one family may claim a checkpoint, so what is looked at must tell it from all others.
 
         Args:
             weights: parameter name -> tensor, prefixes stripped.
+            stored: settings that the file holds beside the weights (`args` of the training script).
 
         Raises:
             InputError: it is of this family, and something is missing.
         """
         return None
-
-
-def pooling_for(image_size: int) -> str:
-    """Pooling that leaves 8 x 8 tokens where four stages can: 0011 for 32 pixels, 1111 for 128."""
-    pools = 0
-    while pools < 4 and image_size > 8:
-        image_size, pools = (image_size + 1) // 2, pools + 1
-    return "0" * (4 - pools) + "1" * pools
-
-
-def check_heads(family: str, dim: int, heads: int) -> None:
-    """Raise InputError unless `heads` divides `dim`."""
-    if isinstance(heads, bool) or not isinstance(heads, int) or heads < 1 or dim % heads:
-        raise InputError(f"{family}: heads must divide dim {dim}, got {heads!r}")
 
 
 def in_time(x: Tensor, config: ModelConfig) -> Tensor:

@@ -1,11 +1,13 @@
 """Families of models by name: `@register_model` in a model's own file."""
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig
+from saformer.models.transformer import TransformerConfig
 from saformer.registry import Registry
 
 M = TypeVar("M", bound=type[Model])
@@ -13,14 +15,14 @@ M = TypeVar("M", bound=type[Model])
 
 @dataclass(frozen=True)
 class Family:
-    """A family of models, each of which is named NAME-DEPTH-DIM.
+    """A family of models.
 
     Args:
         name: of the family.
         title: what tables call it.
         config: class of its settings.
         model: class of its networks.
-        presets: settings of published networks that differ from the defaults, by NAME-DEPTH-DIM.
+        presets: settings of published networks that differ from the defaults, by the network's name.
     """
 
     name: str
@@ -28,6 +30,11 @@ class Family:
     config: type[ModelConfig]
     model: type[Model]
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def sized(self) -> bool:
+        """Whether a name FAMILY-DEPTH-DIM says a network of it."""
+        return {"depth", "dim"} <= {entry.name for entry in fields(self.config)}
 
 
 MODELS: Registry[Family] = Registry(
@@ -54,22 +61,29 @@ def register_model(
     Args:
         name: of the family; it becomes the `family` of the settings.
         title: what tables call it.
-        config: class of the settings; None for those that all families have.
-        presets: settings of published networks that differ from the defaults, by NAME-DEPTH-DIM.
+        config: class of the settings; None for those of a transformer (`TransformerConfig`).
+        presets: settings of published networks that differ from the defaults, by the network's name: small letters,
+            digits, "-" and ".". Where the settings have `depth` and `dim`, a name FAMILY-DEPTH-DIM says both.
 
     Raises:
-        InputError: the name is not a word of small letters and digits, is that of another family, or `config` belongs
-            to one.
+        InputError: the name is not a word of small letters and digits, is that of another family, `config` belongs
+            to one, or a preset has a bad name or that of another family's.
     """
     if not (name.isascii() and name.isalnum() and name.islower() and name[0].isalpha()):
         raise InputError(f"a model family is named by small letters and digits, such as tiny; got {name!r}")
     if config is not None and vars(config).get("family", name) != name:
         raise InputError(f"{config.__name__} holds the settings of {config.family}: give {name!r} a class of its own")
 
+    for preset in presets or {}:
+        if re.fullmatch(r"[a-z0-9]+([-.][a-z0-9]+)*", preset) is None:
+            raise InputError(f"a network is named by small letters, digits, '-' and '.', not {preset!r}")
+        if others := [f.name for f in MODELS.entered().values() if f.name != name and preset in f.presets]:
+            raise InputError(f"the network {preset!r} is of the family {others[0]} already: give it another name")
+
     def register(model: M) -> M:
-        settings: type[ModelConfig] = config or type(f"{model.__name__}Config", (ModelConfig,), {})
+        settings: type[ModelConfig] = config or type(f"{model.__name__}Config", (TransformerConfig,), {})
         MODELS.register(name, Family(name, title, settings, model, presets or {}), model)
-        settings.family = name
+        settings.family, settings.presets = name, presets or {}
         return model
 
     return register

@@ -2,22 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
 from saformer.attention import SASA
 from saformer.attention.projection import add_projection, project
 from saformer.errors import InputError
-from saformer.models.config import Model, ModelConfig, in_time, initialise
+from saformer.models.config import Model, in_time, initialise
 from saformer.models.patch_embedding import PatchEmbedding
-from saformer.models.presets import EVENTS
 from saformer.models.recognition import UNUSED, Published, common_settings, holds, rank
 from saformer.models.registry import register_model
+from saformer.models.transformer import CIFAR, EVENTS, TransformerConfig
 from saformer.neurons import LIF
 
 
-@dataclass(frozen=True)
-class SAFormerConfig(ModelConfig):
+@dataclass(frozen=True, kw_only=True)
+class SAFormerConfig(TransformerConfig):
     """Settings of SAFormer; the last three are the ablations of Table 3 and the reading of Eqs. 12-13.
 
     Args:
@@ -72,7 +73,7 @@ class Block(nn.Module):
     "saformer",
     title="SAFormer, SASA attention",
     config=SAFormerConfig,
-    presets={"saformer-4-384": {}, "saformer-2-512": {}, "saformer-2-256": EVENTS},
+    presets={"saformer-4-384": CIFAR, "saformer-2-512": CIFAR, "saformer-2-256": EVENTS},
 )
 class SAFormer(Model):
     """B x C x H x W images or B x T x C x H x W event frames -> B x classes."""
@@ -93,7 +94,7 @@ class SAFormer(Model):
         initialise(self)
 
     @classmethod
-    def recognise(cls, weights: Mapping[str, Tensor]) -> Published | None:
+    def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
         """Linear q and k without a v."""
         attention = "block.0.attn"
         if rank(weights, f"{attention}.q_linear.weight") != 2 or holds(weights, f"{attention}.v_linear."):

@@ -2,22 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
 from saformer.attention import SDSA
 from saformer.errors import InputError
-from saformer.models.config import Model, ModelConfig, check_heads, in_time, initialise
+from saformer.models.config import Model, in_time, initialise
 from saformer.models.patch_embedding import PatchEmbedding
-from saformer.models.presets import EVENTS
 from saformer.models.recognition import UNUSED, Published, common_settings, rank
 from saformer.models.registry import register_model
 from saformer.models.saformer import MLP
+from saformer.models.transformer import CIFAR, EVENTS, IMAGENET, IMAGENET_SIZES, TransformerConfig, check_heads
 from saformer.neurons import LIF
 
 
-@dataclass(frozen=True)
-class SDTConfig(ModelConfig):
+@dataclass(frozen=True, kw_only=True)
+class SDTConfig(TransformerConfig):
     """Settings of the Spike-driven Transformer.
 
     Args:
@@ -59,7 +60,12 @@ class Block(nn.Module):
     "sdt",
     title="Spike-driven Transformer, SDSA attention",
     config=SDTConfig,
-    presets={"sdt-4-384": {"heads": 8}, "sdt-2-512": {"heads": 8}, "sdt-2-256": {**EVENTS, "heads": 8}},
+    presets={
+        "sdt-4-384": {**CIFAR, "heads": 8},
+        "sdt-2-512": {**CIFAR, "heads": 8},
+        "sdt-2-256": {**EVENTS, "heads": 8},
+        **{f"sdt-{size}": {**IMAGENET, "heads": 8} for size in IMAGENET_SIZES},
+    },
 )
 class SpikeDrivenTransformer(Model):
     """B x C x H x W images or B x T x C x H x W event frames -> B x classes."""
@@ -80,7 +86,7 @@ class SpikeDrivenTransformer(Model):
         initialise(self)
 
     @classmethod
-    def recognise(cls, weights: Mapping[str, Tensor]) -> Published | None:
+    def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
         """1x1 convolutions of images throughout."""
         hidden = "block.0.mlp.fc1_conv.weight"
         if rank(weights, "block.0.attn.q_conv.weight") != 4 or hidden not in weights:

@@ -9,16 +9,16 @@ from torch import Tensor, nn
 from saformer.attention import SSA
 from saformer.attention.projection import PROJECTION_KINDS, add_projection, project
 from saformer.errors import InputError
-from saformer.models.config import Model, ModelConfig, check_heads, in_time, initialise
+from saformer.models.config import Model, in_time, initialise
 from saformer.models.patch_embedding import PatchEmbedding
-from saformer.models.presets import EVENTS
 from saformer.models.recognition import UNUSED, Published, common_settings, holds, rank
 from saformer.models.registry import register_model
+from saformer.models.transformer import CIFAR, EVENTS, IMAGENET, IMAGENET_SIZES, TransformerConfig, check_heads
 from saformer.neurons import LIF
 
 
-@dataclass(frozen=True)
-class SpikformerConfig(ModelConfig):
+@dataclass(frozen=True, kw_only=True)
+class SpikformerConfig(TransformerConfig):
     """Settings of Spikformer; the published variants differ in them.
 
     Args:
@@ -38,13 +38,9 @@ class SpikformerConfig(ModelConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_heads(self.family, self.dim, self.heads)
-        if isinstance(self.scale, bool) or not isinstance(self.scale, int | float) or not 0 < self.scale < float("inf"):
-            raise InputError(f"spikformer: scale must be a number > 0, got {self.scale!r}")
+        self.check_number("scale", above=0)
         for key in ("projection", "mlp_projection"):
-            if getattr(self, key) not in PROJECTION_KINDS:
-                raise InputError(
-                    f"spikformer: {key} must be one of {', '.join(PROJECTION_KINDS)}, got {getattr(self, key)!r}"
-                )
+            self.check_one_of(key, PROJECTION_KINDS)
         if (self.projection == "linear") != (self.mlp_projection == "linear"):
             raise InputError("spikformer: projection and mlp_projection must both be linear or both be convolutions")
 
@@ -87,13 +83,23 @@ class Block(nn.Module):
     title="Spikformer, SSA attention",
     config=SpikformerConfig,
     presets={
-        "spikformer-4-384": {"heads": 12},
+        "spikformer-4-384": {**CIFAR, "heads": 12},
         "spikformer-2-256": {
             **EVENTS,
             "heads": 16,
             "scale": 0.25,
             "projection": "conv1d",
             "mlp_projection": "conv1d",
+        },
+        **{
+            f"spikformer-{size}": {
+                **IMAGENET,
+                "heads": 8,
+                "projection": "conv1d",
+                "mlp_projection": "conv2d",
+                "keys_first": True,
+            }
+            for size in IMAGENET_SIZES
         },
     },
 )
@@ -117,7 +123,7 @@ class Spikformer(Model):
         initialise(self)
 
     @classmethod
-    def recognise(cls, weights: Mapping[str, Tensor]) -> Published | None:
+    def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
         """Linear q, k and v with BatchNorm (CIFAR), or convolutions over tokens (event data, ImageNet)."""
         attention, mlp = "block.0.attn", "block.0.mlp.fc1_conv.weight"
         shown: dict[str, Any]

@@ -8,12 +8,11 @@ from torch import Tensor, nn
 
 from saformer.attention import SSA
 from saformer.attention.projection import add_projection, project
-from saformer.errors import InputError
-from saformer.models.config import Model, ModelConfig, check_heads, in_time, initialise
+from saformer.models.config import Model, in_time, initialise
 from saformer.models.patch_embedding import per_step
-from saformer.models.presets import EVENTS
 from saformer.models.recognition import UNUSED, Published, common_settings, rank
 from saformer.models.registry import register_model
+from saformer.models.transformer import CIFAR, EVENTS, IMAGENET, IMAGENET_SIZES, TransformerConfig, check_heads
 from saformer.neurons import LIF
 
 # How the published variants name what belongs to stage i of the patch embedding: layers and neuron, then the pool.
@@ -23,8 +22,8 @@ _STAGES = {
 }
 
 
-@dataclass(frozen=True)
-class SpikingformerConfig(ModelConfig):
+@dataclass(frozen=True, kw_only=True)
+class SpikingformerConfig(TransformerConfig):
     """Settings of Spikingformer; the published variants differ in them.
 
     Args:
@@ -44,12 +43,9 @@ class SpikingformerConfig(ModelConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_heads(self.family, self.dim, self.heads)
-        for key, least in (("scale", 0), ("tau", 1)):
-            value = getattr(self, key)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not least < value < float("inf"):
-                raise InputError(f"spikingformer: {key} must be a number > {least}, got {value!r}")
-        if not isinstance(self.embedding, str) or self.embedding not in _STAGES:
-            raise InputError(f"spikingformer: embedding must be one of {', '.join(_STAGES)}, got {self.embedding!r}")
+        self.check_number("scale", above=0)
+        self.check_number("tau", above=1)
+        self.check_one_of("embedding", _STAGES)
 
 
 class SpikingTokenizer(nn.Module):
@@ -118,16 +114,12 @@ class Block(nn.Module):
     title="Spikingformer, SSA attention",
     config=SpikingformerConfig,
     presets={
-        "spikingformer-4-384": {"heads": 12},
-        "spikingformer-8-512": {
-            "image_size": 224,
-            "num_classes": 1000,
-            "heads": 8,
-            "pooling": "1111",
-            "keys_first": True,
-            "embedding": "proj",
-        },
+        "spikingformer-4-384": {**CIFAR, "heads": 12},
         "spikingformer-2-256": {**EVENTS, "heads": 16, "embedding": "proj", "tau": 1.5},
+        **{
+            f"spikingformer-{size}": {**IMAGENET, "heads": 8, "keys_first": True, "embedding": "proj"}
+            for size in IMAGENET_SIZES
+        },
     },
 )
 class Spikingformer(Model):
@@ -143,7 +135,7 @@ class Spikingformer(Model):
         initialise(self)
 
     @classmethod
-    def recognise(cls, weights: Mapping[str, Tensor]) -> Published | None:
+    def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
         """An MLP of layers mlp1 and mlp2; the patch embedding and its channels tell the variants apart."""
         hidden = "block.0.mlp.mlp1_conv.weight"
         if hidden not in weights or rank(weights, "block.0.attn.q_linear.weight") == 2:

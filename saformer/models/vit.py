@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
 from saformer.attention import VSA
-from saformer.models.config import Model, ModelConfig, check_heads, in_time, initialise
+from saformer.models.config import Model, in_time, initialise
 from saformer.models.patch_embedding import PatchEmbedding
 from saformer.models.recognition import Published, common_settings, holds, rank
 from saformer.models.registry import register_model
+from saformer.models.transformer import CIFAR, TransformerConfig, check_heads
 
 
-@dataclass(frozen=True)
-class ViTConfig(ModelConfig):
+@dataclass(frozen=True, kw_only=True)
+class ViTConfig(TransformerConfig):
     """Settings of the reference; with event frames each frame is one pass and the scores are averaged.
 
     Args:
@@ -62,7 +64,7 @@ class Block(nn.Module):
     "vit",
     title="softmax-attention transformer, not spiking",
     config=ViTConfig,
-    presets={"vit-4-384": {"heads": 12}, "vit-2-512": {"heads": 8}},
+    presets={"vit-4-384": {**CIFAR, "heads": 12}, "vit-2-512": {**CIFAR, "heads": 8}},
 )
 class ViT(Model):
     """B x C x H x W images or B x T x C x H x W event frames -> B x classes."""
@@ -84,7 +86,7 @@ class ViT(Model):
         initialise(self)
 
     @classmethod
-    def recognise(cls, weights: Mapping[str, Tensor]) -> Published | None:
+    def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
         """Linear q, k and v without BatchNorm."""
         attention = "block.0.attn"
         if rank(weights, f"{attention}.q_linear.weight") != 2 or not holds(weights, f"{attention}.v_linear."):

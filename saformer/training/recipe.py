@@ -191,7 +191,7 @@ class Recipe:
         Raises:
             InputError: unknown model or setting, or a value that does not fit.
         """
-        from saformer.models import configure
+        from saformer.models import configure_for
 
         info = DATASETS[self.dataset]
         derived: dict[str, Any] = {
@@ -202,7 +202,7 @@ class Recipe:
         }
         if fixed := sorted(derived.keys() & self.settings.keys()):
             raise InputError(f"{fixed[0]} follows from the recipe and the data set: leave it out of the settings")
-        return configure(self.model, **derived, **self.settings)
+        return configure_for(self.model, derived, **self.settings)
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, as stored in a checkpoint."""

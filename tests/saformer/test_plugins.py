@@ -40,8 +40,8 @@ from saformer.models.spikformer import Spikformer
 @register_model("twin", title="Twin")
 class Twin(Model):
     @classmethod
-    def recognise(cls, weights):
-        return Spikformer.recognise(weights)
+    def recognise(cls, weights, stored):
+        return Spikformer.recognise(weights, stored)
 """
 ATTENTION = """
 from torch import nn

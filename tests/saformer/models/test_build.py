@@ -10,7 +10,8 @@ from torch import Tensor, nn
 import saformer
 from saformer.errors import InputError
 from saformer.models import FAMILIES, PRESETS, config_from_dict, configure, from_config
-from saformer.models.config import Model, pooling_for
+from saformer.models.config import Model
+from saformer.models.transformer import pooling_for
 
 SMALL = [
     pytest.param("saformer-2-32", {}, id="saformer"),

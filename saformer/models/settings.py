@@ -1,0 +1,84 @@
+"""Settings given as text: `--set heads=8`, and names such as `saformer-4-384+heads=8`."""
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from saformer.errors import InputError
+
+
+class Text(str):
+    """The value of a setting as a user typed it; what type it has, the family of the model knows."""
+
+    __slots__ = ()
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A question to end a message about an unknown name with, " (did you mean heads?)", or nothing."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {found[0]}?)" if found else ""
+
+
+def parse_settings(pairs: Iterable[str], where: str) -> dict[str, Any]:
+    """KEY=VALUE texts as settings.
+
+    Args:
+        pairs: such as "heads=8".
+        where: what they belong to, for messages, such as "--set".
+
+    Raises:
+        InputError: a text has another form, or a key is given twice.
+    """
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.isidentifier():
+            raise InputError(f"{where} takes KEY=VALUE, such as heads=8, got {pair!r}")
+        if key in settings:
+            raise InputError(f"{where}: {key} is given twice")
+        settings[key] = Text(value)
+    return settings
+
+
+def typed(hints: Mapping[str, Any], settings: Mapping[str, Any], family: str) -> dict[str, Any]:
+    """Settings with each `Text` read as the type of its field.
+
+    Args:
+        hints: type by name of setting.
+        settings: what was given.
+        family: of the model, for messages.
+
+    Raises:
+        InputError: no such setting, or a text that is none of its type.
+    """
+    if unknown := [key for key in settings if key not in hints]:
+        key = min(unknown)
+        raise InputError(f"{family} has no setting {key!r}{nearest(key, hints)}; it has {', '.join(sorted(hints))}")
+    return {
+        key: _read(value, hints[key], f"{family}: {key}") if isinstance(value, Text) else value
+        for key, value in settings.items()
+    }
+
+
+def _read(text: str, hint: Any, what: str) -> Any:
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    word = text.strip().lower()
+    if types.NoneType in kinds and word == "none":
+        return None
+    for kind in kinds:
+        if kind is bool and word in ("true", "false"):
+            return word == "true"
+        if kind in (int, float):
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+        if typing.get_origin(kind) is tuple:
+            return tuple(_read(part, typing.get_args(kind)[0], what) for part in text.split(",") if part.strip())
+    if str in kinds:
+        return str(text)
+    names = {bool: "true or false", int: "a whole number", float: "a number", types.NoneType: "none"}
+    wanted = " or ".join(names.get(kind, "numbers with commas between") for kind in kinds)
+    raise InputError(f"{what} must be {wanted}, got {str(text)!r}")

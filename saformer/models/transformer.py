@@ -1,0 +1,104 @@
+"""Settings of spiking transformers that embed patches once and then keep depth, D and the number of tokens."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from saformer.errors import InputError
+from saformer.models.config import MOST, ModelConfig
+
+#: Input of the published configurations; event data has `EVENTS`.
+CIFAR = {"in_channels": 3, "image_size": 32}
+IMAGENET = {"in_channels": 3, "image_size": 224, "num_classes": 1000, "pooling": "1111"}
+EVENTS = {"in_channels": 2, "image_size": 128, "time_steps": 16}
+
+#: Sizes of the networks for ImageNet in the papers of Spikformer, Spikingformer and the Spike-driven Transformer.
+IMAGENET_SIZES = ("8-384", "6-512", "8-512", "10-512", "8-768")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig(ModelConfig):
+    """Settings of a transformer of one width, named FAMILY-DEPTH-DIM.
+
+    Args:
+        depth: number of encoder blocks.
+        dim: embedding dimension D, a multiple of 8.
+        pooling: one digit per stage of the patch embedding, "1" where it pools.
+        mlp_ratio: hidden width of the MLP over D.
+    """
+
+    depth: int
+    dim: int
+    pooling: str = "0011"
+    mlp_ratio: float = 4.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_whole("depth", "dim")
+        if self.dim % 8:
+            raise InputError(f"{self.family}: dim must be a multiple of 8, got {self.dim}")
+        if not isinstance(self.pooling, str) or len(self.pooling) != 4 or set(self.pooling) - {"0", "1"}:
+            raise InputError(f"{self.family}: pooling takes four digits 0 or 1, such as 0011, got {self.pooling!r}")
+        ratio = self.mlp_ratio
+        if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 1 <= self.dim * ratio <= MOST:
+            raise InputError(f"{self.family}: mlp_ratio must be a number that leaves a hidden width, got {ratio!r}")
+        if self.grid < 1:
+            raise InputError(
+                f"{self.family}: an image of {self.image_size} pixels is too small for pooling {self.pooling}"
+            )
+
+    @classmethod
+    def completed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings with the pooling that follows from the image size, and heads of 32 channels."""
+        found = super().completed(settings)
+        if isinstance(found["image_size"], int) and found["image_size"] > 0:
+            found.setdefault("pooling", pooling_for(found["image_size"]))
+        if "heads" in cls.types():
+            found.setdefault("heads", default_heads(max(found["dim"], 1)))
+        return found
+
+    @property
+    def name(self) -> str:
+        """FAMILY-DEPTH-DIM, as in the papers."""
+        return f"{self.family}-{self.depth}-{self.dim}"
+
+    @property
+    def grid(self) -> int:
+        """Tokens along one side of the image after pooling."""
+        size = self.image_size
+        for digit in self.pooling:
+            size = (size - 1) // 2 + 1 if digit == "1" else size
+        return size
+
+    @property
+    def tokens(self) -> int:
+        """N, the number of tokens."""
+        return self.grid**2
+
+    @property
+    def hidden(self) -> int:
+        """Hidden width of the MLP."""
+        # A ratio read off the weights is a quotient: times D it may fall just short of the whole number it came from.
+        return int(round(self.dim * self.mlp_ratio, 6))
+
+
+def pooling_for(image_size: int) -> str:
+    """Pooling that leaves 8 x 8 tokens where four stages can: 0011 for 32 pixels, 1111 for 128."""
+    pools = 0
+    while pools < 4 and image_size > 8:
+        image_size, pools = (image_size + 1) // 2, pools + 1
+    return "0" * (4 - pools) + "1" * pools
+
+
+def default_heads(dim: int) -> int:
+    """Heads of 32 channels where D allows, else the largest divisor of D below that number of heads."""
+    heads = max(dim // 32, 1)
+    while dim % heads:
+        heads -= 1
+    return heads
+
+
+def check_heads(family: str, dim: int, heads: int) -> None:
+    """Raise InputError unless `heads` divides `dim`."""
+    if isinstance(heads, bool) or not isinstance(heads, int) or heads < 1 or dim % heads:
+        raise InputError(f"{family}: heads must divide dim {dim}, got {heads!r}")
