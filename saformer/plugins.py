@@ -8,12 +8,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
-from importlib import metadata
+from importlib import import_module, metadata
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from traceback import walk_tb
 from types import ModuleType
+from typing import Any
 
 from saformer.errors import InputError, Stopped
 
@@ -53,6 +54,26 @@ def load(path: str | Path) -> ModuleType:
     finally:
         sys.path.remove(folder)
     return module
+
+
+def named_class(name: str) -> Any:
+    """What `package.module:Class` names, imported from the current folder or from what is installed.
+
+    Raises:
+        InputError: the module cannot be imported, or has nothing of that name.
+    """
+    place, _, attribute = name.partition(":")
+    sys.path.insert(0, "")
+    try:
+        found: Any = import_module(place)
+    except (Exception, SystemExit) as error:  # the user's own code may raise anything, or call sys.exit
+        raise InputError(f"{name}: cannot import {place}: {_said(error)}") from None
+    finally:
+        if "" in sys.path:  # the module may have put the path in order itself
+            sys.path.remove("")
+    if not hasattr(found, attribute):
+        raise InputError(f"{name}: {place} has no {attribute!r}")
+    return getattr(found, attribute)
 
 
 def load_installed() -> None:

@@ -1,5 +1,6 @@
-"""`saformer ablate`: SAFormer without its parts, and SDSA (the paper's Table 3)."""
+"""`saformer ablate`: SAFormer without its parts (the paper's Table 3), or one body with several attentions."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -38,7 +39,16 @@ def ablate(
         typer.Option(
             "--model",
             metavar="saformer-DEPTH-DIM",
-            help="Size. Default: that of the checkpoints, or saformer-2-64.",
+            help="Size. Default: that of the checkpoints, or saformer-2-64. With --attention any transformer.",
+            rich_help_panel=Panel.model,
+        ),
+    ] = None,
+    attention: Annotated[
+        str | None,
+        typer.Option(
+            "--attention",
+            metavar="A,B,...",
+            help="Instead of Table 3: the same body with each of these (`saformer attentions`, or your own).",
             rich_help_panel=Panel.model,
         ),
     ] = None,
@@ -64,16 +74,18 @@ def ablate(
     saformer ablate --train --keep out
 
     saformer ablate --ckpt sdsa.safetensors --ckpt full.safetensors --dataset cifar10 --data-dir data
+
+    saformer ablate --attention ssa,sdsa,qk --model saformer-2-64 --train
     """
     from saformer.analysis.accounting.hardware import load_hardware
     from saformer.analysis.accounting.rules import get_accounting
-    from saformer.models.ablations import ABLATIONS, ablation_model
-    from saformer.reports.document.blocks import Report, note
+    from saformer.models.ablations import OWN, table_3, with_attentions
+    from saformer.reports.document.blocks import Report
     from saformer.reports.figures.comparison import comparison_figure
     from saformer.reports.figures.saving import check_format, save_figure
     from saformer.reports.results.comparison import comparison_rows
     from saformer.reports.tables.ablation import ablation_table
-    from saformer.reports.tables.what_was_run import remarks, what_each_read
+    from saformer.reports.tables.what_was_run import remarks_of_several, what_each_read
 
     get_accounting(accounting)
     table = load_hardware(hardware)
@@ -92,35 +104,35 @@ def ablate(
         raise InputError("--train needs a data set by name that has a recipe: --dataset digits")
     if train and data.split == "train":
         raise InputError("--train learns from the train split: test on another, --split test")
-    found = _given(ckpt or [], opened)
-    size = model or _size({network.config.name for network, _ in found.values()})
-    names = {ablation: ablation_model(ablation, size) for ablation in ABLATIONS}
-    for ablation, (network, _) in found.items():
-        if network.config.name != names[ablation]:
-            raise InputError(f"{ablation} is given as {network.config.name}, the others are of the size of {size}")
-    for ablation, (_, settings) in ABLATIONS.items():
-        if ablation in found:
+    if published and attention is not None:
+        raise InputError("--published lays the paper's Table 3 beside: leave out --attention")
+    others = None if attention is None else [one.strip() for one in attention.split(",") if one.strip()]
+    found = _given(ckpt or [], opened, others is not None)
+    size = model or _size({network.config.name.partition("+")[0] for network, _ in found.values()}, others is not None)
+    variants = table_3(size) if others is None else with_attentions(size, others)
+    for row, (network, _) in found.items():
+        if row not in variants or network.config.name != variants[row][0]:
+            wanted = variants[row][0] if row in variants else ", ".join(variants)
+            raise InputError(f"{row} is given as {network.config.name}, where {wanted} is of the size of {size}")
+    for row, (name, settings) in variants.items():
+        if row in found:
             continue
         if train:
-            network = _trained(ablation, names[ablation], settings, opened, data, run, epochs, keep)
-            found[ablation] = network, [f"trained here by the recipe of {opened.name}, seed {run.seed}"]
+            network = _trained(row, name, dict(settings), opened, data, run, epochs, keep)
+            found[row] = network, [f"trained here by the recipe of {opened.name}, seed {run.seed}"]
         else:
-            found[ablation] = _untrained(names[ablation], settings, opened, run.seed)
+            found[row] = _untrained(name, dict(settings), opened, run.seed)
     run = replace(run, graded=charge.unroll)
     accounts = [
         (
-            ablation,
+            row,
             run_profile(network, opened, run, said, train or None).account(accounting, table, **charge.choices),
         )
-        for ablation in ABLATIONS
-        for network, said in [found[ablation]]
+        for row in variants
+        for network, said in [found[row]]
     ]
-    rows = comparison_rows(accounts, ["SAFormer"])
-    notes: dict[str, list[str]] = {}
-    for ablation, account in accounts:
-        for text in remarks(account):
-            notes.setdefault(text, []).append(ablation)
-    lines = [note(text, about="" if len(who) == len(rows) else ", ".join(who)) for text, who in notes.items()]
+    rows = comparison_rows(accounts, ["SAFormer" if others is None else OWN])
+    lines = remarks_of_several(accounts, {})
     if plot is not None:
         save_figure(comparison_figure(rows), plot)
         tell(f"wrote {plot}")
@@ -130,25 +142,27 @@ def ablate(
 _Network = tuple["Model", list[str]]
 
 
-def _given(ckpt: list[str], data: "Dataset") -> dict[str, _Network]:
+def _given(ckpt: list[str], data: "Dataset", attentions: bool) -> dict[str, _Network]:
     """The networks of checkpoints, by the row of the table that their settings make them."""
     from saformer.checkpoints.shipped import resolve_checkpoint
-    from saformer.models.ablations import ABLATIONS, ablation_of
+    from saformer.models.ablations import ABLATIONS, row_of
 
     found: dict[str, _Network] = {}
     for name in ckpt:
         network, remarks = load_for(ModelOptions(checkpoint=name), data)
-        ablation = ablation_of(network.config.to_dict(), network.config.tokens)
-        if ablation is None:
+        row = row_of(network.config.to_dict(), network.config.tokens, attentions)
+        if row is None:
             raise InputError(f"{name} holds {network.config.name}, which is none of {', '.join(ABLATIONS)}")
-        if ablation in found:
-            raise InputError(f"{name} is {ablation}, as is a checkpoint before it: give one of each")
-        found[ablation] = network, [f"from {resolve_checkpoint(name).name}", *remarks]
+        if row in found:
+            raise InputError(f"{name} is {row}, as is a checkpoint before it: give one of each")
+        found[row] = network, [f"from {resolve_checkpoint(name).name}", *remarks]
     return found
 
 
-def _size(names: set[str]) -> str:
-    """The size that the checkpoints share, as the name of a saformer."""
+def _size(names: set[str], attentions: bool) -> str:
+    """The size that the checkpoints share, as the name of a saformer; of one body with several attentions, its name."""
+    if attentions and len(names) == 1:
+        return names.pop()
     sizes = {name.partition("-")[2] for name in names} or {"2-64"}
     if len(sizes) > 1:
         raise InputError(f"the checkpoints differ in size ({', '.join(sorted(names))}): compare networks of one size")
@@ -158,7 +172,7 @@ def _size(names: set[str]) -> str:
 def _untrained(name: str, settings: dict[str, Any], data: "Dataset", seed: int) -> _Network:
     import torch
 
-    from saformer.models import build
+    from saformer.models import configure_for, from_config
 
     shape: dict[str, Any] = {"in_channels": data.shape[-3], "image_size": data.shape[-1]}
     if data.kind == "events":
@@ -166,11 +180,11 @@ def _untrained(name: str, settings: dict[str, Any], data: "Dataset", seed: int) 
     if data.classes is not None:
         shape["num_classes"] = data.classes
     torch.manual_seed(seed)
-    return build(name, **shape, **settings), []
+    return from_config(configure_for(name, shape, **settings)).eval(), []
 
 
 def _trained(
-    ablation: str,
+    row: str,
     name: str,
     settings: dict[str, Any],
     test: "Dataset",
@@ -190,7 +204,7 @@ def _trained(
     tokens = recipe.model_config().tokens
     said = {key: tokens if value is None else value for key, value in settings.items()}
     recipe = replace(recipe, settings=said)
-    tell(f"training {ablation}: {name}, {recipe.epochs} epochs")
+    tell(f"training {row}: {name}, {recipe.epochs} epochs")
     training = open_dataset(test.name, data.data_dir, "train")
     with training_progress() as (on_step, _):
         result = train_by(
@@ -202,7 +216,7 @@ def _trained(
             on_warning=lambda text: tell(f"warning: {text}"),
         )
     if keep is not None:
-        file = keep / f"{ablation.lower().replace('/', '').replace(' ', '-')}.safetensors"
+        file = keep / f"{re.sub('[^a-z0-9+]+', '-', row.lower().replace('/', ''))}.safetensors"
         save(result.model, file, training=result.details())
         tell(f"wrote {file}")
     return result.model

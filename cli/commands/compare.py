@@ -67,7 +67,7 @@ def compare(
     from saformer.reports.figures.saving import check_format, save_figure
     from saformer.reports.results.comparison import comparison_rows, published_rows
     from saformer.reports.tables.comparison import accountings_comparison_table, comparison_table
-    from saformer.reports.tables.what_was_run import remarks, what_each_read
+    from saformer.reports.tables.what_was_run import remarks_of_several, what_each_read
 
     accountings = list(ACCOUNTINGS) if accounting == "all" else [accounting]
     for name in accountings:
@@ -102,12 +102,10 @@ def compare(
         name: comparison_rows(list(zip(names, each, strict=True)), wanted) + beside for name, each in accounts.items()
     }
     rows = by_accounting[accountings[0]]
-    notes = [
-        # What was said at another time, of another command, should not be taken for a remark on this one.
-        note(text, about=f"{name}, when it was saved" if is_profile(what) and text in profile.notes else name)
-        for name, what, profile, account in zip(names, models, profiles, accounts[accountings[0]], strict=True)
-        for text in remarks(account)
-    ]
+    saved = {
+        name: profile.notes for name, what, profile in zip(names, models, profiles, strict=True) if is_profile(what)
+    }
+    notes = remarks_of_several(zip(names, accounts[accountings[0]], strict=True), saved)
     if published:
         missing = [name for name in data_sets or [] if name not in {row.data for row in beside}]
         notes += [note(f"the SAFormer paper published nothing for {name}") for name in missing]

@@ -178,11 +178,18 @@ def _plain(name: str) -> str:
     return ".".join(part for part in name.split(".") if part not in ("module", "_orig_mod"))
 
 
-def foreign_model(options: ModelOptions) -> "tuple[nn.Module, list[str]]":
-    """The user's own model, with remarks; settings that only our own models have are refused."""
+def foreign_model(options: ModelOptions, seed: int = 0) -> "tuple[nn.Module, list[str]]":
+    """The user's own model, with remarks; settings that only our own models have are refused.
+
+    Args:
+        options: which model.
+        seed: of random weights, where the model draws them by PyTorch's generator.
+    """
+    import torch
+
     if unknown := [name for name in options.given if name != "time_steps"]:
-        option = unknown[0].replace("_", "-")
-        raise InputError(f"--{option} is for our own models; yours takes --model-arg")
+        raise InputError(f"{options.flag(unknown[0])} is for our own models; yours takes --model-arg")
+    torch.manual_seed(seed)
     return load_foreign(options.model or "", options.arguments or [], options.checkpoint, options.weights)
 
 

@@ -59,7 +59,7 @@ def _fitted(raw: "RawCheckpoint", options: ModelOptions, fitting: dict[str, Any]
 
 
 def load_for(
-    options: ModelOptions, data: "Dataset | None", raw: "RawCheckpoint | None" = None
+    options: ModelOptions, data: "Dataset | None", raw: "RawCheckpoint | None" = None, seed: int = 0
 ) -> "tuple[Model, list[str]]":
     """The model of the options, fitted to the data where its file leaves a setting open, with remarks on it.
 
@@ -67,7 +67,10 @@ def load_for(
         options: a checkpoint or the name of a model.
         data: what it is to run on, if that is known.
         raw: the checkpoint, if it has been read.
+        seed: of random weights.
     """
+    import torch
+
     from saformer.data import DATASETS
     from saformer.models import configure_for, from_config
 
@@ -81,6 +84,7 @@ def load_for(
             raise InputError("give a checkpoint (--ckpt FILE) or a model (--model NAME)")
         if data is not None and data.classes is not None:
             shape["num_classes"] = data.classes
+        torch.manual_seed(seed)
         if not options.given:
             return from_config(configure_for(options.model, shape)).eval(), []
         with _flags_named(options):

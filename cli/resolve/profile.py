@@ -77,14 +77,14 @@ def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "
         shown = [f"no --ckpt given: this is {DEFAULT_CHECKPOINT}, a small SAFormer that comes with the program"]
     raw = read_for(options)
     opened = data_for(options, data, default_dataset([options.checkpoint]), raw)
-    model, remarks = load_for(options, opened, raw)
+    model, remarks = load_for(options, opened, raw, run.seed)
     del raw  # a second copy of the weights
     return run_profile(model, opened, run, [*shown, *remarks], options=options)
 
 
 def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) -> "Profile":
     random_inputs(options)  # complains before a model is built
-    model, remarks = foreign_model(options)
+    model, remarks = foreign_model(options, run.seed)
     if data.named:
         if options.input_shape or options.input_type or options.high is not None:
             raise InputError("--input-shape, --input-dtype and --high make random inputs: leave them out where data is")
@@ -151,7 +151,7 @@ def profiles_of(
             continue
         raw = read_for(source)
         found = data_for(source, data, default, raw, opened)
-        model, remarks = load_for(source, found, raw)
+        model, remarks = load_for(source, found, raw, run.seed)
         profiles.append(run_profile(model, found, run, remarks))
     return profiles
 

@@ -46,7 +46,7 @@ def swept(
     from saformer.reports.results.sweep import Sweep, SweepPoint
 
     device = choose_device(run.device)
-    networks = [_network(one, parameter, value, data) for value, one in options.items()]
+    networks = [_network(one, parameter, value, data, run.seed) for value, one in options.items()]
     accounts = [
         run_profile(network, data, run, remarks, options=_at(one, parameter, value)).account(
             accounting, hardware, **choices
@@ -67,7 +67,7 @@ def _at(options: ModelOptions, parameter: Parameter, value: int) -> ModelOptions
 
 
 def _network(
-    options: ModelOptions, parameter: Parameter, value: int, data: "Dataset"
+    options: ModelOptions, parameter: Parameter, value: int, data: "Dataset", seed: int
 ) -> "tuple[Model, list[str], int | None]":
     """The network at that value, remarks on it, and the value that it was trained with where that is known."""
     plain, _ = load_for(options, data)
@@ -91,7 +91,7 @@ def _network(
     origin = plain.origin
     assumed = {a.setting for a in origin.assumptions if a.source == "default"} if origin else set()
     known = origin is not None and parameter.setting not in assumed
-    network, remarks = load_for(_at(options, parameter, value), data)
+    network, remarks = load_for(_at(options, parameter, value), data, seed=seed)
     # The sweep says once, for all its values, what the network was trained at.
     said = f"--{parameter} {value} was given"
     return network, [remark for remark in remarks if not remark.startswith(said)], trained_at if known else None

@@ -1,4 +1,4 @@
-"""The ablation of the paper's Table 3: what each part costs, and what it gains where networks were trained."""
+"""What each part costs (the paper's Table 3), or each attention in one body, and what it gains where it was trained."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,13 +12,16 @@ _MEANINGS = (
     "w/o D: no depthwise convolution (F of Eq. 16); w/o A: no aggregation (n = N, phi the identity).",
     "SDSA: the Spike-driven Transformer of the same depth and width.",
 )
+_ATTENTIONS = (
+    "Embedding, shortcuts and MLP are the same; neurons stand where an attention reads or gives something else.",
+)
 
 
 def ablation_table(rows: Sequence[ComparisonRow], published: bool = False) -> Table:
     """A row for each network: parameters, FLOPs, SOPs, energy, and accuracy where it was trained.
 
     Args:
-        rows: named as in Table 3, all on one data set.
+        rows: named as in Table 3 or by their attentions, all on one data set; one of them is the reference.
         published: add the paper's accuracies, which are of saformer-2-512 on CIFAR.
     """
     unit, factor = energy_unit(max((row.energy_mj for row in rows if row.energy_mj == row.energy_mj), default=0.0))
@@ -56,14 +59,16 @@ def ablation_table(rows: Sequence[ComparisonRow], published: bool = False) -> Ta
                     row.origin,
                     *(_paper(beside.get((data, row.name))) for data in data_sets),
                 ],
-                strong=row.name == "SAFormer",
+                strong=row.reference,
             )
         )
-    notes = [*_MEANINGS, *origin_notes(row.origin for row in rows)]
+    parts = any(row.name == "SDSA" for row in rows)
+    notes = [*(_MEANINGS if parts else _ATTENTIONS), *origin_notes(row.origin for row in rows)]
     if published:
         notes.append("(paper): top-1 of networks with 2 blocks and 512 channels, Table 3; not measured here.")
-    model = rows[-1].model
-    return Table(f"Ablation of {model} on {rows[-1].data}", columns, made, notes)
+    model = next(row.model for row in rows if row.reference)
+    title = f"Ablation of {model}" if parts else f"Attentions in the body of {model}"
+    return Table(f"{title} on {rows[-1].data}", columns, made, notes)
 
 
 def _published() -> Mapping[tuple[str, str], float]:

@@ -1,6 +1,6 @@
 """What stands around the tables of an account: what was run, what it read, and whether every operation was counted."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from saformer.analysis.accounting.account import Account
 from saformer.analysis.accounting.classes import starred
 from saformer.analysis.diagnostics.spike_driven import Audit
 from saformer.analysis.profiles.metadata import StepsFrom
-from saformer.reports.document.blocks import Facts, Line
+from saformer.reports.document.blocks import Facts, Line, note
 from saformer.reports.document.numbers import NOT_KNOWN, energy, percent, si
 from saformer.text import some
 
@@ -82,6 +82,27 @@ _STEPS_FROM = {
 def remarks(account: Account) -> list[str]:
     """What a reader must know of the numbers, where the account is one of several: its notes, and what is missing."""
     return [*account.notes, *([account.coverage] if account.uncounted else [])]
+
+
+def remarks_of_several(accounts: Iterable[tuple[str, Account]], saved: Mapping[str, Collection[str]]) -> list[Line]:
+    """The remarks on several networks, each once, with the names of those it is about where it is not about all.
+
+    Args:
+        accounts: of the networks by name.
+        saved: remarks that were made when a profile was saved, by the network's name: what was said at another time, of
+            another command, should not be taken for a remark on this one.
+    """
+    about: dict[tuple[str, str], list[str]] = {}
+    names = []
+    for name, account in accounts:
+        names.append(name)
+        for text in dict.fromkeys(remarks(account)):
+            when = ", when it was saved" if text in saved.get(name, ()) else ""
+            about.setdefault((text, when), []).append(name)
+    return [
+        note(text, about="" if who == names and len(names) > 1 and not when else ", ".join(who) + when)
+        for (text, when), who in about.items()
+    ]
 
 
 def counted(of: Account | Audit) -> Line:

@@ -111,6 +111,7 @@ class RegisteredAttention:
     build: Callable[[Sizes], nn.Module] | None
     layout: str
     reads: str
+    gives: str
     spiking: bool
     by_default: bool
 
@@ -130,6 +131,7 @@ def register_attention(
     build: Callable[[Sizes], nn.Module] | None = None,
     layout: str = "linear",
     reads: str = "membranes",
+    gives: str | None = None,
     spiking: bool = True,
     by_default: bool = True,
 ) -> Callable[[A], A]:
@@ -148,6 +150,7 @@ def register_attention(
         layout: of the input of that module: "linear" (T x B x N x D), "conv1d" (T x B x D x N) or "conv2d"
             (T x B x D x h x w).
         reads: that input holds "membranes", "spikes" or real "values".
+        gives: what the module puts out, of the same three; None: "values" from values, else "membranes".
         spiking: it runs at T steps; softmax attention runs once.
         by_default: `saformer complexity` shows it without being asked to.
 
@@ -159,7 +162,10 @@ def register_attention(
         given = [part for part in _MAP_PARTS if hasattr(module, part)]
         if given and len(given) < len(_MAP_PARTS):
             raise InputError(f"{module.__name__} has {given[0]}; for attention maps it needs {', '.join(_MAP_PARTS)}")
-        entry = RegisteredAttention(title, module, tuple(work), tuple(held), build, layout, reads, spiking, by_default)
+        puts_out = gives or ("values" if reads == "values" else "membranes")
+        entry = RegisteredAttention(
+            title, module, tuple(work), tuple(held), build, layout, reads, puts_out, spiking, by_default
+        )
         ATTENTIONS.register(name, entry, module)
         return module
 

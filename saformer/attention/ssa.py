@@ -42,6 +42,7 @@ _KEYS_FIRST_HELD = (*results("qkv"), Held("K^T V", "D**2/H", "result", "kv"))
     held=_KEYS_FIRST_HELD,
     build=lambda sizes: SSA(sizes.dim, sizes.heads, keys_first=True),
     reads="spikes",
+    gives="spikes",
 )
 @register_attention(
     "ssa",
@@ -50,6 +51,7 @@ _KEYS_FIRST_HELD = (*results("qkv"), Held("K^T V", "D**2/H", "result", "kv"))
     held=_HELD,
     build=lambda sizes: SSA(sizes.dim, sizes.heads),
     reads="spikes",
+    gives="spikes",
 )
 class SSA(nn.Module):
     """SSA(X) = S(BN(Linear(S(Q K^T V * s)))), with Q, K and V spikes of S(BN(X W)).

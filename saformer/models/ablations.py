@@ -1,5 +1,6 @@
-"""The networks of the paper's Table 3: SAFormer, SAFormer without its parts, and SDSA. Needs no torch."""
+"""Networks that differ in one part: those of the paper's Table 3, and one body with several attentions. No torch."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from saformer.errors import InputError
@@ -14,9 +15,15 @@ ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "SAFormer": ("saformer", {}),
 }
 
+#: What a row with the attention of the body's own family is called.
+OWN = "its own"
 
-def ablation_model(ablation: str, size: str) -> str:
-    """The name of the ablation's network in the size of `size`, such as `saformer-2-64`.
+#: A network of each row: the name of its model, and further settings.
+Variants = Mapping[str, tuple[str, Mapping[str, Any]]]
+
+
+def table_3(size: str) -> Variants:
+    """The networks of Table 3 in the size of `size`, such as `saformer-2-64`.
 
     Raises:
         InputError: `size` is the name of no model, or of another family than SAFormer.
@@ -24,14 +31,35 @@ def ablation_model(ablation: str, size: str) -> str:
     family, settings = parse_name(size)
     if family.name != "saformer":
         raise InputError(f"the ablation is of a saformer, such as saformer-2-512; {size} is none")
-    return f"{ABLATIONS[ablation][0]}-{settings['depth']}-{settings['dim']}"
+    numbers = f"{settings['depth']}-{settings['dim']}"
+    return {row: (f"{family}-{numbers}", said) for row, (family, said) in ABLATIONS.items()}
 
 
-def ablation_of(settings: dict[str, Any], tokens: int | None) -> str | None:
-    """Which row of the table a network is, by its settings (with their family) and its number of tokens.
+def with_attentions(body: str, attentions: Sequence[str]) -> Variants:
+    """One body with its own attention and with others, by the attention's name.
 
-    None for a network that is not in the table.
+    Raises:
+        InputError: `body` is the name of no transformer of one width.
     """
+    family, settings = parse_name(body)
+    if not family.sized or "attention" in settings:
+        raise InputError(f"attentions are compared in a body such as saformer-2-64, named without one; got {body}")
+    return {OWN: (body, {}), **{name: (f"{body}+attention={name}", {}) for name in attentions}}
+
+
+def row_of(settings: dict[str, Any], tokens: int | None, attentions: bool) -> str | None:
+    """Which row a network is, by its settings (with their family) and its number of tokens; None for none of them.
+
+    Args:
+        settings: of the network.
+        tokens: N.
+        attentions: the rows are attentions, not those of Table 3.
+    """
+    other = settings.get("attention")
+    if attentions:
+        return OWN if other is None else str(other)
+    if other is not None:
+        return None
     if settings["family"] == "sdt":
         return "SDSA"
     if settings["family"] != "saformer" or settings["aggregate"] != "membrane":

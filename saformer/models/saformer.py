@@ -60,7 +60,12 @@ class Block(nn.Module):
     def __init__(self, config: SAFormerConfig) -> None:
         super().__init__()
         grid = (config.grid, config.grid)
-        self.attn = SASA(config.dim, grid, config.aggregated, config.aggregate, config.depthwise)
+        self.attn = config.make_attention(
+            "linear",
+            "membranes",
+            "membranes",
+            own=lambda: SASA(config.dim, grid, config.aggregated, config.aggregate, config.depthwise),
+        )
         self.mlp = MLP(config.dim, config.hidden, "linear")
 
     def forward(self, x: Tensor) -> Tensor:

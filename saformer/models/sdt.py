@@ -47,7 +47,12 @@ class Block(nn.Module):
 
     def __init__(self, config: SDTConfig) -> None:
         super().__init__()
-        self.attn = SDSA(config.dim, config.heads, "conv2d", config.pools_events)
+        self.attn = config.make_attention(
+            "conv2d",
+            "membranes",
+            "membranes",
+            own=lambda: SDSA(config.dim, config.heads, "conv2d", config.pools_events),
+        )
         self.mlp = MLP(config.dim, config.hidden, "conv2d")
 
     def forward(self, x: Tensor) -> Tensor:

@@ -68,12 +68,18 @@ class Block(nn.Module):
 
     def __init__(self, config: SpikformerConfig) -> None:
         super().__init__()
-        self.attn = SSA(config.dim, config.heads, config.projection, config.scale, config.keys_first)
+        self.kind = config.projection
+        self.attn = config.make_attention(
+            self.kind,
+            "spikes",
+            "spikes",
+            own=lambda: SSA(config.dim, config.heads, config.projection, config.scale, config.keys_first),
+        )
         self.mlp = MLP(config.dim, config.hidden, config.mlp_projection)
 
     def forward(self, x: Tensor) -> Tensor:
         """T x B x N x D, or T x B x D x h x w for convolutions."""
-        tokens = x if self.attn.kind == "linear" else x.flatten(3)
+        tokens = x if self.kind == "linear" else x.flatten(3)
         x = x + self.attn(tokens).view_as(x)
         return x + self.mlp(x)
 

@@ -98,8 +98,13 @@ class Block(nn.Module):
 
     def __init__(self, config: SpikingformerConfig) -> None:
         super().__init__()
-        self.attn = SSA(
-            config.dim, config.heads, "conv1d", config.scale, config.keys_first, spikes_out=False, tau=config.tau
+        self.attn = config.make_attention(
+            "conv1d",
+            "membranes",
+            "membranes",
+            own=lambda: SSA(
+                config.dim, config.heads, "conv1d", config.scale, config.keys_first, spikes_out=False, tau=config.tau
+            ),
         )
         self.mlp = MLP(config.dim, config.hidden, config.tau)
 

@@ -1,9 +1,12 @@
 """Settings of spiking transformers that embed patches once and then keep depth, D and the number of tokens."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
+from saformer.attention.hosted import Place, check_attention, hosted
 from saformer.errors import InputError
 from saformer.models.config import MOST, ModelConfig
 
@@ -25,12 +28,15 @@ class TransformerConfig(ModelConfig):
         dim: embedding dimension D, a multiple of 8.
         pooling: one digit per stage of the patch embedding, "1" where it pools.
         mlp_ratio: hidden width of the MLP over D.
+        attention: another attention in the place of the family's own, such as "ssa" or package.module:Class; embedding,
+            shortcuts and MLP stay.
     """
 
     depth: int
     dim: int
     pooling: str = "0011"
     mlp_ratio: float = 4.0
+    attention: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -42,6 +48,10 @@ class TransformerConfig(ModelConfig):
         ratio = self.mlp_ratio
         if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 1 <= self.dim * ratio <= MOST:
             raise InputError(f"{self.family}: mlp_ratio must be a number that leaves a hidden width, got {ratio!r}")
+        if self.attention is not None:
+            if not isinstance(self.attention, str):
+                raise InputError(f"{self.family}: attention is named by a text, got {self.attention!r}")
+            check_attention(self.attention)
         if self.grid < 1:
             raise InputError(
                 f"{self.family}: an image of {self.image_size} pixels is too small for pooling {self.pooling}"
@@ -59,8 +69,24 @@ class TransformerConfig(ModelConfig):
 
     @property
     def name(self) -> str:
-        """FAMILY-DEPTH-DIM, as in the papers."""
-        return f"{self.family}-{self.depth}-{self.dim}"
+        """FAMILY-DEPTH-DIM, as in the papers, and the attention where it is another than the family's."""
+        other = "" if self.attention is None else f"+attention={self.attention}"
+        return f"{self.family}-{self.depth}-{self.dim}{other}"
+
+    def make_attention(self, layout: str, reads: str, gives: str, own: Callable[[], nn.Module]) -> nn.Module:
+        """The attention of a block.
+
+        Args:
+            layout: of what the block hands over and takes back; see `saformer.attention.registry`.
+            reads: what it hands over: "membranes", "spikes" or "values".
+            gives: what it takes back.
+            own: makes the family's own attention.
+        """
+        if self.attention is None:
+            return own()
+        heads = getattr(self, "heads", default_heads(self.dim))
+        aggregated = getattr(self, "aggregated", None) or min(16, self.tokens)
+        return hosted(self.attention, Place(self.dim, heads, self.tokens, aggregated, layout, reads, gives))
 
     @property
     def grid(self) -> int:

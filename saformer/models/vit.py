@@ -50,7 +50,7 @@ class Block(nn.Module):
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(config.dim)
-        self.attn = VSA(config.dim, config.heads)
+        self.attn = config.make_attention("linear", "values", "values", own=lambda: VSA(config.dim, config.heads))
         self.norm2 = nn.LayerNorm(config.dim)
         self.mlp = MLP(config.dim, config.hidden)
 

@@ -272,7 +272,7 @@ def test_checkpoints_that_are_none(saformer, folder):
     [
         (("--model", "mypkg:Net"), "--input-shape"),
         (("--model", "mypkg:Net", "--input-shape", "3,8,8", "--dataset", "digits"), "leave them out"),
-        (("--model", "mypkg:Net", "--input-shape", "3,8,8", "--heads", "4"), "--heads is for our own models"),
+        (("--model", "mypkg:Net", "--input-shape", "3,8,8", "--heads", "4"), "--heads 4 is for our own models"),
         (("--model", "mypkg:InTime", "--input-shape", "3,8,8", "--time-first", "0"), "--time-first"),
         (("--model", "saformer-1-16", "--input-shape", "3,8,8"), "a model of your own"),
         (("--model", "saformer-1-16", "--model-arg", "a=1"), "a model of your own"),

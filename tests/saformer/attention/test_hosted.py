@@ -1,0 +1,131 @@
+"""Any attention in any model: the body stays, the operations of the attention are those of its formulas."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from awake_models import awake
+
+import saformer
+from saformer.analysis import profile
+from saformer.analysis.complexity.formulas import SYNAPTIC, Sizes, attentions
+from saformer.attention.registry import ATTENTIONS
+from saformer.errors import InputError
+from saformer.models import configure
+
+HOSTS = ["saformer-1-32", "sdt-1-32", "spikformer-1-32", "spikingformer-1-32", "vit-1-32"]
+CONVOLUTIONS = {"projection": "conv1d", "mlp_projection": "conv2d"}
+
+
+@pytest.mark.parametrize("attention", list(ATTENTIONS))
+@pytest.mark.parametrize("host", HOSTS)
+def test_every_attention_stands_in_every_body(host: str, attention: str) -> None:
+    model, x = awake(host, batch=2, attention=attention, image_size=16, pooling="0011")
+    found = profile(model, [x])
+    inside = {
+        o.name.rpartition(".")[2].removesuffix("_linear").removesuffix("_conv"): o.dense
+        for o in found.operations
+        if o.name.startswith("block.0.attn.")
+    }
+    sizes = Sizes(tokens=16, dim=32, aggregated=16, heads=1, time_steps=model.config.time_steps)
+    entry = attentions()[attention]
+    expected = {t.name: model.config.time_steps * t.at(sizes.values()) for t in entry.terms if t.part in SYNAPTIC}
+    assert {name: count // 2 for name, count in inside.items()} == expected
+
+
+@pytest.mark.parametrize("attention", ["sdsa", "sasa", "spikingformer"])
+def test_a_body_that_adds_spikes_gets_spikes(attention: str) -> None:
+    for settings in ({}, CONVOLUTIONS):
+        model, x = awake("spikformer-2-32", batch=2, attention=attention, **settings)
+        neurons = [layer.name for layer in profile(model, [x]).neurons]
+        assert "block.0.attn.out_lif" in neurons
+        read = {o.name: o.operands[0].kind for o in profile(model, [x]).operations}
+        assert str(read[next(name for name in read if "mlp.fc1" in name)]) in ("graded", "spikes")
+
+
+def test_a_body_of_membranes_hands_spikes_to_an_attention_that_reads_them() -> None:
+    model, x = awake("saformer-1-32", batch=2, attention="ssa")
+    found = profile(model, [x])
+    assert "block.0.attn.in_lif" in [layer.name for layer in found.neurons]
+    query = next(o for o in found.operations if o.name.endswith("q_linear"))
+    assert str(query.operands[0].kind) == "spikes"
+
+
+def test_the_familys_own_attention_by_name_is_the_same_network() -> None:
+    own, other = saformer.build("saformer-1-32"), saformer.build("saformer-1-32", attention="sasa")
+    assert list(own.state_dict()) == list(other.state_dict())
+    other.load_state_dict(own.state_dict())
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.equal(own(x), other(x))
+    assert other.config.name == "saformer-1-32+attention=sasa"
+    assert configure(other.config.name) == other.config
+
+
+OWN = """
+import torch
+from torch import nn
+
+class Mean(nn.Module):
+    layout, reads, gives = "conv1d", "spikes", "membranes"
+
+    def __init__(self, dim, heads):
+        super().__init__()
+        self.proj = nn.Conv1d(dim, dim, 1)
+
+    def forward(self, x):
+        return self.proj(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+class Short(Mean):
+    def forward(self, x):
+        return x[..., :1]
+
+class Needs(nn.Module):
+    def __init__(self, colour):
+        super().__init__()
+
+number = 3
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_attention.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_attention", raising=False)
+
+
+def test_an_attention_of_ones_own_is_one_class(mine: None, tmp_path: Path) -> None:
+    model, x = awake("saformer-2-32", batch=2, attention="my_attention:Mean")
+    found = profile(model, [x])
+    assert [o.name for o in found.operations if ".attn." in o.name] == [
+        "block.0.attn.inner.proj",
+        "block.1.attn.inner.proj",
+    ]
+    path = tmp_path / "own.safetensors"
+    saformer.save(model, path)
+    with pytest.raises(InputError, match="say --set attention=my_attention:Mean where you have it"):
+        saformer.load(path)  # a file does not decide what is imported
+    loaded = saformer.load(path, attention="my_attention:Mean")
+    assert torch.equal(loaded(x.float()), model.float()(x.float()))
+
+
+@pytest.mark.parametrize(
+    ("attention", "said"),
+    [
+        ("sas", r"unknown attention 'sas' \(did you mean sasa\?\)"),
+        ("nowhere:Class", "cannot import nowhere"),
+        ("my_attention:Missing", "has no 'Missing'"),
+        ("my_attention:number", "is no class of torch.nn.Module"),
+        ("my_attention:Needs", "cannot be built: TypeError"),
+    ],
+)
+def test_a_wrong_attention_is_said(mine: None, attention: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        saformer.build("saformer-1-32", attention=attention)
+
+
+def test_an_attention_must_keep_the_shape(mine: None) -> None:
+    model = saformer.build("sdt-1-32", attention="my_attention:Short")
+    with pytest.raises(InputError, match="returned 4 x 1 x 32 x 1 for an input of 4 x 1 x 32 x 64"):
+        model(torch.randn(1, 3, 32, 32))
