@@ -148,7 +148,7 @@ def test_a_network_of_one_step_is_called_in_a_loop(asked, folder, monkeypatch):
 def test_t_that_nobody_knows_is_no_number(saformer, asked):
     own = ("--model", "nets:Step", "--input", "vectors.npz")
     assert asked(*own)["model"]["time_steps"] is None
-    assert "static images of 48, T = - (not seen: --time-steps T says it)" in saformer("energy", *own).out
+    assert "static images of 64, T = - (not seen: --time-steps T says it)" in saformer("energy", *own).out
     assert "T = 6 as given" in saformer("energy", *own, "--loop", "6").out
 
 
