@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from saformer.attention.registry import ATTENTIONS
 from saformer.errors import InputError
 from saformer.models import Model
-from saformer.neurons import LIF
+from saformer.neurons import Neuron
 from saformer.registry import View
 
 
@@ -126,7 +126,7 @@ def inspect_image(model: Model, image: Tensor) -> Inspection:
         raise InputError(f"one image is inspected at a time, got {len(image)}")
     with_maps = _with_maps()
     attentions = {name: module for name, module in model.named_modules() if isinstance(module, with_maps)}
-    neurons = {name: module for name, module in model.named_modules() if isinstance(module, LIF)}
+    neurons = {name: module for name, module in model.named_modules() if isinstance(module, Neuron)}
     parts = {f"{name}.{part}" for name, attention in attentions.items() for part in attention.map_inputs}
     watched = {**neurons, **{part: model.get_submodule(part) for part in parts}}
     with _outputs(watched) as found, torch.inference_mode():

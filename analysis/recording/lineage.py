@@ -106,12 +106,16 @@ class Lineage:
         for x in tensors_in((outputs,)):
             self._sources[x] = source
 
-    def fire(self, x: Tensor, spikes: Tensor, path: str, name: str) -> None:
-        """Take `spikes` as those of a layer of neurons that read `x`."""
+    def fire(self, x: Tensor, spikes: Tensor, path: str, name: str, real: bool = False) -> None:
+        """Take `spikes` as those of a layer of neurons that read `x`; `real` if they may be any number."""
         read = self.source(x)
         roots = NO_ROOTS if read is None else read.roots
         self._sources[spikes] = Source(
-            name, provenance=Provenance.SPIKES, roots=roots, births=frozenset({path}), pure=True
+            name,
+            provenance=Provenance.REAL if real else Provenance.SPIKES,
+            roots=roots,
+            births=NO_BIRTHS if real else frozenset({path}),
+            pure=not real,
         )
 
     def follow(self, operator: Operator | None, name: str, path: str, func: Any, inputs: Any, outputs: Any) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
-from saformer.neurons import lif
+from saformer.neurons import activate, fire, lif
 
 if TYPE_CHECKING:
     from saformer.analysis.recording.call import Call
@@ -67,7 +67,7 @@ class Operator:
         listed: booked as free arithmetic.
         pool: its cost lies in what it reads, so that is counted, too.
         windows: it reads windows of trailing dimensions.
-        binary: of zeros and ones come zeros and ones.
+        binary: of zeros and ones come zeros and ones; of neurons, whatever they read.
         like: its second tensor gives a shape, a type or lengths, and no value.
         part: it takes a part of a tensor, or another order of it: two parts of one tensor are two things.
         indices: it puts out places, and no values.
@@ -280,5 +280,7 @@ _table(
 )
 _table(Kind.COMPOSITE, Effect.LINEAR, "scaled_dot_product_attention", attention=True)
 
-# Our own layer of neurons (Eqs. 1-3) is one operator.
-_enter([lif.overloadpacket], Operator(Kind.NEURON, Effect.LEVELS))
+# Our own layers of neurons are one operator each: spikes of zeros and ones (Eqs. 1-3), what has few levels, or none.
+_enter([lif.overloadpacket], Operator(Kind.NEURON, Effect.LEVELS, binary=True))
+_enter([fire.overloadpacket], Operator(Kind.NEURON, Effect.LEVELS))
+_enter([activate.overloadpacket], Operator(Kind.NEURON, Effect.REAL))

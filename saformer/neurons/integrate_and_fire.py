@@ -1,15 +1,21 @@
-"""The leaky integrate-and-fire neuron (Eqs. 1-3), multi-step, without state between calls."""
+"""Integrate-and-fire neurons as operators: multi-step, without state between calls, with a surrogate gradient.
+
+`saformer::lif` is the neuron of Eqs. 1-3, with kernels for GPUs; `saformer::integrate_and_fire` takes any `Rule`, and
+`saformer::integrate_and_activate` those whose output is analog.
+"""
 
 import functools
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import repeat
 from types import ModuleType
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from saformer.neurons.layout import flat, laid_out_as, planes
+from saformer.neurons.membranes import Membranes
+from saformer.neurons.rule import ANALOG, Rule
 
 # Neurons per pass on a CPU, for each thread. A step is several passes over the membrane; with blocks of this size the
 # membrane and the current step stay in the cache between them, which halves the time of a whole-tensor loop.
@@ -21,112 +27,179 @@ def _membrane_type(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
 
 
-def _charged(
-    currents: Iterable[Tensor], rows: Iterable[Tensor], vectors: Tensor, tau: float, threshold: float, reset: float
-) -> Iterator[Tensor]:
-    """Eqs. 1 and 3 from rest: the membranes after charging at each step, with their sign changed.
-
-    Changed, because then one operator resets: `torch.threshold` replaces what does not exceed a number. Few operators
-    matter, for threads wait for one another after each. No rounding is affected.
-
-    Args:
-        currents: X[t] for each step.
-        rows: memory for each step, where -U[t] = -H[t-1] - (X[t] - (H[t-1] - V_reset)) / tau is written; it may be the
-            same for all.
-        vectors: memory for two more.
-        tau: membrane time constant.
-        threshold: V_th.
-        reset: V_reset.
-    """
-    membrane, drive = vectors
-    exact = math.frexp(tau)[0] == 0.5  # a power of two: times 1/tau is the same number as division by tau
-    before = None
-    for current, charge in zip(currents, rows, strict=True):
-        if before is None:  # H[0] = 0
-            start = torch.add(current, reset, out=drive) if reset else current
-            torch.mul(start, -1.0 / tau, out=charge) if exact else torch.div(start, -tau, out=charge)
-        else:
-            torch.threshold(before, -threshold, -reset, out=membrane)
-            if reset:
-                torch.add(membrane, reset, out=drive).add_(current)
-            else:
-                torch.add(current, membrane, out=drive)
-            if exact:
-                torch.sub(membrane, drive, alpha=1.0 / tau, out=charge)
-            else:
-                torch.sub(membrane, drive.div_(tau), out=charge)
-        before = charge
-        yield charge
-
-
 def _block(x: Tensor) -> int:
     """How many of the neurons of T x neurons one pass works on; at least 1."""
     size = max(x.shape[1], 1)
     return min(CPU_BLOCK * torch.get_num_threads(), size) if x.device.type == "cpu" else size
 
 
-def lif_cpu(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
-    """Spikes of LIF neurons at rest before the first step.
+def _number(learned: Tensor | None) -> float | None:
+    return None if learned is None else float(learned)
+
+
+def fire_cpu(x: Tensor, rate: Tensor | None, threshold: Tensor | None, *settings: Any) -> Tensor:
+    """What neurons put out.
 
     Args:
         x: input current, T x ..., floating.
-        tau: membrane time constant, in steps.
-        threshold: V_th; a neuron fires where its membrane reaches it.
-        reset: V_reset, the membrane after a spike (H[0] = 0 as in the published neurons).
+        rate: 1/tau (without `decay_input`: the leak) where it is learned, one number.
+        threshold: V_th where it is learned, one number.
+        *settings: a `Rule`.
 
     Returns:
-        Spikes of the shape and type of `x`, each 0 or 1. The membrane is float32 where `x` is narrower.
+        What is put out, of the shape and type of `x`. The membrane is float32 where `x` is narrower.
     """
     x = planes(x)
-    spikes = torch.empty_like(x)
-    x, fired_at = flat(x), flat(spikes)
-    wide, size = _membrane_type(x), _block(x)
-    memory = torch.empty(4 if x.dtype != wide else 3, size, dtype=wide, device=x.device)
-    for inputs, outputs in zip(x.split(size, 1), fired_at.split(size, 1), strict=True):
+    result = torch.empty_like(x)
+    x, results = flat(x), flat(result)
+    wide, steps, size = _membrane_type(x), len(x), _block(x)
+    membranes = Membranes(Rule(*settings), _number(rate), _number(threshold), wide)
+    same = x.dtype == wide
+    direct = same or (membranes.replaces and not membranes.analog)  # fires into the result
+    scale, own = membranes.scale, membranes.rows
+    memory = torch.empty(own + 1 + (not same) + (not direct), size, dtype=wide, device=x.device)
+    for inputs, outputs in zip(x.split(size, 1), results.split(size, 1), strict=True):
         rows = memory[:, : inputs.shape[1]]
-        currents = inputs if x.dtype == wide else (rows[3].copy_(current) for current in inputs)
-        steps = _charged(currents, repeat(rows[2], len(x)), rows[:2], tau, threshold, reset)
-        for charged, fired in zip(steps, outputs, strict=True):
-            torch.le(charged, -threshold, out=fired)  # Eq. 2: U >= V_th
-    return spikes
+        membranes.use(rows[:own])
+        currents = inputs if same else (rows[own + 1].copy_(current) for current in inputs)
+        for t in membranes.steps(steps, currents, repeat(rows[own]), outputs if direct else repeat(rows[-1])):
+            put_out = outputs[t] if direct else rows[-1]
+            if scale != 1:
+                put_out.mul_(scale)
+            if not direct:
+                outputs[t].copy_(put_out)
+    return result
 
 
-def lif_backward_cpu(gradient: Tensor, x: Tensor, tau: float, threshold: float, reset: float, alpha: float) -> Tensor:
-    """Gradient of `lif` by its input: sigmoid surrogate, the reset detached from the graph.
+def fire_backward_cpu(
+    gradient: Tensor, x: Tensor, rate: Tensor | None, threshold: Tensor | None, alpha: float, *settings: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradient of `fire_cpu` by its input, and by what is learned; spikes in the reset are detached from the graph.
 
-    With s = sigmoid(alpha (U - V_th)), dS/dU = alpha s (1 - s); and since dU[t+1]/dH[t] = 1 - 1/tau and
-    dU[t]/dX[t] = 1/tau, backwards from T:
+    With the slope f' of what is put out (`Membranes.slope`), and since dU[t+1]/dH[t] = `carried` and dU[t]/dX[t] =
+    `gain`, backwards from T:
 
-        dX[t] = alpha/tau s[t] (1 - s[t]) dS[t] + (1 - 1/tau) (1 - S[t]) dX[t+1]
+        dX[t] = gain f'[t] dS[t] + carried (dH[t]/dU[t]) dX[t+1]
 
+    where dH/dU is 0 for what was reset to a number, else 1. An adaptive threshold passes its gradient on, too.
     The membranes are computed again from the input: cheaper than keeping T of them per layer.
+
+    Returns:
+        The gradient by `x`; those by `rate` and `threshold`, in float64, 0 for what is not learned.
     """
     x = planes(x)
     result = torch.empty_like(x)
     x, gradient, targets = flat(x), flat(laid_out_as(x, gradient)), flat(result)
     wide, steps, size = _membrane_type(x), len(x), _block(x)
+    membranes = Membranes(Rule(*settings), _number(rate), _number(threshold), wide)
+    by_rate, by_threshold = (torch.zeros((), dtype=torch.float64, device=x.device) for _ in range(2))
     same = x.dtype == wide
+    carried, rule = membranes.carried, membranes.rule
+    steepness, gain = membranes.steepness(alpha), membranes.by_current(1.0)
+    # Rows of each step beside -U: of spikes where the reset or a gradient reads them, of -H and of -V.
+    learns = rate is not None, threshold is not None
+    spikes = 0 if membranes.replaces else steps
+    held = steps if learns[0] else 0
+    levels = steps if membranes.adaptive else 0
     # Made once: fresh memory costs more than the arithmetic done in it.
-    memory = torch.empty(3 * steps + 1, size, dtype=wide, device=x.device)
-    offset = memory.new_full((), -alpha * threshold)
-    pieces = (tensor.split(size, 1) for tensor in (x, gradient, targets))
-    for currents, by_spikes, target in zip(*pieces, strict=True):
-        vectors, charged, silent, buffer = memory[:, : currents.shape[1]].split([2, steps, steps - 1, steps])
+    kept = [membranes.rows, steps, spikes, held, levels, max(steps - 1, 0), 0 if same else steps]
+    memory = torch.empty(sum(kept), size, dtype=wide, device=x.device)
+    for currents, by_spikes, target in zip(*(part.split(size, 1) for part in (x, gradient, targets)), strict=True):
+        own, charged, fired, before, level, silent, buffer = memory[:, : currents.shape[1]].split(kept)
         by_current = target if same else buffer
-        for _ in _charged(currents if same else charged.copy_(currents), charged, vectors, tau, threshold, reset):
+        inputs = currents if same else by_current.copy_(currents)
+        membranes.use(own, before if held else None, level if levels else None)
+        for _ in membranes.steps(steps, inputs, charged, fired if spikes else None):
             pass
-        torch.gt(charged[:-1], -threshold, out=silent)
-        slope = torch.add(offset, charged, alpha=-alpha, out=charged).sigmoid_()
-        # sigmoid_backward(d, s) = d s (1 - s), in one pass
-        torch.ops.aten.sigmoid_backward.grad_input(
-            by_spikes if same else buffer.copy_(by_spikes), slope, grad_input=by_current
-        )
-        by_current.mul_(alpha / tau)
-        for t in reversed(range(steps - 1)):
-            by_current[t].addcmul_(by_current[t + 1], silent[t], value=1.0 - 1.0 / tau)
+        if rule.reset is not None:  # 0 where it was reset to a number
+            if spikes:
+                torch.eq(fired[:-1], 0, out=silent)
+            else:
+                torch.gt(charged[:-1], -membranes.fires_at, out=silent)
+        slopes = by_spikes if same else by_current.copy_(by_spikes)
+        if levels:
+            _adapted(membranes, slopes, charged.sub_(level), fired, silent, alpha, by_current)
+        else:
+            membranes.slope(slopes, charged, alpha, by_current)
+            if learns[1]:
+                by_threshold -= steepness * by_current.sum()
+            by_current.mul_(membranes.by_current(steepness))
+            for t in reversed(range(steps - 1)):
+                if rule.reset is None:
+                    by_current[t].add_(by_current[t + 1], alpha=carried)
+                else:
+                    by_current[t].addcmul_(by_current[t + 1], silent[t], value=carried)
+            if learns[1] and rule.reset is None:
+                by_threshold -= carried / gain * _products(fired[:-1], by_current[1:])
+        if held:  # dU/d(1/tau) = X - (H - rest), or dU/d(leak) = H - rest
+            before[0].fill_(-rule.start)
+            flow = _products(before, by_current) + (rule.rest * by_current.sum() if rule.rest else 0.0)
+            if rule.decay_input:
+                flow += _products((own[1].copy_(current) for current in currents), by_current)
+            by_rate += (flow if rule.decay_input else -flow) / gain
         if not same:
-            target.copy_(buffer)
-    return result
+            target.copy_(by_current)
+    return result, by_rate, by_threshold
+
+
+def _products(ones: Iterable[Tensor], others: Tensor) -> Tensor:
+    """Sum of all products, row by row, in float64."""
+    rows = (torch.dot(one, other).double() for one, other in zip(ones, others, strict=True))
+    return sum(rows, others.new_zeros((), dtype=torch.float64))
+
+
+def _adapted(
+    membranes: Membranes,
+    gradient: Tensor,
+    excess: Tensor,
+    fired: Tensor,
+    silent: Tensor,
+    alpha: float,
+    by_current: Tensor,
+) -> None:
+    """The gradient by the current where spikes raise the threshold: a[t+1] = rho a[t] + S[t] passes it on.
+
+    Args:
+        membranes: their rule.
+        gradient: by what is put out.
+        excess: -(U - V), T x neurons; used up.
+        fired: the spikes.
+        silent: 0 where the membrane was reset to a number; read up to the last step but one.
+        alpha: steepness.
+        by_current: where it is written; may be `gradient`.
+    """
+    rule, carried = membranes.rule, membranes.carried
+    slope = excess.mul_(-alpha).sigmoid_()
+    by_rise = torch.zeros_like(excess[0])
+    flow = torch.empty_like(by_rise)
+    last = len(excess) - 1
+    for t in reversed(range(last + 1)):
+        torch.add(by_rise, gradient[t], alpha=rule.height, out=flow)
+        # alpha is left out of `by_current` until the end
+        torch.ops.aten.sigmoid_backward.grad_input(flow, slope[t], grad_input=by_current[t])
+        by_rise.mul_(rule.rho).sub_(by_current[t], alpha=rule.beta * alpha)
+        if t == last:
+            continue
+        if rule.reset is None:
+            by_current[t].add_(by_current[t + 1], alpha=carried)
+            by_rise.addcmul_(fired[t], by_current[t + 1], value=-rule.beta * alpha * carried)
+        else:
+            by_current[t].addcmul_(by_current[t + 1], silent[t], value=carried)
+    by_current.mul_(membranes.by_current(alpha))
+
+
+def _plain(tau: float, threshold: float, reset: float) -> Rule:
+    return Rule(tau=tau, threshold=threshold, rest=reset, reset=reset)
+
+
+def lif_cpu(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
+    """Spikes of LIF neurons (Eqs. 1-3) at rest before the first step; H[0] = 0 as in the published neurons."""
+    return fire_cpu(x, None, None, *_plain(tau, threshold, reset))
+
+
+def lif_backward_cpu(gradient: Tensor, x: Tensor, tau: float, threshold: float, reset: float, alpha: float) -> Tensor:
+    """Gradient of `lif` by its input."""
+    return fire_backward_cpu(gradient, x, None, None, alpha, *_plain(tau, threshold, reset))[0]
 
 
 @functools.cache
@@ -161,6 +234,10 @@ def lif_backward_cuda(gradient: Tensor, x: Tensor, tau: float, threshold: float,
 
 # One operator for the whole neuron: whoever watches the dispatcher or a trace sees a neuron, not its arithmetic.
 _library = torch.library.Library("saformer", "DEF")
+_SETTINGS = (
+    "str firing, bool decay_input, float tau, float leak, float rest, float threshold, float? reset, bool strict, "
+    "float height, float start, int levels, float beta, float rho"
+)
 _library.define("lif(Tensor x, float tau, float threshold, float reset) -> Tensor")
 _library.impl("lif", lif_cpu, "CompositeExplicitAutograd")
 _library.impl("lif", lif_cuda, "CUDA")
@@ -169,65 +246,67 @@ _library.define(
 )
 _library.impl("lif_backward", lif_backward_cpu, "CompositeExplicitAutograd")
 _library.impl("lif_backward", lif_backward_cuda, "CUDA")
+for _name in ("integrate_and_fire", "integrate_and_activate"):
+    _library.define(f"{_name}(Tensor x, Tensor? rate, Tensor? learned_threshold, {_SETTINGS}) -> Tensor")
+    _library.impl(_name, fire_cpu, "CompositeExplicitAutograd")
+_library.define(
+    "integrate_and_fire_backward(Tensor gradient, Tensor x, Tensor? rate, Tensor? learned_threshold, float alpha, "
+    f"{_SETTINGS}) -> (Tensor, Tensor, Tensor)"
+)
+_library.impl("integrate_and_fire_backward", fire_backward_cpu, "CompositeExplicitAutograd")
 
 
-def _like(*args: Tensor | float) -> Tensor:
-    """Shape and layout of either operator's result, for tracing without data: those of `x`."""
-    x = next(arg for arg in reversed(args) if isinstance(arg, Tensor))
+def _like(x: Tensor, *settings: Any) -> Tensor:
+    """Shape and layout of what neurons put out, for tracing without data: those of `x`."""
     return torch.empty_like(planes(x))
 
 
+def _backward_like(gradient: Tensor, x: Tensor, *settings: Any) -> Tensor:
+    return _like(x)
+
+
+def _gradients_like(gradient: Tensor, x: Tensor, *settings: Any) -> tuple[Tensor, Tensor, Tensor]:
+    by_rate, by_threshold = (torch.empty((), dtype=torch.float64, device=x.device) for _ in range(2))
+    return _like(x), by_rate, by_threshold
+
+
 _library.impl("lif", _like, "Meta")
-_library.impl("lif_backward", _like, "Meta")
+_library.impl("lif_backward", _backward_like, "Meta")
+_library.impl("integrate_and_fire", _like, "Meta")
+_library.impl("integrate_and_activate", _like, "Meta")
+_library.impl("integrate_and_fire_backward", _gradients_like, "Meta")
 lif = torch.ops.saformer.lif.default
+fire = torch.ops.saformer.integrate_and_fire.default
+activate = torch.ops.saformer.integrate_and_activate.default
 
 
-class _LIFFunction(torch.autograd.Function):
-    """Joins `lif` with its surrogate gradient."""
+def run(x: Tensor, rate: Tensor | None, threshold: Tensor | None, rule: Rule) -> Tensor:
+    """What neurons put out, by the operator that has this rule."""
+    if rule.plain and rate is None and threshold is None:
+        assert rule.reset is not None
+        return lif(x, rule.tau, rule.threshold, rule.reset)
+    operator = activate if rule.firing in ANALOG else fire
+    return operator(x, rate, threshold, *rule)
 
-    @staticmethod
-    def forward(
-        ctx: torch.autograd.function.FunctionCtx,
-        x: Tensor,
-        tau: float,
-        threshold: float,
-        reset: float,
-        alpha: float,
-    ) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.settings = (tau, threshold, reset, alpha)  # type: ignore[attr-defined]
-        return lif(x, tau, threshold, reset)
+
+class Firing(torch.autograd.Function):
+    """Joins the operators with their surrogate gradient."""
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        (x,) = ctx.saved_tensors  # type: ignore[attr-defined]
-        return (torch.ops.saformer.lif_backward(gradient, x, *ctx.settings), None, None, None, None)  # type: ignore[attr-defined]
+    def forward(ctx: Any, x: Tensor, rate: Tensor | None, threshold: Tensor | None, alpha: float, *rule: Any) -> Tensor:
+        """What the neurons put out; the settings of a `Rule` come last."""
+        ctx.save_for_backward(x, rate, threshold)
+        ctx.alpha, ctx.rule = alpha, rule
+        return run(x, rate, threshold, Rule(*rule))
 
-
-class LIF(nn.Module):
-    """A layer of leaky integrate-and-fire neurons (Eqs. 1-3), all T steps in one call.
-
-    Charge `U[t] = H[t-1] + (X[t] - (H[t-1] - V_reset)) / tau`, fire `S[t] = 1{U[t] >= V_th}`, hard reset
-    `H[t] = V_reset S[t] + U[t] (1 - S[t])`, from rest (`H[0] = 0`) at every call. The gradient is that of a
-    sigmoid of steepness `alpha`, with the reset detached.
-
-    Args:
-        threshold: V_th; 1.0, and 0.5 in the neuron that follows an attention product.
-        tau: membrane time constant, in steps.
-        reset: V_reset.
-        alpha: steepness of the surrogate gradient.
-    """
-
-    def __init__(self, threshold: float = 1.0, tau: float = 2.0, reset: float = 0.0, alpha: float = 4.0) -> None:
-        super().__init__()
-        self.threshold, self.tau, self.reset, self.alpha = threshold, tau, reset, alpha
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Spikes (0 or 1) of the shape of `x`, T x B x ..."""
-        if torch.is_grad_enabled() and x.requires_grad:
-            return _LIFFunction.apply(x, self.tau, self.threshold, self.reset, self.alpha)
-        return lif(x, self.tau, self.threshold, self.reset)
-
-    def extra_repr(self) -> str:
-        """The settings, as `print(model)` shows them."""
-        return f"threshold={self.threshold}, tau={self.tau}, reset={self.reset}"
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients by the input and by what is learned."""
+        x, *learned = ctx.saved_tensors
+        rule, nothing = Rule(*ctx.rule), (None,) * (1 + len(ctx.rule))
+        if rule.plain and learned == [None, None]:
+            settings = (rule.tau, rule.threshold, rule.reset, ctx.alpha)
+            return (torch.ops.saformer.lif_backward(gradient, x, *settings), None, None, *nothing)
+        by_x, *by_learned = torch.ops.saformer.integrate_and_fire_backward(gradient, x, *learned, ctx.alpha, *rule)
+        pairs = zip(learned, by_learned, strict=True)
+        return (by_x, *(None if one is None else by.to(one).reshape(one.shape) for one, by in pairs), *nothing)

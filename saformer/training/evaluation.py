@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from saformer.data.dataset import Dataset, check_labels
 from saformer.distributed import rank, total, world_size
-from saformer.neurons import LIF
+from saformer.neurons import Neuron
 from saformer.training.batches import labels_of, share
 
 
@@ -49,7 +49,7 @@ def _counting(model: nn.Module, device: torch.device) -> Iterator[dict[str, Tens
     counts: dict[str, Tensor] = {}
     hooks = []
     for name, module in model.named_modules():
-        if isinstance(module, LIF):
+        if isinstance(module, Neuron):
             counts[name] = torch.zeros(2, dtype=torch.int64, device=device)
 
             def count(module: nn.Module, inputs: object, spikes: Tensor, into: Tensor = counts[name]) -> None:

@@ -25,7 +25,7 @@ from saformer.analysis.recording.observers.neuron_candidates import (
     matching,
     of_a_library,
 )
-from saformer.analysis.recording.operators import Kind
+from saformer.analysis.recording.operators import Effect, Kind
 from saformer.analysis.recording.sources import Provenance, Source
 from saformer.analysis.recording.storage_map import storage_id, tensors_in
 
@@ -77,10 +77,14 @@ class NeuronListing:
             self._compared[execution.path] += 1
         if operator.kind is Kind.NEURON:
             instruments, path = self._instruments, execution.path
-            instruments.counter.mark_binary(out)
-            instruments.lineage.fire(execution.args[0], out, path, f"{SPIKES_OF}{path}")
+            real = operator.effect is Effect.REAL
+            if operator.binary:
+                instruments.counter.mark_binary(out)
+            instruments.lineage.fire(execution.args[0], out, path, f"{SPIKES_OF}{path}", real)
             candidate = self._candidates.setdefault(path, Candidate(path, library=True, operator=True))
-            self._add(candidate, execution.args[0], out, None, steps=out.shape[0])
+            # What is known to be spikes, or to be no spikes, is not measured.
+            source = None if operator.binary or real else instruments.lineage.source(out)
+            self._add(candidate, execution.args[0], out, source, steps=out.shape[0])
             instruments.paths.current.certain = True
         elif operator.pool and isinstance(out, Tensor) and (pooled := self._instruments.lineage.source(out)):
             self._pooled[pooled.token] = weakref.ref(execution.args[0])
@@ -154,7 +158,7 @@ class NeuronListing:
             candidate: whose they are.
             read: what it read.
             spikes: what it put out.
-            source: where they come from; None for our own neurons, which put out nothing else.
+            source: where they come from; None for our own neurons whose values need no look.
             steps: T of our own neurons, which get time first.
         """
         instruments = self._instruments
