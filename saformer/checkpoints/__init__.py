@@ -107,6 +107,9 @@ def model_from(raw: RawCheckpoint, **settings: Any) -> Model:
         else:
             found = recognise(tensors, raw.settings, given)
             config, assumptions, unused = found.config, found.assumptions, found.unused
+            for name in found.repeated:
+                del tensors[name]
+            tensors = {found.renamed.get(name, name): tensor for name, tensor in tensors.items()}
         unused_parameters = sum(tensors.pop(name).numel() for name in unused)
         model = from_config(config)
         fill_weights(model, tensors)

@@ -21,16 +21,20 @@ _STORED_NAMES = {
     "pooling": ("pooling_stat",),
     "image_size": ("img_size", "image_size"),
     "event_pooling": ("dvs_mode",),
+    "connect": ("connect_f", "cnf"),
 }
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """Architecture of a checkpoint, with what had to be assumed and which tensors no forward pass uses."""
+    """Architecture of a checkpoint, with what had to be assumed, which tensors no forward pass uses, which repeat
+    others, and which have another name here."""
 
     config: ModelConfig
     assumptions: tuple[Assumption, ...]
     unused: tuple[str, ...]
+    repeated: tuple[str, ...]
+    renamed: Mapping[str, str]
 
 
 def _family_of(weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> tuple[Family, Published]:
@@ -108,4 +112,5 @@ def recognise(weights: Mapping[str, Tensor], stored: Mapping[str, Any], given: M
             raise InputError(f"{setting} is {shown[setting]!r} by the weights' shapes; it cannot be set to {value!r}")
         settings[setting] = value
     unused = tuple(key for key in weights if published.is_unused(key))
-    return Recognised(config_class(**settings), tuple(assumptions), unused)
+    repeated = tuple(key for key in weights if published.is_repeated(key))
+    return Recognised(config_class(**settings), tuple(assumptions), unused, repeated, published.renamed)
