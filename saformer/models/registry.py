@@ -45,6 +45,12 @@ MODELS: Registry[Family] = Registry(
         "saformer.models.spikingformer",
         "saformer.models.sdt",
         "saformer.models.vit",
+        "saformer.models.resnet",
+        "saformer.models.ms_resnet",
+        "saformer.models.sew_resnet",
+        "saformer.models.sew_7b",
+        "saformer.models.preact_resnet",
+        "saformer.models.diet_resnet",
     ),
 )
 
