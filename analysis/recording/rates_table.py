@@ -105,6 +105,13 @@ def _number(text: str, quantity: Quantity, where: str) -> float:
     return value
 
 
+def present_name(name: str, family: str) -> str:
+    """What a layer is called now that authors published under another name."""
+    for former, now in _RENAMED.get(family, ()):
+        name = former.sub(now, name)
+    return name
+
+
 class RatesTable:
     """Rates by name: the name itself before a pattern, a later pattern before an earlier one; remembers what was used.
 
@@ -117,9 +124,7 @@ class RatesTable:
         self._exact: dict[str, tuple[str, float]] = {}
         self._patterns: list[tuple[str, str, float]] = []
         for name, rate in rates.rows:
-            present = name
-            for former, now in _RENAMED.get(family, ()):
-                present = former.sub(now, present)
+            present = present_name(name, family)
             if any(sign in name for sign in "*?["):
                 self._patterns.append((name, present, rate))
             else:

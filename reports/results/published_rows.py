@@ -125,10 +125,10 @@ def _contradicted(
     """Counts were printed, and no way of charging them gives the energy."""
     stated = [way for way in ways if way.key == row.charged]
     nearest = min(stated or ways, key=lambda way: abs(way.energy_mj - row.energy.value))
-    why = f"printed digits disagree: none of {len(ways)} ways of charging"
+    why = f"none of {len(ways)} ways of charging the printed counts"
     if row.gops is not None:
         each, least = row.energy.value / row.gops.value, load_hardware().ac_pj
-        why = f"{each:.3f} pJ per operation, under the {least:g} pJ of one AC"
+        why = f"{each:.3f} pJ per operation, one AC is {least:g}"
     return Assessed(
         row, shape, nearest.energy_mj, Verdict.contradicts, why, nearest.arithmetic, rate, len(ways)
     )
@@ -155,8 +155,8 @@ def _by_rates(row: PublishedEnergy, shape: Architecture, rate: float) -> Assesse
         f"({hardware.ac_pj:g} x {(shape.dense - shape.first_macs) / 1e9:.5g} G) = {rate:.1%}"
     )
     if rate > highest:
-        why = f"needs {rate:.1%}; at {highest:.1%}, the highest rate published, everywhere"
+        why = f"needs a mean rate of {rate:.1%}; published rates end at {highest:.1%}, which gives this"
         return Assessed(row, shape, bound, Verdict.contradicts, why, arithmetic, rate)
     if row.charged == "script":
-        return Assessed(row, shape, None, Verdict.no_rates, "rates of inputs that are no spikes", arithmetic, rate)
+        return Assessed(row, shape, None, Verdict.no_rates, f"needs {rate:.1%} as ACs; rates of sums of spikes not printed", arithmetic, rate)
     return Assessed(row, shape, None, Verdict.no_rates, f"needs a mean rate of {rate:.1%}", arithmetic, rate)

@@ -113,7 +113,7 @@ def _charged(
     energy, slack = price.ac_pj * events.value, price.ac_pj * events.half
     arithmetic = f"{price.ac_pj:g} x {events.text} G {name}"
     cheap = price.name != load_hardware().name
-    words = [f"{1000 * price.ac_pj:g} fJ each"] if cheap else []
+    words = [f"{1000 * price.ac_pj:g} fJ"] if cheap else []
     key = f"{name.lower()}-{price.name}" if cheap else name.lower()
     if row.gmacs is not None:
         energy, slack = energy + mac_pj * row.gmacs.value, slack + mac_pj * row.gmacs.half
@@ -126,5 +126,5 @@ def _charged(
         words.append(first.words)
         key = f"{key}+first" if first.own else ""
     else:
-        words.append("nothing for the first layer")
+        words.append("no first layer")
     return Reading(", ".join(words), arithmetic, key, energy * _GIGA_PJ, slack * _GIGA_PJ, unusual)

@@ -58,12 +58,12 @@ def sheet_readings(row: PublishedEnergy) -> list[Reading]:
     ways = (
         (f"first layer at {mac:g} pJ", mac, "integers", 0),
         (f"first layer at {mac:g} x {ac:g} pJ", mac * ac, "", 1),
-        ("nothing for the first layer", 0.0, "", 1),
+        ("no first layer", 0.0, "", 1),
         (f"first layer at {ac:g} pJ", ac, "", 1),
     )
     return [
         Reading(
-            f"{ac:g} x mean integer x FLOPs, {words}",
+            words,
             f"{ac:g} x the sum of {len(layers) - 1} layers + {pj:g} x {layers[0].flops / 1e9:.6g} G",
             key,
             sum(layer.energy_mj(pj) for layer in layers),
