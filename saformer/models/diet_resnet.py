@@ -29,7 +29,7 @@ class DietResNetConfig(ResidualConfig):
             reach the next layer a step later.
         encoding: "pixels", or "poisson" for spikes of both signs: sign(x) where 0.9 |x| exceeds a random number. The
             numbers are the same in every call and for every image, so that a result depends on its image alone.
-        thresholds: V_th of the layers of neurons of "hybrid", and with "diet" before training, in the order of the data;
+        thresholds: V_th of the layers of neurons of "hybrid", before training with "diet", in the order of the data;
             one for all of them, or one for each.
     """
 
