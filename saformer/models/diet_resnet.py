@@ -109,7 +109,7 @@ class Block(nn.Module):
 
 @register_model(
     "dietresnet",
-    title="ResNet without BatchNorm (DIET-SNN, hybrid conversion)",
+    title="ResNet of DIET-SNN, Hybrid",
     config=DietResNetConfig,
     presets={
         "diet-resnet-20": {**CIFAR, "time_steps": 5},

@@ -163,7 +163,7 @@ class Block(nn.Module):
 
 @register_model(
     "resnet",
-    title="ResNet, neurons behind the sums (tdBN, TET, Dspike)",
+    title="ResNet of tdBN, TET, Dspike",
     config=ResNetConfig,
     presets={
         "ann-resnet-19": {**RESNET_19, **TET, "time_steps": 1, "neuron": "relu"},

@@ -16,7 +16,7 @@ from saformer.models.diet_resnet import Delayed
 from saformer.models.preact_resnet import DSRNeuron
 
 # Parameters, and dense multiply-accumulates of one image in all T steps.
-# The heads of MS-ResNet and SEW-ResNet run once, on the mean over time, and so does the first convolution of SEW-ResNet.
+# The heads of MS-ResNet and SEW-ResNet run once, on the mean over time; so does the first convolution of SEW-ResNet.
 SIZES = {
     "ann-resnet-19": (12_630_858, 2_216_495_616),
     "tdbn-resnet-19": (12_630_858, 6 * 2_216_495_616),
@@ -44,28 +44,25 @@ SIZES = {
 }
 
 NARROW = {"widths": (4, 6, 8, 12), "blocks": (2, 1, 1, 1), "image_size": 16, "time_steps": 3, "num_classes": 5}
+RESNET = {**NARROW, "widths": (6, 8, 12), "blocks": (2, 1, 1)}
 SMALL: dict[str, dict[str, Any]] = {
-    **{
-        name: {**NARROW, "widths": (6, 8, 12), "blocks": (2, 1, 1), "stem_width": 4, "hidden": 7}
-        for name in ("tdbn-resnet-19", "tet-resnet-19")
-    },
-    "ann-resnet-19": {**NARROW, "widths": (6, 8, 12), "blocks": (2, 1, 1), "time_steps": 1},
-    **dict.fromkeys(
-        (
-            *("dspike-resnet-18", "ms-resnet-18", "ms-resnet-18-imagenet", "sew-resnet-18", "sew-resnet-18-imagenet"),
-            *(
-                "sew-resnet-50-imagenet",
-                "spiking-resnet-18-imagenet",
-                "dsr-preact-resnet-18",
-                "dsr-preact-resnet-18-if",
-            ),
-            *("sltt-preact-resnet-18", "diet-resnet-20"),
-        ),
-        NARROW,
-    ),
-    "hybrid-resnet-20": {**NARROW, "time_steps": 20},  # 13 layers of neurons, each a step later
+    "ann-resnet-19": {**RESNET, "time_steps": 1},
+    "tdbn-resnet-19": {**RESNET, "stem_width": 4, "hidden": 7},
+    "tet-resnet-19": {**RESNET, "stem_width": 4, "hidden": 7},
+    "dspike-resnet-18": NARROW,
+    "ms-resnet-18": NARROW,
+    "ms-resnet-18-imagenet": NARROW,
     "ms-resnet-104-imagenet": {**NARROW, "image_size": 64},
+    "sew-resnet-18": NARROW,
+    "sew-resnet-18-imagenet": NARROW,
+    "sew-resnet-50-imagenet": NARROW,
+    "spiking-resnet-18-imagenet": NARROW,
     "wide-7b-net-dvs": {"channels": (4, 4, 6), "image_size": 16, "time_steps": 3},
+    "dsr-preact-resnet-18": NARROW,
+    "dsr-preact-resnet-18-if": NARROW,
+    "sltt-preact-resnet-18": NARROW,
+    "diet-resnet-20": NARROW,
+    "hybrid-resnet-20": {**NARROW, "time_steps": 20},  # 13 layers of neurons, each a step later
 }
 
 
@@ -136,7 +133,7 @@ def published(name: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         weights |= again | {"fc1_s.layer.bias": weights["fc1.bias"]}
     if name.startswith("tet"):
         weights |= {key.replace(".bn.", ".seqbn.module."): t for key, t in weights.items() if ".bn." in key}
-    if name.startswith("sew") or name.startswith("spiking"):  # as the container of SpikingJelly 0.0.0.0.4 has it
+    if name.startswith(("sew", "spiking")):  # as the container of SpikingJelly 0.0.0.0.4 has it
         weights = {
             key.replace("conv1.", "conv1.module.").replace("conv2.", "conv2.module.").replace("conv3.", "conv3.module.")
             if key.startswith("layer")
