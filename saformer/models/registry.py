@@ -45,6 +45,7 @@ MODELS: Registry[Family] = Registry(
         "saformer.models.spikingformer",
         "saformer.models.sdt",
         "saformer.models.vit",
+        "saformer.models.vgg",
         "saformer.models.resnet",
         "saformer.models.ms_resnet",
         "saformer.models.sew_resnet",
