@@ -50,6 +50,14 @@ class ModelConfig:
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
                 raise InputError(f"{self.family}: {key} must be a whole number from 1 to 1e12, got {value!r}")
 
+    def check_whole_each(self, name: str, count: int | None) -> None:
+        """Raise InputError unless the setting of this name has whole numbers from 1, so many unless it is None."""
+        values = getattr(self, name)
+        whole = isinstance(values, tuple) and all(type(v) is int and 1 <= v <= MOST for v in values)
+        if not whole or not values or count not in (None, len(values)):
+            wanted = "whole numbers" if count is None else f"{count} whole numbers"
+            raise InputError(f"{self.family}: {name} takes {wanted} from 1 with commas between, got {values!r}")
+
     def check_one_of(self, name: str, known: typing.Iterable[str]) -> None:
         """Raise InputError unless the setting of this name is one of some words."""
         if getattr(self, name) not in (words := tuple(known)):

@@ -44,6 +44,8 @@ MODELS: Registry[Family] = Registry(
         "saformer.models.spikformer",
         "saformer.models.spikingformer",
         "saformer.models.sdt",
+        "saformer.models.metaspikeformer",
+        "saformer.models.spikingresformer",
         "saformer.models.vit",
         "saformer.models.vgg",
         "saformer.models.resnet",
