@@ -81,13 +81,6 @@ def profile(
         return session.checked(result) if check_flops else result
 
 
-def example_input(model: Model) -> Tensor:
-    """An image of zeros, or its event frames, as one of our own models takes it."""
-    config = model.config
-    shape = [config.in_channels, config.image_size, config.image_size]
-    return torch.zeros(1, *([config.time_steps] if config.input_kind == "events" else []), *shape)
-
-
 def dense_operations(
     model: nn.Module,
     example: Tensor,

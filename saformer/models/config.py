@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from saformer.errors import InputError
@@ -172,6 +173,14 @@ def in_time(x: Tensor, config: ModelConfig) -> Tensor:
             f"set time steps to {frames}"
         )
     return x.transpose(0, 1)
+
+
+def example_input(model: Model, random: bool = False) -> Tensor:
+    """An image, or its event frames, as one of our own models takes it: of zeros, or of random numbers (seed 0)."""
+    config = model.config
+    shape = [config.in_channels, config.image_size, config.image_size]
+    shape = [1, *([config.time_steps] if config.input_kind == "events" else []), *shape]
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0)) if random else torch.zeros(shape)
 
 
 def initialise(model: nn.Module) -> None:
