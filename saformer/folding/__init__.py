@@ -1,4 +1,4 @@
-"""Folding: BatchNorms and chains of linear layers with nothing between, each merged into one layer of the same result."""
+"""Folding: BatchNorms and chains of linear layers with nothing between are merged, each into one layer."""
 
 import copy
 import warnings
@@ -162,6 +162,7 @@ def _equal(expected: Any, found: Any) -> bool:
     """Whether all tensors of two outputs agree."""
     pairs = [[x.double() for x in tree_leaves(tree) if isinstance(x, Tensor)] for tree in (expected, found)]
     return len(pairs[0]) == len(pairs[1]) and all(
-        a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=_TOLERANCE * (1 + float(a.abs().max())), equal_nan=True)
+        a.shape == b.shape
+        and torch.allclose(a, b, rtol=0, atol=_TOLERANCE * (1 + float(a.abs().max())), equal_nan=True)
         for a, b in zip(*pairs, strict=True)
     )

@@ -1,4 +1,4 @@
-"""Modules around a BatchNorm that pad besides: found out to be a padding with zeros, a scale and a shift, by probing."""
+"""Modules around a BatchNorm that pad, too: a padding with zeros, a scale and a shift, found by probing."""
 
 import torch
 from torch import Tensor, nn
@@ -7,13 +7,56 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from saformer.folding.layers import NORMALISING, WEIGHTED, Layer, scaling
 
 # Arithmetic and movements that keep what they compute affine in the input, for as long as no two inputs meet.
-_AFFINE = frozenset(
-    "batch_norm native_batch_norm _native_batch_norm_legit_no_training _batch_norm_impl_index cudnn_batch_norm "
-    "_native_batch_norm_legit batch_norm_with_update add add_ sub sub_ rsub mul div neg sqrt rsqrt reciprocal pow "
-    "constant_pad_nd copy_ fill_ clone detach alias view _unsafe_view reshape expand slice select unsqueeze squeeze "
-    "permute transpose t as_strided empty empty_like new_empty zeros zeros_like new_zeros full full_like _to_copy "
-    "lift_fresh lift_fresh_copy".split()
-)
+_AFFINE = {
+    "batch_norm",
+    "native_batch_norm",
+    "_native_batch_norm_legit_no_training",
+    "_batch_norm_impl_index",
+    "cudnn_batch_norm",
+    "_native_batch_norm_legit",
+    "batch_norm_with_update",
+    "add",
+    "add_",
+    "sub",
+    "sub_",
+    "rsub",
+    "mul",
+    "div",
+    "neg",
+    "sqrt",
+    "rsqrt",
+    "reciprocal",
+    "pow",
+    "constant_pad_nd",
+    "copy_",
+    "fill_",
+    "clone",
+    "detach",
+    "alias",
+    "view",
+    "_unsafe_view",
+    "reshape",
+    "expand",
+    "slice",
+    "select",
+    "unsqueeze",
+    "squeeze",
+    "permute",
+    "transpose",
+    "t",
+    "as_strided",
+    "empty",
+    "empty_like",
+    "new_empty",
+    "zeros",
+    "zeros_like",
+    "new_zeros",
+    "full",
+    "full_like",
+    "_to_copy",
+    "lift_fresh",
+    "lift_fresh_copy",
+}
 _TOLERANCE = 1e-9
 
 
@@ -69,7 +112,7 @@ def padded_scaling(module: nn.Module, axes: int) -> Layer | None:
     if names.names - _AFFINE:
         return None
     pads = tuple((a - b) // 2 for a, b in zip(y.shape[before + 1 :], x.shape[before + 1 :], strict=True))
-    if any(pad < 0 or a != b + 2 * pad for pad, a, b in zip(pads, y.shape[before + 1 :], shape[before + 1 :])):
+    if min(pads) < 0 or y.shape[before + 1 :] != tuple(5 + 2 * pad for pad in pads):
         return None
     by_channel = zero.movedim(before, 0).flatten(1)
     shift = by_channel[:, 0]
@@ -81,6 +124,8 @@ def padded_scaling(module: nn.Module, axes: int) -> Layer | None:
     expected = torch.zeros_like(inner)
     expected[(..., *(slice(pad, pad + 5) for pad in pads))] = x * scale.reshape(-1, *(1,) * space)
     size = 1 + inner.abs().max() + shift.abs().max()
-    if (by_channel - shift[:, None]).abs().max() > _TOLERANCE * size or (inner - expected).abs().max() > _TOLERANCE * size:
+    if (by_channel - shift[:, None]).abs().max() > _TOLERANCE * size or (
+        inner - expected
+    ).abs().max() > _TOLERANCE * size:
         return None
     return scaling(scale, shift, pads)

@@ -1,4 +1,4 @@
-"""What Meta-SpikeFormer (SDT-V2) and E-SpikeFormer (SDT-V3) share: four stages, convolutions in two, attention in two."""
+"""What Meta-SpikeFormer (SDT-V2) and E-SpikeFormer (SDT-V3) share: two stages of convolutions, two of attention."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

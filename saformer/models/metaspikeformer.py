@@ -37,15 +37,15 @@ class PaddedBatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """B x C x H x W -> B x C x (H + 2) x (W + 2)."""
-        y, bn = self.bn(x), self.bn
+        bn, padded = self.bn, functional.pad(self.bn(x), [1] * 4)
         border = bn.bias - bn.running_mean * bn.weight / torch.sqrt(bn.running_var + bn.eps)
-        # No gradient reaches the border, as published.
-        border = border.detach()[:, None, None]
-        return functional.pad(y - border, [1] * 4) + border
+        for edge in (padded[:, :, :1], padded[:, :, -1:], padded[..., :1], padded[..., -1:]):
+            edge.copy_(border.detach()[:, None, None])  # no gradient reaches the border, as published
+        return padded
 
 
 class RepConv(nn.Module):
-    """Conv1x1-BN, depthwise Conv3x3, Conv1x1-BN with nothing between: one 3x3 convolution, in parts for the training."""
+    """Conv1x1-BN, depthwise Conv3x3, Conv1x1-BN with nothing between: one 3x3 convolution, trained in parts."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()

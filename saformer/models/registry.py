@@ -45,6 +45,7 @@ MODELS: Registry[Family] = Registry(
         "saformer.models.spikingformer",
         "saformer.models.sdt",
         "saformer.models.metaspikeformer",
+        "saformer.models.espikeformer",
         "saformer.models.spikingresformer",
         "saformer.models.vit",
         "saformer.models.vgg",

@@ -13,10 +13,11 @@ from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
 from saformer.models.transformer import check_heads
-from saformer.neurons import LIF
+from saformer.neurons import LIF, PLIF
 
 IMAGENET = {"in_channels": 3, "image_size": 224, "num_classes": 1000, "time_steps": 4}
-_SMALL = {"stem": "conv3x3", "in_channels": 3, "num_classes": 10}
+_EVENTS = {"stem": "conv3x3", "in_channels": 2, "image_size": 64, "time_steps": 16, "summed": True}
+_NEURONS = {"lif": LIF, "plif": PLIF}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,8 @@ class SpikingResformerConfig(ModelConfig):
         patches: side of the patches that DSSA sees keys in.
         group: channels of a group of the grouped convolutions.
         stem: "conv7x7" with stride 2 and a max pool (ImageNet), or "conv3x3".
+        neuron: "lif", or "plif" (DVS128 Gesture).
+        summed: event frames get a third channel, the sum of both polarities, as the published code gives them.
     """
 
     dims: tuple[int, ...] = (64, 192, 384)
@@ -38,11 +41,18 @@ class SpikingResformerConfig(ModelConfig):
     patches: tuple[int, ...] = (4, 2, 1)
     group: int = 64
     stem: str = "conv7x7"
+    neuron: str = "lif"
+    summed: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_whole("group")
         self.check_one_of("stem", ("conv7x7", "conv3x3"))
+        self.check_one_of("neuron", _NEURONS)
+        if self.summed and self.in_channels != 2:
+            raise InputError(
+                f"{self.family}: summed adds a channel to the two of event frames; in_channels is {self.in_channels}"
+            )
         self.check_whole_each("dims", None)
         for name in ("blocks", "heads", "patches"):
             self.check_whole_each(name, len(self.dims))
@@ -183,7 +193,21 @@ class DownSample(nn.Module):
         "spikingresformer-s": {**IMAGENET, "dims": (64, 256, 512), "heads": (1, 4, 8)},
         "spikingresformer-m": {**IMAGENET, "dims": (64, 384, 768), "heads": (1, 6, 12)},
         "spikingresformer-l": {**IMAGENET, "dims": (128, 512, 1024), "heads": (2, 8, 16)},
-        "spikingresformer-cifar": {**_SMALL, "image_size": 32, "time_steps": 4},
+        "spikingresformer-cifar": {
+            "stem": "conv3x3",
+            "in_channels": 3,
+            "image_size": 32,
+            "num_classes": 10,
+            "time_steps": 4,
+        },
+        "spikingresformer-dvs": {**_EVENTS, "num_classes": 10},
+        "spikingresformer-gesture": {
+            **_EVENTS,
+            "num_classes": 11,
+            "dims": (32, 96, 192),
+            "group": 32,
+            "neuron": "plif",
+        },
     },
 )
 class SpikingResformer(Model):
@@ -191,15 +215,16 @@ class SpikingResformer(Model):
 
     def __init__(self, config: SpikingResformerConfig) -> None:
         super().__init__(config)
-        first, neuron = config.dims[0], LIF
+        first, neuron = config.dims[0], _NEURONS[config.neuron]
+        inputs = config.in_channels + config.summed
         if config.stem == "conv7x7":
             self.prologue = nn.Sequential(
-                nn.Conv2d(config.in_channels, first, 7, 2, 3, bias=False),
+                nn.Conv2d(inputs, first, 7, 2, 3, bias=False),
                 BatchNorm(first),
                 nn.MaxPool2d(3, 2, 1),
             )
         else:
-            self.prologue = nn.Sequential(nn.Conv2d(config.in_channels, first, 3, 1, 1, bias=False), BatchNorm(first))
+            self.prologue = nn.Sequential(nn.Conv2d(inputs, first, 3, 1, 1, bias=False), BatchNorm(first))
         self.layers = nn.Sequential()
         inputs = first
         stages = zip(config.dims, config.blocks, config.heads, config.patches, config.sizes, strict=True)
@@ -233,6 +258,7 @@ class SpikingResformer(Model):
         rates = [[weights[name] for name in stage if name.endswith(".firing_rate_x")] for stage in stages if stage]
         if not all(kernels) or not all(rate and rate[0].ndim == 5 for rate in rates):
             raise InputError("a stage of the checkpoint has no layer W, or no firing_rate_x, in its DSSA")
+        learned = "layers.0.0.activation_in.w" in weights
         shown = {
             "dims": tuple(stage[0].shape[1] for stage in kernels),
             "blocks": tuple(len(stage) for stage in kernels),
@@ -240,15 +266,21 @@ class SpikingResformer(Model):
             "patches": tuple(stage[0].shape[2] for stage in kernels),
             "group": group.shape[1],
             "stem": "conv7x7" if stem.shape[2] == 7 else "conv3x3",
-            "in_channels": stem.shape[1],
+            "neuron": "plif" if learned else "lif",
             "num_classes": head.shape[0],
         }
-        return Published(shown, {"time_steps": 4, "image_size": 224 if shown["stem"] == "conv7x7" else 32})
+        if learned and stem.shape[1] == 3:  # published for gestures alone
+            return Published({**shown, "in_channels": 2, "summed": True}, {"time_steps": 16, "image_size": 64})
+        large = shown["stem"] == "conv7x7"
+        return Published({**shown, "in_channels": stem.shape[1]}, {"time_steps": 4, "image_size": 224 if large else 32})
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores, averaged over the T steps; the classifier reads the mean membrane over pixels."""
         convolution, norm, *pool = self.prologue.children()
-        x = norm(per_step(convolution, in_time(x, self.config)))
+        x = in_time(x, self.config)
+        if self.config.summed:
+            x = torch.cat((x, x.sum(2, keepdim=True)), 2)
+        x = norm(per_step(convolution, x))
         for module in pool:
             x = per_step(module, x)
         return self.classifier(self.layers(x).mean((3, 4))).mean(0)
