@@ -92,6 +92,8 @@ def folded(model: nn.Module, example: Any = None, to_input: Callable[[Any], Any]
     if not _equal(expected, found):
         return Folded(model, (), "the model gives other numbers with its layers merged, so something else reads them")
     result = _merged(_copy(model), merges)
+    if isinstance(result, Model):
+        result.folded = True
     paths = tuple(tuple(unit.path for unit in units) for units, _ in merges)
     return Folded(result, paths)
 

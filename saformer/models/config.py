@@ -120,10 +120,14 @@ def _text(value: Any) -> str:
 
 
 class Model(nn.Module):
-    """A network built or loaded here: it knows its settings and, if it was loaded, where it came from."""
+    """A network built or loaded here: it knows its settings and, if it was loaded, where it came from.
+
+    `folded`: layers were merged (`saformer.fold`), so that it has others than its settings say.
+    """
 
     config: ModelConfig
     origin: "Origin | None" = None
+    folded: bool = False
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
