@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
 
 from saformer.reports.document.blocks import Facts, Line, Part, Report
 from saformer.reports.document.numbers import NOT_KNOWN, percent, significant
@@ -32,7 +31,7 @@ def literature_report(rows: Sequence[Assessed], more: Sequence[Part] = ()) -> Re
 
 
 def literature_table(rows: Sequence[Assessed]) -> Table:
-    """A row for each published energy; a line ends what one source printed of one method."""
+    """A row for each published energy; a line ends those of one source or method."""
     columns = [
         Column("network"),
         hidden("system"),
@@ -58,9 +57,9 @@ def literature_table(rows: Sequence[Assessed]) -> Table:
     ]
     numbers = {source: i for i, source in enumerate(dict.fromkeys(map(_source, rows)), 1)}
     made: list[Row] = []
-    for _, group in groupby(rows, key=lambda one: (one.row.system, one.row.source)):
-        members = list(group)
-        made += [_row(one, numbers[_source(one)], rule=one is members[-1]) for one in members]
+    for one, following in zip(rows, [*rows[1:], None], strict=True):
+        ends = following is None or (one.row.system != following.row.system and one.row.source != following.row.source)
+        made.append(_row(one, numbers[_source(one)], rule=ends))
     notes = [*_notes(rows), *(f"[{i}] {source}." for source, i in numbers.items())]
     return Table("Published energies, millijoules per image", columns, made, notes, _LAYOUTS)
 
@@ -159,12 +158,11 @@ def parameters_that_differ(rows: Sequence[Assessed]) -> list[str]:
 
 
 def network_report(
-    name: str, rows: Sequence[tuple[Assessed, Sequence[Reading], Decomposition | None, Sequence[SheetLayer]]]
+    rows: Sequence[tuple[Assessed, Sequence[Reading], Decomposition | None, Sequence[SheetLayer]]],
 ) -> Report:
     """All that was published of one network, with the arithmetic.
 
     Args:
-        name: of the network.
         rows: each energy with the ways of charging it, its layers, and its sheet.
     """
     parts: list[Part] = []
@@ -215,6 +213,7 @@ def _ways(one: Assessed, ways: Sequence[Reading]) -> Table:
         Column("", key="gives_the_printed_energy", write=lambda gives: "=" if gives else ""),
     ]
     printed = one.row.energy
+    shown = [way for way in ways if way.unusual <= 1 or way.gives(printed)]
     rows = [
         Row(
             [
@@ -226,10 +225,10 @@ def _ways(one: Assessed, ways: Sequence[Reading]) -> Table:
             ],
             strong=way.gives(printed),
         )
-        for way in ways
+        for way in shown
     ]
     note = f"=: {printed.text} mJ, within the rounding of the printed numbers."
-    return Table(f"{len(ways)} ways of charging what was printed", columns, rows, [note])
+    return Table(f"{len(shown)} of {len(ways)} ways of charging what was printed", columns, rows, [note])
 
 
 def _operations(value: float | None) -> str:
