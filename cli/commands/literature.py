@@ -50,7 +50,6 @@ def literature(
 
       saformer literature --explain 21.477
     """
-    from saformer.reports.document.blocks import Line
     from saformer.reports.results.implied_rates import implied_rates
     from saformer.reports.results.published_rows import assess_all
     from saformer.reports.tables.explanation import explanation_report
@@ -65,7 +64,7 @@ def literature(
     elif name is not None:
         outputs.emit(_network(name))
     else:
-        outputs.emit(literature_report(assess_all(), [Line(), *implied_parts(implied_rates())]))
+        outputs.emit(literature_report(assess_all(), implied_parts(implied_rates())))
 
 
 def _network(name: str) -> "Report":

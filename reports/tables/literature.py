@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from saformer.reports.document.blocks import Facts, Line, Part, Report
+from saformer.reports.document.blocks import Facts, Heading, Line, Part, Report
 from saformer.reports.document.numbers import NOT_KNOWN, percent, significant
 from saformer.reports.document.table import Align, Cell, Column, Row, Table, TableLayout, hidden, number
 from saformer.reports.results.architectures import PRESET
 from saformer.reports.results.decomposition import Decomposition
+from saformer.reports.results.literature import records
 from saformer.reports.results.published_rows import MEANINGS, Assessed, Verdict
 from saformer.reports.results.readings import Reading
 from saformer.reports.results.sheets import SheetLayer
@@ -18,16 +19,32 @@ _READ_IN = {"translation": "read in a translation", "second hand": "read second 
 _DATA = {"imagenet": "ImageNet", "imagenet, 350 images": "350 images of ImageNet", "coco": "COCO"}
 
 
-def literature_report(rows: Sequence[Assessed], more: Sequence[Part] = ()) -> Report:
-    """Every published energy, then what stands below.
+def literature_report(rows: Sequence[Assessed], implied: Sequence[Part]) -> Report:
+    """The page: every published energy, why some do not follow, and the energies that the SAFormer paper gives others.
 
     Args:
         rows: in the order of the file.
-        more: parts that follow the table.
+        implied: what the paper's energies imply.
     """
     tally = Counter(one.verdict for one in rows)
-    summary = ", ".join(f"{tally[verdict]} {verdict}" for verdict in Verdict if tally[verdict])
-    return Report([literature_table(rows), Line(f"{len(rows)} published energies: {summary}", "strong"), *more])
+    summary = ", ".join(f"{verdict} {tally[verdict]}" for verdict in Verdict if tally[verdict])
+    return Report(
+        [
+            Heading("Published energies, and whether they follow", 1),
+            Line(
+                "Each energy in print beside what follows from the counts or rates printed with it and from the shapes "
+                "of the network. saformer literature NAME shows one with its arithmetic, and layer by layer where "
+                "rates of all layers are in print; saformer literature --explain MJ searches the conventions for one "
+                "that gives a number. This page is made by saformer literature --format markdown."
+            ),
+            literature_table(rows),
+            Line(f"{len(rows)} energies: {summary}", "strong"),
+            Heading("Why"),
+            *(Line(f"{row['about']}: {row['remark']}", label="- ") for row in records("remarks.csv")),
+            Heading("What the SAFormer paper's energies of others imply"),
+            *implied,
+        ]
+    )
 
 
 def literature_table(rows: Sequence[Assessed]) -> Table:
