@@ -60,11 +60,12 @@ def is_binary(x: Tensor) -> bool:
 def test_every_preset_builds(name: str) -> None:
     with torch.device("meta"):
         model = saformer.build(name)
-    family, depth, dim = name.split("-")
-    assert (model.config.family, model.config.depth, model.config.dim) == (family, int(depth), int(dim))
     assert model.config.name == name
     assert not model.training
-    assert len(model.block) == int(depth)
+    if model.config.family in TRANSFORMERS:
+        _, depth, dim = name.rsplit("-", 2)
+        assert (model.config.depth, model.config.dim) == (int(depth), int(dim))
+        assert len(model.block) == int(depth)
 
 
 def parameters(name: str, **settings: Any) -> int:
@@ -235,7 +236,7 @@ def test_settings_of_the_other_families(name: str, settings: dict[str, Any], nam
     "settings",
     [
         {},
-        {"family": "resnet"},
+        {"family": "alexnet"},
         {"family": "saformer"},
         {"family": "saformer", "depth": 1, "dim": 64, "heads": 2},
         {"family": "saformer", "depth": None, "dim": 64},
