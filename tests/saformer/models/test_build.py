@@ -62,9 +62,10 @@ def test_every_preset_builds(name: str) -> None:
         model = saformer.build(name)
     assert model.config.name == name
     assert not model.training
-    if MODELS[model.config.family].sized:
-        family, depth, dim = name.split("-")
-        assert (model.config.family, model.config.depth, model.config.dim) == (family, int(depth), int(dim))
+    if model.config.family in TRANSFORMERS:
+        _, depth, dim = name.rsplit("-", 2)
+        assert (model.config.depth, model.config.dim) == (int(depth), int(dim))
+        assert len(model.block) == int(depth)
 
 
 def parameters(name: str, **settings: Any) -> int:
