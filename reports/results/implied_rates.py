@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from saformer.analysis.accounting.hardware import load_hardware
 from saformer.analysis.profiles.values import SPIKES
@@ -85,6 +86,7 @@ def _implied(
     )
 
 
+@cache
 def sums_of_spikes(shape: Architecture, pixels: int) -> int | None:
     """Multiply-accumulates per image of the layers with weights, but the first, that read other values than spikes.
 
