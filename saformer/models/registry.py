@@ -46,6 +46,9 @@ MODELS: Registry[Family] = Registry(
         "saformer.models.sdt",
         "saformer.models.vit",
         "saformer.models.vgg",
+        "saformer.models.tcja",
+        "saformer.models.ta_snn",
+        "saformer.models.decolle",
     ),
 )
 
