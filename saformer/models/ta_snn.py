@@ -25,7 +25,7 @@ class TASNNConfig(ModelConfig):
     Args:
         widths: channels of the convolutions; pools of 2 x 2 stand behind all but the first.
         hidden: values between the two linear layers.
-        attention: before the neurons, every step is weighed: "mean" by its mean (TA-SNN), "mean-max" by its maximum, too
+        attention: before the neurons, each step is weighed: "mean" by its mean (TA-SNN), "mean-max" by its maximum too
             (temporal attention of MA-SNN, Yao et al. 2023), or "none".
         reduction: of T by how much between the two layers of the attention.
         analog: neurons put out the ReLU of their membranes instead of spikes (LIAF).
