@@ -14,9 +14,11 @@ from torch import Tensor
 from saformer.analysis.profiles.records import RESULT_OF
 from saformer.analysis.recording.constants import Constants
 from saformer.analysis.recording.operators import Kind, Operator, Role
+from saformer.analysis.recording.overwritten import chosen_by
 from saformer.analysis.recording.sources import (
     NO_BIRTHS,
     NO_ROOTS,
+    NO_TOKENS,
     THE_INPUT,
     UNSEEN,
     Provenance,
@@ -29,6 +31,8 @@ from saformer.analysis.recording.sources import (
     part_of,
     parts,
     result_of,
+    spikes_of,
+    summed_in,
 )
 from saformer.analysis.recording.storage_map import StorageMap, storage_id, tensors_in, written_into
 
@@ -66,7 +70,8 @@ class Lineage:
         source = self._sources.get(x)
         if source is None or not (part := part_of(x)):
             return source
-        return replace(source, token=hash((source.token, part)), roots=parts(source.roots, part))
+        height_of = hash((source.height_of, part)) if source.height_of else 0
+        return replace(source, token=hash((source.token, part)), height_of=height_of, roots=parts(source.roots, part))
 
     def set_source(self, x: Tensor, source: Source) -> None:
         """Say where an activation comes from."""
@@ -90,7 +95,7 @@ class Lineage:
 
     def book(self, name: str, read: list[Tensor], outputs: Any, weighted: bool) -> None:
         """Take outputs as the result of a synaptic operation, with weights or as a product of activations."""
-        origins = [source for x in read if (source := self._sources.get(x)) is not None]
+        origins = [source for x in read if (source := self.source(x)) is not None]
         if not origins:
             self._derive(read, list(tensors_in((outputs,))))
             return
@@ -101,7 +106,10 @@ class Lineage:
             linear=joined.linear and not weighted,
             roots=frozenset({(name, 0)}),
             births=NO_BIRTHS if weighted else joined.births,
+            converts=joined.converts and not weighted,
             product="" if weighted else name,
+            summed=NO_TOKENS if weighted else summed_in(None, origins),
+            averaged=joined.averaged and not weighted,
         )
         for x in tensors_in((outputs,)):
             self._sources[x] = source
@@ -149,6 +157,8 @@ class Lineage:
         if result is None:
             self.create(outputs)
             return
+        if operator is not None and operator.role is Role.SELECTS and result.provenance is not Provenance.SPIKES:
+            result = self._selected(result, origins, func, inputs, name, path)
         aliased = {storage_id(x) for x in read}
         writes = func._schema.is_mutable
         moved = operator is not None and operator.kind is Kind.MOVEMENT
@@ -163,6 +173,13 @@ class Lineage:
             if known is not None:
                 source = replace(source, maker=known.maker, passed=known.passed)
             self._sources[x] = source
+
+    def _selected(self, result: Source, origins: list[Source], func: Any, inputs: Any, name: str, path: str) -> Source:
+        """What is left of real values where comparisons chose constants: once they chose every element, spikes."""
+        chosen = chosen_by(func, inputs[0], self.source)
+        if chosen is None:
+            return result
+        return spikes_of(result, origins, name, path) if bool(chosen.all()) else replace(result, overwritten=chosen)
 
     def _derive(self, read: list[Tensor], written: Iterable[Tensor]) -> None:
         for x in written:

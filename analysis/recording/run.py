@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from saformer.analysis.profiles import Profile
@@ -79,13 +78,6 @@ def profile(
                 break
         result = session.profile()
         return session.checked(result) if check_flops else result
-
-
-def example_input(model: Model) -> Tensor:
-    """An image of zeros, or its event frames, as one of our own models takes it."""
-    config = model.config
-    shape = [config.in_channels, config.image_size, config.image_size]
-    return torch.zeros(1, *([config.time_steps] if config.input_kind == "events" else []), *shape)
 
 
 def dense_operations(

@@ -17,11 +17,12 @@ from saformer.models.transformer import default_heads, pooling_for
 # Names under which published training scripts store a setting.
 _STORED_NAMES = {
     "heads": ("num_heads",),
-    "time_steps": ("time_steps", "time_step", "T"),
+    "time_steps": ("time_steps", "time_step", "timesteps", "T"),
     "pooling": ("pooling_stat",),
-    "image_size": ("img_size", "image_size"),
+    "image_size": ("img_size", "image_size", "input_size"),
     "event_pooling": ("dvs_mode",),
     "connect": ("connect_f", "cnf"),
+    "thresholds": ("thresholds",),
 }
 
 
@@ -58,7 +59,7 @@ def _stored(settings: Mapping[str, Any], setting: str) -> Any:
         if setting == "image_size" and isinstance(value, list | tuple) and value:
             value = value[-1]
         if value is not None:
-            return value
+            return tuple(value) if isinstance(value, list) else value
     return None
 
 
@@ -67,7 +68,7 @@ def recognise(weights: Mapping[str, Tensor], stored: Mapping[str, Any], given: M
 
     Args:
         weights: parameter name -> tensor, prefixes stripped.
-        stored: settings found in the checkpoint (`args` of the training script).
+        stored: settings found in the checkpoint (`args` of the training script, and what lies beside the weights).
         given: settings set by the user; they win over stored ones.
 
     Raises:

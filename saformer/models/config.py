@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from saformer.errors import InputError
@@ -49,6 +50,14 @@ class ModelConfig:
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
                 raise InputError(f"{self.family}: {key} must be a whole number from 1 to 1e12, got {value!r}")
+
+    def check_whole_each(self, name: str, count: int | None) -> None:
+        """Raise InputError unless the setting of this name has whole numbers from 1, so many unless it is None."""
+        values = getattr(self, name)
+        whole = isinstance(values, tuple) and all(type(v) is int and 1 <= v <= MOST for v in values)
+        if not whole or not values or count not in (None, len(values)):
+            wanted = "whole numbers" if count is None else f"{count} whole numbers"
+            raise InputError(f"{self.family}: {name} takes {wanted} from 1 with commas between, got {values!r}")
 
     def check_one_of(self, name: str, known: typing.Iterable[str]) -> None:
         """Raise InputError unless the setting of this name is one of some words."""
@@ -111,10 +120,14 @@ def _text(value: Any) -> str:
 
 
 class Model(nn.Module):
-    """A network built or loaded here: it knows its settings and, if it was loaded, where it came from."""
+    """A network built or loaded here: it knows its settings and, if it was loaded, where it came from.
+
+    `folded`: layers were merged (`saformer.fold`), so that it has others than its settings say.
+    """
 
     config: ModelConfig
     origin: "Origin | None" = None
+    folded: bool = False
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -164,6 +177,14 @@ def in_time(x: Tensor, config: ModelConfig) -> Tensor:
             f"set time steps to {frames}"
         )
     return x.transpose(0, 1)
+
+
+def example_input(model: Model, random: bool = False) -> Tensor:
+    """An image, or its event frames, as one of our own models takes it: of zeros, or of random numbers (seed 0)."""
+    config = model.config
+    shape = [config.in_channels, config.image_size, config.image_size]
+    shape = [1, *([config.time_steps] if config.input_kind == "events" else []), *shape]
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0)) if random else torch.zeros(shape)
 
 
 def initialise(model: nn.Module) -> None:

@@ -5,6 +5,7 @@
 """
 
 import functools
+from collections.abc import Iterable
 from itertools import repeat
 from types import ModuleType
 from typing import Any
@@ -95,24 +96,23 @@ def fire_backward_cpu(
     same = x.dtype == wide
     carried, rule = membranes.carried, membranes.rule
     steepness, gain = membranes.steepness(alpha), membranes.by_current(1.0)
-    # Rows of each step beside -U: of spikes where the reset or a gradient reads them, of -H and of -V.
+    # Rows of each step: of -U, or of -(U - V) with adaptation; of spikes where a reset or a gradient reads them, of -H.
     learns = rate is not None, threshold is not None
     spikes = 0 if membranes.replaces else steps
     held = steps if learns[0] else 0
     levels = steps if membranes.adaptive else 0
     # Made once: fresh memory costs more than the arithmetic done in it.
-    kept = [membranes.rows, steps, spikes, held, levels, max(steps - 1, 0), 0 if same else steps]
+    kept = [membranes.rows, 1 if levels else steps, spikes, held, levels, max(steps - 1, 0), 0 if same else steps]
     memory = torch.empty(sum(kept), size, dtype=wide, device=x.device)
     for currents, by_spikes, target in zip(*(part.split(size, 1) for part in (x, gradient, targets)), strict=True):
         own, charged, fired, before, level, silent, buffer = memory[:, : currents.shape[1]].split(kept)
         by_current = target if same else buffer
         inputs = currents if same else by_current.copy_(currents)
-        membranes.use(own)
-        for t in membranes.steps(steps, inputs, charged, fired if spikes else None):
+        membranes.use(own, before if held else None, level if levels else None)
+        charges = repeat(charged[0]) if levels else charged
+        for t in membranes.steps(steps, inputs, charges, fired if spikes else None):
             if levels:
-                level[t].copy_(membranes.level)
-            if held and t + 1 < steps:
-                before[t + 1].copy_(membranes.membrane)
+                torch.sub(charged[0], level[t], out=level[t])
         if rule.reset is not None:  # 0 where it was reset to a number
             if spikes:
                 torch.eq(fired[:-1], 0, out=silent)
@@ -120,11 +120,11 @@ def fire_backward_cpu(
                 torch.gt(charged[:-1], -membranes.fires_at, out=silent)
         slopes = by_spikes if same else by_current.copy_(by_spikes)
         if levels:
-            _adapted(membranes, slopes, charged.sub_(level), fired, silent, alpha, by_current)
+            _adapted(membranes, slopes, level, fired, silent, alpha, by_current)
         else:
             membranes.slope(slopes, charged, alpha, by_current)
             if learns[1]:
-                by_threshold -= steepness * by_current.sum(dtype=torch.float64)
+                by_threshold -= steepness * by_current.sum()
             by_current.mul_(membranes.by_current(steepness))
             for t in reversed(range(steps - 1)):
                 if rule.reset is None:
@@ -132,14 +132,22 @@ def fire_backward_cpu(
                 else:
                     by_current[t].addcmul_(by_current[t + 1], silent[t], value=carried)
             if learns[1] and rule.reset is None:
-                by_threshold -= carried / gain * (fired[:-1] * by_current[1:]).sum(dtype=torch.float64)
-        if held:
+                by_threshold -= carried / gain * _products(fired[:-1], by_current[1:])
+        if held:  # dU/d(1/tau) = X - (H - rest), or dU/d(leak) = H - rest
             before[0].fill_(-rule.start)
-            flows = before.add_(rule.rest).add_(currents) if rule.decay_input else before.add_(rule.rest).neg_()
-            by_rate += (flows * by_current).sum(dtype=torch.float64) / gain
+            flow = _products(before, by_current) + (rule.rest * by_current.sum() if rule.rest else 0.0)
+            if rule.decay_input:
+                flow += _products((own[1].copy_(current) for current in currents), by_current)
+            by_rate += (flow if rule.decay_input else -flow) / gain
         if not same:
             target.copy_(by_current)
     return result, by_rate, by_threshold
+
+
+def _products(ones: Iterable[Tensor], others: Tensor) -> Tensor:
+    """Sum of all products, row by row, in float64."""
+    rows = (torch.dot(one, other).double() for one, other in zip(ones, others, strict=True))
+    return sum(rows, others.new_zeros((), dtype=torch.float64))
 
 
 def _adapted(
@@ -163,24 +171,22 @@ def _adapted(
         by_current: where it is written; may be `gradient`.
     """
     rule, carried = membranes.rule, membranes.carried
-    slope = torch.sigmoid(excess.mul_(-alpha), out=excess)
-    slope = excess.addcmul_(slope, slope, value=-1).mul_(alpha)
-    by_rise = torch.zeros_like(excess[0])
-    flow = torch.empty_like(by_rise)
+    slope = excess.mul_(-alpha).sigmoid_()
+    by_rise, flow = membranes.rise.zero_(), membranes.drive  # free by now
     last = len(excess) - 1
     for t in reversed(range(last + 1)):
         torch.add(by_rise, gradient[t], alpha=rule.height, out=flow)
-        by_rise.mul_(rule.rho)
-        torch.mul(flow, slope[t], out=by_current[t])
-        by_rise.sub_(by_current[t], alpha=rule.beta)
+        # alpha is left out of `by_current` until the end
+        torch.ops.aten.sigmoid_backward.grad_input(flow, slope[t], grad_input=by_current[t])
+        by_rise.mul_(rule.rho).sub_(by_current[t], alpha=rule.beta * alpha)
         if t == last:
             continue
         if rule.reset is None:
             by_current[t].add_(by_current[t + 1], alpha=carried)
-            by_rise.addcmul_(fired[t], by_current[t + 1], value=-rule.beta * carried)
+            by_rise.addcmul_(fired[t], by_current[t + 1], value=-rule.beta * alpha * carried)
         else:
             by_current[t].addcmul_(by_current[t + 1], silent[t], value=carried)
-    by_current.mul_(membranes.by_current(1.0))
+    by_current.mul_(membranes.by_current(alpha))
 
 
 def _plain(tau: float, threshold: float, reset: float) -> Rule:
