@@ -163,11 +163,11 @@ def sentences(rows: Sequence[Implied]) -> list[str]:
         what = f"{row.method} ({row.network}) on {row.dataset}: {row.energy_mj:g} mJ"
         bound = f"{ac:g} pJ x {row.bound_mj / ac:.4g} G = {row.bound_mj:.2f} mJ"
         if row.all_acs > 1:
-            said.append(
-                f"{what} is more than all of its operations as ACs at a rate of 1, {bound}: MACs must be in it"
-            )
+            said.append(f"{what} is more than all of its operations as ACs at a rate of 1, {bound}: MACs must be in it")
         elif row.all_acs > _HARDLY:
-            said.append(f"{what} would be a mean rate of {row.all_acs:.0%} ({bound} at a rate of 1): MACs must be in it")
+            said.append(
+                f"{what} would be a mean rate of {row.all_acs:.0%} ({bound} at a rate of 1): MACs must be in it"
+            )
         if row.sums_dense is not None and row.sums_dense < 0:
             said.append(
                 f"{what} is less than what its layers that read sums of spikes cost as dense MACs: if they are MACs, "

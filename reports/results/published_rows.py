@@ -129,9 +129,7 @@ def _contradicted(
     if row.gops is not None:
         each, least = row.energy.value / row.gops.value, load_hardware().ac_pj
         why = f"{each:.3f} pJ per operation, one AC is {least:g}"
-    return Assessed(
-        row, shape, nearest.energy_mj, Verdict.contradicts, why, nearest.arithmetic, rate, len(ways)
-    )
+    return Assessed(row, shape, nearest.energy_mj, Verdict.contradicts, why, nearest.arithmetic, rate, len(ways))
 
 
 def mean_rate(row: PublishedEnergy, shape: Architecture) -> float | None:
@@ -158,5 +156,13 @@ def _by_rates(row: PublishedEnergy, shape: Architecture, rate: float) -> Assesse
         why = f"needs a mean rate of {rate:.1%}; published rates end at {highest:.1%}, which gives this"
         return Assessed(row, shape, bound, Verdict.contradicts, why, arithmetic, rate)
     if row.charged == "script":
-        return Assessed(row, shape, None, Verdict.no_rates, f"needs {rate:.1%} as ACs; rates of sums of spikes not printed", arithmetic, rate)
+        return Assessed(
+            row,
+            shape,
+            None,
+            Verdict.no_rates,
+            f"needs {rate:.1%} as ACs; rates of sums of spikes not printed",
+            arithmetic,
+            rate,
+        )
     return Assessed(row, shape, None, Verdict.no_rates, f"needs a mean rate of {rate:.1%}", arithmetic, rate)

@@ -319,4 +319,3 @@ def _sheet(layers: Sequence[SheetLayer]) -> Table:
     rows.append(Row(["total", *sums], "total"))
     note = "FLOPs follow from the sizes in the sheet. The layer that reads the image: 4.6 pJ here, 4.6 x 0.9 in print."
     return Table("Layer by layer, from the published sheet", columns, rows, [note])
-

@@ -40,7 +40,8 @@ def configure_for(name: str, data: Mapping[str, Any], **settings: Any) -> ModelC
     Raises:
         InputError: as `configure`, or the data has another size than the network was published for.
     """
-    _, said = parse_name(name)
+    family, said = parse_name(name)
+    said = typed(family.config.types(), said, family.name)
     size = ("in_channels", "image_size")
     if wrong := [key for key in size if key in data and said.get(key, data[key]) != data[key] and key not in settings]:
         theirs, ours = (" x ".join(str(x[key]) for key in (*size, size[1])) for x in ({**said}, {**said, **data}))

@@ -60,11 +60,12 @@ def is_binary(x: Tensor) -> bool:
 def test_every_preset_builds(name: str) -> None:
     with torch.device("meta"):
         model = saformer.build(name)
-    family, depth, dim = name.split("-")
-    assert (model.config.family, model.config.depth, model.config.dim) == (family, int(depth), int(dim))
     assert model.config.name == name
     assert not model.training
-    assert len(model.block) == int(depth)
+    if isinstance(model.config, TransformerConfig):
+        family, depth, dim = name.removeprefix("cml-").split("-")
+        assert (model.config.family, model.config.depth, model.config.dim) == (family, int(depth), int(dim))
+        assert len(model.block) == int(depth)
 
 
 def parameters(name: str, **settings: Any) -> int:
