@@ -17,7 +17,7 @@ from saformer.analysis.profiles.metadata import DataInfo
 from saformer.analysis.profiles.moments import Moments
 from saformer.analysis.profiles.origin import NOTHING_RUN, Origin
 from saformer.errors import InputError
-from saformer.models.config import Model
+from saformer.models.config import BaseConfig, Model
 from saformer.neurons import LIF
 
 # A Profile holds integers. Over this many virtual images they carry a rate to about 1e-6 of one element.
@@ -141,6 +141,11 @@ def _random_spikes(model: Model, generator: torch.Generator) -> Iterator[None]:
             hook.remove()
 
 
+def _kind(config: BaseConfig) -> str:
+    """What the input counts as: events, or values that are read as they are."""
+    return "events" if config.input_kind == "events" else "static"
+
+
 def _shapes(model: Model) -> Profile:
     """The profile of one image of noise with neurons that fire at random.
 
@@ -151,13 +156,15 @@ def _shapes(model: Model) -> Profile:
 
     config = model.config
     generator = torch.Generator().manual_seed(0)
-    shape = [config.in_channels, config.image_size, config.image_size]
+    shape = (1, *config.input_shape)
     if config.input_kind == "events":
-        image = torch.poisson(torch.full((1, config.time_steps, *shape), 2.0), generator=generator)
+        image = torch.poisson(torch.full(shape, 2.0), generator=generator)
+    elif config.input_kind == "tokens":
+        image = torch.randint(0, config.num_classes, shape, generator=generator)
     else:
-        image = torch.randn(1, *shape, generator=generator)
+        image = torch.randn(shape, generator=generator)
     with _random_spikes(model, generator):
-        return profile(model, [image], kind=config.input_kind, check_flops=False)
+        return profile(model, [image], kind=_kind(config), check_flops=False)
 
 
 def _times(profile: Profile, images: int) -> Profile:
@@ -281,7 +288,7 @@ def profile_from_rates(
         raise InputError(f"{config.name} has no spiking neurons: no firing rates apply to it")
     table = _Table(rates or (), config.family)
     shapes = _shapes(model)
-    operand_rates = [_operand_rates(o, table, uniform, config.input_kind == "static") for o in shapes.operations]
+    operand_rates = [_operand_rates(o, table, uniform, _kind(config) == "static") for o in shapes.operations]
     if table.unused:
         raise InputError(
             f"{config.name} has no operation or spiking layer called {_list_of(table.unused)}: "
@@ -321,7 +328,7 @@ def profile_from_rates(
         )
     return replace(
         many,
-        data=DataInfo(", ".join(sources), None, IMAGES, config.input_kind),
+        data=DataInfo(", ".join(sources), None, IMAGES, _kind(config)),
         operations=operations,
         neurons=neurons,
         free=tuple(_unknown_pool(entry) for entry in many.free),

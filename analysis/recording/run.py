@@ -82,10 +82,9 @@ def profile(
 
 
 def example_input(model: Model) -> Tensor:
-    """An image of zeros, or its event frames, as one of our own models takes it."""
+    """An image of zeros, its event frames, or a sequence of the first token, as one of our own models takes it."""
     config = model.config
-    shape = [config.in_channels, config.image_size, config.image_size]
-    return torch.zeros(1, *([config.time_steps] if config.input_kind == "events" else []), *shape)
+    return torch.zeros(1, *config.input_shape, dtype=torch.int64 if config.input_kind == "tokens" else None)
 
 
 def dense_operations(

@@ -49,8 +49,8 @@ def _ours(options: ModelOptions) -> "tuple[str, list[ModuleFlops], list[str]]":
     check_ours(options)
     network, _ = load_for(options, None)
     config = network.config
-    size = f"{config.in_channels} x {config.image_size} x {config.image_size}"
-    heading = f"{config.name}, one image of {size}, T = {config.time_steps}"
+    what = "sequence" if config.input_kind == "tokens" else "image"
+    heading = f"{config.name}, one {what} of {config.input_size}, T = {config.time_steps}"
     return heading, dense_operations(network, example_input(network)), []
 
 

@@ -23,15 +23,14 @@ def models(format: Format = None) -> None:
         config = configure(name)
         with torch.device("meta"):
             parameters = sum(p.numel() for p in from_config(config).parameters())
-        image = f"{config.in_channels} x {config.image_size} x {config.image_size}"
-        rows.append([name, FAMILIES[config.family], parameters, config.time_steps, image, config.tokens])
+        rows.append([name, FAMILIES[config.family], parameters, config.time_steps, config.input_size, config.tokens])
     steps = number("T", key="time_steps", write=str)
     columns = [
         *map(Column, ("preset", "architecture")),
         number("parameters"),
         steps,
         Column("input"),
-        number("tokens", write=str),
+        number("tokens", write=lambda tokens: "-" if tokens is None else str(tokens)),
     ]
     notes = [
         "Any other size: FAMILY-DEPTH-DIM, for instance saformer-6-256; families: " + ", ".join(FAMILIES) + ".",

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from saformer.checkpoints.origin import Assumption
 from saformer.errors import InputError
-from saformer.models.config import ModelConfig
+from saformer.models.config import BaseConfig
 from saformer.models.recognition import Published
 from saformer.models.registry import MODELS, Family
 from saformer.models.settings import typed
@@ -28,7 +28,7 @@ _STORED_NAMES = {
 class Recognised:
     """Architecture of a checkpoint, with what had to be assumed and which tensors no forward pass uses."""
 
-    config: ModelConfig
+    config: BaseConfig
     assumptions: tuple[Assumption, ...]
     unused: tuple[str, ...]
 
