@@ -39,7 +39,7 @@ class Account:
 
     The intervals (`energy_mj_ci95`, `firing_rate_ci95`) have the confidence `ci_level`: 0.95, unless a run that looked
     repeatedly had to widen them. `steps_from` says where T was read, `taken_for` in words what the input is taken for;
-    each is empty where that is not known.
+    `input_shape` is of one image or recording, without the batch; each is empty where that is not known.
     """
 
     model: ModelInfo
@@ -57,6 +57,8 @@ class Account:
     origin: Origin = Origin.MEASURED
     steps_from: StepsFrom | None = None
     taken_for: str = ""
+    input_shape: tuple[int, ...] | None = None
+    num_classes: int | None = None
 
     @property
     def classes(self) -> dict[ValueClass, float]:
@@ -142,6 +144,7 @@ class Account:
                 "time_steps_from": None if self.steps_from is None else str(self.steps_from),
                 "checkpoint": self.model.checkpoint,
                 "sha256": self.model.sha256,
+                "classes": self.num_classes,
             },
             "data": {
                 "name": self.data.name,
@@ -149,6 +152,7 @@ class Account:
                 "images": self.data.images,
                 "kind": self.data.kind,
                 "taken_for": self.taken_for,
+                "shape": None if self.input_shape is None else list(self.input_shape),
             },
             "accounting": self.accounting,
             "hardware": {

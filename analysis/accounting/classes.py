@@ -72,6 +72,12 @@ def steps_from(profile: Profile) -> StepsFrom | None:
     return next((each for each in StepsFrom if each == said and profile.model.time_steps is not None), None)
 
 
+def input_shape(profile: Profile) -> tuple[int, ...] | None:
+    """Shape of one image or recording, as far as the profile says."""
+    shape = profile.run.get("input_shape")
+    return tuple(shape) if isinstance(shape, list) and all(isinstance(size, int) for size in shape) else None
+
+
 def taken_for(profile: Profile) -> str:
     """What the input is taken for, in words."""
     shape = profile.run.get("input_shape")

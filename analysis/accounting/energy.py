@@ -13,7 +13,7 @@ from saformer.analysis.accounting.account import (
     LayerAccount,
     NeuronAccount,
 )
-from saformer.analysis.accounting.classes import gate_class, steps_from, taken_for
+from saformer.analysis.accounting.classes import gate_class, input_shape, steps_from, taken_for
 from saformer.analysis.accounting.hardware import DEFAULT_HARDWARE, Hardware, load_hardware
 from saformer.analysis.accounting.rules import (
     DEFAULT_ACCOUNTING,
@@ -201,6 +201,8 @@ def account_for(
         origin=profile.origin,
         steps_from=steps_from(profile),
         taken_for=taken_for(profile),
+        input_shape=input_shape(profile),
+        num_classes=profile.run.get("classes"),
     )
 
 

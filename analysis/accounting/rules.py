@@ -130,7 +130,7 @@ def _by_class(operation: Operation, context: Context, graded: str, averaged: str
         operation: what is charged.
         context: of the run.
         graded: "rate", "unroll" or "mac", of whole multiples.
-        averaged: "rate" or "mac", of what sums and averages made of spikes.
+        averaged: the same of what sums and averages made of spikes; "unroll" where their unit is known, else "rate".
         real: "dense" or "mac", of real values read by weights.
     """
     if reads_image(operation, context):
@@ -143,13 +143,13 @@ def _by_class(operation: Operation, context: Context, graded: str, averaged: str
     kind = operation.gate.kind
     if len(operation.operands) > 1 and kind not in EVENTS:
         return Charge(macs=rate)
-    if kind is ValueClass.GRADED:
-        how = context.graded or graded
+    if kind in (ValueClass.GRADED, ValueClass.AVERAGED):
+        how = graded if kind is ValueClass.GRADED else averaged
+        if context.graded is not None and operation.gate.total is not None:
+            how = context.graded
         if how == "unroll":
             return Charge(acs=_multiples(operation, context))
         return Charge(macs=rate) if how == "mac" else Charge(acs=rate)
-    if kind is ValueClass.AVERAGED:
-        return Charge(macs=rate) if averaged == "mac" else Charge(acs=rate)
     if kind is ValueClass.REAL:
         return Charge(macs=operation.dense if real == "dense" else rate)
     return Charge(macs=rate) if kind is ValueClass.UNPROVEN else Charge(acs=rate)
@@ -180,7 +180,7 @@ def integer_spikes(item: Item, context: Context) -> Charge:
     Energy-efficient Object Detection" (SpikeYOLO, ECCV 2024) and "Scaling Spike-driven Transformer with Efficient
     Spike Firing Approximation Training" (Spike-driven Transformer V3, 2024).
     """
-    return _by_class(item, context, "unroll", "rate", "dense") if isinstance(item, Operation) else FREE
+    return _by_class(item, context, "unroll", "unroll", "dense") if isinstance(item, Operation) else FREE
 
 
 @register_rule("spike-driven")
@@ -211,10 +211,11 @@ def exact(item: Item, context: Context) -> Charge:
         return Charge(macs=item.events * times)
     if item.first and context.first_layer == "mac":  # event frames
         return Charge(macs=item.events)
-    if kind is ValueClass.GRADED and context.graded == "unroll" and item.graded is not None:
+    whole = kind in (ValueClass.GRADED, ValueClass.AVERAGED) and item.gate.total is not None
+    if whole and context.graded == "unroll" and item.graded is not None:
         return Charge(acs=item.graded)
     spikes = (ValueClass.SILENT, ValueClass.SPIKES, ValueClass.TERNARY)
-    if kind in spikes or (kind is ValueClass.GRADED and context.graded == "rate"):
+    if kind in spikes or (whole and context.graded == "rate"):
         return Charge(acs=item.events)
     return Charge(macs=item.events)
 

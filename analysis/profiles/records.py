@@ -89,10 +89,13 @@ class Operand:
 
     @property
     def total(self) -> float | None:
-        """Sum of the multiples of the unit; None where there is no unit."""
-        if self.kind in (ValueClass.SPIKES, ValueClass.TERNARY, ValueClass.SILENT):
+        """Sum of the multiples of the unit, of averages too where they have one; None where there is no unit."""
+        kind = self.kind
+        if kind in (ValueClass.SPIKES, ValueClass.TERNARY, ValueClass.SILENT):
             return self.nonzero
-        return None if self.values is None or self.unit is None else self.values.total
+        if self.values is None or self.values.unit is None:
+            return None
+        return self.values.total if kind in (ValueClass.GRADED, ValueClass.AVERAGED) else None
 
     @property
     def firing_rate(self) -> float:

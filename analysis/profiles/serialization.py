@@ -201,6 +201,7 @@ def _values(v: dict[str, Any]) -> Values:
         multiples=_typed(v["multiples"], bool),
         channels=_list(v["channels"], lambda unit: _positive(unit) if unit else 0.0),
         tolerance=float(_typed(v["tolerance"], float, int)),
+        averaged=_typed(v.get("averaged", False), bool),
     )
 
 

@@ -4,7 +4,7 @@
 not come back. docs/method.md has the classes and the provenance that each needs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import isclose
 
@@ -66,6 +66,7 @@ class Values:
         multiples: they all were multiples of one unit.
         channels: for spikes with a unit per channel these units, 0 where none was seen yet; empty otherwise.
         tolerance: relative, of the number format.
+        averaged: sums of spikes were divided: by a mean, an average pool or a constant.
     """
 
     provenance: str = "spikes"
@@ -78,9 +79,13 @@ class Values:
     multiples: bool = True
     channels: tuple[float, ...] = ()
     tolerance: float = 0.0
+    averaged: bool = False
 
     def join(self, other: "Values") -> "Values":
         """The values of both sets of elements; units join to the largest of which both are whole multiples."""
+        return replace(self._joined(other), averaged=self.averaged or other.averaged)
+
+    def _joined(self, other: "Values") -> "Values":
         order = ("spikes", "none", "real")
         provenance = max(self.provenance, other.provenance, key=order.index)
         linear, tolerance = self.linear and other.linear, max(self.tolerance, other.tolerance)
@@ -116,9 +121,9 @@ class Values:
         """The class of an operand with these values and so many nonzeros.
 
         `silent` without a nonzero. `real` if the lineage says so. Whole multiples of one unit are `spikes` or `ternary`
-        with one magnitude, else `graded`: up to `MOST_LEVELS`, or any where the lineage shows sums of spikes. Without
-        a lineage `REPEATS` nonzeros must repeat a magnitude, else `unproven`. Anything else is `averaged` where the
-        lineage shows sums and averages of spikes, else `real`.
+        with one magnitude, else `graded`: up to `MOST_LEVELS`, or any where the lineage shows sums of spikes that were
+        not divided. Without a lineage `REPEATS` nonzeros must repeat a magnitude, else `unproven`. Anything else is
+        `averaged` where the lineage shows sums and averages of spikes, else `real`.
         """
         if not nonzero:
             return ValueClass.SILENT
@@ -128,6 +133,8 @@ class Values:
         if self.multiples and self.unit is not None:
             if self.magnitudes > 1 and self.levels > MOST_LEVELS and not (spikes and self.linear):
                 return ValueClass.REAL
+            if self.averaged and self.levels > MOST_LEVELS:
+                return ValueClass.AVERAGED
             if not spikes and nonzero - self.magnitudes < REPEATS:
                 return ValueClass.UNPROVEN
             if self.magnitudes > 1:

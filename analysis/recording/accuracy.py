@@ -57,6 +57,11 @@ class AccuracyMeter:
         self._top1 = self._top1.to(scores.device) + right[:, 0].sum()
         self._top5 = self._top5.to(scores.device) + right.any(1).sum()
 
+    @property
+    def classes(self) -> int | None:
+        """Classes that the scores have; None where no labels came, or no scores."""
+        return None if self._unread else self._classes or None
+
     def result(self) -> Correct | None:
         """Right predictions so far; None without labels or scores."""
         if not self._labelled or self._unread:

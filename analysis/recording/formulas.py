@@ -177,13 +177,13 @@ def _selection(mask: Any, chosen: Any, otherwise: Any, is_activation: Callable[[
     return None
 
 
-@register_operator(aten.where, effect=Effect.LINEAR, parts=True)
+@register_operator(aten.where, effect=Effect.LINEAR, parts=True, role=Role.SELECTS)
 def where(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
     """aten.where(mask, x, y)."""
     return _selection(args[0], args[1], args[2], is_activation) if len(args) == 3 else None
 
 
-@register_operator(aten.masked_fill, aten.masked_fill_, effect=Effect.LINEAR)
+@register_operator(aten.masked_fill, aten.masked_fill_, effect=Effect.LINEAR, role=Role.SELECTS)
 def masked_fill(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
     """aten.masked_fill(x, mask, value)."""
     return _selection(args[1], args[2], args[0], is_activation)
@@ -275,7 +275,7 @@ def addcmul(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor]
     return elementwise_product(args[1:3], out, is_activation)
 
 
-@register_operator(aten.index_put, aten.index_put_, effect=Effect.LINEAR)
+@register_operator(aten.index_put, aten.index_put_, effect=Effect.LINEAR, role=Role.SELECTS)
 def index_put(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor], bool]) -> Call | None:
     """aten.index_put(x, (mask,), 0), which is x[mask] = 0."""
     x, indices, value = args[:3]

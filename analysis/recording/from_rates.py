@@ -1,170 +1,31 @@
 """Published firing rates instead of data: a Profile from a model's shapes and a table of input rates."""
 
-import csv
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from fnmatch import fnmatchcase
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from saformer.analysis.profiles import SPIKES_OF, FreeArithmetic, Neurons, Operand, Operation, Profile
 from saformer.analysis.profiles.metadata import DataInfo
 from saformer.analysis.profiles.moments import Moments
 from saformer.analysis.profiles.origin import NOTHING_RUN, Origin
+from saformer.analysis.profiles.values import EVENTS, ValueClass
+from saformer.analysis.recording.random_spikes import shapes_of
+from saformer.analysis.recording.rates_table import Rates, RatesTable
 from saformer.errors import InputError
-from saformer.models.config import BaseConfig, Model
-from saformer.neurons import LIF
+from saformer.models.config import Model
 
 # A Profile holds integers. Over this many virtual images they carry a rate to about 1e-6 of one element.
 IMAGES = 1_000_000
-_COLUMNS = ("layer", "input_firing_rate")
 _NAMED = 3  # layers that a message names before it counts the others
 
-# Names that authors published rates under, and have since changed in their code.
-_RENAMED = {
-    "spikingformer": (
-        (re.compile(r"^patch_embed\.proj_conv(\d)$"), r"patch_embed.proj\1_conv"),
-        (re.compile(r"^patch_embed\.rpe_conv$"), "patch_embed.proj4_conv"),
-        (re.compile(r"\.mlp\.fc(\d)_conv$"), r".mlp.mlp\1_conv"),
-    )
-}
 
-Rates = Sequence[tuple[str, float]]
+@dataclass(frozen=True)
+class _Given:
+    """The share of nonzeros of an operand and the mean of its integers."""
 
-
-def read_rates(path: str | Path) -> list[tuple[str, float]]:
-    """Layers, or patterns of layers, with their input firing rates, from a CSV file.
-
-    The columns `layer` (a path, or a glob such as `block.*.attn.q_conv`) and `input_firing_rate` (0 to 1) are read;
-    others may stand beside them.
-
-    Raises:
-        InputError: the file cannot be read, lacks a column, is empty, names a layer twice, or holds something that
-            is no rate.
-    """
-    rates: dict[str, float] = {}
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            for column in _COLUMNS:
-                if column not in (reader.fieldnames or ()):
-                    raise InputError(f"rates {path}: there is no column {column!r} in the first line")
-            for row in reader:
-                layer, text = ((row[column] or "").strip() for column in _COLUMNS)
-                where = f"rates {path}, line {reader.line_num}"
-                if extra := row.get(None):
-                    raise InputError(f"{where}: {len(extra)} more fields than the first line names: quote the commas")
-                if not layer:
-                    raise InputError(f"{where}: the layer has no name")
-                if layer in rates:
-                    raise InputError(f"{where}: layer {layer} has a rate already")
-                rates[layer] = _rate(text, where)
-    except OSError as error:
-        raise InputError(f"cannot read the rates {path}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"rates {path}: this is not a CSV file ({error})") from None
-    if not rates:
-        raise InputError(f"rates {path}: there is no layer in the file")
-    return list(rates.items())
-
-
-def _rate(text: str, where: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = float("nan")
-    if not 0 <= rate <= 1:
-        raise InputError(f"{where}: a firing rate is a number from 0 to 1, found {text!r}")
-    return rate
-
-
-class _Table:
-    """Rates by name: the name itself before a pattern, a later pattern before an earlier one; remembers what was used.
-
-    `renamed` maps a layer's former names to the present ones.
-    """
-
-    def __init__(self, rates: Rates, family: str) -> None:
-        self._given = dict(rates)
-        self._exact: dict[str, tuple[str, float]] = {}
-        self._patterns: list[tuple[str, str, float]] = []
-        for name, rate in rates:
-            present = name
-            for former, now in _RENAMED.get(family, ()):
-                present = former.sub(now, present)
-            if any(sign in name for sign in "*?["):
-                self._patterns.append((name, present, rate))
-            else:
-                # The present name wins if a file has both.
-                self._exact.setdefault(present, (name, rate))
-                self._exact[name] = (name, rate)
-        self._used: set[str] = set()
-
-    def find(self, names: Sequence[str]) -> float | None:
-        """The rate of what goes by any of these names, or None."""
-        found = [self._exact[name] for name in names if name in self._exact]
-        found += [
-            (given, rate)
-            for given, present, rate in reversed(self._patterns)
-            if any(fnmatchcase(name, pattern) for name in names for pattern in (present, given))
-        ]
-        if not found:
-            return None
-        self._used.add(found[0][0])
-        return found[0][1]
-
-    @property
-    def unused(self) -> list[str]:
-        """Rows that no name matched."""
-        return [name for name in self._given if name not in self._used]
-
-
-@contextmanager
-def _random_spikes(model: Model, generator: torch.Generator) -> Iterator[None]:
-    """Every neuron fires at random, whatever it gets: what follows sees spikes, sums of spikes or means as in use."""
-
-    def drive(_: torch.nn.Module, args: tuple[Tensor, ...]) -> Tensor:
-        current = torch.bernoulli(args[0], p=0.5, generator=generator)
-        # Far beyond any threshold; the neurons without a current stay at rest.
-        return current.masked_fill_(current != 0, 1e6)
-
-    hooks = [m.register_forward_pre_hook(drive) for m in model.modules() if isinstance(m, LIF)]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _kind(config: BaseConfig) -> str:
-    """What the input counts as: events, or values that are read as they are."""
-    return "events" if config.input_kind == "events" else "static"
-
-
-def _shapes(model: Model) -> Profile:
-    """The profile of one image of noise with neurons that fire at random.
-
-    Dense operations and elements are those of any image; where each operand comes from, and whether it holds values
-    other than 0 and 1, is that of the architecture and of no trained weight.
-    """
-    from saformer.analysis.recording.run import profile
-
-    config = model.config
-    generator = torch.Generator().manual_seed(0)
-    shape = (1, *config.input_shape)
-    if config.input_kind == "events":
-        image = torch.poisson(torch.full(shape, 2.0), generator=generator)
-    elif config.input_kind == "tokens":
-        image = torch.randint(0, config.num_classes, shape, generator=generator)
-    else:
-        image = torch.randn(shape, generator=generator)
-    with _random_spikes(model, generator):
-        return profile(model, [image], kind=_kind(config), check_flops=False)
+    rate: float
+    mean: float
 
 
 def _times(profile: Profile, images: int) -> Profile:
@@ -185,37 +46,103 @@ def _neuron(source: str) -> str | None:
     return source.removeprefix(SPIKES_OF) if source.startswith(SPIKES_OF) else None
 
 
-def _names(operation: Operation, operand: int) -> list[str]:
-    """What a row may call an operand: the operation for its gate, else the neurons that it comes from."""
+def _direct(operation: Operation, operand: int) -> list[str]:
+    """What a row may call an operand: the operation for its gate, else the neurons whose spikes it is."""
     names = [operation.name] if operation.operands[operand] is operation.gate else []
     neuron = _neuron(operation.sources[operand])
-    if neuron is not None:
-        names += [neuron, neuron.removesuffix("_lif")]
-    return names
+    return names if neuron is None else names + _neuron_names(neuron)
 
 
-def _operand_rates(operation: Operation, table: _Table, uniform: float | None, static: bool) -> list[float | None]:
-    """The rate of each operand; None where nothing says."""
-    rates: list[float | None] = []
-    for i, operand in enumerate(operation.operands):
-        found = table.find(_names(operation, i))
-        if found is not None:
-            rates.append(found)
-        elif uniform is None or (operand is not operation.gate and _neuron(operation.sources[i]) is None):
-            rates.append(None)
-        else:
-            rates.append(1.0 if operation.first and static else uniform)
-    return rates
+def _neuron_names(neuron: str) -> list[str]:
+    return [neuron, neuron.removesuffix("_lif")]
 
 
-def _with_rates(operation: Operation, rates: list[float | None]) -> Operation:
+class _Reader:
+    """What the table says of each operand, with what it says in vain."""
+
+    def __init__(self, shapes: Profile, table: RatesTable, uniform: float | None, rate_at: str) -> None:
+        self._shapes, self._table, self._uniform, self._rate_at = shapes, table, uniform, rate_at
+        self._static = shapes.data.kind == "static"
+        self.spiking: dict[str, float] = {}
+        self.missing: list[str] = []
+        self._pooled: list[tuple[str, str]] = []
+        self.given = [self._of(operation) for operation in shapes.operations]
+
+    def check(self) -> None:
+        """Complain of rows that name nothing, or neurons that no layer reads, and of operations without a rate.
+
+        Raises:
+            InputError: as said.
+        """
+        unused = self._table.unused
+        for neuron, reader in self._pooled:
+            if rows := [name for name in _neuron_names(neuron) if name in unused]:
+                raise InputError(
+                    f"the spikes of {rows[0]} are pooled before {reader} reads them: give the rate of that input, in a "
+                    f"row {reader}, or charge the rate of the neurons with --rate-at output"
+                )
+        if unused:
+            raise InputError(
+                f"{self._shapes.model.name} has no operation or spiking layer called {_list_of(unused)}"
+                f"{' that accumulates' if self._table.quantity.of_operations else ''}: see `saformer flops` for its "
+                "names"
+            )
+        if self.missing:
+            raise InputError(
+                f"no firing rate is given for {_list_of(list(dict.fromkeys(self.missing)))}: "
+                "add rows, or a uniform rate for the rest"
+            )
+
+    def _of(self, operation: Operation) -> list[_Given | None]:
+        """What is given of each operand of an operation; None where nothing says."""
+        found: list[_Given | None] = []
+        for i, operand in enumerate(operation.operands):
+            gates = operand is operation.gate
+            neuron = _neuron(operation.sources[i])
+            given = self._found(operation, i)
+            if given is None and self._uniform is not None and (gates or neuron is not None):
+                rate = 1.0 if operation.first and self._static else self._uniform
+                given = _Given(rate, rate)
+            if given is not None and neuron is not None:
+                self.spiking.setdefault(neuron, given.rate)
+            elif given is None and gates:
+                named = neuron is None or operation.module
+                self.missing.append(operation.name if named else str(neuron).removesuffix("_lif"))
+            found.append(given)
+        return found
+
+    def _found(self, operation: Operation, i: int) -> _Given | None:
+        """What a row says of an operand."""
+        table, operand = self._table, operation.operands[i]
+        if table.quantity.of_operations:
+            value = table.find([operation.name]) if operand is operation.gate else None
+            return None if value is None else self._of_accumulates(operation, value)
+        value = table.find(_direct(operation, i))
+        pooled = operand.neurons if operand.neurons != _neuron(operation.sources[i]) else ""
+        if pooled and self._rate_at == "output" and (at_neurons := table.find(_neuron_names(pooled))) is not None:
+            self.spiking.setdefault(pooled, at_neurons)
+            value = at_neurons if value is None else value
+        elif pooled:
+            self._pooled.append((pooled, operation.name))
+        return None if value is None else _Given(min(value, 1.0), value)
+
+    def _of_accumulates(self, operation: Operation, accumulates: float) -> _Given:
+        dense = operation.dense / self._shapes.images
+        if accumulates > dense:
+            raise InputError(
+                f"{operation.name} has {dense:,.0f} operations per image, biases left out, and "
+                f"{self._table.quantity} gives it {accumulates:,.0f}: mean_spikes is for inputs above 1"
+            )
+        return _Given(accumulates / dense, accumulates / dense)
+
+
+def _with_rates(operation: Operation, given: list[_Given | None]) -> Operation:
     """The operation with the nonzeros that these rates stand for; an operand without a rate counts as full."""
     operands = []
     events = operation.dense
-    for x, rate in zip(operation.operands, rates, strict=True):
-        nonzero = round((1.0 if rate is None else rate) * x.elements)
-        operands.append(_whole(x.at(nonzero)))
-        events = events * nonzero // x.elements
+    for x, one in zip(operation.operands, given, strict=True):
+        operands.append(_at(x, one or _Given(1.0, 1.0)))
+        events = events * operands[-1].nonzero // x.elements
     return replace(
         operation,
         operands=tuple(operands),
@@ -223,6 +150,18 @@ def _with_rates(operation: Operation, rates: list[float | None]) -> Operation:
         effective=events,
         graded=events if all(x.binary for x in operands) else None,
     )
+
+
+def _at(x: Operand, given: _Given) -> Operand:
+    """The operand at a rate; whole multiples and spikes with a mean above their rate hold that many units."""
+    there = _whole(x.at(round(given.rate * x.elements)))
+    graded = x.kind is ValueClass.GRADED or (given.mean > 1 and x.kind in EVENTS)
+    if not graded or given.mean == given.rate <= 1 or there.values is None:
+        return there
+    unit, most = there.values.unit or 1.0, max(there.values.levels, ceil(given.mean), 2)
+    total = round(given.mean * x.elements)
+    values = replace(there.values, unit=unit, levels=most, magnitudes=2, total=total, multiples=True)
+    return replace(there, ones=0, values=values)
 
 
 def _whole(x: Operand) -> Operand:
@@ -255,10 +194,12 @@ def _list_of(names: Sequence[str]) -> str:
 
 
 def profile_from_rates(
-    model: Model,
+    model: Any,
     rates: Rates | None = None,
     uniform: float | None = None,
     *,
+    shapes: Profile | None = None,
+    rate_at: str = "input",
     name: str | None = None,
     run: dict[str, Any] | None = None,
 ) -> Profile:
@@ -268,67 +209,40 @@ def profile_from_rates(
     the rows `block.0.attn.q`, `.k` and `.v` set those of `block.0.attn.qk`, `.kv` and `.qkv`. A row with the name of
     the operation itself sets the operand that gates it. An operand that gates nothing and has no row counts as full.
 
+    A mean above 1 makes spikes whole multiples: `integer-spikes` charges the mean, other accountings every input, since
+    the share of nonzeros is not known.
+
     Args:
-        model: one of our own architectures; only its shapes matter.
+        model: one of our own architectures, of which only its shapes matter; any module where `shapes` is given.
         rates: from `read_rates`.
         uniform: the rate of every input that `rates` does not name, between 0 and 1. The first layer of a static
             image reads real values: it counts as full.
+        shapes: of the model, see `foreign_shapes_of`.
+        rate_at: "output": rows may name neurons whose spikes are pooled before a layer reads them.
         name: where the rates are from, for the record.
         run: settings to keep with the numbers.
 
     Raises:
         InputError: the network does not spike, a row names nothing in it, or an operation has no rate.
     """
-    config = model.config
     if rates is None and uniform is None:
         raise InputError("give firing rates, or one rate for all layers")
     if uniform is not None and not 0 <= uniform <= 1:
         raise InputError(f"a firing rate is a number from 0 to 1, got {uniform!r}")
-    if not any(isinstance(module, LIF) for module in model.modules()):
-        raise InputError(f"{config.name} has no spiking neurons: no firing rates apply to it")
-    table = _Table(rates or (), config.family)
-    shapes = _shapes(model)
-    operand_rates = [_operand_rates(o, table, uniform, _kind(config) == "static") for o in shapes.operations]
-    if table.unused:
-        raise InputError(
-            f"{config.name} has no operation or spiking layer called {_list_of(table.unused)}: "
-            "see `saformer flops` for its names"
-        )
-    missing: list[str] = []
-    spiking: dict[str, float] = {}
-    for operation, found in zip(shapes.operations, operand_rates, strict=True):
-        for i, (operand, rate) in enumerate(zip(operation.operands, found, strict=True)):
-            neuron = _neuron(operation.sources[i])
-            if rate is not None and neuron is not None:
-                spiking.setdefault(neuron, rate)
-            elif rate is None and operand is operation.gate:
-                missing.append(operation.name if neuron is None or operation.module else neuron.removesuffix("_lif"))
-    if missing:
-        raise InputError(
-            f"no firing rate is given for {_list_of(list(dict.fromkeys(missing)))}: "
-            "add rows, or a uniform rate for the rest"
-        )
+    family = model.config.family if isinstance(model, Model) else ""
+    shapes = shapes or shapes_of(model)
+    read = _Reader(shapes, RatesTable(rates or Rates(()), family), uniform, rate_at)
+    read.check()
 
     many = _times(shapes, IMAGES)
-    operations = tuple(_with_rates(o, found) for o, found in zip(many.operations, operand_rates, strict=True))
+    operations = tuple(_with_rates(o, found) for o, found in zip(many.operations, read.given, strict=True))
     sums = (IMAGES, *(n for o in operations for n in (*(x.nonzero for x in o.operands), o.events)))
-    neurons = _neurons(many, spiking)
+    neurons = _neurons(many, read.spiking)
     sources = [f"rates: {name or 'given'}"] if rates is not None else []
     sources += [f"uniform rate {uniform:g}"] if uniform is not None else []
-    notes = [
-        f"{NOTHING_RUN}: inputs have the rates given, and no interval; "
-        f"{IMAGES:,} images stand for the integers of a mean image",
-        "exact events are estimates: spikes count as spread evenly and independently, padding is ignored, and a factor "
-        "of a product that no rate was given for counts as full",
-    ]
-    if len(neurons) < len(many.neurons):
-        notes.append(
-            f"{len(many.neurons) - len(neurons)} of {len(many.neurons)} spiking layers are not listed: "
-            "their spikes are pooled or added before an operation reads them"
-        )
     return replace(
         many,
-        data=DataInfo(", ".join(sources), None, IMAGES, _kind(config)),
+        data=DataInfo(", ".join(sources), None, many.images, shapes.data.kind),
         operations=operations,
         neurons=neurons,
         free=tuple(_unknown_pool(entry) for entry in many.free),
@@ -336,6 +250,27 @@ def profile_from_rates(
         # One unit, hence no variance.
         moments=Moments(1, sums, tuple(tuple(a * b for b in sums) for a in sums)),
         run={**many.run, **(run or {})},
-        notes=tuple(notes),
+        notes=tuple(_notes(many, neurons, operations)),
         origin=Origin.RATES,
     )
+
+
+def _notes(many: Profile, neurons: Sequence[Neurons], operations: Sequence[Operation]) -> list[str]:
+    """What belongs to numbers that no run gave."""
+    notes = [
+        f"{NOTHING_RUN}: inputs have the rates given, and no interval; "
+        f"{IMAGES:,} images stand for the integers of a mean image",
+        "exact events are estimates: spikes count as spread evenly and independently, padding is ignored, and a factor "
+        "of a product that no rate was given for counts as full",
+    ]
+    if above := [o.name for o in operations if (o.gate.total or 0) > o.gate.elements]:
+        notes.append(
+            f"means above 1 say nothing of how many inputs are zero: {_list_of(above)} count as full where an "
+            "accounting charges nonzeros; integer-spikes charges the means"
+        )
+    if len(neurons) < len(many.neurons):
+        notes.append(
+            f"{len(many.neurons) - len(neurons)} of {len(many.neurons)} spiking layers are not listed: "
+            "their spikes are pooled or added before an operation reads them"
+        )
+    return notes

@@ -14,9 +14,11 @@ from torch import Tensor
 from saformer.analysis.profiles.records import RESULT_OF
 from saformer.analysis.recording.constants import Constants
 from saformer.analysis.recording.operators import Kind, Operator, Role
+from saformer.analysis.recording.overwritten import chosen_by
 from saformer.analysis.recording.sources import (
     NO_BIRTHS,
     NO_ROOTS,
+    NO_TOKENS,
     THE_INPUT,
     UNSEEN,
     Provenance,
@@ -29,6 +31,8 @@ from saformer.analysis.recording.sources import (
     part_of,
     parts,
     result_of,
+    spikes_of,
+    summed_in,
 )
 from saformer.analysis.recording.storage_map import StorageMap, storage_id, tensors_in, written_into
 
@@ -102,6 +106,8 @@ class Lineage:
             roots=frozenset({(name, 0)}),
             births=NO_BIRTHS if weighted else joined.births,
             product="" if weighted else name,
+            summed=NO_TOKENS if weighted else summed_in(None, origins),
+            averaged=joined.averaged and not weighted,
         )
         for x in tensors_in((outputs,)):
             self._sources[x] = source
@@ -149,6 +155,8 @@ class Lineage:
         if result is None:
             self.create(outputs)
             return
+        if operator is not None and operator.role is Role.SELECTS and result.provenance is not Provenance.SPIKES:
+            result = self._selected(result, origins, func, inputs, name, path)
         aliased = {storage_id(x) for x in read}
         writes = func._schema.is_mutable
         moved = operator is not None and operator.kind is Kind.MOVEMENT
@@ -163,6 +171,13 @@ class Lineage:
             if known is not None:
                 source = replace(source, maker=known.maker, passed=known.passed)
             self._sources[x] = source
+
+    def _selected(self, result: Source, origins: list[Source], func: Any, inputs: Any, name: str, path: str) -> Source:
+        """What is left of real values where comparisons chose constants: once they chose every element, spikes."""
+        chosen = chosen_by(func, inputs[0], self.source)
+        if chosen is None:
+            return result
+        return spikes_of(result, origins, name, path) if bool(chosen.all()) else replace(result, overwritten=chosen)
 
     def _derive(self, read: list[Tensor], written: Iterable[Tensor]) -> None:
         for x in written:

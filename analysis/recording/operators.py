@@ -52,6 +52,7 @@ class Role(Enum):
     SUBTRACTS = auto()  # one tensor from another
     SCALES = auto()  # by a constant, if there is one activation: a product stays one
     SUMS = auto()  # over dimensions: a product that is summed is an attention
+    SELECTS = auto()  # one thing where a mask holds, another elsewhere
     FILLS = auto()  # writes a constant over what was there
     PLACES = auto()  # where its input is not zero
 
@@ -79,6 +80,8 @@ class Operator:
         given: of a creator, the argument that is the value.
         gathers: it takes rows of a table: of weights at the places of spikes, a layer that is driven by events.
         role: what it is to the lineage.
+        sums: its results are sums, averages or maxima over places.
+        averages: it divides by how many there were.
     """
 
     kind: Kind
@@ -99,6 +102,8 @@ class Operator:
     given: int | None = None
     gathers: bool = False
     role: Role | None = None
+    sums: bool = False
+    averages: bool = False
 
 
 OPERATORS: dict[Any, Operator] = {}
@@ -157,15 +162,27 @@ def _table(kind: Kind, effect: Effect, names: str, **flags: Any) -> None:
 _table(Kind.ELEMENTWISE, Effect.LINEAR, "add add_", role=Role.ADDS)
 _table(Kind.ELEMENTWISE, Effect.LINEAR, "sub sub_", role=Role.SUBTRACTS)
 _table(Kind.ELEMENTWISE, Effect.LINEAR, "div div_", role=Role.SCALES)
-_table(Kind.ELEMENTWISE, Effect.LINEAR, "sum", role=Role.SUMS)
+_table(Kind.ELEMENTWISE, Effect.LINEAR, "sum", role=Role.SUMS, sums=True)
 _table(
     Kind.ELEMENTWISE,
     Effect.LINEAR,
-    "rsub neg neg_ lerp lerp_ cumsum cumsum_ nansum index_add index_add_ scatter_add "
-    "scatter_add_ scatter_reduce scatter_reduce_ col2im im2col upsample_nearest2d upsample_bilinear2d "
-    "upsample_bicubic2d upsample_nearest1d upsample_nearest3d upsample_linear1d upsample_trilinear3d "
-    "_upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d _upsample_bilinear2d_aa "
-    "_upsample_bicubic2d_aa _embedding_bag_forward_only addcdiv addcdiv_ count_nonzero",
+    "cumsum cumsum_ nansum index_add index_add_ scatter_add scatter_add_ scatter_reduce scatter_reduce_ col2im "
+    "_embedding_bag_forward_only count_nonzero",
+    sums=True,
+)
+_table(
+    Kind.ELEMENTWISE,
+    Effect.LINEAR,
+    "upsample_bilinear2d upsample_bicubic2d upsample_linear1d upsample_trilinear3d _upsample_bilinear2d_aa "
+    "_upsample_bicubic2d_aa",
+    sums=True,
+    averages=True,
+)
+_table(
+    Kind.ELEMENTWISE,
+    Effect.LINEAR,
+    "rsub neg neg_ lerp lerp_ im2col upsample_nearest2d upsample_nearest1d upsample_nearest3d "
+    "_upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d addcdiv addcdiv_",
 )
 _table(
     Kind.ELEMENTWISE,
@@ -174,8 +191,10 @@ _table(
     "avg_pool2d avg_pool3d",
     pool=True,
     windows=True,
+    sums=True,
+    averages=True,
 )
-_table(Kind.ELEMENTWISE, Effect.LINEAR, "mean", pool=True)
+_table(Kind.ELEMENTWISE, Effect.LINEAR, "mean", pool=True, sums=True, averages=True)
 _table(
     Kind.ELEMENTWISE,
     Effect.LINEAR,  # pooled spikes are spikes, and sums of them sums
@@ -183,12 +202,14 @@ _table(
     pool=True,
     windows=True,
     binary=True,
+    sums=True,
 )
 _table(
     Kind.ELEMENTWISE,
     Effect.LEVELS,
     "adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d fractional_max_pool2d",
     windows=True,
+    sums=True,
 )
 _table(
     Kind.ELEMENTWISE,

@@ -47,6 +47,11 @@ class Source:
         passed: modules that may turn out to be neurons, and put it out; the outermost first.
         product: it is the product of two activations, scaled and moved at most.
         places: the spikes whose places it holds.
+        compared: what the comparisons compared in which its spikes began.
+        summed: the spikes that it is sums, pools or products of, or layers of them side by side; empty if it is as
+            they came, scaled and moved at most.
+        averaged: such sums were divided since.
+        overwritten: where comparisons have chosen what it holds; kept of what is real elsewhere.
     """
 
     name: str
@@ -63,6 +68,10 @@ class Source:
     passed: tuple[str, ...] = ()
     product: str = ""
     places: Tensor | None = field(default=None, compare=False)
+    compared: frozenset[int] = field(default=frozenset(), compare=False)
+    summed: frozenset[int] = field(default=frozenset(), compare=False)
+    averaged: bool = False
+    overwritten: Tensor | None = field(default=None, compare=False)
 
 
 def apart(a: Source | None, b: Source | None) -> bool:
@@ -95,7 +104,7 @@ def result_of(
             places = read[0] if operator.role is Role.PLACES else None
             return replace(joined, name=name, provenance=Provenance.NONE, births=NO_BIRTHS, places=places)
         if len({origin.token for origin in origins}) == 1:
-            return first
+            return first if first.overwritten is None else replace(first, overwritten=None)
         # Of several moved together the first names the rest; what gives a place alone gives no value.
         # What holds the image beside other things reads the image.
         raw = any(origin.raw for origin in origins)
@@ -107,45 +116,90 @@ def result_of(
             passed=first.passed,
             maker=first.maker,
             places=first.places,
+            summed=summed_in(operator, origins),
         )
     if operator.kind is Kind.THRESHOLD:
         # Rounding or the sign of spikes makes other levels of them; a comparison makes new spikes.
         begins = not (operator.listed and joined.provenance is Provenance.SPIKES)
-        return replace(
-            joined,
-            name=name,
-            raw=False,
-            provenance=Provenance.SPIKES,
-            linear=True,
-            births=frozenset({path}) if begins else joined.births,
-            converts=joined.provenance is Provenance.REAL if begins else joined.converts,
-            pure=begins or all(origin.pure for origin in origins),
-        )
+        if begins:
+            return spikes_of(joined, origins, name, path)
+        pure = all(origin.pure for origin in origins)
+        return replace(joined, name=name, raw=False, linear=True, pure=pure, summed=summed_in(operator, origins))
     if operator.role is Role.SUBTRACTS and len(origins) == 2:
         if first.token == origins[1].token:
             return None  # nothing is left of it
-        return replace(_computed(operator, joined, name), cancels=((origins[1].token, first),))
+        return replace(_computed(operator, joined, origins, name), cancels=((origins[1].token, first),))
     if operator.role is Role.ADDS and len(origins) == 2:
         for one, other in (origins, origins[::-1]):
             if (left := dict(one.cancels).get(other.token)) is not None:
                 return left
-    result = _computed(operator, joined, name)
+    result = _computed(operator, joined, origins, name)
     scaled = operator.role is Role.SCALES and len(origins) == 1
     return replace(result, product=first.product) if scaled else result
 
 
-def _computed(operator: Operator, joined: Source, name: str) -> Source:
-    real = operator.effect is Effect.REAL
+def spikes_of(joined: Source, origins: list[Source], name: str, path: str) -> Source:
+    """Spikes that begin here: the answer of a comparison of these."""
     return replace(
         joined,
         name=name,
-        provenance=Provenance.REAL if real else joined.provenance,
-        linear=joined.linear and operator.effect is Effect.LINEAR,
-        births=NO_BIRTHS if real else joined.births,
+        raw=False,
+        provenance=Provenance.SPIKES,
+        linear=True,
+        births=frozenset({path}),
+        converts=joined.provenance is Provenance.REAL,
+        pure=True,
+        compared=frozenset(origin.token for origin in origins),
+        averaged=False,
     )
 
 
+def _computed(operator: Operator, joined: Source, origins: list[Source], name: str) -> Source:
+    if operator.effect is Effect.REAL or joined.provenance is not Provenance.SPIKES:
+        real = operator.effect is Effect.REAL
+        return replace(
+            joined,
+            name=name,
+            provenance=Provenance.REAL if real else joined.provenance,
+            linear=joined.linear and operator.effect is Effect.LINEAR,
+            births=NO_BIRTHS if real else joined.births,
+        )
+    summed = summed_in(operator, origins)
+    return replace(
+        joined,
+        name=name,
+        linear=joined.linear and operator.effect is Effect.LINEAR,
+        summed=summed,
+        averaged=joined.averaged or operator.averages or (operator.role is Role.SCALES and bool(summed)),
+    )
+
+
+def gathers(operator: Operator, origins: list[Source]) -> bool:
+    """Whether an operator makes one thing of several spikes: sums over places, sums of what fired apart, or layers put
+    side by side. Answers to comparisons of the same membrane are levels of one neuron.
+    """
+    if operator.sums:
+        return True
+    if len(origins) < 2:
+        return False
+    if operator.kind is Kind.MOVEMENT:
+        return len({frozenset(name for name, _ in origin.roots) for origin in origins}) > 1
+    return len({origin.compared for origin in origins if origin.provenance is Provenance.SPIKES}) > 1
+
+
+def summed_in(operator: Operator | None, origins: list[Source]) -> frozenset[int]:
+    """The spikes that a result is made of, by their tokens; empty if it is as they came. None: a product."""
+    spikes = [origin for origin in origins if origin.provenance is Provenance.SPIKES]
+    if operator is not None and not gathers(operator, origins) and not any(origin.summed for origin in spikes):
+        return NO_TOKENS
+    found = NO_TOKENS.union(*(origin.summed or {origin.token} for origin in spikes))
+    return found if len(found) <= MOST_SUMMED else MANY
+
+
 NO_BIRTHS: frozenset[str] = frozenset()
+NO_TOKENS: frozenset[int] = frozenset()
+MOST_SUMMED = 256  # of more the lineage keeps no list: a trace over a long series
+MANY = frozenset({0})
 
 
 def from_a_kernel(name: str, path: str, roots: Roots) -> Source:
@@ -172,6 +226,8 @@ def joined_of(origins: list[Source]) -> Source:
         roots=origins[0].roots if len(origins) == 1 else NO_ROOTS.union(*(origin.roots for origin in origins)),
         births=NO_BIRTHS.union(*(origin.births for origin in origins)) if spikes else NO_BIRTHS,
         converts=spikes and any(origin.converts for origin in origins),
+        compared=NO_TOKENS.union(*(origin.compared for origin in origins)) if spikes else NO_TOKENS,
+        averaged=spikes and any(origin.averaged for origin in origins),
     )
 
 

@@ -1,9 +1,11 @@
 """Measures the values of a tensor: are its magnitudes whole multiples of one unit, of the tensor or of each channel?"""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from saformer.analysis.profiles.values import Values, common_unit
+from saformer.analysis.profiles.values import MOST_LEVELS, Values, common_unit
 from saformer.analysis.recording.sources import Provenance, Source
 from saformer.analysis.recording.storage_map import StorageMap
 
@@ -51,11 +53,12 @@ class ValueMeter:
             nonzero: its nonzeros, in whatever groups.
             ones: its ones.
         """
+        averaged = source is not None and source.averaged
         if source is None or source.provenance is not Provenance.REAL:
             count = int(nonzero.sum())
             if count == int(ones):
                 provenance = "none" if source is None or source.provenance is Provenance.NONE else "spikes"
-                return of_ones(count, source is not None and source.linear, provenance)
+                return replace(of_ones(count, source is not None and source.linear, provenance), averaged=averaged)
         return self.measure(x, source, channel)
 
     def measure(self, x: Tensor, source: Source | None, channel: int) -> Values:
@@ -73,16 +76,17 @@ class ValueMeter:
         known = self._known.get(x)
         if known is None:
             known = self._known[x] = {}
-        key = (x.storage_offset(), x.shape, x.stride(), channel)
+        averaged = source is not None and source.averaged
+        key = (x.storage_offset(), x.shape, x.stride(), channel, averaged)
         if key not in known:
-            known[key] = _measured(x, channel)
+            known[key] = _measured(x, channel, averaged)
         seen = known[key]
         names = {Provenance.SPIKES: "spikes", Provenance.NONE: "none"}
         multiples = seen.multiples and not (x.dtype is torch.bfloat16 and provenance is Provenance.NONE)
-        return Values(**{**vars(seen), "provenance": names[provenance], "linear": linear, "multiples": multiples})
+        return replace(seen, provenance=names[provenance], linear=linear, multiples=multiples, averaged=averaged)
 
 
-def _measured(x: Tensor, channel: int) -> Values:
+def _measured(x: Tensor, channel: int, averaged: bool) -> Values:
     x = x.dequantize() if x.is_quantized else x.detach()
     allowed = tolerance(x.dtype)
     if x.is_complex():
@@ -100,7 +104,7 @@ def _measured(x: Tensor, channel: int) -> Values:
     several = False
     for _ in range(_ROUNDS):
         magnitudes = glance.to(torch.float64).abs().unique().tolist()
-        unit = _unit(magnitudes, unit, allowed)
+        unit = _unit(magnitudes, unit, allowed, averaged)
         if unit is None:
             break
         several |= len(magnitudes) > 1 and max(magnitudes) > unit * (1 + allowed)
@@ -123,13 +127,37 @@ def _measured(x: Tensor, channel: int) -> Values:
     return Values(magnitudes=2, negative=negative, multiples=False, channels=channels, tolerance=allowed)
 
 
-def _unit(magnitudes: list[float], unit: float | None, allowed: float) -> float | None:
+def _unit(magnitudes: list[float], unit: float | None, allowed: float, averaged: bool) -> float | None:
     """The largest number of which these (and `unit`) are whole multiples."""
     for magnitude in magnitudes:
-        unit = magnitude if unit is None else common_unit(unit, magnitude, allowed or 1e-12)
+        if unit is None:
+            unit = magnitude
+            continue
+        before, tolerance = unit, allowed or 1e-12
+        unit = common_unit(before, magnitude, tolerance)
+        if unit is None and averaged:
+            unit = _of_few_levels(before, magnitude, tolerance)
         if unit is None:
             return None
     return unit
+
+
+def _of_few_levels(a: float, b: float, allowed: float) -> float | None:
+    """The same for up to `MOST_LEVELS` levels, however they were rounded.
+
+    Euclid's remainders carry the rounding of all numbers before them, and of shares of a hundred places (k / 100) it is
+    more than the last remainder may have: here each is known with its error, and the larger number tells the unit.
+    """
+    large, small = max(a, b), min(a, b)
+    most, floor = large, large / (MOST_LEVELS + 0.5)
+    errors = [allowed * large / 4, allowed * small / 4]
+    while small > floor:
+        whole = round(large / small)
+        rest, error = abs(large - whole * small), errors[0] + whole * errors[1]
+        if rest <= error:
+            return most / round(most / small)
+        large, small, errors = small, rest, [errors[1], error]
+    return None
 
 
 def _multiples(flat: Tensor, unit: float, allowed: float) -> tuple[int, int, bool, Tensor | None]:

@@ -41,7 +41,7 @@ def sensitivity(
     table = load_hardware(hardware)
     if top < 0:
         raise InputError(f"--top must be at least 1, or 0 for all operations, got {top}")
-    profile = profile_for(model, data, replace(run, graded=charge.unroll), instead)
+    profile = profile_for(model, data, replace(run, graded=charge.unroll, choices=charge.choices), instead)
     account = profile.account(accounting, table, **charge.choices)
     rows = [
         SensitivityRow(s.name, s.firing_rate, s.energy_mj, s.per_point_mj, s.per_tenth_mj)

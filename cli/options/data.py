@@ -64,7 +64,7 @@ Rates = Annotated[
     typer.Option(
         "--rates",
         metavar="FILE.csv",
-        help="Instead of data: columns layer (a path or glob) and input_firing_rate.",
+        help="Instead of data: columns layer (a path or glob) and input_firing_rate, mean_spikes, acs or sops.",
         rich_help_panel=Panel.data,
     ),
 ]

@@ -9,7 +9,7 @@ from saformer.cli.options.data import DataOptions, SavedOptions
 from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.data import data_for, default_dataset, open_data, reader_of, reads_tokens
-from saformer.cli.resolve.foreign import foreign_model
+from saformer.cli.resolve.foreign import foreign_model, model_input, own_errors
 from saformer.cli.resolve.model import DEFAULT_CHECKPOINT, check_ours, load_for, read_for
 from saformer.cli.resolve.random_inputs import random_data, random_inputs
 from saformer.cli.resolve.run import run_profile
@@ -19,6 +19,7 @@ from saformer.errors import InputError
 if TYPE_CHECKING:
     from saformer.analysis.profiles import Profile
     from saformer.data.dataset import Dataset
+    from saformer.models import Model
 
 
 RANDOM = "the inputs are random: give --dataset or --input for rates that mean something"
@@ -51,20 +52,58 @@ def _from_rates(
     option = "--rates" if rates is not None else "--uniform-rate"
     if flags := (*data.flags, *run.flags):
         raise InputError(f"{option} stands for data, and nothing is run: leave out {', '.join(flags)}")
-    if options.model is None or options.weights is not None:
+    if options.model is None or options.checkpoint is not None or options.weights is not None:
         raise InputError(f"{option} needs an architecture alone: give --model NAME, and no --ckpt or --weights")
-    if options.foreign:
-        raise InputError(f"{option} needs one of our own models: see `saformer models`")
-    check_ours(options)
+    if options.foreign and not options.input_shape:
+        raise InputError(f"{option} needs to know what your model reads: --input-shape C,H,W")
     if uniform_rate is not None and not 0 <= uniform_rate <= 1:
         raise InputError(f"--uniform-rate is a firing rate from 0 to 1, got {uniform_rate:g}")
-    from saformer.analysis.recording.from_rates import profile_from_rates, read_rates
+    from saformer.analysis.recording.from_rates import profile_from_rates
+    from saformer.analysis.recording.rates_table import read_rates
 
     table = None if rates is None else read_rates(rates)  # before the model: a file at fault should not wait
-    network, _ = load_for(options, None)
-    made = profile_from_rates(network, table, uniform_rate, name=None if rates is None else rates.name)
+    network, shapes = (None, _foreign_shapes(options, run.seed)) if options.foreign else (_ours(options), None)
+    made = profile_from_rates(
+        network,
+        table,
+        uniform_rate,
+        shapes=shapes,
+        rate_at=(run.choices or {}).get("rate_at", "input"),
+        name=None if rates is None else rates.name,
+    )
+    if options.foreign:
+        return made
     steps = StepsFrom.SETTINGS if options.time_steps is None else StepsFrom.GIVEN
     return replace(made, run={**made.run, "time_steps_from": str(steps)})
+
+
+def _ours(options: ModelOptions) -> "Model":
+    check_ours(options)
+    return load_for(options, None)[0]
+
+
+def _foreign_shapes(options: ModelOptions, seed: int) -> "Profile":
+    """Shapes of a model that is not ours, on one random input of the shape that the options give."""
+    from saformer.analysis import profile
+    from saformer.analysis.recording.random_spikes import foreign_shapes_of
+
+    opened = random_data(options, seed)  # complains before a model is built
+    batch = next(opened.batches(1))
+    model, _ = foreign_model(options, seed)
+    with own_errors(model):
+        return foreign_shapes_of(
+            model,
+            lambda: profile(
+                model,
+                [batch],
+                name=type(model).__name__,
+                time_steps=options.steps,
+                loop=options.loop,
+                neurons=options.neurons or (),
+                to_input=model_input(options),
+                check_flops=False,
+            ),
+        )
 
 
 def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "Profile":

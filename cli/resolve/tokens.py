@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from saformer.cli.options.data import DataOptions
 from saformer.cli.options.model import ModelOptions
-from saformer.cli.resolve.random_inputs import random_data
+from saformer.cli.resolve.random_inputs import random_data, random_inputs
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,8 +34,10 @@ def open_tokens(options: ModelOptions, data: DataOptions, config: "BaseConfig", 
     if options.input_shape:
         if data.input is not None:
             raise InputError("--input-shape makes random inputs: leave it out where --input has data")
-        kind = options.input_type or "int64"
-        found = random_data(replace(options, input_type=kind, high=options.high or config.num_classes), seed)
+        asked = replace(options, input_type=options.input_type or "int64")
+        if random_inputs(asked)[0].type.startswith("int"):
+            asked = replace(asked, high=options.high or config.num_classes)
+        found = random_data(asked, seed)
     elif data.input is not None:
         found = open_inputs(data.input)
     else:

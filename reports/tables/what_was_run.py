@@ -34,14 +34,18 @@ def what_was_run(account: Account, accounting: str | None = None) -> Facts:
 
 
 def what_was_read(account: Account, steps: bool = True) -> list[Line]:
-    """A line on what the input is taken for, T, and the shares of the dense operations by the class of what gates
-    them; a second one where real values beyond the first layer cost more than 1 % of the energy.
+    """A line on what the input is taken for, its shape, the classes, T, and the shares of the dense operations by the
+    class of what gates them; a second one where real values beyond the first layer cost more than 1 % of the energy.
 
     Args:
         account: of one network.
         steps: with T and where it was read.
     """
     what = account.taken_for or ("static images" if account.data.kind == "static" else "event frames")
+    if account.input_shape:
+        what += f" of {' x '.join(map(str, account.input_shape))}"
+    if account.num_classes is not None:
+        what += f", {account.num_classes:,} classes"
     if steps:
         known, where = account.model.time_steps, account.steps_from
         what += f", T = {known or NOT_KNOWN}{'' if where is None else _STEPS_FROM[where]}"

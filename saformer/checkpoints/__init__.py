@@ -105,8 +105,11 @@ def model_from(raw: RawCheckpoint, **settings: Any) -> Model:
             tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(RUN_PREFIX)}
             assumptions = tuple(Assumption(key, getattr(config, key), "given", stored.get(key)) for key in given)
         else:
-            found = recognise(tensors, raw.settings, given)
+            found = recognise(tensors, {**raw.other, **raw.settings}, given)
             config, assumptions, unused = found.config, found.assumptions, found.unused
+            for name in found.repeated:
+                del tensors[name]
+            tensors = {found.renamed.get(name, name): tensor for name, tensor in tensors.items()}
         unused_parameters = sum(tensors.pop(name).numel() for name in unused)
         model = from_config(config)
         fill_weights(model, tensors)

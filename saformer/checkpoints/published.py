@@ -17,20 +17,25 @@ from saformer.models.transformer import default_heads, pooling_for
 # Names under which published training scripts store a setting.
 _STORED_NAMES = {
     "heads": ("num_heads",),
-    "time_steps": ("time_steps", "time_step", "T"),
+    "time_steps": ("time_steps", "time_step", "timesteps", "T"),
     "pooling": ("pooling_stat",),
     "image_size": ("img_size", "image_size"),
     "event_pooling": ("dvs_mode",),
+    "connect": ("connect_f", "cnf"),
+    "thresholds": ("thresholds",),
 }
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """Architecture of a checkpoint, with what had to be assumed and which tensors no forward pass uses."""
+    """Architecture of a checkpoint, with what had to be assumed, which tensors no forward pass uses, which repeat
+    others, and which have another name here."""
 
     config: BaseConfig
     assumptions: tuple[Assumption, ...]
     unused: tuple[str, ...]
+    repeated: tuple[str, ...]
+    renamed: Mapping[str, str]
 
 
 def _family_of(weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> tuple[Family, Published]:
@@ -54,7 +59,7 @@ def _stored(settings: Mapping[str, Any], setting: str) -> Any:
         if setting == "image_size" and isinstance(value, list | tuple) and value:
             value = value[-1]
         if value is not None:
-            return value
+            return tuple(value) if isinstance(value, list) else value
     return None
 
 
@@ -63,7 +68,7 @@ def recognise(weights: Mapping[str, Tensor], stored: Mapping[str, Any], given: M
 
     Args:
         weights: parameter name -> tensor, prefixes stripped.
-        stored: settings found in the checkpoint (`args` of the training script).
+        stored: settings found in the checkpoint (`args` of the training script, and what lies beside the weights).
         given: settings set by the user; they win over stored ones.
 
     Raises:
@@ -108,4 +113,5 @@ def recognise(weights: Mapping[str, Tensor], stored: Mapping[str, Any], given: M
             raise InputError(f"{setting} is {shown[setting]!r} by the weights' shapes; it cannot be set to {value!r}")
         settings[setting] = value
     unused = tuple(key for key in weights if published.is_unused(key))
-    return Recognised(config_class(**settings), tuple(assumptions), unused)
+    repeated = tuple(key for key in weights if published.is_repeated(key))
+    return Recognised(config_class(**settings), tuple(assumptions), unused, repeated, published.renamed)

@@ -27,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 from saformer.errors import InputError
 from saformer.text import printable
 
-_WEIGHTS_KEYS = ("state_dict", "model", "model_ema", "state_dict_ema")
+_WEIGHTS_KEYS = ("state_dict", "model", "net", "model_ema", "state_dict_ema")
 _SETTINGS_KEYS = ("args", "config", "hyper_parameters")
 _PREFIXES = ("module.", "_orig_mod.")  # left by DistributedDataParallel and torch.compile
 
@@ -70,7 +70,7 @@ class RawCheckpoint:
 def read_checkpoint(path: str | Path, weights_key: str | None = None) -> RawCheckpoint:
     """Reads the weights and the settings of a .safetensors file or of one that torch.save wrote.
 
-    The kind of file is told by its contents. Weights are looked for under "state_dict", "model",
+    The kind of file is told by its contents. Weights are looked for under "state_dict", "model", "net",
     "model_ema" and "state_dict_ema", in this order, then at the top level (""); `weights_key` names
     another entry. No code that the file names is ever run.
 

@@ -75,18 +75,20 @@ class BaseConfig(ABC):
         The input settings do not count, but between presets that differ in them alone.
         """
         mine, plain = asdict(self), self.input_settings
-        size = {key: mine[key] for key in ("depth", "dim") if key in mine}
-        named = {"-".join(map(str, (self.family, *size.values()))): size} if len(size) == 2 else {}
+        size: dict[str, Any] = {key: mine[key] for key in ("depth", "dim") if key in mine}
+        sized = "-".join(map(str, (self.family, *size.values())))
+        candidates: dict[str, Mapping[str, Any]] = {**({sized: size} if len(size) == 2 else {}), **self.presets}
 
         def differing(settings: Mapping[str, Any]) -> dict[str, Any]:
             theirs = asdict(type(self)(**self.completed(settings)))
             return {key: value for key, value in mine.items() if theirs[key] != value}
 
-        candidates: dict[str, Mapping[str, Any]] = {**named, **self.presets}
         apart = {name: differing(settings) for name, settings in candidates.items()}
         if not apart:
             return self.family
-        best = min(apart, key=lambda name: (len(apart[name].keys() - {*plain}), name not in self.presets, len(apart[name])))
+        best = min(
+            apart, key=lambda name: (len(apart[name].keys() - {*plain}), name not in self.presets, len(apart[name]))
+        )
         return "+".join([best, *(f"{k}={_text(v)}" for k, v in apart[best].items() if k not in plain)])
 
     @property

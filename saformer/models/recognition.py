@@ -21,11 +21,19 @@ class Published:
         shown: settings that names and shapes of the weights show.
         defaults: those of the published variant for what the weights do not show.
         unused: a pattern of the names of tensors that no forward pass uses.
+        repeated: a pattern of the names under which the file holds a tensor again, for a layer with two names.
+        renamed: our name of a parameter by that in the file, where the published code keeps it outside its layer.
     """
 
     shown: Mapping[str, Any]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     unused: str = ""
+    repeated: str = ""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+    def is_repeated(self, name: str) -> bool:
+        """Whether the tensor of this name is there under another one, too."""
+        return re.fullmatch(self.repeated, name) is not None
 
     def is_unused(self, name: str) -> bool:
         """Whether no forward pass uses the tensor of this name."""

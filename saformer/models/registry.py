@@ -49,6 +49,13 @@ MODELS: Registry[Family] = Registry(
         "saformer.models.spikeformer",
         "saformer.models.mst",
         "saformer.models.vit",
+        "saformer.models.vgg",
+        "saformer.models.resnet",
+        "saformer.models.ms_resnet",
+        "saformer.models.sew_resnet",
+        "saformer.models.sew_7b",
+        "saformer.models.preact_resnet",
+        "saformer.models.diet_resnet",
     ),
 )
 

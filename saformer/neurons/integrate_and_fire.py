@@ -5,6 +5,7 @@
 """
 
 import functools
+from collections.abc import Iterable
 from itertools import repeat
 from types import ModuleType
 from typing import Any
@@ -107,12 +108,9 @@ def fire_backward_cpu(
         own, charged, fired, before, level, silent, buffer = memory[:, : currents.shape[1]].split(kept)
         by_current = target if same else buffer
         inputs = currents if same else by_current.copy_(currents)
-        membranes.use(own)
-        for t in membranes.steps(steps, inputs, charged, fired if spikes else None):
-            if levels:
-                level[t].copy_(membranes.level)
-            if held and t + 1 < steps:
-                before[t + 1].copy_(membranes.membrane)
+        membranes.use(own, before if held else None, level if levels else None)
+        for _ in membranes.steps(steps, inputs, charged, fired if spikes else None):
+            pass
         if rule.reset is not None:  # 0 where it was reset to a number
             if spikes:
                 torch.eq(fired[:-1], 0, out=silent)
@@ -124,7 +122,7 @@ def fire_backward_cpu(
         else:
             membranes.slope(slopes, charged, alpha, by_current)
             if learns[1]:
-                by_threshold -= steepness * by_current.sum(dtype=torch.float64)
+                by_threshold -= steepness * by_current.sum()
             by_current.mul_(membranes.by_current(steepness))
             for t in reversed(range(steps - 1)):
                 if rule.reset is None:
@@ -132,14 +130,22 @@ def fire_backward_cpu(
                 else:
                     by_current[t].addcmul_(by_current[t + 1], silent[t], value=carried)
             if learns[1] and rule.reset is None:
-                by_threshold -= carried / gain * (fired[:-1] * by_current[1:]).sum(dtype=torch.float64)
-        if held:
+                by_threshold -= carried / gain * _products(fired[:-1], by_current[1:])
+        if held:  # dU/d(1/tau) = X - (H - rest), or dU/d(leak) = H - rest
             before[0].fill_(-rule.start)
-            flows = before.add_(rule.rest).add_(currents) if rule.decay_input else before.add_(rule.rest).neg_()
-            by_rate += (flows * by_current).sum(dtype=torch.float64) / gain
+            flow = _products(before, by_current) + (rule.rest * by_current.sum() if rule.rest else 0.0)
+            if rule.decay_input:
+                flow += _products((own[1].copy_(current) for current in currents), by_current)
+            by_rate += (flow if rule.decay_input else -flow) / gain
         if not same:
             target.copy_(by_current)
     return result, by_rate, by_threshold
+
+
+def _products(ones: Iterable[Tensor], others: Tensor) -> Tensor:
+    """Sum of all products, row by row, in float64."""
+    rows = (torch.dot(one, other).double() for one, other in zip(ones, others, strict=True))
+    return sum(rows, others.new_zeros((), dtype=torch.float64))
 
 
 def _adapted(
@@ -163,24 +169,23 @@ def _adapted(
         by_current: where it is written; may be `gradient`.
     """
     rule, carried = membranes.rule, membranes.carried
-    slope = torch.sigmoid(excess.mul_(-alpha), out=excess)
-    slope = excess.addcmul_(slope, slope, value=-1).mul_(alpha)
+    slope = excess.mul_(-alpha).sigmoid_()
     by_rise = torch.zeros_like(excess[0])
     flow = torch.empty_like(by_rise)
     last = len(excess) - 1
     for t in reversed(range(last + 1)):
         torch.add(by_rise, gradient[t], alpha=rule.height, out=flow)
-        by_rise.mul_(rule.rho)
-        torch.mul(flow, slope[t], out=by_current[t])
-        by_rise.sub_(by_current[t], alpha=rule.beta)
+        # alpha is left out of `by_current` until the end
+        torch.ops.aten.sigmoid_backward.grad_input(flow, slope[t], grad_input=by_current[t])
+        by_rise.mul_(rule.rho).sub_(by_current[t], alpha=rule.beta * alpha)
         if t == last:
             continue
         if rule.reset is None:
             by_current[t].add_(by_current[t + 1], alpha=carried)
-            by_rise.addcmul_(fired[t], by_current[t + 1], value=-rule.beta * carried)
+            by_rise.addcmul_(fired[t], by_current[t + 1], value=-rule.beta * alpha * carried)
         else:
             by_current[t].addcmul_(by_current[t + 1], silent[t], value=carried)
-    by_current.mul_(membranes.by_current(1.0))
+    by_current.mul_(membranes.by_current(alpha))
 
 
 def _plain(tau: float, threshold: float, reset: float) -> Rule:

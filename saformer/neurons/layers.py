@@ -151,7 +151,7 @@ class IF(_Fixed):
         start: float = 0.0,
     ) -> None:
         rule = _leaky(threshold, math.inf, reset, False, strict, height, start)
-        super().__init__(rule._replace(tau=Rule().tau, rest=0.0), alpha)
+        super().__init__(rule._replace(rest=0.0), alpha)
 
 
 class PLIF(_Fixed):
@@ -274,8 +274,8 @@ class IntegerLIF(_Fixed):
         _positive(threshold, "an integer neuron")
         if levels < 1:
             raise InputError(f"levels of an integer neuron must be 1 or more, got {levels}")
-        others = {"firing": "integer", "levels": levels}
-        super().__init__(_leaky(threshold, tau, reset, decay_input, height=height, start=start, **others))
+        rule = _leaky(threshold, tau, reset, decay_input, height=height, start=start, firing="integer", levels=levels)
+        super().__init__(rule)
 
 
 class TernaryLIF(_Fixed):
@@ -336,10 +336,10 @@ class LIAF(_Fixed):
         height: float | str = 1.0,
         start: float = 0.0,
     ) -> None:
-        rule = _leaky(threshold, tau, reset, decay_input, strict, height, start)
-        self_made = {"firing": "membrane", "height": 1.0} if activation is not None else {"firing": "relu"}
-        super().__init__(rule._replace(**self_made))
-        self.activation, self._height = activation, rule.height
+        rule = _leaky(threshold, tau, reset, decay_input, strict, height, start, firing="relu")
+        self._height = rule.height
+        super().__init__(rule if activation is None else rule._replace(firing="membrane", height=1.0))
+        self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
         """The activation of the membranes, of the shape and type of `x`, T x B x ..."""
@@ -384,8 +384,8 @@ class AdaptiveLIF(_Fixed):
         height: float | str = 1.0,
         start: float = 0.0,
     ) -> None:
-        others = {"beta": beta, "rho": rho}
-        super().__init__(_leaky(threshold, tau, reset, decay_input, strict, height, start, **others), alpha)
+        rule = _leaky(threshold, tau, reset, decay_input, strict, height, start, beta=beta, rho=rho)
+        super().__init__(rule, alpha)
 
 
 def _positive(threshold: float, whose: str) -> None:

@@ -51,13 +51,19 @@ class Membranes:
             return slope
         return slope / self.rule.tau if self.rate is None else slope * self.rate
 
-    def use(self, memory: Tensor) -> None:
-        """Work in these rows from now on, from before the first step."""
+    def use(self, memory: Tensor, held: Tensor | None = None, levels: Tensor | None = None) -> None:
+        """Work in these rows from now on, from before the first step.
+
+        Args:
+            memory: as many rows as `rows` says.
+            held: rows in which -H before each step is to be kept, or None.
+            levels: the same of -V, with adaptation.
+        """
         self.membrane, self.drive = memory[:2]
-        self.emptied = memory.new_full((), -(self.rule.reset or 0.0))
         if self.adaptive:
             self.rise, self.level = memory[2:4]
             self.rise.zero_()
+        self._held, self._levels = held, levels
         self.first = True
 
     def charge(self, current: Tensor, out: Tensor) -> None:
@@ -127,8 +133,10 @@ class Membranes:
             return
         if self.analog:
             fired = torch.le(charged, -self.fires_at, out=self.drive)
-        if rule.reset is not None:
-            torch.where(fired != 0, self.emptied, charged, out=membrane)
+        if rule.reset is not None:  # keeps -U where nothing was put out: where that is within (-1/2, 1/2)
+            torch.ops.aten.hardtanh_backward.grad_input(charged, fired, -0.5, 0.5, grad_input=membrane)
+            if rule.reset:
+                membrane.add_(torch.ne(fired, 0, out=self.drive), alpha=-rule.reset)
         elif self.adaptive:
             torch.addcmul(charged, self.level, fired, value=-1, out=membrane)
         elif rule.firing == "integer" and not exact(rule.threshold):
@@ -148,10 +156,14 @@ class Membranes:
         """
         outputs = repeat(self.drive) if fired is None else fired
         for t, (current, charge, out) in enumerate(zip(currents, charged, outputs)):  # noqa: B905
+            if self._levels is not None:
+                self.level = self._levels[t]
             self.charge(current, charge)
             if fired is not None:
                 self.fire(charge, out)
             if t + 1 < count:
+                if self._held is not None:
+                    self.membrane = self._held[t + 1]
                 self.reset(charge, out)
             yield t
 

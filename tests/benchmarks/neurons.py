@@ -6,6 +6,7 @@ All layers of neurons of Spikformer-4-384 (T = 4, CIFAR shapes, batch 16), one c
 bfloat16, on the CPU and, where there is one, on the GPU. The contenders run in turns, and the shortest time of each
 counts: other work on the machine only ever makes one longer. Before that, their spikes and gradients are compared.
 On one thread of the CPU, the time counted is that of the processor, which leaves other programs out altogether.
+Last come the other kinds of neurons, against the LIF.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from run import BATCH, MODEL
 from torch import Tensor
 
 import saformer
-from saformer.neurons import LIF
+from saformer.neurons import LIF, NEURONS, make_neuron
 
 # shape of the current -> layers that have it
 Layers = Counter[tuple[int, ...]]
@@ -91,6 +92,12 @@ def contenders(device: str, dtype: torch.dtype) -> dict[str, Contender]:
     return found
 
 
+def kinds() -> dict[str, Contender]:
+    """Every kind of neuron, by name, and resets by subtraction; the LIF first."""
+    found: dict[str, Contender] = {kind: make_neuron(kind) for kind in NEURONS}
+    return found | {f"{kind}, soft": make_neuron(kind, reset=None) for kind in ("lif", "if", "plif", "ternary", "alif")}
+
+
 def layers_of(name: str) -> Layers:
     """What the neurons of the model see, with the batch size of the benchmark."""
     found: Layers = Counter()
@@ -119,15 +126,15 @@ def step(neuron: Contender, x: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor
 def measure(
     layers: Layers, neurons: dict[str, Contender], device: str, dtype: torch.dtype, repeats: int
 ) -> list[float]:
-    """Seconds of each contender for all layers, forwards and backwards; they are checked on the way."""
+    """Seconds of each contender for all layers, forwards and backwards; they are checked on the way against "ours"."""
     total = [0.0] * len(neurons)
     for shape, count in layers.items():
         generator = torch.Generator().manual_seed(0)
         x, gradient = (torch.randn(shape, generator=generator) for _ in range(2))
         x, gradient = (x + 0.6).to(device, dtype).requires_grad_(), gradient.to(device, dtype)
-        expected = step(neurons["ours"], x, gradient)
+        expected = step(neurons["ours"], x, gradient) if "ours" in neurons else ()
         for name, neuron in neurons.items():
-            for ours, theirs in zip(expected, step(neuron, x, gradient), strict=True):
+            for ours, theirs in zip(expected, step(neuron, x, gradient)):  # noqa: B905 (nothing, for other kinds)
                 # In bfloat16 a membrane of their type rounds to the other side of the threshold now and then.
                 differs = (ours - theirs).abs() > (1e-5 if dtype == torch.float32 else 0.1)
                 share = differs.float().mean().item()
@@ -159,12 +166,12 @@ def main(repeats: int, threads: int) -> None:
         table.add_column(column, justify="right")
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         for dtype in (torch.float32, torch.bfloat16):
-            neurons = contenders(device, dtype)
-            times = measure(layers, neurons, device, dtype, repeats)
-            for name, value in zip(neurons, times, strict=True):
-                kind = str(dtype).removeprefix("torch.")
-                table.add_row(device, kind, name, f"{1e3 * value:.2f} ms", f"{value / times[0]:.2f}")
-            table.add_section()
+            for neurons in (contenders(device, dtype), kinds()):
+                times = measure(layers, neurons, device, dtype, repeats)
+                for name, value in zip(neurons, times, strict=True):
+                    kind = str(dtype).removeprefix("torch.")
+                    table.add_row(device, kind, name, f"{1e3 * value:.2f} ms", f"{value / times[0]:.2f}")
+                table.add_section()
     Console(width=100).print(table)
 
 

@@ -491,6 +491,7 @@ def test_the_json_object_says_what_was_run() -> None:
         "time_steps_from": None,
         "checkpoint": "tiny.pt",
         "sha256": "ab" * 32,
+        "classes": None,
     }
     assert plain["data"] == {
         "name": "toy",
@@ -498,6 +499,7 @@ def test_the_json_object_says_what_was_run() -> None:
         "images": 2,
         "kind": "static",
         "taken_for": "static images",
+        "shape": None,
     }
     assert plain["accuracy"] == {"top1": 0.5, "top5": 1.0}
     assert plain["uncounted"] == ["erfinv in fc"]

@@ -194,8 +194,9 @@ def test_every_layer_of_a_pruned_spikformer(
     for name, inputs in record(model, x).items():
         read, module = torch.cat(inputs), modules[name]
         binary, ones = is_binary(read), torch.ones_like(module.weight)
-        unit = next(o for o in p.operations if o.name == name).gate.unit
-        assert (unit is None) == (name == first), name
+        gate = next(o for o in p.operations if o.name == name).gate
+        unit = None if gate.values is None or name == first else gate.values.unit
+        assert (gate.kind is ValueClass.AVERAGED) == (name == "head")
         integers = read if unit is None else read / unit
         whole = unit is not None and bool((integers == integers.round()).all())
         assert whole == (name != first), name

@@ -89,6 +89,28 @@ def _added(v: Tensor) -> Tensor:
     return out
 
 
+def _over(v: Tensor, threshold: float = 0.0) -> Tensor:
+    """Written over the membrane itself, by two masks."""
+    v = v.clone()
+    v[v > threshold] = 1.0
+    v[v <= threshold] = 0.0
+    return v
+
+
+def _over_by_one_mask(v: Tensor) -> Tensor:
+    v, fires = v.clone(), v > 0
+    v[fires] = 1.0
+    v[~fires] = 0.0
+    return v
+
+
+def _over_by_places(v: Tensor) -> Tensor:
+    out = v.clone()
+    out[torch.where(v > 0)] = 1.0
+    out[v <= 0] = 0.0
+    return out
+
+
 def _soft(v: Tensor) -> Tensor:
     soft = torch.sigmoid(4 * v)
     return ((v > 0).float() - soft).detach() + soft
@@ -109,6 +131,11 @@ SPIKES: dict[str, Callable[[Tensor], Tensor]] = {
     "masked_fill of ones": lambda v: torch.ones_like(v).masked_fill(v <= 0, 0.0),
     "where": lambda v: torch.where(v > 0, torch.ones_like(v), torch.zeros_like(v)),
     "where, numbers": lambda v: torch.where(v > 0, 1.0, 0.0),
+    "over the membrane": _over,
+    "over the membrane, one mask": _over_by_one_mask,
+    "over the membrane, by places": _over_by_places,
+    "over the membrane, where": lambda v: torch.where(v <= 0, 0.0, torch.where(v > 0, 1.0, v)),
+    "over the membrane, masked_fill": lambda v: v.clone().masked_fill_(v > 0, 1).masked_fill_(v <= 0, 0),
     "ones where it fires": lambda v: (v > 0).float() * torch.ones_like(v),
     "times a mask of a dropout": lambda v: (v > 0).float() * MASK,
     "heaviside": lambda v: torch.heaviside(v, torch.zeros(())),
@@ -153,6 +180,11 @@ OTHER_SPIKES: dict[str, tuple[Callable[[Tensor], Tensor], str, float | None]] = 
     "by channel": (lambda v: (v > 0).float() * HEIGHTS, "spikes", None),
     "ternary": (lambda v: (v > 0.5).float() - (v < -0.5).float(), "ternary", 1.0),
     "ternary by sign": (lambda v: torch.sign(v) * (v.abs() > 0.5), "ternary", 1.0),
+    "ternary over the membrane": (
+        lambda v: v.masked_fill(v > 0.5, 1.0).masked_fill(v < -0.5, -1.0).masked_fill(v.abs() <= 0.5, 0.0),
+        "ternary",
+        1.0,
+    ),
     "ternary, scaled": (lambda v: 0.7 * ((v > 0.5).float() - (v < -0.5).float()), "ternary", 0.7),
     "ternary by channel": (lambda v: HEIGHTS * ((v > 0.5).float() - (v < -0.5).float()), "ternary", None),
     "always -1 or 1": (lambda v: torch.where(v > 0, 1.0, -1.0), "ternary", 1.0),
@@ -254,6 +286,46 @@ def test_pooled_spikes_are_whole_multiples_of_a_share() -> None:
         assert read(run(Pooled(pool, outputs), x), "fc").kind is ValueClass.SPIKES
 
 
+@pytest.mark.parametrize("places", [9, 49, 64, 100, 196, 256])
+@pytest.mark.parametrize("how", ["mean", "a sum over so many", "a sum times their share", "pool"])
+def test_means_over_any_number_of_places_have_one_rule(places: int, how: str) -> None:
+    """Up to 32 multiples of a share are graded; more are averaged, though `integer-spikes` still knows their unit."""
+    mean: dict[str, Callable[[Tensor], Tensor]] = {
+        "mean": lambda s: s.mean(-1),
+        "a sum over so many": lambda s: s.sum(-1) / places,
+        "a sum times their share": lambda s: s.sum(-1) * (1 / places),
+        "pool": lambda s: F.avg_pool1d(s, places)[..., 0],
+    }
+
+    class Means(nn.Module):
+        def __init__(self, threshold: float) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.before, self.after, self.threshold = nn.Linear(9, 20 * places), nn.Linear(20, 5), threshold
+
+        def forward(self, x: Tensor) -> Tensor:
+            spikes = (self.before(x) > self.threshold).float()
+            return self.after(mean[how](spikes.view(len(x), 20, places)))
+
+    for threshold in (0.0, 1.2):
+        p = run(Means(threshold))
+        x = read(p)
+        assert x.values is not None
+        if x.kind is ValueClass.GRADED:
+            assert x.unit == pytest.approx(1 / places) and x.values.levels <= 32
+        else:
+            assert x.kind is ValueClass.AVERAGED and x.unit is None
+            assert x.values.levels > 32 or x.values.unit is None
+        assert charges(p) == (0, pytest.approx(5 * x.nonzero / 6))
+        assert charges(p, "integer-spikes") == (0, pytest.approx(5 * (x.total or x.nonzero) / 6))
+
+
+def test_sums_of_spikes_are_graded_however_many() -> None:
+    few, many = (run(Between(lambda v, n=n: sum((v > i / n).float() for i in range(n)))) for n in (20, 60))  # type: ignore[misc,arg-type]
+    assert read(few).kind is read(many).kind is ValueClass.GRADED
+    assert read(many).levels == 60
+
+
 AVERAGES: dict[str, Callable[[Tensor], Tensor]] = {
     "a trace": lambda s: 0.9 * (0.9 * s + s.roll(1, 1)) + s.roll(2, 1),
     "normalised by constants": lambda s: (s - 0.31) / 0.7 * HEIGHTS + 0.1 * HEIGHTS,
@@ -277,6 +349,10 @@ REALS: dict[str, Callable[[Tensor], Tensor]] = {
     "membranes": lambda v: v,
     "relu": F.relu,
     "gelu": F.gelu,
+    "a rectifier written over the membrane": lambda v: v.masked_fill(v <= 0, 0.0),
+    "a rectifier with a ceiling, written over": lambda v: v.masked_fill(v <= 0, 0.0).masked_fill(v > 6, 6.0),
+    "ones among membranes": lambda v: torch.where(v > 0, 1.0, v),
+    "two membranes, one where the other": lambda v: torch.where(v > 0, v, v.roll(1, 1)),
     "sigmoid of spikes": lambda v: torch.sigmoid((v > 0).float()),
     "softmax of sums of spikes": lambda v: ((v > 0).float() + (v > 1).float()).softmax(-1),
     "layer norm of spikes": lambda v: F.layer_norm((v > 0).float(), (HIDDEN,)),

@@ -7,7 +7,8 @@ import pytest
 
 import saformer
 from saformer.analysis.profiles import Profile
-from saformer.analysis.recording.from_rates import IMAGES, Rates, profile_from_rates, read_rates
+from saformer.analysis.recording.from_rates import IMAGES, profile_from_rates
+from saformer.analysis.recording.rates_table import Quantity, Rates, read_rates
 from saformer.errors import InputError
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "data" / "published" / "spikingformer_8_512_imagenet.csv"
@@ -33,11 +34,11 @@ def written(tmp_path: Path, text: str) -> Path:
 
 def test_two_columns_are_read_and_others_ignored(tmp_path):
     path = written(tmp_path, "type,layer,x,input_firing_rate\nConv2d, a.b ,1, 0.25\nLinear,head,2,1\n")
-    assert read_rates(path) == [("a.b", 0.25), ("head", 1.0)]
+    assert read_rates(path) == Rates((("a.b", 0.25), ("head", 1.0)))
 
 
 def test_the_published_file_is_read():
-    rates = read_rates(PUBLISHED)
+    rates = read_rates(PUBLISHED).rows
     assert len(rates) == 54
     assert rates[0] == ("patch_embed.proj_conv", 1.0)
     assert dict(rates)["block.7.mlp.fc2_conv"] == 0.0137684836
@@ -84,10 +85,10 @@ def published() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def imagenet(published: dict[str, Any]) -> Profile:
     """Spikingformer-8-512 at 224 pixels with the rates that its authors published."""
-    rates = read_rates(PUBLISHED)
+    rates = list(read_rates(PUBLISHED).rows)
     for block, of_block in enumerate(published["qkv_firing_rates"]):
         rates += [(f"block.{block}.attn.{name}", rate) for name, rate in zip("qkv", of_block, strict=True)]
-    return profile_from_rates(saformer.build("spikingformer-8-512"), rates, name=PUBLISHED.name)
+    return profile_from_rates(saformer.build("spikingformer-8-512"), Rates(tuple(rates)), name=PUBLISHED.name)
 
 
 def test_published_rates_give_the_published_operations_and_energy(imagenet, published):
@@ -163,8 +164,10 @@ def test_it_is_a_profile_like_any_other(imagenet, tmp_path):
 # --- Names, patterns and defaults ---
 
 
-def rates_of(name: str, rates: Rates | None, uniform: float | None = None, **settings: Any) -> Profile:
-    return profile_from_rates(saformer.build(name, **settings), rates, uniform)
+def rates_of(
+    name: str, rates: list[tuple[str, float]] | None, uniform: float | None = None, **settings: Any
+) -> Profile:
+    return profile_from_rates(saformer.build(name, **settings), None if rates is None else Rates(tuple(rates)), uniform)
 
 
 def found(profile: Profile) -> dict[str, float]:

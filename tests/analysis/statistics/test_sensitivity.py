@@ -8,6 +8,7 @@ from saformer.analysis import profile
 from saformer.analysis.accounting.hardware import load_hardware
 from saformer.analysis.profiles import Profile
 from saformer.analysis.recording.from_rates import profile_from_rates
+from saformer.analysis.recording.rates_table import Rates
 from saformer.analysis.statistics.sensitivity import sensitivities
 from saformer.errors import InputError
 
@@ -15,7 +16,7 @@ HARDWARE = load_hardware("45nm-fp32")
 
 
 def at(rates: list[tuple[str, float]]) -> Profile:
-    return profile_from_rates(saformer.build("spikingformer-1-32"), [("*", 0.2), *rates])
+    return profile_from_rates(saformer.build("spikingformer-1-32"), Rates((("*", 0.2), *rates)))
 
 
 def test_the_change_is_that_of_a_profile_with_the_other_rate():

