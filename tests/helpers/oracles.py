@@ -37,7 +37,8 @@ class Oracle:
 
         Args:
             model: what `load` gave.
-            products: names of the products of activations; None where the oracle has the matrix products, by size.
+            products: names of the products of activations; None where the oracle has the matrix products, by size, and the
+                parameters are those of the published code.
             reads_otherwise: layers whose class of values docs/method.md settled after the oracle was made.
         """
         otherwise = dict(reads_otherwise or {})
@@ -64,9 +65,7 @@ class Oracle:
             assert others.keys() == products
         else:
             self._check_products(list(others.values()), found.images)
-        parameters = sum(parameter.numel() for parameter in model.parameters())
-        unused = 0 if model.origin is None else model.origin.unused_parameters
-        assert parameters + unused == self.expected["params"]
+            assert sum(parameter.numel() for parameter in model.parameters()) == self.expected["params"]
 
     def _check_products(self, products: list[Operation], images: int) -> None:
         published = [p for p in self.expected["products"] if p["op"] == "matmul"]
