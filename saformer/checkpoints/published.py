@@ -18,10 +18,8 @@ from saformer.models.transformer import default_heads, pooling_for
 _STORED_NAMES = {
     "heads": ("num_heads",),
     "time_steps": ("time_steps", "time_step", "timesteps", "T"),
-    "pooling": ("pooling_stat",),
-    "image_size": ("img_size", "image_size", "input_size"),
     "pooling": ("pooling_stat", "patch_size"),
-    "image_size": ("img_size", "image_size"),
+    "image_size": ("img_size", "image_size", "input_size"),
     "event_pooling": ("dvs_mode",),
     "connect": ("connect_f", "cnf"),
     "thresholds": ("thresholds",),
