@@ -150,8 +150,11 @@ def _by_rates(row: PublishedEnergy, shape: Architecture, rate: float) -> Assesse
     bound = (hardware.mac_pj * shape.first_macs + hardware.ac_pj * highest * (shape.dense - shape.first_macs)) * 1e-9
     arithmetic = (
         f"({row.energy.text} - {hardware.mac_pj:g} x {shape.first_macs / 1e9:.5g} G) / "
-        f"({hardware.ac_pj:g} x {(shape.dense - shape.first_macs) / 1e9:.5g} G) = {rate:.1%}"
+        f"({hardware.ac_pj:g} x {(shape.dense - shape.first_macs) / 1e9:.5g} G) = {rate:.4g}"
     )
+    if row.charged == "integers":
+        why = f"needs a mean integer of {rate:.3g}"
+        return Assessed(row, shape, None, Verdict.no_rates, why, arithmetic, rate)
     if rate > highest:
         why = f"needs a mean rate of {rate:.1%}; published rates end at {highest:.1%}, which gives this"
         return Assessed(row, shape, bound, Verdict.contradicts, why, arithmetic, rate)

@@ -142,3 +142,32 @@ def test_a_saved_profile_answers_without_the_model(saformer, tmp_path, monkeypat
     assert again == live
     once = json.loads(saformer("energy", "--from-profile", saved, "--first-layer", "once", "--json", "-").out)
     assert once["layers"][0]["macs"] * 4 == live["layers"][0]["macs"]
+
+
+MINE = """
+import torch
+from torch import nn
+
+class Spikes(nn.Module):
+    def forward(self, x):
+        return (x > 0).to(x)
+
+def net():
+    first = (nn.Conv2d(3, 4, 3), Spikes(), nn.MaxPool2d(2))
+    return nn.Sequential(*first, nn.Conv2d(4, 4, 3), Spikes(), nn.Flatten(), nn.Linear(64, 5))
+"""
+
+
+def test_rates_of_a_model_of_ones_own(saformer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("rates_mine.py").write_text(MINE)
+    path = Path("r.csv")
+    own = ("--model", "rates_mine:net", "--input-shape", "3,14,14", "--rates", path)
+    path.write_text("layer,input_firing_rate\n0,1\n1,0.25\n6,0.5\n")
+    assert "pooled before 3 reads them" in saformer("energy", *own).complaint
+    found = json.loads(saformer("energy", *own, "--rate-at", "output", "--json", "-").out)
+    acs = {layer["name"]: layer["acs"] for layer in found["layers"]}
+    assert acs == pytest.approx({"0": 0, "3": 0.25 * 4 * 4 * 9 * 16, "6": 0.5 * 64 * 5})
+    path.write_text("layer,input_firing_rate,acs\n0,1,1\n")
+    assert "say the same twice" in saformer("energy", *own).complaint
+    assert "--input-shape" in saformer("energy", "--model", "rates_mine:net", "--rates", path).complaint
