@@ -331,3 +331,23 @@ def test_once_charges_a_static_image_for_one_step_however_it_is_repeated(layout:
     assert (repeat.layers[0].macs, once.layers[0].macs) == (48 * times, 48)
     said = "changes nothing" if layout == "once" else "charged for one time step, not T"
     assert any(said in note for note in once.notes) and not any("first layer" in note for note in repeat.notes)
+
+
+def test_a_layer_that_reads_one_thing_at_first_and_another_later_runs_at_all_steps() -> None:
+    class Burns(nn.Module):
+        """Layers that read their own last step: zeros at first, then what fired."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.a, self.b, self.c = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            first, second, out = torch.zeros(len(x), 8), torch.zeros(len(x), 8), torch.zeros(len(x), 3)
+            for t in range(6):
+                out = out + self.c(second)
+                second = (self.b(first) > 0.1).float()
+                first = (self.a(x * (1 + t)) > 0.1).float()
+            return out
+
+    assert run(Burns(), torch.randn(5, 6, generator=torch.Generator().manual_seed(0))).model.time_steps == 6
