@@ -322,10 +322,14 @@ def _remarks(profile: Profile, charge: Accounting, context: Context, layers: Seq
     """What a reader must know of the charges."""
     notes = []
     every_step = replace(context, first_layer="repeat")
-    if context.first_layer == "once" and any(
-        charge(o, context) != charge(o, every_step) for o in profile.operations if o.first
-    ):
+    first = [o for o in profile.operations if o.first] if context.first_layer == "once" else []
+    if any(charge(o, context) != charge(o, every_step) for o in first):
         notes.append("the first layer is charged for one time step, not T: its output is the same at every step")
+    elif first and context.static and context.time_steps > 1:
+        notes.append(
+            "the first layer was seen to run once per image, not T times: it is charged as it ran, and --first-layer "
+            "once changes nothing"
+        )
     if not profile.operations:
         notes.append(
             "not one operation was seen: the model computes nothing, or where PyTorch's dispatcher does not look "

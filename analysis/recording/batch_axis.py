@@ -59,7 +59,7 @@ class ShapeLog:
     batch_first: dict[tuple[Key, int], bool] = field(default_factory=dict)  # as two passes showed it
 
     def compare(self, moved: "ShapeLog") -> None:
-        """Find out how images and steps are merged in a first dimension, from a pass in which the first image is last."""
+        """Find out how images and steps are merged in a first dimension, from a pass with the first image last."""
         for call, mine in self.rows.items():
             its = moved.rows.get(call)
             if its is None or len(its) != len(mine) or not len(mine) or len(mine) % self.batch:

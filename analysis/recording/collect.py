@@ -53,6 +53,10 @@ def collect(
         steps = seen_steps(operations, decision, images, _unread(counted))
         model = replace(model, time_steps=steps)
         decision = recorder.neurons.decide(steps)
+    if data.kind == "static":
+        operations = tuple(
+            _repeated(o, images, recorder.operations.images.elements, model.time_steps) for o in operations
+        )
     free = []
     read = iter(moments.sums[len(moments.sums) - len(pools) :])  # nonzeros, pool by pool
     for (path, op), counts in outside.items():
@@ -76,6 +80,14 @@ def collect(
         run=run,
         notes=tuple(_remarks(decision, operations, counted)),
     )
+
+
+def _repeated(operation: Operation, images: int, elements: int, steps: int | None) -> Operation:
+    """A layer that reads a static image T times in one call, B x T x F: it runs T times, like one that is called so."""
+    if steps is None or not operation.first or operation.executions != images:
+        return operation
+    repeated = operation.operands[0].elements == steps * elements
+    return replace(operation, executions=images * steps) if repeated else operation
 
 
 def _unread(counted: Sequence[OperationCounts]) -> dict[str, float]:

@@ -22,7 +22,7 @@ _NOT_AT_REST = (
 
 _MIXED = (
     "the answer for an image depends on the other images of its batch, or on their order, so images influence each "
-    "other: the energy is that of these batches, and its interval, which takes images for independent, may be too narrow"
+    "other: the energy is that of these batches, and its interval, which takes them for independent, may be too narrow"
 )
 
 
@@ -39,8 +39,9 @@ def dry_run(
     """Run a foreign model twice on a few samples, the second time with the first sample last, among others.
 
     Which dimension of a tensor holds the samples shows where it grows with their number, and how samples and steps are
-    merged where the first sample's rows move to the end. Its answer must not change in other company; a model that is back in the state it was in gives the same answers again;
-    and a tensor that no operator made, and both runs read, is a constant that the model keeps in a place of its own.
+    merged where the first sample's rows move to the end. Its answer must not change in other company; a model that is
+    back in the state it was in gives the same answers again; and a tensor that no operator made, and both runs read, is
+    a constant that the model keeps in a place of its own.
 
     Args:
         model: whose modules give the names.

@@ -12,6 +12,7 @@ class InputImages:
 
     def __init__(self, instruments: Instruments) -> None:
         self._instruments = instruments
+        self.elements = 0  # of all images
         self._encoded = False  # the input is spikes that were drawn from the images
         self._coloured = False  # images hold other values than zeros and ones: so far, and in this batch
         self._coloured_now = False
@@ -21,6 +22,7 @@ class InputImages:
         counter = self._instruments.counter
         self._coloured_now = not counter.holds_binary(images)
         self._coloured |= self._coloured_now
+        self.elements += images.numel()
         for x in inputs:
             self._instruments.finite.watch(x, "the input holds")
             # Spikes that were drawn from an image are the image no more.

@@ -8,7 +8,7 @@ _SPARSE = 0.5  # share of zeros from which frames of real values are taken for e
 
 
 def doubt_of_events(x: Tensor) -> str | None:
-    """What is to be said where somebody says that an input is events, and it holds real values, most of them not zero."""
+    """What is to be said of an input that was declared to be events, and holds real values, most of them not zero."""
     if not x.is_floating_point() or not x.numel() or bool((x == x.round()).all()):
         return None
     zeros = float((x == 0).to(torch.float32).mean())

@@ -79,7 +79,7 @@ class Sample:
         return replace(self._each(pick), labels=None)
 
     def in_other_company(self) -> "Sample":
-        """As many as `few`, the first of them last, and before it others; a sample alone is put behind itself, shifted."""
+        """As many as `few`, the first last, and before it others; a sample alone is put behind itself, shifted."""
         size = len(self)
 
         def pick(x: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ class Source:
         summed: the spikes that it is sums, pools or products of, or layers of them side by side; empty if it is as
             they came, scaled and moved at most.
         averaged: such sums were divided since.
-        height_of: the spikes that it is, scaled; 0 where it is as it fired.
+        height_of: the spikes, or the membrane, that it is, scaled; 0 where it is as it came.
         overwritten: where comparisons have chosen what it holds; kept of what is real elsewhere.
     """
 
@@ -156,9 +156,15 @@ def spikes_of(joined: Source, origins: list[Source], name: str, path: str) -> So
         births=frozenset({path}),
         converts=joined.provenance is Provenance.REAL,
         pure=True,
-        compared=frozenset(origin.token for origin in origins),
+        compared=NO_TOKENS.union(*(_membranes(origin) for origin in origins)),
         averaged=False,
     )
+
+
+def _membranes(compared: Source) -> frozenset[int]:
+    """What a comparison compares, at whatever height; of spikes, what was compared where they began."""
+    began = compared.provenance is Provenance.SPIKES and not compared.summed
+    return compared.compared if began and compared.compared else frozenset({compared.fired})
 
 
 def _computed(operator: Operator, joined: Source, origins: list[Source], name: str) -> Source:
@@ -170,6 +176,7 @@ def _computed(operator: Operator, joined: Source, origins: list[Source], name: s
             provenance=Provenance.REAL if real else joined.provenance,
             linear=joined.linear and operator.effect is Effect.LINEAR,
             births=NO_BIRTHS if real else joined.births,
+            height_of=origins[0].fired if len(origins) == 1 and operator.role is Role.SCALES else 0,
         )
     summed = summed_in(operator, origins)
     return replace(
@@ -191,7 +198,9 @@ def gathers(operator: Operator, origins: list[Source]) -> bool:
     if len(origins) < 2:
         return False
     if operator.kind is Kind.MOVEMENT:
-        return len({frozenset(name for name, _ in origin.roots) for origin in origins}) > 1
+        read = {frozenset(name for name, _ in origin.roots) for origin in origins}
+        most = max(read, key=len)
+        return not all(names <= most for names in read)  # the first step of a recurrence read less than the others
     return len({origin.compared for origin in origins if origin.provenance is Provenance.SPIKES}) > 1
 
 

@@ -1,6 +1,8 @@
 """T: how often the layers that read spikes run per image, where nobody said."""
 
+import re
 from collections import Counter as Tally
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from saformer.analysis.profiles import Operation
@@ -21,8 +23,17 @@ def seen_steps(
         images: of the profile.
         unread: share of the calls of an operation whose result nothing read.
     """
-    layers = [o for o in operations if o.weights and not o.first and o.gate.kind in _SPIKES and o.executions]
-    often = [o.executions * (1 - unread.get(o.name, 0.0)) / images for o in layers]
+    layers: defaultdict[str, list[tuple[Operation, float]]] = defaultdict(list)
+    for o in operations:
+        if o.weights and not o.first and o.executions:
+            runs_of = layers[re.sub(r":\d+$", "", o.name)]
+            runs_of.append((o, o.executions * (1 - unread.get(o.name, 0.0)) / images))
+    often: list[float] = []
+    for rows in layers.values():
+        # A layer with several rows reads several things: each at every step, or one at first and another later.
+        spikes = [steps for o, steps in rows if o.gate.kind in _SPIKES]
+        alike = len({steps for _, steps in rows}) == 1
+        often += spikes if alike or not spikes else [sum(steps for _, steps in rows)]
     runs = [round(steps) for steps in often if abs(steps - round(steps)) < 1e-6]
     if not runs and not decision.layers:
         return None

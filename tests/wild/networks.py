@@ -659,13 +659,11 @@ REASONS = {
     "QCFS conversion VGG-16": "Its neurons run once more, to be charged with half a threshold; its layers do not.",
     "TCJA-SNN, DVS128 Gesture": "The padding that `padding='same'` adds for an even kernel is taken for input.",
     "Adaptive SRNN, speech commands": f"{_FUNCTIONS} Its reset, spikes times a threshold, is taken for products.",
-    "DECOLLE LeNet": f"{_FUNCTIONS} Its first layer reads the frames through a filter over time.",
     "SpikeYOLO": _SCALED,
     "lava-dl SLAYER, N-MNIST": "Time stands last in its shapes.",
     "norse LSNN, speech commands": (
         "The first step of the recurrence, from zeros, is left out, and what neurons multiply is taken for products."
     ),
-    "rockpool SynNet": "rockpool's `parameters()` does not hand out parameters, but a dictionary.",
 }
 
 RATIO = "SpikingJelly Spikformer-Ti"

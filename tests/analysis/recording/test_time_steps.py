@@ -306,3 +306,48 @@ def test_parallel_neurons_of_spikingjelly_have_their_steps() -> None:
     # Its weights join steps: a row of its own.
     assert set(names) == {"a", "lif", "b"} and names["lif"].dense == STEPS * STEPS * BATCH * 30
     assert names["b"].gate.nonzero == neurons.spikes
+
+
+@pytest.mark.parametrize("layout", ["time first", "batch first", "once"])
+def test_once_charges_a_static_image_for_one_step_however_it_is_repeated(layout: str) -> None:
+    class Repeats(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.a, self.b = nn.Linear(6, 8), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            axis = 0 if layout == "time first" else 1
+            if layout == "once":
+                current = self.a(x)[:, None].expand(-1, STEPS, -1)
+            else:
+                current = self.a(x.unsqueeze(axis).expand(*((STEPS, -1) if axis == 0 else (-1, STEPS)), -1))
+            spikes = torch.stack([(v > 0.1 * t).float() for t, v in enumerate(current.unbind(axis))], axis)
+            return self.b(spikes).mean(axis)
+
+    p = profile(Repeats(), [torch.randn(5, 6)], time_steps=STEPS, check_flops=False)
+    repeat, once = (p.account(first_layer=how) for how in ("repeat", "once"))
+    times = 1 if layout == "once" else STEPS
+    assert (repeat.layers[0].macs, once.layers[0].macs) == (48 * times, 48)
+    said = "changes nothing" if layout == "once" else "charged for one time step, not T"
+    assert any(said in note for note in once.notes) and not any("first layer" in note for note in repeat.notes)
+
+
+def test_a_layer_that_reads_one_thing_at_first_and_another_later_runs_at_all_steps() -> None:
+    class Burns(nn.Module):
+        """Layers that read their own last step: zeros at first, then what fired."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.a, self.b, self.c = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            first, second, out = torch.zeros(len(x), 8), torch.zeros(len(x), 8), torch.zeros(len(x), 3)
+            for t in range(6):
+                out = out + self.c(second)
+                second = (self.b(first) > 0.1).float()
+                first = (self.a(x * (1 + t)) > 0.1).float()
+            return out
+
+    assert run(Burns(), torch.randn(5, 6, generator=torch.Generator().manual_seed(0))).model.time_steps == 6
