@@ -11,6 +11,7 @@ from saformer.models.config import Model, ModelConfig, in_time
 from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published, rank
 from saformer.models.registry import register_model
+from saformer.models.residual import check_all_whole
 from saformer.naming import named
 from saformer.neurons import Neuron
 from saformer.neurons.rule import Rule
@@ -41,10 +42,8 @@ class TASNNConfig(ModelConfig):
         super().__post_init__()
         self.check_whole("hidden", "reduction")
         self.check_one_of("attention", ("mean", "mean-max", "none"))
-        widths = self.widths
-        if not isinstance(widths, tuple) or not widths or not all(isinstance(w, int) and w > 0 for w in widths):
-            raise InputError(f"{self.family}: widths takes whole numbers from 1, got {widths!r}")
-        if self.image_size >> (len(widths) - 1) < 1:
+        check_all_whole(self, "widths")
+        if self.image_size >> (len(self.widths) - 1) < 1:
             raise InputError(f"{self.family}: an image of {self.image_size} pixels is too small for its pools")
         if self.attention != "none" and self.time_steps < self.reduction:
             raise InputError(f"{self.family}: reduction must be at most time_steps, got {self.reduction}")

@@ -9,18 +9,18 @@ from torch import Tensor, nn
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, in_time
 from saformer.models.patch_embedding import per_step
+from saformer.models.preact_resnet import DSRNeuron
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
+from saformer.models.resnet import ThresholdNorm
 from saformer.models.vgg_layouts import LAYOUTS, paths
 from saformer.models.vgg_parts import (
     DelayedIF,
-    HighIF,
     NormOfEachStep,
     PoissonEncoder,
     StandardisedConv2d,
     SteadyDropout,
     SumPool,
-    ThresholdNorm,
     Trace,
 )
 from saformer.models.vgg_presets import PRESETS
@@ -32,7 +32,7 @@ NORMS = ("none", "batch", "threshold", "step", "weights")
 POOLS = {"max": lambda: nn.MaxPool2d(2), "average": lambda: nn.AvgPool2d(2), "sum": SumPool}
 
 # Kinds of layers that see all steps at once; the others are applied to each.
-_IN_TIME = (SteadyDropout, NormOfEachStep)
+_IN_TIME = (SteadyDropout, NormOfEachStep, ThresholdNorm)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +243,7 @@ class VGG(Model):
         elif config.neuron == "delayed":
             made = DelayedIF(threshold)
         elif config.neuron == "high":
-            made = HighIF(threshold, config.fires_at, least=0.01)
+            made = DSRNeuron(threshold, config.fires_at, least=0.01)
         else:
             made = LIF(
                 threshold,
