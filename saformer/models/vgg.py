@@ -143,7 +143,7 @@ class VGGConfig(ModelConfig):
         return self.norm not in ("none", "weights")
 
     def kinds(self) -> list[str]:
-        """Kinds of the layers, in the order of the data (`vgg_layouts.KINDS`)."""
+        """Kinds of the layers, in the order of the data (`vgg_layouts.paths`)."""
         found: list[str] = []
         norm = ["norm"] * self.has_norms
         linear_norm = norm if self.linear_norm else []

@@ -84,7 +84,7 @@ class NormOfEachStep(nn.ModuleList):
     def __init__(self, norms: Iterable[nn.BatchNorm1d | nn.BatchNorm2d]) -> None:
         super().__init__(norms)
         for norm in self:
-            norm.bias = None
+            norm.register_parameter("bias", None)
 
     def forward(self, x: Tensor) -> Tensor:
         """The shape of `x`, T x B x C x ..."""

@@ -236,7 +236,7 @@ def test_settings_of_the_other_families(name: str, settings: dict[str, Any], nam
     "settings",
     [
         {},
-        {"family": "resnet"},
+        {"family": "alexnet"},
         {"family": "saformer"},
         {"family": "saformer", "depth": 1, "dim": 64, "heads": 2},
         {"family": "saformer", "depth": None, "dim": 64},
