@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from saformer.analysis.profiles import Profile
 from saformer.errors import InputError
 from saformer.models.config import Model
-from saformer.neurons import LIF
+from saformer.neurons import IntegerLIF, Neuron
 
 
 @contextmanager
@@ -24,7 +24,9 @@ def random_spikes(model: nn.Module, neurons: Iterable[str] = ()) -> Iterator[Non
     generator = torch.Generator().manual_seed(0)
     heights: dict[str, Tensor] = {}
 
-    def drive(_: nn.Module, args: tuple[Tensor, ...]) -> Tensor:
+    def drive(neuron: nn.Module, args: tuple[Tensor, ...]) -> Tensor:
+        if isinstance(neuron, IntegerLIF):  # every multiple in turn
+            return torch.rand(args[0].shape, generator=generator).to(args[0]) * neuron.threshold * neuron.rule.levels
         current = torch.bernoulli(args[0], p=0.5, generator=generator)
         # Far beyond any threshold; the neurons without a current stay at rest.
         return current.masked_fill_(current != 0, 1e6)
@@ -41,11 +43,11 @@ def random_spikes(model: nn.Module, neurons: Iterable[str] = ()) -> Iterator[Non
         return spikes
 
     modules = dict(model.named_modules())
-    hooks = [m.register_forward_pre_hook(drive) for m in modules.values() if isinstance(m, LIF)]
+    hooks = [m.register_forward_pre_hook(drive) for m in modules.values() if isinstance(m, Neuron)]
     hooks += [
         modules[path].register_forward_hook(put_out(path))
         for path in neurons
-        if path in modules and not isinstance(modules[path], LIF)
+        if path in modules and not isinstance(modules[path], Neuron)
     ]
     try:
         yield
@@ -66,7 +68,7 @@ def shapes_of(model: Model) -> Profile:
     from saformer.analysis.recording.run import profile
 
     config = model.config
-    if not any(isinstance(module, LIF) for module in model.modules()):
+    if not any(isinstance(module, Neuron) for module in model.modules()):
         raise InputError(f"{config.name} has no spiking neurons: no firing rates apply to it")
     generator = torch.Generator().manual_seed(0)
     shape = [config.in_channels, config.image_size, config.image_size]

@@ -99,6 +99,20 @@ class ModelConfig:
         best = min(apart, key=lambda preset: (len(apart[preset].keys() - {*INPUT_SETTINGS}), len(apart[preset])))
         return "+".join([best, *(f"{k}={_text(v)}" for k, v in apart[best].items() if k not in INPUT_SETTINGS)])
 
+    def preset_apart_from(self, *names: str) -> str | None:
+        """The preset that differs from these settings at most in some, of those whose name does not say all sizes.
+
+        Args:
+            names: settings that do not count.
+        """
+        mine = asdict(self)
+        for preset, settings in self.presets.items():
+            if settings.keys() >= {"depth", "dim"}:
+                theirs = asdict(type(self)(**self.completed(settings)))
+                if all(theirs[key] == value for key, value in mine.items() if key not in names):
+                    return preset
+        return None
+
     @property
     def tokens(self) -> int | None:
         """N, the number of tokens; None for networks that have none, or several numbers of them."""

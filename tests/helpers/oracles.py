@@ -31,7 +31,7 @@ class Oracle:
         return saformer.load(self.path, **settings)
 
     def check(self, model: Model) -> None:
-        """Logits to 1e-9; input elements, nonzeros, events, spikes by step and products as they are; classes of values."""
+        """Logits to 1e-9; input elements, nonzeros, events, spikes by step, products and classes as they are."""
         model = model.double()
         with torch.inference_mode():
             assert torch.allclose(model(self.x), self.logits, rtol=0, atol=1e-9)
