@@ -82,7 +82,8 @@ def taken_for(profile: Profile) -> str:
     """What the input is taken for, in words."""
     shape = profile.run.get("input_shape")
     if profile.data.kind == "static":
-        what = "static images"
+        whole = str(profile.run.get("dtype")).startswith("int")
+        what = "tokens" if whole and isinstance(shape, list) and len(shape) == 1 else "static images"
     else:
         what = "spike trains" if isinstance(shape, list) and len(shape) == 2 else "event frames"
     return f"{what} (given)" if profile.run.get("kind_from") == StepsFrom.GIVEN else what

@@ -71,13 +71,15 @@ def shapes_of(model: Model) -> Profile:
     if not any(isinstance(module, Neuron) for module in model.modules()):
         raise InputError(f"{config.name} has no spiking neurons: no firing rates apply to it")
     generator = torch.Generator().manual_seed(0)
-    shape = [config.in_channels, config.image_size, config.image_size]
+    shape, kind = (1, *config.input_shape), "static"
     if config.input_kind == "events":
-        image = torch.poisson(torch.full((1, config.time_steps, *shape), 2.0), generator=generator)
+        image, kind = torch.poisson(torch.full(shape, 2.0), generator=generator), "events"
+    elif config.input_kind == "tokens":
+        image = torch.randint(0, config.num_classes, shape, generator=generator)
     else:
-        image = torch.randn(1, *shape, generator=generator)
+        image = torch.randn(shape, generator=generator)
     with random_spikes(model):
-        return profile(model, [image], kind=config.input_kind, check_flops=False)
+        return profile(model, [image], kind=kind, check_flops=False)
 
 
 def foreign_shapes_of(model: nn.Module, record: Callable[[], Profile]) -> Profile:

@@ -52,8 +52,8 @@ def _ours(options: ModelOptions, fold: bool) -> "tuple[str, list[ModuleFlops], l
     check_ours(options)
     network, _ = load_for(options, None)
     config = network.config
-    size = f"{config.in_channels} x {config.image_size} x {config.image_size}"
-    heading = f"{config.name}, one image of {size}, T = {config.time_steps}"
+    what = "sequence" if config.input_kind == "tokens" else "image"
+    heading = f"{config.name}, one {what} of {config.input_size}, T = {config.time_steps}"
     example = example_input(network)
     folded, remark = fold_for(network, None) if fold else (network, "")
     return heading, dense_operations(folded, example), [remark] if fold else []

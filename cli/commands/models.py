@@ -68,8 +68,7 @@ def _networks(family: "Family") -> "Table":
         config = configure(name)
         with torch.device("meta"):
             parameters = sum(p.numel() for p in from_config(config).parameters())
-        size = f"{config.in_channels} x {config.image_size} x {config.image_size}"
-        rows.append([name, parameters, config.time_steps, size, config.num_classes])
+        rows.append([name, parameters, config.time_steps, config.input_size, config.num_classes])
     columns = [
         Column("network"),
         number("parameters"),

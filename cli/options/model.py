@@ -219,6 +219,11 @@ class ModelOptions(Options):
         return self.model is not None and ":" in self.model
 
     @property
+    def random(self) -> bool:
+        """The user asked for random inputs."""
+        return bool(self.input_shape or self.input_type) or self.high is not None
+
+    @property
     def steps(self) -> int | None:
         """T, if the user said."""
         return self.time_first or self.time_steps

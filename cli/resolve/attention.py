@@ -53,4 +53,5 @@ def _picture(path: str, model: "Model", dataset: str | None) -> "Dataset":
     like = dataset or trained_on(model)
     if like is None:
         raise InputError("the checkpoint does not say how its pixels were normalised: give --dataset, such as cifar10")
-    return open_picture(path, like, model.config.in_channels, model.config.image_size)
+    channels, size, _ = model.config.sample_shape
+    return open_picture(path, like, channels, size)

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 from saformer.cli.options.data import DataOptions
 from saformer.cli.options.model import ModelOptions
 from saformer.cli.resolve.model import load_for
+from saformer.cli.resolve.tokens import open_tokens
 from saformer.cli.terminal.console import progress
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
     from saformer.checkpoints import RawCheckpoint
     from saformer.data.dataset import Dataset
+    from saformer.models import Model
 
 
 def open_data(
@@ -65,14 +67,35 @@ def default_dataset(names: Iterable[str | None]) -> str | None:
     return "digits" if any(name in SHIPPED for name in names) else None
 
 
+def reader_of(options: ModelOptions, raw: "RawCheckpoint | None" = None) -> "Model | None":
+    """The model before its data is known: a checkpoint's, or a language model, without weights; None for others."""
+    import torch
+
+    from saformer.models import TokenConfig
+    from saformer.models.names import parse_name
+
+    if options.checkpoint is not None:
+        return load_for(options, None, raw)[0]
+    if options.model is None or not issubclass(parse_name(options.model)[0].config, TokenConfig):
+        return None
+    with torch.device("meta"):
+        return load_for(options, None)[0]
+
+
+def reads_tokens(model: "Model | None") -> bool:
+    """Whether it is a language model."""
+    return model is not None and model.config.input_kind == "tokens"
+
+
 def data_for(
     options: ModelOptions,
     data: DataOptions,
     default: str | None = None,
     raw: "RawCheckpoint | None" = None,
     opened: "dict[tuple[Any, ...], Dataset] | None" = None,
+    seed: int = 0,
 ) -> "Dataset":
-    """The data as the model takes it: event frames of its T and size, images of a folder of its size.
+    """The data as the model takes it: event frames of its T and size, images of a folder of its size, tokens.
 
     Args:
         options: the model; a checkpoint is loaded first, as one at fault should not wait for data to be read.
@@ -80,10 +103,13 @@ def data_for(
         default: the data set to take when none was named.
         raw: the checkpoint, if it has been read.
         opened: what has been opened for other models of the same command, and is taken again.
+        seed: of random tokens.
     """
+    model = reader_of(options, raw)
+    if model is not None and reads_tokens(model):
+        return open_tokens(options, data, model.config, seed)
     settings: dict[str, Any] = {key: options.given.get(key) for key in ("time_steps", "image_size")}
-    if options.checkpoint is not None:
-        model, _ = load_for(options, None, raw)
+    if model is not None:
         assert model.origin is not None  # set by load
         open_settings = {a.setting for a in model.origin.assumptions if a.source == "default"}
         for key in settings.keys() - open_settings:

@@ -76,8 +76,8 @@ def load_for(
 
     shape: dict[str, Any] = {}
     if data is not None:
-        shape = {"in_channels": data.shape[-3], "image_size": data.shape[-1]}
-        if data.kind == "events":
+        shape = {} if data.kind == "arrays" else {"in_channels": data.shape[-3], "image_size": data.shape[-1]}
+        if data.kind != "static":
             shape["time_steps"] = data.shape[0]
     if options.checkpoint is None:
         if options.model is None:
@@ -144,7 +144,9 @@ def _kinds(names: tuple[str, ...]) -> str:
 def check_fit(model: "Model", data: "Dataset") -> None:
     """Raise InputError where the data has other images or classes than the model takes."""
     config = model.config
-    wanted, found = (config.in_channels, config.image_size, config.image_size), tuple(data.shape[-3:])
+    if config.input_kind == "tokens":
+        return  # they were looked at when they were opened
+    wanted, found = config.sample_shape, tuple(data.shape[-3:])
     if found[-1] != found[-2]:
         raise InputError(
             f"{data.name} has images of {_by(found)}, and the models here take square ones only: crop or pad them to "
@@ -166,11 +168,10 @@ def _by(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-def check_ours(options: ModelOptions) -> None:
-    """Raise InputError for what only a model of the user's own takes."""
-    random = options.input_shape or options.input_type or options.high is not None
+def check_ours(options: ModelOptions, tokens: bool = False) -> None:
+    """Raise InputError for what only a model of the user's own takes; one that reads tokens takes random ones, too."""
     taken = options.time_first or options.time_axis is not None or options.loop
-    if options.arguments or random or taken:
+    if options.arguments or taken or (options.random and not tokens):
         raise InputError(
             "--model-arg, --input-shape, --input-dtype, --high, --time-first, --time-axis and --loop go with a model "
             "of your own: --model package.module:factory"

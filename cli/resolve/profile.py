@@ -8,7 +8,7 @@ from saformer.analysis.profiles.metadata import StepsFrom
 from saformer.cli.options.data import DataOptions, SavedOptions
 from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.run import RunOptions
-from saformer.cli.resolve.data import data_for, default_dataset, open_data
+from saformer.cli.resolve.data import data_for, default_dataset, open_data, reader_of, reads_tokens
 from saformer.cli.resolve.foreign import foreign_model, model_input, own_errors
 from saformer.cli.resolve.model import DEFAULT_CHECKPOINT, check_ours, load_for, read_for
 from saformer.cli.resolve.random_inputs import random_data, random_inputs
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from saformer.analysis.profiles import Profile
     from saformer.data.dataset import Dataset
     from saformer.models import Model
+
+
+RANDOM = "the inputs are random: give --dataset or --input for rates that mean something"
 
 
 def profile_for(model: ModelOptions, data: DataOptions, run: RunOptions, instead: SavedOptions) -> "Profile":
@@ -107,15 +110,16 @@ def profile_from(options: ModelOptions, data: DataOptions, run: RunOptions) -> "
     """What the options ask for; with neither model nor data, the shipped SAFormer on digits."""
     if options.foreign:
         return _profile_foreign(options, data, run)
-    check_ours(options)
-    shown: list[str] = []
+    raw = read_for(options)
+    check_ours(options, tokens=options.random and reads_tokens(reader_of(options, raw)))
+    shown = [RANDOM] if options.random else []
     if options.checkpoint is None and options.model is None:
         if data.named and data.dataset != "digits":
             raise InputError("give a checkpoint (--ckpt FILE) or a model (--model NAME) to run on this data")
         options = replace(options, checkpoint=DEFAULT_CHECKPOINT)
         shown = [f"no --ckpt given: this is {DEFAULT_CHECKPOINT}, a small SAFormer that comes with the program"]
-    raw = read_for(options)
-    opened = data_for(options, data, default_dataset([options.checkpoint]), raw)
+        raw = read_for(options)
+    opened = data_for(options, data, default_dataset([options.checkpoint]), raw, seed=run.seed)
     model, remarks = load_for(options, opened, raw, run.seed)
     del raw  # a second copy of the weights
     return run_profile(model, opened, run, [*shown, *remarks], options=options)
@@ -125,12 +129,12 @@ def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) 
     random_inputs(options)  # complains before a model is built
     model, remarks = foreign_model(options, run.seed)
     if data.named:
-        if options.input_shape or options.input_type or options.high is not None:
+        if options.random:
             raise InputError("--input-shape, --input-dtype and --high make random inputs: leave them out where data is")
         opened = open_data(data, time_steps=options.steps or options.loop, foreign=True)
     elif options.input_shape:
         opened = random_data(options, run.seed)
-        remarks.append("the inputs are random: give --dataset or --input for rates that mean something")
+        remarks.append(RANDOM)
     else:
         raise InputError("say what to run your model on: --input-shape C,H,W for random inputs, --dataset or --input")
     if options.steps and opened.kind == "events" and opened.shape[0] != options.steps:

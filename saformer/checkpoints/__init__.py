@@ -16,7 +16,7 @@ from saformer.checkpoints.shipped import resolve_checkpoint
 from saformer.checkpoints.writing import RUN_PREFIX, save_safetensors
 from saformer.errors import InputError
 from saformer.models import config_from_dict, from_config
-from saformer.models.config import Model, ModelConfig
+from saformer.models.config import BaseConfig, Model
 
 _METADATA_KEY = "saformer"
 
@@ -51,7 +51,7 @@ def fill_weights(model: nn.Module, weights: dict[str, Tensor]) -> None:
     model.load_state_dict(weights, strict=False)
 
 
-def _native(raw: RawCheckpoint, given: dict[str, Any]) -> tuple[ModelConfig, dict[str, Any], dict[str, Any]] | None:
+def _native(raw: RawCheckpoint, given: dict[str, Any]) -> tuple[BaseConfig, dict[str, Any], dict[str, Any]] | None:
     """Configuration, details and stored settings of one of our own checkpoints; None for anybody else's."""
     if _METADATA_KEY not in raw.metadata:
         return None

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from saformer.checkpoints.origin import Assumption
 from saformer.errors import InputError
-from saformer.models.config import ModelConfig
+from saformer.models.config import BaseConfig
 from saformer.models.recognition import Published
 from saformer.models.registry import MODELS, Family
 from saformer.models.settings import typed
@@ -18,10 +18,8 @@ from saformer.models.transformer import default_heads, pooling_for
 _STORED_NAMES = {
     "heads": ("num_heads",),
     "time_steps": ("time_steps", "time_step", "timesteps", "T"),
-    "pooling": ("pooling_stat",),
-    "image_size": ("img_size", "image_size", "input_size"),
     "pooling": ("pooling_stat", "patch_size"),
-    "image_size": ("img_size", "image_size"),
+    "image_size": ("img_size", "image_size", "input_size"),
     "event_pooling": ("dvs_mode",),
     "connect": ("connect_f", "cnf"),
     "thresholds": ("thresholds",),
@@ -48,7 +46,7 @@ class Recognised:
     """Architecture of a checkpoint, with what had to be assumed, which tensors no forward pass uses, which repeat
     others, and which have another name here."""
 
-    config: ModelConfig
+    config: BaseConfig
     assumptions: tuple[Assumption, ...]
     unused: tuple[str, ...]
     repeated: tuple[str, ...]

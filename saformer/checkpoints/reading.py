@@ -243,6 +243,7 @@ _STAND_INS: dict[str, Any] = {
     "argparse.Namespace": _Namespace,
     "collections.OrderedDict": OrderedDict,
     "collections.defaultdict": _dictionary,
+    "yacs.config.CfgNode": OrderedDict,  # a dictionary of settings
     "numpy._core.multiarray.scalar": _number,
     "numpy.core.multiarray.scalar": _number,
     "numpy.dtype": _NumberType,

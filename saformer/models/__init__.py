@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from saformer.errors import InputError
-from saformer.models.config import Model, ModelConfig, in_time
+from saformer.models.config import BaseConfig, Model, ModelConfig, TokenConfig, in_time
 from saformer.models.names import FAMILIES, PRESETS, parse_name
 from saformer.models.patch_embedding import per_step
 from saformer.models.registry import MODELS, register_model
@@ -12,7 +12,7 @@ from saformer.models.settings import typed
 from saformer.models.transformer import TransformerConfig
 
 
-def configure(name: str, **settings: Any) -> ModelConfig:
+def configure(name: str, **settings: Any) -> BaseConfig:
     """Settings of the model `name`: that of a network of the papers or FAMILY-DEPTH-DIM, and "+KEY=VALUE" for others.
 
     What is given wins over what the name says, and that over the family's defaults.
@@ -27,7 +27,7 @@ def configure(name: str, **settings: Any) -> ModelConfig:
     return family.config(**family.config.completed({**typed(hints, said, family.name), **given}))
 
 
-def configure_for(name: str, data: Mapping[str, Any], **settings: Any) -> ModelConfig:
+def configure_for(name: str, data: Mapping[str, Any], **settings: Any) -> BaseConfig:
     """`configure` with the classes, channels, pixels and T of the data.
 
     A network that was published for inputs of a size keeps it: other data is refused, unless the size is given.
@@ -42,6 +42,8 @@ def configure_for(name: str, data: Mapping[str, Any], **settings: Any) -> ModelC
     """
     family, said = parse_name(name)
     said = typed(family.config.types(), said, family.name)
+    if issubclass(family.config, TokenConfig) and "in_channels" in data:
+        raise InputError(f"{name} reads tokens, and the data has images: choose a network for images")
     size = ("in_channels", "image_size")
     if wrong := [key for key in size if key in data and said.get(key, data[key]) != data[key] and key not in settings]:
         theirs, ours = (" x ".join(str(x[key]) for key in (*size, size[1])) for x in ({**said}, {**said, **data}))
@@ -53,13 +55,13 @@ def configure_for(name: str, data: Mapping[str, Any], **settings: Any) -> ModelC
     return configure(name, **{**data, **settings})
 
 
-def from_config(config: ModelConfig) -> Model:
+def from_config(config: BaseConfig) -> Model:
     """An untrained model with these settings."""
     return MODELS[config.family].model(config)
 
 
-def config_from_dict(settings: dict[str, Any]) -> ModelConfig:
-    """Inverse of `ModelConfig.to_dict`.
+def config_from_dict(settings: dict[str, Any]) -> BaseConfig:
+    """Inverse of `BaseConfig.to_dict`.
 
     Raises:
         InputError: the family is unknown or the settings do not fit it.
@@ -94,8 +96,10 @@ def build(name: str, **settings: Any) -> Model:
 __all__ = [
     "FAMILIES",
     "PRESETS",
+    "BaseConfig",
     "Model",
     "ModelConfig",
+    "TokenConfig",
     "TransformerConfig",
     "build",
     "config_from_dict",

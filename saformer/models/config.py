@@ -1,6 +1,7 @@
 """What every model here shares: its settings and how its input is laid out in time."""
 
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,31 +19,26 @@ if TYPE_CHECKING:
 # Far beyond use, and beyond any memory; near 2^63 PyTorch fails with many lines.
 MOST = 10**12
 
-#: Settings that say what goes in and comes out, and how often: a network keeps its name at any of them.
-INPUT_SETTINGS = ("num_classes", "in_channels", "image_size", "time_steps")
-
 
 @dataclass(frozen=True, kw_only=True)
-class ModelConfig:
+class BaseConfig(ABC):
     """Settings common to all families; `family` and `presets` are set by `register_model`.
 
     Args:
         num_classes: outputs of the head.
-        in_channels: 1 or 3 for images, 2 for event frames.
-        image_size: height and width of the input in pixels.
         time_steps: T.
     """
 
     family: ClassVar[str]
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+    #: Settings that say what goes in and comes out, and how often: a network keeps its name at any of them.
+    input_settings: ClassVar[tuple[str, ...]] = ("num_classes", "time_steps")
 
     num_classes: int = 10
-    in_channels: int = 3
-    image_size: int = 32
     time_steps: int = 4
 
     def __post_init__(self) -> None:
-        self.check_whole(*INPUT_SETTINGS)
+        self.check_whole(*self.input_settings)
 
     def check_whole(self, *names: str) -> None:
         """Raise InputError unless the settings of these names are whole numbers from 1."""
@@ -79,25 +75,30 @@ class ModelConfig:
     @classmethod
     def completed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The settings with those that follow from others; a family adds its own."""
-        return {"image_size": 128 if settings.get("in_channels") == 2 else 32, **settings}
+        return dict(settings)
 
     @property
     def name(self) -> str:
-        """The preset nearest to these settings, with those that differ: NAME+KEY=VALUE; the family where it has none.
+        """The nearest preset or FAMILY-DEPTH-DIM, with the settings that differ: NAME+KEY=VALUE.
 
         The input settings do not count, but between presets that differ in them alone.
         """
-        mine = asdict(self)
+        mine, plain = asdict(self), self.input_settings
+        size: dict[str, Any] = {key: mine[key] for key in ("depth", "dim") if key in mine}
+        sized = "-".join(map(str, (self.family, *size.values())))
+        candidates: dict[str, Mapping[str, Any]] = {**({sized: size} if len(size) == 2 else {}), **self.presets}
 
-        def differing(preset: str) -> dict[str, Any]:
-            theirs = asdict(type(self)(**self.completed(self.presets[preset])))
+        def differing(settings: Mapping[str, Any]) -> dict[str, Any]:
+            theirs = asdict(type(self)(**self.completed(settings)))
             return {key: value for key, value in mine.items() if theirs[key] != value}
 
-        if not self.presets:
+        apart = {name: differing(settings) for name, settings in candidates.items()}
+        if not apart:
             return self.family
-        apart = {preset: differing(preset) for preset in self.presets}
-        best = min(apart, key=lambda preset: (len(apart[preset].keys() - {*INPUT_SETTINGS}), len(apart[preset])))
-        return "+".join([best, *(f"{k}={_text(v)}" for k, v in apart[best].items() if k not in INPUT_SETTINGS)])
+        best = min(
+            apart, key=lambda name: (len(apart[name].keys() - {*plain}), name not in self.presets, len(apart[name]))
+        )
+        return "+".join([best, *(f"{k}={_text(v)}" for k, v in apart[best].items() if k not in plain)])
 
     def preset_apart_from(self, *names: str) -> str | None:
         """The preset that differs from these settings at most in some, of those whose name does not say all sizes.
@@ -119,13 +120,78 @@ class ModelConfig:
         return None
 
     @property
+    @abstractmethod
     def input_kind(self) -> str:
-        """ "events" for two-channel input (polarities), else "static"."""
-        return "events" if self.in_channels == 2 else "static"
+        """What the network takes: "static" images, "events" (frames of them), or "tokens"."""
+
+    @property
+    @abstractmethod
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of an image, of one frame of events, or of a sequence of tokens."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input: that of `sample_shape`, or T frames of it."""
+        return (self.time_steps, *self.sample_shape) if self.input_kind == "events" else self.sample_shape
+
+    @property
+    def input_size(self) -> str:
+        """`sample_shape` as tables write it, such as 3 x 32 x 32."""
+        return " x ".join(map(str, self.sample_shape)) + (" tokens" if self.input_kind == "tokens" else "")
 
     def to_dict(self) -> dict[str, Any]:
         """All settings with the family, as stored in a checkpoint."""
         return {"family": self.family, **asdict(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(BaseConfig):
+    """Settings common to the families that read images or event frames.
+
+    Args:
+        in_channels: 1 or 3 for images, 2 for event frames.
+        image_size: height and width of the input in pixels.
+    """
+
+    input_settings: ClassVar[tuple[str, ...]] = ("num_classes", "in_channels", "image_size", "time_steps")
+
+    in_channels: int = 3
+    image_size: int = 32
+
+    @classmethod
+    def completed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings with those that follow from others; a family adds its own."""
+        return {"image_size": 128 if settings.get("in_channels") == 2 else 32, **settings}
+
+    @property
+    def input_kind(self) -> str:
+        """ "events" for two-channel input (polarities), else "static"."""
+        return "events" if self.in_channels == 2 else "static"
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """C x H x W."""
+        return (self.in_channels, self.image_size, self.image_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenConfig(BaseConfig):
+    """Settings common to language models, whose time is the sequence: a step reads a token.
+
+    Args:
+        num_classes: size of the vocabulary.
+        time_steps: T, tokens in a sequence.
+    """
+
+    @property
+    def input_kind(self) -> str:
+        """ "tokens"."""
+        return "tokens"
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Tokens of a sequence."""
+        return (self.time_steps,)
 
 
 def _text(value: Any) -> str:
@@ -139,11 +205,11 @@ class Model(nn.Module):
     `folded`: layers were merged (`saformer.fold`), so that it has others than its settings say.
     """
 
-    config: ModelConfig
+    config: BaseConfig
     origin: "Origin | None" = None
     folded: bool = False
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: BaseConfig) -> None:
         super().__init__()
         self.config = config
 
@@ -163,7 +229,7 @@ class Model(nn.Module):
         return None
 
 
-def in_time(x: Tensor, config: ModelConfig) -> Tensor:
+def in_time(x: Tensor, config: BaseConfig) -> Tensor:
     """Lay the input out by time: images are repeated T times, event frames are transposed.
 
     Args:
@@ -176,7 +242,7 @@ def in_time(x: Tensor, config: ModelConfig) -> Tensor:
     Raises:
         InputError: rank, channels, size or number of frames differ from the settings.
     """
-    expected = (config.in_channels, config.image_size, config.image_size)
+    expected = config.sample_shape
     if x.ndim not in (4, 5) or tuple(x.shape[-3:]) != expected:
         image = " x ".join(map(str, expected))
         raise InputError(
@@ -194,11 +260,18 @@ def in_time(x: Tensor, config: ModelConfig) -> Tensor:
 
 
 def example_input(model: Model, random: bool = False) -> Tensor:
-    """An image, or its event frames, as one of our own models takes it: of zeros, or of random numbers (seed 0)."""
-    config = model.config
-    shape = [config.in_channels, config.image_size, config.image_size]
-    shape = [1, *([config.time_steps] if config.input_kind == "events" else []), *shape]
-    return torch.randn(shape, generator=torch.Generator().manual_seed(0)) if random else torch.zeros(shape)
+    """An image, its event frames or a sequence of tokens, as one of our own models takes it.
+
+    Args:
+        model: one of ours.
+        random: of random numbers (seed 0), not of zeros or first tokens.
+    """
+    config, generator = model.config, torch.Generator().manual_seed(0)
+    shape = (1, *config.input_shape)
+    if config.input_kind == "tokens":
+        high = config.num_classes if random else 1
+        return torch.randint(high, shape, generator=generator)
+    return torch.randn(shape, generator=generator) if random else torch.zeros(shape)
 
 
 def initialise(model: nn.Module) -> None:

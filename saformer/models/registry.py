@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from saformer.errors import InputError
-from saformer.models.config import Model, ModelConfig
+from saformer.models.config import BaseConfig, Model
 from saformer.models.transformer import TransformerConfig
 from saformer.registry import Registry
 
@@ -27,7 +27,7 @@ class Family:
 
     name: str
     title: str
-    config: type[ModelConfig]
+    config: type[BaseConfig]
     model: type[Model]
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -51,6 +51,10 @@ MODELS: Registry[Family] = Registry(
         "saformer.models.dista",
         "saformer.models.qkformer",
         "saformer.models.maxformer",
+        "saformer.models.spikegpt",
+        "saformer.models.stsa",
+        "saformer.models.spikeformer",
+        "saformer.models.mst",
         "saformer.models.vit",
         "saformer.models.vgg",
         "saformer.models.tcja",
@@ -70,7 +74,7 @@ def register_model(
     name: str,
     *,
     title: str,
-    config: type[ModelConfig] | None = None,
+    config: type[BaseConfig] | None = None,
     presets: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Callable[[M], M]:
     """Register a family of models; decorates the class of its networks, which is called with its settings.
@@ -98,7 +102,7 @@ def register_model(
             raise InputError(f"the network {preset!r} is of the family {others[0]} already: give it another name")
 
     def register(model: M) -> M:
-        settings: type[ModelConfig] = config or type(f"{model.__name__}Config", (TransformerConfig,), {})
+        settings: type[BaseConfig] = config or type(f"{model.__name__}Config", (TransformerConfig,), {})
         MODELS.register(name, Family(name, title, settings, model, presets or {}), model)
         settings.family, settings.presets = name, presets or {}
         return model

@@ -8,7 +8,7 @@ from torch import nn
 
 from saformer.attention.hosted import Place, check_attention, hosted
 from saformer.errors import InputError
-from saformer.models.config import INPUT_SETTINGS, MOST, ModelConfig
+from saformer.models.config import MOST, ModelConfig
 
 #: Input of the published configurations; event data has `EVENTS`.
 CIFAR = {"in_channels": 3, "image_size": 32}
@@ -43,8 +43,7 @@ class TransformerConfig(ModelConfig):
         self.check_whole("depth", "dim")
         if self.dim % 8:
             raise InputError(f"{self.family}: dim must be a multiple of 8, got {self.dim}")
-        if not isinstance(self.pooling, str) or len(self.pooling) != 4 or set(self.pooling) - {"0", "1"}:
-            raise InputError(f"{self.family}: pooling takes four digits 0 or 1, such as 0011, got {self.pooling!r}")
+        check_pooling(self.family, self.pooling)
         ratio = self.mlp_ratio
         if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 1 <= self.dim * ratio <= MOST:
             raise InputError(f"{self.family}: mlp_ratio must be a number that leaves a hidden width, got {ratio!r}")
@@ -71,7 +70,7 @@ class TransformerConfig(ModelConfig):
     def name(self) -> str:
         """FAMILY-DEPTH-DIM, as in the papers, or a preset of its own name; and the attention where it is another's."""
         other = "" if self.attention is None else f"+attention={self.attention}"
-        own = self.preset_apart_from(*INPUT_SETTINGS, "pooling", "attention")
+        own = self.preset_apart_from(*self.input_settings, "pooling", "attention")
         return (own or f"{self.family}-{self.depth}-{self.dim}") + other
 
     def make_attention(self, layout: str, reads: str, gives: str, own: Callable[[], nn.Module]) -> nn.Module:
@@ -92,10 +91,7 @@ class TransformerConfig(ModelConfig):
     @property
     def grid(self) -> int:
         """Tokens along one side of the image after pooling."""
-        size = self.image_size
-        for digit in self.pooling:
-            size = (size - 1) // 2 + 1 if digit == "1" else size
-        return size
+        return pooled(self.image_size, self.pooling)
 
     @property
     def tokens(self) -> int:
@@ -123,6 +119,19 @@ def default_heads(dim: int) -> int:
     while dim % heads:
         heads -= 1
     return heads
+
+
+def pooled(image_size: int, pooling: str) -> int:
+    """What stages that pool, or do not, leave of the side of an image."""
+    for digit in pooling:
+        image_size = (image_size - 1) // 2 + 1 if digit == "1" else image_size
+    return image_size
+
+
+def check_pooling(family: str, pooling: object) -> None:
+    """Raise InputError unless `pooling` is four digits 0 or 1."""
+    if not isinstance(pooling, str) or len(pooling) != 4 or set(pooling) - {"0", "1"}:
+        raise InputError(f"{family}: pooling takes four digits 0 or 1, such as 0011, got {pooling!r}")
 
 
 def check_heads(family: str, dim: int, heads: int) -> None:

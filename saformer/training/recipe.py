@@ -12,7 +12,7 @@ from saformer.data.registry import DATASETS
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
-    from saformer.models.config import ModelConfig
+    from saformer.models.config import BaseConfig
 
 #: Types to compute in: none, or bfloat16 or float16 where PyTorch's autocast holds them to be safe.
 AUTOCAST = ("off", "bf16", "fp16")
@@ -185,7 +185,7 @@ class Recipe:
         if self.accumulate > self.batch_size:
             raise InputError(f"accumulate {self.accumulate} is more parts than a batch of {self.batch_size} has images")
 
-    def model_config(self) -> "ModelConfig":
+    def model_config(self) -> "BaseConfig":
         """Settings of the model, with the classes, channels and image size of the data set.
 
         Raises:
