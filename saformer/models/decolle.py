@@ -13,6 +13,7 @@ from saformer.models.config import Model, ModelConfig, in_time
 from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published, rank
 from saformer.models.registry import register_model
+from saformer.models.residual import check_all_whole
 from saformer.neurons import AdaptiveLIF
 
 
@@ -41,10 +42,7 @@ class DECOLLEConfig(ModelConfig):
         self.check_whole("kernel")
         for name in ("membrane", "synapse", "refractory"):
             self.check_number(name, above=0)
-        for name in ("widths", "pools"):
-            given = getattr(self, name)
-            if not isinstance(given, tuple) or not given or not all(isinstance(n, int) and n > 0 for n in given):
-                raise InputError(f"{self.family}: {name} takes whole numbers from 1, got {given!r}")
+        check_all_whole(self, "widths", "pools")
         if len(self.pools) != len(self.widths) or self.sides[-1] < 1 or self.kernel % 2 == 0:
             raise InputError(f"{self.family}: it needs a pool for each width, pixels after the last, and an odd kernel")
 

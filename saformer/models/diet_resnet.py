@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from saformer.errors import InputError
@@ -12,7 +11,8 @@ from saformer.models.config import Model, in_time
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
 from saformer.models.residual import PerStep, ResidualConfig, StepConv2d, initialise_residual, stage_sizes, stages
-from saformer.neurons import IF, LearnableLIF
+from saformer.models.vgg_parts import DelayedIF, PoissonEncoder
+from saformer.neurons import LearnableLIF
 
 CIFAR = {"in_channels": 3, "image_size": 32, "num_classes": 10}
 
@@ -60,30 +60,7 @@ class DietResNetConfig(ResidualConfig):
         """Layers of neurons, in the order of the data."""
         layers = len(_STEM) + 2 * sum(self.blocks)
         for threshold in self.thresholds * (layers if len(self.thresholds) == 1 else 1):
-            yield LearnableLIF(threshold) if self.neuron == "diet" else Delayed(threshold)
-
-
-class Delayed(IF):
-    """IF neurons, reset by subtraction, whose spikes come a step later: S[t] of the membrane of t - 1."""
-
-    def __init__(self, threshold: float) -> None:
-        super().__init__(threshold, None, strict=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Spikes of the shape of `x`, T x B x ..., none at the first step."""
-        spikes = super().forward(x)
-        return torch.cat([torch.zeros_like(spikes[:1]), spikes[:-1]])
-
-
-class PoissonEncoder(nn.Module):
-    """sign(x) where 0.9 |x| is at least a random number, and 0 elsewhere."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Spikes of both signs of the shape of `x`, T x B x C x H x W."""
-        generator = torch.Generator().manual_seed(0)
-        shape = (len(x), 1, *x.shape[2:])
-        drawn = torch.rand(shape, generator=generator, dtype=torch.float64).to(device=x.device, dtype=x.dtype)
-        return (drawn <= x.abs() * 0.9).to(x.dtype) * x.sign()
+            yield LearnableLIF(threshold) if self.neuron == "diet" else DelayedIF(threshold)
 
 
 class Block(nn.Module):
@@ -125,7 +102,7 @@ class DietResNet(Model):
         super().__init__(config)
         neurons = config.neurons()
         inputs, width = config.in_channels, config.widths[0]
-        self.encoder = PoissonEncoder() if config.encoding == "poisson" else nn.Identity()
+        self.encoder = PoissonEncoder(rate=0.9, seed=0) if config.encoding == "poisson" else nn.Identity()
         self.pre_process = nn.Sequential()
         for place in _STEM:
             self.pre_process.append(StepConv2d(inputs, width, 3, padding=1, bias=False))

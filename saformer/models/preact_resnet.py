@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -72,27 +73,37 @@ class PreActResNetConfig(ResidualConfig):
 
     def make_neuron(self) -> nn.Module:
         """A layer of neurons."""
-        return DSRNeuron(self) if self.dsr else LIF(tau=self.tau, reset=None, decay_input=False)
+        if not self.dsr:
+            return LIF(tau=self.tau, reset=None, decay_input=False)
+        made = partial(DSRNeuron, self.threshold, self.fires_at, self.least_threshold)
+        return made() if self.neuron == "dsr-if" else made(math.exp(-self.delta / self.tau), 1.0 / self.delta)
 
 
 class DSRNeuron(Neuron):
     """Neurons of a learned threshold `Vth` whose spikes are as high.
 
-    IF: `U[t] = H[t-1] + X[t]`; LIF: `U[t] = b H[t-1] + (1 - b) X[t]` with b = exp(-delta / tau). They fire where
-    `U >= fires_at Vth`, and `H = U - Vth S`; put out is `Vth S`, with LIF over delta. Since the reset takes off more
+    IF: `U[t] = H[t-1] + X[t]`; LIF: `U[t] = leak H[t-1] + (1 - leak) X[t]`. They fire where `U >= fires_at Vth`, and
+    `H = U - Vth S`; put out is `height Vth S`. Since the reset takes off more
     than the threshold, the membrane is counted from elsewhere and in units of Vth: V = U / Vth + 1 - fires_at, which
     fires from 1 on, begins at 1 - fires_at, and with LIF leaks to it.
+
+    Args:
+        threshold: Vth before training.
+        fires_at: share of Vth at which they fire.
+        least: what Vth cannot fall below.
+        leak: of LIF; None for IF.
+        height: of spikes, in units of Vth: one over the duration of a step with LIF.
     """
 
-    def __init__(self, config: PreActResNetConfig) -> None:
-        start = 1.0 - config.fires_at
-        leak = math.exp(-config.delta / config.tau)
-        leaks = config.neuron == "dsr-lif"
-        made = LIF(tau=1.0 / (1.0 - leak), reset=None, start=start) if leaks else IF(reset=None, start=start)
+    def __init__(
+        self, threshold: float, fires_at: float, least: float, leak: float | None = None, height: float = 1.0
+    ) -> None:
+        start = 1.0 - fires_at
+        made = IF(reset=None, start=start) if leak is None else LIF(tau=1.0 / (1.0 - leak), reset=None, start=start)
         super().__init__(made.rule)
-        self.Vth = nn.Parameter(torch.tensor(float(config.threshold)))
-        self.least = config.least_threshold
-        self.rest, self.height = (start, 1.0 / config.delta) if leaks else (0.0, 1.0)
+        self.Vth = nn.Parameter(torch.tensor(float(threshold)))
+        self.least, self.height = least, height
+        self.rest = 0.0 if leak is None else start
 
     def forward(self, x: Tensor) -> Tensor:
         """Spikes of height Vth, or Vth / delta, of the shape of `x`, T x B x ..."""

@@ -11,6 +11,7 @@ from saformer.models.config import Model, ModelConfig, in_time
 from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published, rank
 from saformer.models.registry import register_model
+from saformer.models.residual import check_all_whole
 from saformer.naming import named
 from saformer.neurons import Neuron
 from saformer.neurons.rule import Rule
@@ -41,10 +42,8 @@ class TASNNConfig(ModelConfig):
         super().__post_init__()
         self.check_whole("hidden", "reduction")
         self.check_one_of("attention", ("mean", "mean-max", "none"))
-        widths = self.widths
-        if not isinstance(widths, tuple) or not widths or not all(isinstance(w, int) and w > 0 for w in widths):
-            raise InputError(f"{self.family}: widths takes whole numbers from 1, got {widths!r}")
-        if self.image_size >> (len(widths) - 1) < 1:
+        check_all_whole(self, "widths")
+        if self.image_size >> (len(self.widths) - 1) < 1:
             raise InputError(f"{self.family}: an image of {self.image_size} pixels is too small for its pools")
         if self.attention != "none" and self.time_steps < self.reduction:
             raise InputError(f"{self.family}: reduction must be at most time_steps, got {self.reduction}")
@@ -94,16 +93,14 @@ class MeanMaxAttention(nn.Module):
         super().__init__()
         convolution = nn.Conv1d if dimensions == 1 else nn.Conv3d
         self.ones = (...,) + (None,) * dimensions
-        self.ta = nn.Module()
         inner = steps // reduction
-        self.ta.sharedMLP = nn.Sequential(
-            convolution(steps, inner, 1, bias=False), nn.ReLU(), convolution(inner, steps, 1, bias=False)
-        )
+        layers = convolution(steps, inner, 1, bias=False), nn.ReLU(), convolution(inner, steps, 1, bias=False)
+        self.ta = nn.ModuleDict({"sharedMLP": nn.Sequential(*layers)})
 
     def forward(self, x: Tensor) -> Tensor:
         """T x B x ... -> the same shape."""
         steps = x.flatten(2)
-        mean, largest = (self.ta.sharedMLP(pooled.T[self.ones]) for pooled in (steps.mean(2), steps.amax(2)))
+        mean, largest = (self.ta["sharedMLP"](pooled.T[self.ones]) for pooled in (steps.mean(2), steps.amax(2)))
         return weighed(x, (mean + largest).flatten(1).sigmoid()).relu()
 
 
@@ -112,9 +109,9 @@ class Layer(nn.Module):
 
     def __init__(self, config: TASNNConfig, name: str, layer: nn.Conv2d | nn.Linear, pools: bool) -> None:
         super().__init__()
-        self.name, flat = name, isinstance(layer, nn.Linear)
+        self.name, flat, outputs = name, isinstance(layer, nn.Linear), layer.weight.shape[0]
         self.add_module(name, layer)
-        self.BNLayer = nn.BatchNorm1d(layer.out_features) if flat else nn.BatchNorm2d(layer.out_channels)
+        self.BNLayer = nn.BatchNorm1d(outputs) if flat else nn.BatchNorm2d(outputs)
         self.pooling = nn.AvgPool2d(2) if pools else nn.Identity()
         steps, reduction = config.time_steps, config.reduction
         if config.attention == "mean":

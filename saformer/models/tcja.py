@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, in_time
-from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published, rank
 from saformer.models.registry import register_model
+from saformer.models.residual import PerStep
 from saformer.models.vgg_parts import SteadyDropout
 from saformer.naming import named
 from saformer.neurons import LIF
@@ -75,14 +75,6 @@ class TCJA(nn.Module):
             return x * joint.sigmoid()[..., None, None]
 
 
-class Stateless(nn.Sequential):
-    """Layers applied to every time step."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """T x B x ... -> T x B x ..."""
-        return per_step(super().forward, x)
-
-
 @register_model(
     "tcja",
     title="TCJA-SNN, temporal-channel joint attention",
@@ -100,20 +92,20 @@ class TCJASNN(Model):
         inputs = config.in_channels
         for block in range(config.blocks):
             convolution = nn.Conv2d(inputs, config.channels, 3, padding=1, bias=False)
-            self.conv.append(Stateless(convolution, nn.BatchNorm2d(config.channels)))
+            self.conv.append(PerStep(convolution, nn.BatchNorm2d(config.channels)))
             self.conv.append(LIF())
             if block >= config.blocks - config.attended:
                 self.conv.append(TCJA(config))
-            self.conv.append(Stateless(nn.MaxPool2d(2)))
+            self.conv.append(PerStep(nn.MaxPool2d(2)))
             inputs = config.channels
         hidden = max(config.features // 4, 1)
         self.fc = nn.Sequential(
             nn.Flatten(2),
             SteadyDropout(0.5),
-            Stateless(nn.Linear(config.features, hidden, bias=False)),
+            PerStep(nn.Linear(config.features, hidden, bias=False)),
             LIF(),
             SteadyDropout(0.5),
-            Stateless(nn.Linear(hidden, config.num_classes * VOTES, bias=False)),
+            PerStep(nn.Linear(hidden, config.num_classes * VOTES, bias=False)),
             LIF(),
         )
 

@@ -9,18 +9,18 @@ from torch import Tensor, nn
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, in_time
 from saformer.models.patch_embedding import per_step
+from saformer.models.preact_resnet import DSRNeuron
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
+from saformer.models.resnet import ThresholdNorm
 from saformer.models.vgg_layouts import LAYOUTS, paths
 from saformer.models.vgg_parts import (
     DelayedIF,
-    HighIF,
     NormOfEachStep,
     PoissonEncoder,
     StandardisedConv2d,
     SteadyDropout,
     SumPool,
-    ThresholdNorm,
     Trace,
 )
 from saformer.models.vgg_presets import PRESETS
@@ -32,7 +32,7 @@ NORMS = ("none", "batch", "threshold", "step", "weights")
 POOLS = {"max": lambda: nn.MaxPool2d(2), "average": lambda: nn.AvgPool2d(2), "sum": SumPool}
 
 # Kinds of layers that see all steps at once; the others are applied to each.
-_IN_TIME = (SteadyDropout, NormOfEachStep)
+_IN_TIME = (SteadyDropout, NormOfEachStep, ThresholdNorm)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +143,7 @@ class VGGConfig(ModelConfig):
         return self.norm not in ("none", "weights")
 
     def kinds(self) -> list[str]:
-        """Kinds of the layers, in the order of the data (`vgg_layouts.KINDS`)."""
+        """Kinds of the layers, in the order of the data (`vgg_layouts.paths`)."""
         found: list[str] = []
         norm = ["norm"] * self.has_norms
         linear_norm = norm if self.linear_norm else []
@@ -243,7 +243,7 @@ class VGG(Model):
         elif config.neuron == "delayed":
             made = DelayedIF(threshold)
         elif config.neuron == "high":
-            made = HighIF(threshold, config.fires_at, least=0.01)
+            made = DSRNeuron(threshold, config.fires_at, least=0.01)
         else:
             made = LIF(
                 threshold,

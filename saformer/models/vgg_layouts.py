@@ -3,9 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 
-#: Kinds of layers that a layout is asked for.
-KINDS = ("conv", "norm", "neuron", "pool", "adaptive", "dropout", "flatten", "linear")
-
 # Layouts that number each kind of layer by itself: what precedes the number.
 _BY_KIND = {
     "stbp": {"conv": "conv", "norm": "bn", "neuron": "spike", "pool": "pool", "adaptive": "pool", "linear": "fc"},
@@ -24,7 +21,7 @@ def paths(layout: str, kinds: Sequence[str], once: bool) -> list[str]:
 
     Args:
         layout: one of `LAYOUTS`.
-        kinds: of the layers, in the order of the data.
+        kinds: of the layers, in the order of the data: conv, norm, neuron, pool, adaptive, dropout, flatten, linear.
         once: whether the first convolution and its norm stand apart, before time begins ("plif").
     """
     if layout in _BY_KIND:

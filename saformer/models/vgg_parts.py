@@ -43,30 +43,6 @@ class DelayedIF(IF):
         return torch.cat([torch.zeros_like(spikes[:1]), spikes[:-1]])
 
 
-class HighIF(nn.Module):
-    """IF neurons with a learned threshold `Vth` whose spikes are as high (DSR, Meng et al. 2022).
-
-    They fire where `U >= fires_at Vth`, and `H = U - Vth S`. Since the reset takes off more than the threshold, the
-    membrane is written as V = U / Vth + 1 - fires_at, which fires from 1 on and begins at 1 - fires_at.
-
-    Args:
-        threshold: V_th before training.
-        fires_at: share of V_th at which they fire.
-        least: what V_th cannot fall below.
-    """
-
-    def __init__(self, threshold: float, fires_at: float, least: float) -> None:
-        super().__init__()
-        self.Vth = nn.Parameter(torch.tensor(threshold))
-        self.least = least
-        self.neuron = IF(reset=None, start=1.0 - fires_at)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """0 or V_th in the shape of `x`, T x B x ..."""
-        threshold = self.Vth.clamp(min=self.least)
-        return self.neuron(x / threshold) * threshold
-
-
 class Trace(nn.Module):
     """Spikes filtered by a synapse, `a[t] = a[t-1] + (S[t] - a[t-1]) / tau` from `a = 0`.
 
@@ -108,26 +84,11 @@ class NormOfEachStep(nn.ModuleList):
     def __init__(self, norms: Iterable[nn.BatchNorm1d | nn.BatchNorm2d]) -> None:
         super().__init__(norms)
         for norm in self:
-            norm.bias = None
+            norm.register_parameter("bias", None)
 
     def forward(self, x: Tensor) -> Tensor:
         """The shape of `x`, T x B x C x ..."""
         return torch.stack([norm(current) for norm, current in zip(self, x, strict=True)])
-
-
-class ThresholdNorm(nn.BatchNorm2d):
-    """tdBN (Zheng et al. 2021): weight V_th (x - mean) / sqrt(var + eps) + bias, over batch, time and space."""
-
-    def __init__(self, channels: int, threshold: float) -> None:
-        super().__init__(channels)
-        self.threshold = threshold
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The shape of `x`, T*B x C x H x W."""
-        assert self.weight is not None and self.momentum is not None
-        weight = self.weight * self.threshold
-        statistics = (self.running_mean, self.running_var)
-        return F.batch_norm(x, *statistics, weight, self.bias, self.training, self.momentum, self.eps)
 
 
 class SteadyDropout(nn.Module):

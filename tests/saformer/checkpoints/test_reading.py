@@ -144,7 +144,7 @@ def test_the_oracles() -> None:
     assert len(found) >= 5
     for path in found:
         raw = read_checkpoint(path)
-        assert raw.weights_key in ("state_dict", "model")
+        assert raw.weights_key in ("state_dict", "model", "net")
         assert raw.weights
 
 

@@ -12,8 +12,7 @@ import saformer
 from saformer.checkpoints import load
 from saformer.errors import InputError
 from saformer.models import PRESETS
-from saformer.models.diet_resnet import Delayed
-from saformer.models.preact_resnet import DSRNeuron
+from saformer.models.vgg_parts import DelayedIF
 
 # Parameters, and dense multiply-accumulates of one image in all T steps.
 # The heads of MS-ResNet and SEW-ResNet run once, on the mean over time; so does the first convolution of SEW-ResNet.
@@ -202,7 +201,7 @@ def test_spikes_of_a_block_and_its_shortcut_are_joined(connect, join):
 def test_neurons_of_dsr_lower_the_membrane_by_more_than_the_threshold_they_fire_at(kind):
     config = saformer.models.configure("dsr-preact-resnet-18", neuron=kind, threshold=0.7, fires_at=0.4, delta=0.5)
     x = torch.rand(9, 50, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 2 - 0.4
-    found = DSRNeuron(config).double()(x)
+    found = config.make_neuron().double()(x)
     membrane, keep, wanted = torch.zeros(50, dtype=torch.float64), math.exp(-0.5), []
     height = float(torch.tensor(0.7))  # the parameter is float32
     for current in x:
@@ -215,7 +214,7 @@ def test_neurons_of_dsr_lower_the_membrane_by_more_than_the_threshold_they_fire_
 
 def test_spikes_of_hybrid_neurons_come_a_step_later():
     x = torch.tensor([[0.6], [0.6], [1.5], [0.0]])
-    assert Delayed(1.0)(x).flatten().tolist() == [0.0, 0.0, 1.0, 1.0]
+    assert DelayedIF(1.0)(x).flatten().tolist() == [0.0, 0.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(
