@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from saformer.checkpoints import load, save
+    from saformer.folding import fold
     from saformer.models import build
 
 # In a checkout the other folders of this package lie beside this one. Python then finds them from the root, too, where
@@ -15,7 +16,7 @@ if (_root / "pyproject.toml").is_file() and (_root / "analysis" / "__init__.py")
     __path__.append(str(_root))
 
 __version__ = metadata.version("saformer")
-__all__ = ["__version__", "build", "load", "save"]
+__all__ = ["__version__", "build", "fold", "load", "save"]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,6 +25,10 @@ def __getattr__(name: str) -> Any:
         from saformer import checkpoints
 
         return getattr(checkpoints, name)
+    if name == "fold":
+        from saformer.folding import fold
+
+        return fold
     if name == "build":
         from saformer.models import build
 

@@ -13,7 +13,7 @@ from saformer.analysis.accounting.account import (
     LayerAccount,
     NeuronAccount,
 )
-from saformer.analysis.accounting.classes import gate_class, input_shape, steps_from, taken_for
+from saformer.analysis.accounting.classes import NAMED_FROM, gate_class, input_shape, starred, steps_from, taken_for
 from saformer.analysis.accounting.hardware import DEFAULT_HARDWARE, Hardware, load_hardware
 from saformer.analysis.accounting.rules import (
     DEFAULT_ACCOUNTING,
@@ -23,6 +23,7 @@ from saformer.analysis.accounting.rules import (
     get_accounting,
 )
 from saformer.analysis.profiles import FreeArithmetic, Neurons, Operation, Profile
+from saformer.analysis.profiles.chains import chains_of
 from saformer.errors import InputError
 
 # Operations that a note names before it counts the others.
@@ -184,7 +185,7 @@ def account_for(
     half_width = None
     if not layers or any(layer.energy_mj is not None for layer in layers):
         half_width = profile.moments.half_width(_gradient(profile, charge, context, table), level)
-    notes = [*profile.notes, *left_out, *_remarks(profile, charge, context, layers)]
+    notes = [*profile.notes, *left_out, *_remarks(profile, charge, context, layers), *_chains(profile, layers)]
     return Account(
         model=profile.model,
         data=profile.data,
@@ -204,6 +205,23 @@ def account_for(
         input_shape=input_shape(profile),
         num_classes=profile.run.get("classes"),
     )
+
+
+def _chains(profile: Profile, layers: Sequence[LayerAccount]) -> list[str]:
+    """A note on linear layers that read another's result, with nothing between; none where they cost 1 % or less."""
+    chains = chains_of(profile)
+    after = {name for chain in chains for name in chain.then}
+    whole = sum(layer.energy_mj or 0.0 for layer in layers)
+    cost = sum(layer.energy_mj or 0.0 for layer in layers if layer.name in after and layer.macs)
+    if not cost > NAMED_FROM * whole:
+        return []
+    names = starred(name for chain in chains for name in chain.then)
+    shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    one = "one layer on spikes" if all(chain.on_spikes for chain in chains) else "one layer of each"
+    return [
+        f"linear layers with nothing between: {shown} read real values of the layer before, {cost / whole:.1%} of the "
+        f"energy; folding (--fold) makes {one}"
+    ]
 
 
 def without(profile: Profile, patterns: Sequence[str]) -> tuple[Profile, list[str]]:

@@ -71,7 +71,7 @@ def shape_of(name: str, **settings: Any) -> DenseShape:
     Raises:
         InputError: unknown name or setting, or a value that does not fit.
     """
-    from saformer.analysis.recording.run import example_input
+    from saformer.models.config import example_input
     from saformer.models import build
 
     with torch.device("meta"):

@@ -70,7 +70,8 @@ class Lineage:
         source = self._sources.get(x)
         if source is None or not (part := part_of(x)):
             return source
-        return replace(source, token=hash((source.token, part)), roots=parts(source.roots, part))
+        height_of = hash((source.height_of, part)) if source.height_of else 0
+        return replace(source, token=hash((source.token, part)), height_of=height_of, roots=parts(source.roots, part))
 
     def set_source(self, x: Tensor, source: Source) -> None:
         """Say where an activation comes from."""
@@ -94,7 +95,7 @@ class Lineage:
 
     def book(self, name: str, read: list[Tensor], outputs: Any, weighted: bool) -> None:
         """Take outputs as the result of a synaptic operation, with weights or as a product of activations."""
-        origins = [source for x in read if (source := self._sources.get(x)) is not None]
+        origins = [source for x in read if (source := self.source(x)) is not None]
         if not origins:
             self._derive(read, list(tensors_in((outputs,))))
             return
@@ -105,6 +106,7 @@ class Lineage:
             linear=joined.linear and not weighted,
             roots=frozenset({(name, 0)}),
             births=NO_BIRTHS if weighted else joined.births,
+            converts=joined.converts and not weighted,
             product="" if weighted else name,
             summed=NO_TOKENS if weighted else summed_in(None, origins),
             averaged=joined.averaged and not weighted,

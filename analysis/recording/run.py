@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from saformer.analysis.profiles import Profile
@@ -79,12 +78,6 @@ def profile(
                 break
         result = session.profile()
         return session.checked(result) if check_flops else result
-
-
-def example_input(model: Model) -> Tensor:
-    """An image of zeros, its event frames, or a sequence of the first token, as one of our own models takes it."""
-    config = model.config
-    return torch.zeros(1, *config.input_shape, dtype=torch.int64 if config.input_kind == "tokens" else None)
 
 
 def dense_operations(

@@ -51,6 +51,7 @@ class Source:
         summed: the spikes that it is sums, pools or products of, or layers of them side by side; empty if it is as
             they came, scaled and moved at most.
         averaged: such sums were divided since.
+        height_of: the spikes that it is, scaled; 0 where it is as it fired.
         overwritten: where comparisons have chosen what it holds; kept of what is real elsewhere.
     """
 
@@ -71,7 +72,13 @@ class Source:
     compared: frozenset[int] = field(default=frozenset(), compare=False)
     summed: frozenset[int] = field(default=frozenset(), compare=False)
     averaged: bool = False
+    height_of: int = field(default=0, compare=False)
     overwritten: Tensor | None = field(default=None, compare=False)
+
+    @property
+    def fired(self) -> int:
+        """What fired: the same at whatever height."""
+        return self.height_of or self.token
 
 
 def apart(a: Source | None, b: Source | None) -> bool:
@@ -170,6 +177,7 @@ def _computed(operator: Operator, joined: Source, origins: list[Source], name: s
         name=name,
         linear=joined.linear and operator.effect is Effect.LINEAR,
         summed=summed,
+        height_of=origins[0].fired if len(origins) == 1 and not summed else 0,
         averaged=joined.averaged or operator.averages or (operator.role is Role.SCALES and bool(summed)),
     )
 
@@ -192,7 +200,7 @@ def summed_in(operator: Operator | None, origins: list[Source]) -> frozenset[int
     spikes = [origin for origin in origins if origin.provenance is Provenance.SPIKES]
     if operator is not None and not gathers(operator, origins) and not any(origin.summed for origin in spikes):
         return NO_TOKENS
-    found = NO_TOKENS.union(*(origin.summed or {origin.token} for origin in spikes))
+    found = NO_TOKENS.union(*(origin.summed or {origin.fired} for origin in spikes))
     return found if len(found) <= MOST_SUMMED else MANY
 
 

@@ -18,7 +18,7 @@ _F = TypeVar("_F", bound=Callable[..., None])
 _ORDER = (
     *("energy", "compare", "sweep", "ablate", "attention", "report", "sensitivity", "audit", "complexity", "flops"),
     *("train", "eval", "card", "plot"),
-    *("models", "attentions", "datasets", "hardware"),
+    *("models", "attentions", "datasets", "hardware", "literature"),
 )
 
 

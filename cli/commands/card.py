@@ -28,6 +28,7 @@ class _RunOptions(RunOptions):
     """How to run; in the type of the training."""
 
     dtype: DType = DType.float32
+    fold: bool = False  # no option: the card is that of the file's layers
 
 
 @command("card")

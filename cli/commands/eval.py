@@ -13,6 +13,7 @@ from saformer.cli.options.output import Format, Json, Spikes
 from saformer.cli.options.run import BatchSize, DType, Kind, RunOptions
 from saformer.cli.resolve.data import data_for, default_dataset
 from saformer.cli.resolve.device import choose_device
+from saformer.cli.resolve.fold import fold_for
 from saformer.cli.resolve.model import check_fit, load_for, read_for
 from saformer.cli.terminal.console import progress
 from saformer.cli.terminal.outputs import plan
@@ -76,6 +77,10 @@ def evaluate(
     network, remarks = load_for(model, opened, raw)
     del raw  # a second copy of the weights
     check_fit(network, opened)
+    if run.fold:
+        example, _ = next(opened.batches(1, 1, run.seed))
+        network, remark = fold_for(network, example)
+        remarks = [*remarks, remark]
     device = own_device(choose_device(run.device))
     images = min(run.limit, len(opened)) if run.limit else len(opened)
     with progress(f"evaluating {network.config.name} on {opened.name}", images) as advance:

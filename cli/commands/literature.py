@@ -1,20 +1,41 @@
 """`saformer literature`: published energies, and whether they follow from what was published with them."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from saformer.cli.commands import command
+from saformer.cli.options.data import DataOptions, InsteadOptions
+from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.output import Csv, Format, Json
+from saformer.cli.options.run import RunOptions
+from saformer.cli.resolve.profile import profile_for
 from saformer.cli.terminal.outputs import plan
 from saformer.errors import InputError
+
+if TYPE_CHECKING:
+    from saformer.reports.document.blocks import Report
+    from saformer.reports.results.explanation import Explanation
+    from saformer.reports.results.literature import PublishedEnergy
+
+Explain = Annotated[
+    str | None,
+    typer.Option(
+        "--explain",
+        metavar="MJ",
+        help="Search the conventions in print for one that gives this energy, of NAME, or of --model with rates.",
+    ),
+]
 
 
 @command("literature")
 def literature(
+    model: ModelOptions,
+    instead: InsteadOptions,
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="A network of the list, such as spikingformer-8-512.")
     ] = None,
+    explain: Explain = None,
     format: Format = None,
     json: Json = None,
     csv: Csv = None,
@@ -24,30 +45,72 @@ def literature(
     With a name, all that was published of one network, layer by layer where rates of its layers are in print:
 
       saformer literature spikingformer-8-512
-    """
-    from saformer.reports.document.blocks import Line, Report
-    from saformer.reports.results.decomposition import decomposition
-    from saformer.reports.results.implied_rates import implied_rates
-    from saformer.reports.results.literature import published_energies
-    from saformer.reports.results.published_rows import assess, assess_all, row_readings
-    from saformer.reports.results.sheets import sheet
-    from saformer.reports.tables.implied_rates import implied_parts
-    from saformer.reports.tables.literature import literature_report, network_report
 
-    outputs = plan(format, json, csv)
-    if name is None:
-        outputs.emit(literature_report(assess_all(), [Line(), *implied_parts(implied_rates())]))
-        return
-    rows = published_energies()
-    chosen = [row for row in rows if row.name == name]
-    if not chosen:
-        raise InputError(f"no energy of {name!r} is known here{_nearest(name, [row.name for row in rows])}")
-    found = []
-    for row in chosen:
+    Which convention gives an energy that you read somewhere:
+
+      saformer literature --explain 21.477
+    """
+    from saformer.reports.results.implied_rates import implied_rates
+    from saformer.reports.results.published_rows import assess_all
+    from saformer.reports.tables.explanation import explanation_report
+    from saformer.reports.tables.implied_rates import implied_parts
+    from saformer.reports.tables.literature import literature_report
+
+    outputs = plan(format, json, csv, inputs=[instead.rates, instead.from_profile])
+    if explain is not None:
+        outputs.emit(explanation_report(_explained(explain, name, model, instead)))
+    elif flags := (*model.flags, *instead.flags):
+        raise InputError(f"{flags[0]} goes with --explain MJ: it says on what conventions are tried")
+    elif name is not None:
+        outputs.emit(_network(name))
+    else:
+        outputs.emit(literature_report(assess_all(), implied_parts(implied_rates())))
+
+
+def _network(name: str) -> "Report":
+    """All that was published of one network."""
+    from saformer.reports.results.decomposition import decomposition
+    from saformer.reports.results.literature import published_energies
+    from saformer.reports.results.published_rows import assess, row_readings
+    from saformer.reports.results.sheets import sheet
+    from saformer.reports.tables.literature import network_report
+
+    rows, found = published_energies(), []
+    for row in _called(name, rows):
         layers = sheet(row)
         decomposed = decomposition(row) if row.layered and not layers else None
         found.append((assess(row, rows), row_readings(row, rows), decomposed, layers))
-    outputs.emit(network_report(name, found))
+    return network_report(found)
+
+
+def _explained(text: str, name: str | None, model: ModelOptions, instead: InsteadOptions) -> "Explanation":
+    """What gives a stated energy: counts in print, published rates of a network, or the rates of the options."""
+    from saformer.reports.results.decomposition import profile_of
+    from saformer.reports.results.explanation import explain_profile, explain_rows, together
+    from saformer.reports.results.literature import printed, published_energies
+    from saformer.reports.results.sheets import sheet
+
+    total = printed(text)
+    if model.flags or instead.flags:
+        if name is not None:
+            raise InputError("--explain looks at NAME or at the model of the options, not at both")
+        if instead.rates is None and instead.uniform_rate is None and instead.from_profile is None:
+            raise InputError("--explain needs rates: add --rates FILE.csv or --uniform-rate R, or give --from-profile")
+        return explain_profile(total, profile_for(model, DataOptions(), RunOptions(), instead))
+    rows = published_energies()
+    same = [row for row in rows if row.energy.value == total.value]
+    chosen = _called(name, rows) if name is not None else same or rows
+    found = explain_rows(total, chosen, rows)
+    for row in chosen if name is not None else same:
+        if row.layered and not sheet(row):
+            found = together(found, explain_profile(total, profile_of(row)))
+    return found
+
+
+def _called(name: str, rows: "list[PublishedEnergy]") -> "list[PublishedEnergy]":
+    if chosen := [row for row in rows if row.name == name]:
+        return chosen
+    raise InputError(f"no energy of {name!r} is known here{_nearest(name, [row.name for row in rows])}")
 
 
 def _nearest(name: str, known: list[str]) -> str:

@@ -1,42 +1,105 @@
-"""`saformer models`: presets, shipped checkpoints, and how to name any other size."""
+"""`saformer models`: the families and their networks, or one family with its settings; shipped checkpoints."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from saformer.cli.commands import command
 from saformer.cli.options.output import Format
 from saformer.cli.terminal.outputs import emit
 
+if TYPE_CHECKING:
+    from saformer.models.registry import Family
+    from saformer.reports.document.blocks import Report
+    from saformer.reports.document.table import Table
+
 
 @command("models")
-def models(format: Format = None) -> None:
-    """List models: presets with parameters and input, shipped checkpoints, and how to name any other size."""
+def models(
+    family: Annotated[
+        str | None, typer.Argument(metavar="[FAMILY]", help="Its networks with sizes, and its settings for --set.")
+    ] = None,
+    format: Format = None,
+) -> None:
+    """List models: families and the networks of papers they hold, and trained checkpoints that come with the program.
+
+    saformer models spikformer
+    """
+    emit(_families() if family is None else _one(family), format)
+
+
+def _families() -> "Report":
+    from saformer.models.registry import MODELS
+    from saformer.reports.document.blocks import Line, Report
+    from saformer.reports.tables.catalogue import catalogue_table
+
+    rows = [(family.name, family.title, ", ".join(family.presets)) for family in MODELS.values()]
+    sized = [family.name for family in MODELS.values() if family.sized]
+    notes = [
+        "saformer models FAMILY lists sizes and settings. A setting stands behind the name, or goes in by --set: "
+        "saformer-4-384+time_steps=6.",
+        f"Any other size of {', '.join(sized)}: FAMILY-DEPTH-DIM, for instance saformer-6-256.",
+    ]
+    table = catalogue_table("Models (--model NAME, untrained)", ("family", "architecture", "networks"), rows, notes)
+    return Report([table, Line(), _shipped()])
+
+
+def _one(name: str) -> "Report":
+    from saformer.errors import InputError
+    from saformer.models.registry import MODELS
+    from saformer.models.settings import nearest
+    from saformer.reports.document.blocks import Line, Report
+
+    if name not in MODELS:
+        raise InputError(f"unknown family {name!r}{nearest(name, MODELS)}: choose one of {', '.join(MODELS)}")
+    family = MODELS[name]
+    return Report([_networks(family), Line(), _settings(family)])
+
+
+def _networks(family: "Family") -> "Table":
     import torch
 
-    from saformer.checkpoints import load
-    from saformer.checkpoints.shipped import SHIPPED, resolve_checkpoint
-    from saformer.models import FAMILIES, PRESETS, configure, from_config
-    from saformer.reports.document.blocks import Line, Report
-    from saformer.reports.document.numbers import percent
+    from saformer.models import configure, from_config
     from saformer.reports.document.table import Column, number
     from saformer.reports.tables.catalogue import catalogue_table
 
     rows = []
-    for name in PRESETS:
+    for name in family.presets:
         config = configure(name)
         with torch.device("meta"):
             parameters = sum(p.numel() for p in from_config(config).parameters())
-        rows.append([name, FAMILIES[config.family], parameters, config.time_steps, config.input_size, config.tokens])
-    steps = number("T", key="time_steps", write=str)
+        rows.append([name, parameters, config.time_steps, config.input_size, config.num_classes])
     columns = [
-        *map(Column, ("preset", "architecture")),
+        Column("network"),
         number("parameters"),
-        steps,
+        number("T", key="time_steps", write=str),
         Column("input"),
-        number("tokens", write=lambda tokens: "-" if tokens is None else str(tokens)),
+        number("classes", write=str),
     ]
-    notes = [
-        "Any other size: FAMILY-DEPTH-DIM, for instance saformer-6-256; families: " + ", ".join(FAMILIES) + ".",
-        "Two input channels stand for event frames.",
+    return catalogue_table(family.title, columns, rows, ["Two input channels stand for event frames."])
+
+
+def _settings(family: "Family") -> "Table":
+    from dataclasses import MISSING, fields
+
+    from saformer.models.settings import meanings
+    from saformer.reports.tables.catalogue import catalogue_table
+
+    said = meanings(family.config)
+    rows = [
+        (entry.name, "" if entry.default is MISSING else str(entry.default), said.get(entry.name, ""))
+        for entry in fields(family.config)
     ]
-    presets = catalogue_table("Models (--model NAME, untrained)", columns, rows, notes)
+    return catalogue_table("Settings (--set K=V)", ("setting", "default", "meaning"), rows)
+
+
+def _shipped() -> "Table":
+    from saformer.checkpoints import load
+    from saformer.checkpoints.shipped import SHIPPED, resolve_checkpoint
+    from saformer.reports.document.numbers import percent
+    from saformer.reports.document.table import Column, number
+    from saformer.reports.tables.catalogue import catalogue_table
+
     rows = []
     for name in SHIPPED:
         path = resolve_checkpoint(name)
@@ -49,8 +112,7 @@ def models(format: Format = None) -> None:
     columns = [
         *map(Column, ("checkpoint", "model")),
         number("parameters"),
-        steps,
+        number("T", key="time_steps", write=str),
         number("accuracy", write=percent),
     ]
-    shipped = catalogue_table("Trained checkpoints in the package (--ckpt NAME)", columns, rows)
-    emit(Report([presets, Line(), shipped]), format)
+    return catalogue_table("Trained checkpoints in the package (--ckpt NAME)", columns, rows)

@@ -24,6 +24,7 @@ class SweepRunOptions(RunOptions):
     """How to run; batches of 64 as in the paper's section 4.5."""
 
     batch_size: BatchSize = 64
+    fold: bool = False  # no option: time and memory are those of the network as it is
 
 
 @command("sweep")

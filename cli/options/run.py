@@ -64,6 +64,16 @@ Device = Annotated[
 ]
 
 
+Fold = Annotated[
+    bool,
+    typer.Option(
+        "--fold",
+        help="Merge BatchNorms, and linear layers with nothing between, into one layer first.",
+        rich_help_panel=Panel.run,
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(Options):
     """How to run: where, in which floating type, on how many images; what is no option here is the command's to set."""
@@ -74,6 +84,7 @@ class RunOptions(Options):
     device: Device = "auto"
     seed: Seed = 0
     kind: InputKind = None
+    fold: Fold = False
     precision: str | None = None
     graded: bool = False
     accounting: str = "paper"

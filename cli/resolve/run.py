@@ -8,6 +8,7 @@ from saformer.analysis.profiles.origin import UNTRAINED_NOTE, Origin
 from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.device import choose_device, enough_memory
+from saformer.cli.resolve.fold import fold_for
 from saformer.cli.resolve.foreign import model_input, own_errors
 from saformer.cli.resolve.model import check_fit
 from saformer.cli.terminal.console import progress
@@ -71,6 +72,10 @@ def run_profile(
     elif said.time_axis is not None:
         read_from = {"time_steps_from": str(StepsFrom.FRAMES)}
     with enough_memory(min(run.batch_size, total), steps):
+        if run.fold:
+            example, _ = next(data.batches(1, 1, run.seed))
+            model, remark = fold_for(model, example, options)
+            remarks = [*remarks, remark]
         model = _moved(model, device, dtype)
         check_same_model(model)
         part = (rank(), world_size())

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from saformer.analysis.accounting.account import Account
+from saformer.analysis.profiles import Profile
 from saformer.reports.results.literature import PublishedEnergy, published_file, records
 
 
@@ -33,22 +34,30 @@ class Decomposition:
     layers: tuple[DecomposedLayer, ...]
 
 
-def decomposition(row: PublishedEnergy, accounting: str = "spikingformer") -> Decomposition:
-    """The layers of a published energy whose source printed the rates of all of them.
+def profile_of(row: PublishedEnergy) -> Profile:
+    """The network of a row at its published rates.
 
     Args:
         row: with `layered` rates and the name of a preset as its architecture.
-        accounting: of the source.
     """
     from saformer.analysis.recording.from_rates import profile_from_rates
-    from saformer.analysis.recording.rates_table import present_name, read_rates
+    from saformer.analysis.recording.rates_table import read_rates
     from saformer.models import build
 
     model = build(row.architecture, image_size=row.pixels, time_steps=row.time_steps)
     with resources.as_file(published_file(row.rates)) as path:
-        account = profile_from_rates(model, read_rates(path), name=row.rates).account(accounting)
+        return profile_from_rates(model, read_rates(path), name=row.rates)
+
+
+def decomposition(row: PublishedEnergy, accounting: str = "spikingformer") -> Decomposition:
+    """The layers of a published energy whose source printed the rates of all of them; `accounting` is the source's."""
+    from saformer.analysis.recording.rates_table import present_name
+    from saformer.models.names import parse_name
+
+    family, _ = parse_name(row.architecture)
+    account = profile_of(row).account(accounting)
     printed = {
-        present_name(line["layer"], model.config.family): float(line["acs_per_image"]) + float(line["macs_per_image"])
+        present_name(line["layer"], family.name): float(line["acs_per_image"]) + float(line["macs_per_image"])
         for line in records(row.rates)
         if line["acs_per_image"]
     }

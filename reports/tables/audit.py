@@ -73,7 +73,7 @@ def _chains(audit: Audit) -> str:
     return (
         f"linear layers with nothing between: {some(starred(then) if several else then)} follow "
         f"{some(starred(first) if several else first)}, {percent(share)} of the dense multiply-accumulates, charged as "
-        f"they run; folding them first makes {folded}"
+        f"they run; folding them (--fold) makes {folded}"
     )
 
 

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
 
-from saformer.reports.document.blocks import Facts, Line, Part, Report
+from saformer.reports.document.blocks import Facts, Heading, Line, Part, Report
 from saformer.reports.document.numbers import NOT_KNOWN, percent, significant
 from saformer.reports.document.table import Align, Cell, Column, Row, Table, TableLayout, hidden, number
 from saformer.reports.results.architectures import PRESET
 from saformer.reports.results.decomposition import Decomposition
+from saformer.reports.results.literature import records
 from saformer.reports.results.published_rows import MEANINGS, Assessed, Verdict
 from saformer.reports.results.readings import Reading
 from saformer.reports.results.sheets import SheetLayer
@@ -19,20 +19,36 @@ _READ_IN = {"translation": "read in a translation", "second hand": "read second 
 _DATA = {"imagenet": "ImageNet", "imagenet, 350 images": "350 images of ImageNet", "coco": "COCO"}
 
 
-def literature_report(rows: Sequence[Assessed], more: Sequence[Part] = ()) -> Report:
-    """Every published energy, then what stands below.
+def literature_report(rows: Sequence[Assessed], implied: Sequence[Part]) -> Report:
+    """The page: every published energy, why some do not follow, and the energies that the SAFormer paper gives others.
 
     Args:
         rows: in the order of the file.
-        more: parts that follow the table.
+        implied: what the paper's energies imply.
     """
     tally = Counter(one.verdict for one in rows)
-    summary = ", ".join(f"{tally[verdict]} {verdict}" for verdict in Verdict if tally[verdict])
-    return Report([literature_table(rows), Line(f"{len(rows)} published energies: {summary}", "strong"), *more])
+    summary = ", ".join(f"{verdict} {tally[verdict]}" for verdict in Verdict if tally[verdict])
+    return Report(
+        [
+            Heading("Published energies, and whether they follow", 1),
+            Line(
+                "Each energy in print beside what follows from the counts or rates printed with it and from the shapes "
+                "of the network. saformer literature NAME shows one with its arithmetic, and layer by layer where "
+                "rates of all layers are in print; saformer literature --explain MJ searches the conventions for one "
+                "that gives a number. This page is made by saformer literature --format markdown."
+            ),
+            literature_table(rows),
+            Line(f"{len(rows)} energies: {summary}", "strong"),
+            Heading("Why"),
+            *(Line(f"{row['about']}: {row['remark']}", label="- ") for row in records("remarks.csv")),
+            Heading("What the SAFormer paper's energies of others imply"),
+            *implied,
+        ]
+    )
 
 
 def literature_table(rows: Sequence[Assessed]) -> Table:
-    """A row for each published energy; a line ends what one source printed of one method."""
+    """A row for each published energy; a line ends those of one source or method."""
     columns = [
         Column("network"),
         hidden("system"),
@@ -58,9 +74,9 @@ def literature_table(rows: Sequence[Assessed]) -> Table:
     ]
     numbers = {source: i for i, source in enumerate(dict.fromkeys(map(_source, rows)), 1)}
     made: list[Row] = []
-    for _, group in groupby(rows, key=lambda one: (one.row.system, one.row.source)):
-        members = list(group)
-        made += [_row(one, numbers[_source(one)], rule=one is members[-1]) for one in members]
+    for one, following in zip(rows, [*rows[1:], None], strict=True):
+        ends = following is None or (one.row.system != following.row.system and one.row.source != following.row.source)
+        made.append(_row(one, numbers[_source(one)], rule=ends))
     notes = [*_notes(rows), *(f"[{i}] {source}." for source, i in numbers.items())]
     return Table("Published energies, millijoules per image", columns, made, notes, _LAYOUTS)
 
@@ -159,12 +175,11 @@ def parameters_that_differ(rows: Sequence[Assessed]) -> list[str]:
 
 
 def network_report(
-    name: str, rows: Sequence[tuple[Assessed, Sequence[Reading], Decomposition | None, Sequence[SheetLayer]]]
+    rows: Sequence[tuple[Assessed, Sequence[Reading], Decomposition | None, Sequence[SheetLayer]]],
 ) -> Report:
     """All that was published of one network, with the arithmetic.
 
     Args:
-        name: of the network.
         rows: each energy with the ways of charging it, its layers, and its sheet.
     """
     parts: list[Part] = []
@@ -215,6 +230,7 @@ def _ways(one: Assessed, ways: Sequence[Reading]) -> Table:
         Column("", key="gives_the_printed_energy", write=lambda gives: "=" if gives else ""),
     ]
     printed = one.row.energy
+    shown = [way for way in ways if way.unusual <= 1 or way.gives(printed)]
     rows = [
         Row(
             [
@@ -226,10 +242,10 @@ def _ways(one: Assessed, ways: Sequence[Reading]) -> Table:
             ],
             strong=way.gives(printed),
         )
-        for way in ways
+        for way in shown
     ]
     note = f"=: {printed.text} mJ, within the rounding of the printed numbers."
-    return Table(f"{len(ways)} ways of charging what was printed", columns, rows, [note])
+    return Table(f"{len(shown)} of {len(ways)} ways of charging what was printed", columns, rows, [note])
 
 
 def _operations(value: float | None) -> str:

@@ -137,8 +137,10 @@ def save(
         **details: anything JSON can hold about how the weights came to be.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: the file cannot be written, or the model is folded: its settings would not build it again.
     """
+    if model.folded:
+        raise InputError("a folded model has other layers than its settings say: save the model that it was made from")
     weights = {
         name: tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
         for name, tensor in model.state_dict().items()

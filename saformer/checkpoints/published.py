@@ -19,7 +19,7 @@ _STORED_NAMES = {
     "heads": ("num_heads",),
     "time_steps": ("time_steps", "time_step", "timesteps", "T"),
     "pooling": ("pooling_stat",),
-    "image_size": ("img_size", "image_size"),
+    "image_size": ("img_size", "image_size", "input_size"),
     "event_pooling": ("dvs_mode",),
     "connect": ("connect_f", "cnf"),
     "thresholds": ("thresholds",),

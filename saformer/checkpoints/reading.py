@@ -64,7 +64,7 @@ class RawCheckpoint:
     weights_key: str  # the entry the weights were under, "" for the top level
     settings: dict[str, Any]  # from stored args: str, int, float, bool, None and lists of these
     metadata: dict[str, str]  # of a safetensors file
-    other: dict[str, Any]  # str, int, float, bool and None found beside the weights
+    other: dict[str, Any]  # the same kinds of value, found beside the weights
 
 
 def read_checkpoint(path: str | Path, weights_key: str | None = None) -> RawCheckpoint:
@@ -552,7 +552,7 @@ def _other(stored: Mapping[Any, Any], weights_key: str) -> dict[str, Any]:
             except RuntimeError:  # a type that torch stores but cannot compute with
                 continue
         plain = _plain(value)
-        if isinstance(name, str) and not isinstance(plain, list | _Opaque):
+        if isinstance(name, str) and not isinstance(plain, _Opaque):
             other[name] = plain
     return other
 

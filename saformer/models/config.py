@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from saformer.errors import InputError
@@ -45,6 +46,14 @@ class BaseConfig(ABC):
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
                 raise InputError(f"{self.family}: {key} must be a whole number from 1 to 1e12, got {value!r}")
+
+    def check_whole_each(self, name: str, count: int | None) -> None:
+        """Raise InputError unless the setting of this name has whole numbers from 1, so many unless it is None."""
+        values = getattr(self, name)
+        whole = isinstance(values, tuple) and all(type(v) is int and 1 <= v <= MOST for v in values)
+        if not whole or not values or count not in (None, len(values)):
+            wanted = "whole numbers" if count is None else f"{count} whole numbers"
+            raise InputError(f"{self.family}: {name} takes {wanted} from 1 with commas between, got {values!r}")
 
     def check_one_of(self, name: str, known: typing.Iterable[str]) -> None:
         """Raise InputError unless the setting of this name is one of some words."""
@@ -177,10 +186,14 @@ def _text(value: Any) -> str:
 
 
 class Model(nn.Module):
-    """A network built or loaded here: it knows its settings and, if it was loaded, where it came from."""
+    """A network built or loaded here: it knows its settings and, if it was loaded, where it came from.
+
+    `folded`: layers were merged (`saformer.fold`), so that it has others than its settings say.
+    """
 
     config: BaseConfig
     origin: "Origin | None" = None
+    folded: bool = False
 
     def __init__(self, config: BaseConfig) -> None:
         super().__init__()
@@ -230,6 +243,14 @@ def in_time(x: Tensor, config: BaseConfig) -> Tensor:
             f"set time steps to {frames}"
         )
     return x.transpose(0, 1)
+
+
+def example_input(model: Model, random: bool = False) -> Tensor:
+    """An image, its event frames or a sequence as one of our own models takes it: of zeros, or random (seed 0)."""
+    shape, generator = (1, *model.config.input_shape), torch.Generator().manual_seed(0)
+    if model.config.input_kind == "tokens":
+        return torch.randint(0, model.config.num_classes if random else 1, shape, generator=generator)
+    return torch.randn(shape, generator=generator) if random else torch.zeros(shape)
 
 
 def initialise(model: nn.Module) -> None:

@@ -29,7 +29,7 @@ class DietResNetConfig(ResidualConfig):
             reach the next layer a step later.
         encoding: "pixels", or "poisson" for spikes of both signs: sign(x) where 0.9 |x| exceeds a random number. The
             numbers are the same in every call and for every image, so that a result depends on its image alone.
-        thresholds: V_th of the layers of neurons of "hybrid", and with "diet" before training, in the order of the data;
+        thresholds: V_th of the layers of neurons of "hybrid", before training with "diet", in the order of the data;
             one for all of them, or one for each.
     """
 
@@ -109,7 +109,7 @@ class Block(nn.Module):
 
 @register_model(
     "dietresnet",
-    title="ResNet without BatchNorm (DIET-SNN, hybrid conversion)",
+    title="ResNet of DIET-SNN, Hybrid",
     config=DietResNetConfig,
     presets={
         "diet-resnet-20": {**CIFAR, "time_steps": 5},

@@ -98,7 +98,7 @@ class Block(nn.Module):
 
 @register_model(
     "msresnet",
-    title="MS-ResNet, membrane shortcuts",
+    title="MS-ResNet",
     config=MSResNetConfig,
     presets={
         "ms-resnet-18": {**CIFAR, "num_classes": 100, "time_steps": 6},

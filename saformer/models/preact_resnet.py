@@ -123,7 +123,7 @@ class Block(nn.Module):
 
 @register_model(
     "preactresnet",
-    title="PreAct-ResNet, learned spike heights (DSR) or LIF (SLTT)",
+    title="PreAct-ResNet of DSR, SLTT",
     config=PreActResNetConfig,
     presets={
         "dsr-preact-resnet-18": {**CIFAR, **DSR_LIF, "time_steps": 20},

@@ -88,7 +88,7 @@ class PerStep(nn.Sequential):
 
 
 def without_containers(weights: Mapping[str, Tensor]) -> dict[str, str]:
-    """Names of parameters in `PerStep` by those in a file: SpikingJelly's container held layers as `module` at first."""
+    """Names of parameters in `PerStep` by those in a file: SpikingJelly's container had a `module` at first."""
     return {name: name.replace(".module.", ".") for name in weights}
 
 

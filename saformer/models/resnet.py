@@ -163,7 +163,7 @@ class Block(nn.Module):
 
 @register_model(
     "resnet",
-    title="ResNet, neurons behind the sums (tdBN, TET, Dspike)",
+    title="ResNet of tdBN, TET, Dspike",
     config=ResNetConfig,
     presets={
         "ann-resnet-19": {**RESNET_19, **TET, "time_steps": 1, "neuron": "relu"},
@@ -210,7 +210,7 @@ class ResNet(Model):
 
     @classmethod
     def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
-        """ResNet-19 of tdBN, or of TET, whose BatchNorm lies a level deeper; V_th and leak are constants of the code."""
+        """ResNet-19 of tdBN, or of TET, whose BatchNorm lies a level deeper; V_th and leak are constants there."""
         if not {"conv1.weight", "layer1.0.conv1.weight", "fc1.weight", "fc2.weight"} <= weights.keys():
             return None
         if "bn1.bn.weight" in weights:

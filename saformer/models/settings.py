@@ -1,6 +1,8 @@
 """Settings given as text: `--set heads=8`, and names such as `saformer-4-384+heads=8`."""
 
 import difflib
+import inspect
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -82,3 +84,13 @@ def _read(text: str, hint: Any, what: str) -> Any:
     names = {bool: "true or false", int: "a whole number", float: "a number", types.NoneType: "none"}
     wanted = " or ".join(names.get(kind, "numbers with commas between") for kind in kinds)
     raise InputError(f"{what} must be {wanted}, got {str(text)!r}")
+
+
+def meanings(config: type) -> dict[str, str]:
+    """What each setting means, by name, as the docstrings of a class of settings and of its bases list them."""
+    found: dict[str, str] = {}
+    for each in reversed(config.__mro__):
+        _, heading, listed = (inspect.cleandoc(each.__doc__) if each.__doc__ else "").partition("Args:\n")
+        for name, text in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", listed, re.MULTILINE) if heading else ():
+            found[name] = " ".join(text.split())
+    return found

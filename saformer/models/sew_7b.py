@@ -64,7 +64,7 @@ class Block(nn.Module):
 
 @register_model(
     "sew7b",
-    title="SEW 7B-Net, shortcuts of spikes for event data",
+    title="SEW 7B-Net",
     config=SEW7BConfig,
     presets={
         "sew-7b-net-gesture": {"in_channels": 2, "image_size": 128, "num_classes": 11, "time_steps": 16},

@@ -107,7 +107,7 @@ class Block(nn.Module):
 
 @register_model(
     "sewresnet",
-    title="SEW-ResNet, shortcuts of spikes",
+    title="SEW-ResNet",
     config=SEWResNetConfig,
     presets={
         "sew-resnet-18": {**CIFAR, "num_classes": 100, "time_steps": 6},

@@ -26,6 +26,9 @@ from saformer.models.vgg_presets import (
 
 Weights = Mapping[str, Tensor]
 
+# Settings of the published constructors, commands and input pipelines, which weights do not show.
+_CHOSEN = ("dropout", "encoding", "fires_at", "pool", "rate", "tau", "threshold", "thresholds")
+
 
 def recognise_vgg(weights: Weights) -> Published | None:
     """What a checkpoint of one of the published codes shows; None for one that is of none of them."""
@@ -69,21 +72,11 @@ def _published(
     shown: Mapping[str, Any] = {},
     **more: Any,
 ) -> Published:
-    """What shapes show; the rest of `base` is taken as published."""
-    seen = {"layers": tuple(layers), "in_channels": first.shape[1], "num_classes": head.shape[0], **shown}
-    fixed = (
-        "layout",
-        "neuron",
-        "norm",
-        "linear_norm",
-        "conv_bias",
-        "linear_bias",
-        "votes",
-        "head_spikes",
-        "pool_spikes",
-    )
-    seen |= {key: base[key] for key in fixed if key in base and key not in seen}
-    defaults = {**{key: value for key, value in base.items() if key not in seen}, **more.pop("defaults")}
+    """What shapes and the code show; what its users may choose is taken as published."""
+    seen = {"layers": tuple(layers), "in_channels": first.shape[1], "num_classes": head.shape[0]}
+    seen |= {key: value for key, value in base.items() if key not in _CHOSEN} | {**shown}
+    chosen = {key: value for key, value in base.items() if key in _CHOSEN}
+    defaults = {**chosen, **more.pop("defaults")}
     return Published(seen, defaults, **more)
 
 
@@ -91,8 +84,8 @@ def _plif(weights: Weights) -> Published | None:
     """`conv` of convolution, norm, neuron and pool, `fc` from flattening on; for images, `static_conv` before."""
     static = _numbered(weights, "static_conv.#.weight", 4)
     convolutions, linear = (_numbered(weights, f"{name}.#.weight", n) for name, n in (("conv", 4), ("fc", 2)))
-    first = next(iter({**convolutions, **static}.values()), None)
-    if first is None or len(linear) < 2 or 0 in linear or len(static) > 1 or (not static and 0 not in convolutions):
+    first = static.get(0, convolutions.get(0))
+    if first is None or len(linear) < 2 or 0 in linear or len(static) > 1:
         return None
     layers = [f"c{first.shape[0]}"] if static else []
     # The neurons of the static convolution are the first layer of `conv`: as if it stood two places before.
@@ -186,7 +179,8 @@ def _dsr(weights: Weights) -> Published | None:
     words.append(f"a{_side(last, head.shape[1])}")
     first = weights["layer1.0.weight"]
     defaults = {"time_steps": 20, "image_size": 48, "fires_at": 0.5}
-    return _published(DSR, words, first, head, defaults=defaults)
+    shown = {"threshold": DSR["threshold"]}  # before training
+    return _published(DSR, words, first, head, shown, defaults=defaults)
 
 
 def _stbp(weights: Weights) -> Published | None:

@@ -96,21 +96,23 @@ def fire_backward_cpu(
     same = x.dtype == wide
     carried, rule = membranes.carried, membranes.rule
     steepness, gain = membranes.steepness(alpha), membranes.by_current(1.0)
-    # Rows of each step beside -U: of spikes where the reset or a gradient reads them, of -H and of -V.
+    # Rows of each step: of -U, or of -(U - V) with adaptation; of spikes where a reset or a gradient reads them, of -H.
     learns = rate is not None, threshold is not None
     spikes = 0 if membranes.replaces else steps
     held = steps if learns[0] else 0
     levels = steps if membranes.adaptive else 0
     # Made once: fresh memory costs more than the arithmetic done in it.
-    kept = [membranes.rows, steps, spikes, held, levels, max(steps - 1, 0), 0 if same else steps]
+    kept = [membranes.rows, 1 if levels else steps, spikes, held, levels, max(steps - 1, 0), 0 if same else steps]
     memory = torch.empty(sum(kept), size, dtype=wide, device=x.device)
     for currents, by_spikes, target in zip(*(part.split(size, 1) for part in (x, gradient, targets)), strict=True):
         own, charged, fired, before, level, silent, buffer = memory[:, : currents.shape[1]].split(kept)
         by_current = target if same else buffer
         inputs = currents if same else by_current.copy_(currents)
         membranes.use(own, before if held else None, level if levels else None)
-        for _ in membranes.steps(steps, inputs, charged, fired if spikes else None):
-            pass
+        charges = repeat(charged[0]) if levels else charged
+        for t in membranes.steps(steps, inputs, charges, fired if spikes else None):
+            if levels:
+                torch.sub(charged[0], level[t], out=level[t])
         if rule.reset is not None:  # 0 where it was reset to a number
             if spikes:
                 torch.eq(fired[:-1], 0, out=silent)
@@ -118,7 +120,7 @@ def fire_backward_cpu(
                 torch.gt(charged[:-1], -membranes.fires_at, out=silent)
         slopes = by_spikes if same else by_current.copy_(by_spikes)
         if levels:
-            _adapted(membranes, slopes, charged.sub_(level), fired, silent, alpha, by_current)
+            _adapted(membranes, slopes, level, fired, silent, alpha, by_current)
         else:
             membranes.slope(slopes, charged, alpha, by_current)
             if learns[1]:
@@ -170,8 +172,7 @@ def _adapted(
     """
     rule, carried = membranes.rule, membranes.carried
     slope = excess.mul_(-alpha).sigmoid_()
-    by_rise = torch.zeros_like(excess[0])
-    flow = torch.empty_like(by_rise)
+    by_rise, flow = membranes.rise.zero_(), membranes.drive  # free by now
     last = len(excess) - 1
     for t in reversed(range(last + 1)):
         torch.add(by_rise, gradient[t], alpha=rule.height, out=flow)

@@ -5,8 +5,6 @@ counts. Spikes that begin in a function are listed by the layer that reads them.
 so by their class or their operator, whatever they put out.
 """
 
-import weakref
-from collections import Counter as Tally
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,9 +12,9 @@ from typing import Any
 from torch import Tensor
 
 from saformer.analysis.profiles import SPIKES_OF, inside
-from saformer.analysis.recording.batch_axis import Layout
 from saformer.analysis.recording.execution import Execution, Instruments
 from saformer.analysis.recording.module_paths import Frame, of_torch
+from saformer.analysis.recording.observers.functional_spikes import FunctionalSpikes, count_spikes, of_few_levels
 from saformer.analysis.recording.observers.neuron_candidates import (
     Candidate,
     Decision,
@@ -46,26 +44,23 @@ class NeuronListing:
         self._instruments = instruments
         self._declared = matching(instruments.paths.names, declared)
         self._candidates: dict[str, Candidate] = {}
-        self._seen: set[tuple[int, int]] = set()  # spikes of functions, this batch
-        self._compared: Tally[str] = Tally()  # comparisons by module, this batch
-        self._pooled: dict[int, weakref.ref[Tensor]] = {}  # what a pool read, by the token of its result, this batch
+        self.functional = FunctionalSpikes(instruments, self._candidates)
 
     def start_batch(self) -> None:
         """Announce a forward pass."""
-        self._seen.clear()
-        self._pooled.clear()
-        self._compared.clear()
+        self.functional.start_batch()
         for candidate in self._candidates.values():
             candidate.calls = candidate.entries = 0
 
     def before(self, execution: Execution) -> None:
-        """Check the input current of our own layer of neurons."""
+        """Check the input current of our own layer of neurons; count spikes that are about to be added or pooled."""
+        self.functional.before(execution)
         if execution.operator is not None and execution.operator.kind is Kind.NEURON:
             where = execution.path or "of the model"
             self._instruments.finite.watch(execution.args[0], f"the input of the neurons {where} holds")
 
     def after(self, execution: Execution) -> None:
-        """Book the spikes of our own neurons, and remember what a pool read."""
+        """Book the spikes of our own neurons."""
         operator, out = execution.operator, execution.out
         if operator is None or (operator.kind is Kind.THRESHOLD and operator.listed):
             for x in execution.results:
@@ -74,7 +69,6 @@ class NeuronListing:
             return
         if operator.kind is Kind.THRESHOLD and not operator.listed:
             self._instruments.paths.current.comparisons += 1
-            self._compared[execution.path] += 1
         if operator.kind is Kind.NEURON:
             instruments, path = self._instruments, execution.path
             real = operator.effect is Effect.REAL
@@ -86,24 +80,6 @@ class NeuronListing:
             source = None if operator.binary or real else instruments.lineage.source(out)
             self._add(candidate, execution.args[0], out, source, steps=out.shape[0])
             instruments.paths.current.certain = True
-        elif operator.pool and isinstance(out, Tensor) and (pooled := self._instruments.lineage.source(out)):
-            self._pooled[pooled.token] = weakref.ref(execution.args[0])
-
-    def book_reader(self, reader: str, x: Tensor, source: Source) -> None:
-        """A layer reads `x`: spikes that began in a function, and in no module of their own, are listed by its name."""
-        if source.token in self._pooled and (spikes := self._pooled[source.token]()) is not None:
-            x, source = spikes, self._instruments.lineage.source(spikes) or source  # as long as the model keeps them
-        if source.provenance is not Provenance.SPIKES or not source.births or not source.converts or source.passed:
-            return
-        if (source.token, x.numel()) in self._seen:
-            return
-        self._seen.add((source.token, x.numel()))
-        name = f"{reader} (input)"
-        candidate = self._candidates.setdefault(name, Candidate(name, operator=True, function=source.births))
-        often = self._compared[next(iter(source.births))] if len(source.births) == 1 else 0
-        if often > 1 and x.ndim > 2 and often in x.shape[:-1]:  # a loop over one of the dimensions
-            candidate.looped[often] += 1
-        candidate.refuted = candidate.refuted or not self._add(candidate, x, x, source)
 
     def leave_module(self, frame: Frame, args: Any, result: Tensor) -> None:
         """Look at what a module puts out."""
@@ -152,7 +128,7 @@ class NeuronListing:
     def _add(
         self, candidate: Candidate, read: Tensor, spikes: Tensor, source: Source | None, steps: int | None = None
     ) -> bool:
-        """Add spikes, step by step: T x B x ..., T*B x ..., or one step of a loop, B x ...; False if they are none.
+        """Add spikes, step by step; False if they are none.
 
         Args:
             candidate: whose they are.
@@ -161,19 +137,13 @@ class NeuronListing:
             source: where they come from; None for our own neurons whose values need no look.
             steps: T of our own neurons, which get time first.
         """
-        instruments = self._instruments
-        layout = instruments.layouts.of((f"neurons {candidate.name}", 0), spikes.shape, x=spikes)
-        if steps is not None and not (layout.apart and layout.steps == steps):
-            layout = Layout(steps, spikes.shape[0] // steps)
-        nonzero, ones = instruments.counter.count(spikes, layout.rows)
+        fired = count_spikes(self._instruments, candidate.name, spikes, source, steps)
         if source is not None:
-            seen = instruments.meter.values_of(spikes, source, 1 if spikes.ndim > 3 else -1, nonzero, ones)
-            few = seen.provenance != "real" and (seen.multiples or bool(seen.channels))
-            if not few and candidate.name not in self._declared:
+            if not of_few_levels(fired.values) and candidate.name not in self._declared:
                 return False
-            candidate.values = candidate.values.join(seen)
-        origin = instruments.lineage.source(read)
-        candidate.add(layout.per_step(nonzero), spikes.numel(), origin.name if origin else "")
+            candidate.values = candidate.values.join(fired.values)
+        origin = self._instruments.lineage.source(read)
+        candidate.add(fired.per_step, fired.elements, origin.name if origin else "")
         return True
 
     def decide(self, time_steps: int | None) -> Decision:

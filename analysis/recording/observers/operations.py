@@ -127,7 +127,7 @@ class Operations:
             watch = instruments.finite.watch_result if call.masked else instruments.finite.watch
             watch(out, f"the result of {name} holds")
         if call.weight is not None and sources[0] is not None:
-            self._neurons.book_reader(name, call.operands[0], sources[0])
+            self._neurons.functional.book_reader(name, call.operands[0], sources[0])
         counts = self.counts.get(name)
         if counts is None:
             counts = self.counts[name] = OperationCounts.of(name, call, module, sources)
@@ -167,7 +167,9 @@ class Operations:
             counters.append(layout.fold(nonzero))
             counts.see(i, x, sources[i], (nonzero, ones), instruments, _channel(call))
             counts.broadcast[i] |= call.op == "product" and x.numel() < call.dense
-        if not all(layout.apart for layout in (*layouts, result)):
+        # A product over the images themselves: no stack of matrices has one for each.
+        mixes = call.inner and call.rows is not None and call.rows[:-2].numel() % result.rows
+        if mixes or not all(layout.apart for layout in (*layouts, result)):
             self.by_image = False
             result = Layout(1, result.batch, apart=False)
         events = call.events(result.rows, instruments.counter)

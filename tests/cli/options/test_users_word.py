@@ -319,7 +319,7 @@ def test_chains_of_linear_layers_are_said_in_one_line(saformer, asked):
     assert (chain["first"], chain["then"], chain["on_spikes"]) == ("one", ["two"], True)
     lines = " ".join(saformer("audit", *own).out.split())
     assert "linear layers with nothing between: two follow one, 53.6% of the dense" in lines
-    assert "folding them first makes one layer on spikes" in lines
+    assert "folding them (--fold) makes one layer on spikes" in lines
     assert "two: " in saformer("energy", *own).out  # the line on real values
 
 

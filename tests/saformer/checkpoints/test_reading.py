@@ -130,7 +130,8 @@ def test_the_layout_of_the_published_training_scripts(tmp_path: Path, zipped: An
     }
     for name in ("best", "steps", "flag", "small"):
         assert type(raw.settings[name]) in (int, float, bool)
-    assert raw.other == {"epoch": 3, "arch": "spikformer", "version": 2, "metric": 12.5, "best_acc1": 90.0}
+    beside = {"epoch": 3, "arch": "spikformer", "version": 2, "metric": 12.5, "best_acc1": 90.0}
+    assert raw.other == {**beside, "history": [1.0, 2.0]}
     json.dumps([raw.settings, raw.other])
 
     ema = read_checkpoint(path, weights_key="state_dict_ema")

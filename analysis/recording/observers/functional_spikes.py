@@ -1,0 +1,138 @@
+"""Spikes that begin in a function, and in no module of their own: listed by the layer that reads them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from saformer.analysis.profiles import Values
+from saformer.analysis.recording.batch_axis import Layout
+from saformer.analysis.recording.execution import Execution, Instruments
+from saformer.analysis.recording.observers.neuron_candidates import Candidate
+from saformer.analysis.recording.operators import Kind, Role
+from saformer.analysis.recording.sources import Provenance, Source, gathers
+
+
+@dataclass(frozen=True)
+class Fired:
+    """What a tensor of spikes shows.
+
+    Args:
+        per_step: spikes at each step that it holds.
+        elements: of the tensor.
+        values: what was seen of them.
+        births: modules in which they began.
+        place: what they are the result of.
+        looped: a dimension as long as there were comparisons in which they began; 0 for none.
+    """
+
+    per_step: Tensor
+    elements: int
+    values: Values
+    births: frozenset[str] = frozenset()
+    place: str = ""
+    looped: int = 0
+
+
+def count_spikes(
+    instruments: Instruments, name: str, spikes: Tensor, source: Source | None, steps: int | None = None
+) -> Fired:
+    """Count spikes step by step: T x B x ..., T*B x ..., or one step of a loop, B x ...
+
+    Args:
+        instruments: what observers share.
+        name: of the layer.
+        spikes: what it put out.
+        source: where they come from; None for our own neurons, which put out nothing else.
+        steps: T of our own neurons, which get time first.
+    """
+    layout = instruments.layouts.of((f"neurons {name}", 0), spikes.shape, x=spikes)
+    if steps is not None and not (layout.apart and layout.steps == steps):
+        layout = Layout(steps, spikes.shape[0] // steps)
+    nonzero, ones = instruments.counter.count(spikes, layout.rows)
+    values = Values()
+    if source is not None:
+        values = instruments.meter.values_of(spikes, source, 1 if spikes.ndim > 3 else -1, nonzero, ones)
+    return Fired(layout.per_step(nonzero), spikes.numel(), values)
+
+
+def of_few_levels(values: Values) -> bool:
+    """Spikes: whole multiples of a unit, or one magnitude in each channel."""
+    return values.provenance != "real" and (values.multiples or bool(values.channels))
+
+
+def _in_a_function(source: Source | None) -> bool:
+    return (
+        source is not None
+        and source.provenance is Provenance.SPIKES
+        and bool(source.births)
+        and source.converts
+        and not source.passed
+    )
+
+
+class FunctionalSpikes:
+    """Counts what fired before it is pooled, added or multiplied, and lists it under the layer that reads the result.
+
+    A sum is no layer of neurons: what it is a sum of is.
+    """
+
+    def __init__(self, instruments: Instruments, candidates: dict[str, Candidate]) -> None:
+        self._instruments, self._candidates = instruments, candidates
+        self._listed: set[tuple[int, int]] = set()  # this batch
+        self._fired: dict[int, Fired] = {}  # what went into a sum, by token, this batch
+
+    def start_batch(self) -> None:
+        """Announce a forward pass."""
+        self._listed.clear()
+        self._fired.clear()
+
+    def before(self, execution: Execution) -> None:
+        """Count spikes that an operator is about to make one thing of."""
+        operator = execution.operator
+        if operator is None or not (operator.sums or operator.kind in _JOINING or operator.role in _ADDING):
+            return
+        known = [(x, source) for x in execution.inputs if (source := self._instruments.lineage.source(x)) is not None]
+        if not any(_in_a_function(source) for _, source in known):
+            return
+        if operator.kind is Kind.SYNAPTIC:
+            joins = sum(source.provenance is Provenance.SPIKES for _, source in known) > 1
+        else:
+            joins = gathers(operator, [source for _, source in known])
+        for x, source in known if joins else ():
+            if _in_a_function(source) and not source.summed and source.fired not in self._fired:
+                self._fired[source.fired] = self._look("", x, source)
+
+    def book_reader(self, reader: str, x: Tensor, source: Source) -> None:
+        """A layer reads `x`."""
+        if not _in_a_function(source):
+            return
+        if not source.summed:
+            if (source.fired, x.numel()) not in self._listed:
+                self._list(f"{reader} (input)", source.fired, self._look(f"{reader} (input)", x, source))
+            return
+        parts = [token for token in self._fired if token in source.summed]
+        new = [token for token in parts if (token, self._fired[token].elements) not in self._listed]
+        for number, token in enumerate(new):
+            self._list(f"{reader} (input{f' {number + 1}' if number else ''})", token, self._fired[token])
+
+    def _look(self, name: str, x: Tensor, source: Source) -> Fired:
+        fired = count_spikes(self._instruments, name, x, source)
+        often = len(source.compared)
+        looped = often if often > 1 and x.ndim > 2 and often in x.shape[:-1] else 0  # a loop over a dimension
+        return Fired(fired.per_step, fired.elements, fired.values, source.births, source.name, looped)
+
+    def _list(self, name: str, token: int, fired: Fired) -> None:
+        self._listed.add((token, fired.elements))
+        candidate = self._candidates.setdefault(name, Candidate(name, operator=True, function=fired.births))
+        if fired.looped:
+            candidate.looped[fired.looped] += 1
+        few = of_few_levels(fired.values)
+        candidate.refuted |= not few
+        if few:
+            candidate.values = candidate.values.join(fired.values)
+            candidate.add(fired.per_step, fired.elements, fired.place)
+
+
+_JOINING: Any = (Kind.SYNAPTIC, Kind.MOVEMENT)
+_ADDING: Any = (Role.ADDS, Role.SUBTRACTS)

@@ -1,0 +1,170 @@
+"""Folding: BatchNorms and chains of linear layers with nothing between are merged, each into one layer."""
+
+import copy
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map
+
+from saformer.errors import InputError
+from saformer.folding.layers import WEIGHTED, Layer, as_module, composed
+from saformer.folding.trace import Trace, Unit
+
+# In float64, of the largest output.
+_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A folded model.
+
+    Args:
+        model: a copy in which merged layers stand in the place of the first with weights; the rest let pass.
+        layers: paths of the modules that became one, for each.
+        reason: why nothing was folded; empty where something was.
+    """
+
+    model: nn.Module
+    layers: tuple[tuple[str, ...], ...]
+    reason: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """What was done, in a line."""
+        if self.reason:
+            return f"nothing is folded: {self.reason}"
+        return f"folded: {sum(map(len, self.layers)):,} layers and BatchNorms became {len(self.layers):,} layers"
+
+
+def fold(model: nn.Module, example: Any = None) -> nn.Module:
+    """The model with BatchNorms and chains of linear layers folded, a copy; a warning says where nothing could be.
+
+    Args:
+        model: any, in evaluation mode.
+        example: an input of it (a tensor, a tuple of several, or a dictionary by name); one of our own needs none.
+
+    Raises:
+        InputError: as `folded`.
+    """
+    found = folded(model, example)
+    if found.reason:
+        warnings.warn(found.sentence, stacklevel=2)
+    return found.model
+
+
+def folded(model: nn.Module, example: Any = None, to_input: Callable[[Any], Any] | None = None) -> Folded:
+    """Fold what one run of the model proves can be folded.
+
+    Layers are merged where each result of the one is read by the other alone (`Trace`) and one layer computes both,
+    borders included (`composed`). The folded model is run, too: it must put out the same numbers, in float64.
+
+    Args:
+        model: any, in evaluation mode; it is not changed.
+        example: an input of it (a tensor, a tuple of several, or a dictionary by name); one of our own needs none.
+        to_input: what makes the model's input from the example, if that is not the example itself.
+
+    Raises:
+        InputError: the model is in training mode, there is no example, or the model cannot be copied or run.
+    """
+    from saformer.models.config import Model, example_input
+
+    if any(module.training for module in model.modules()):
+        raise InputError("a model in training mode cannot be folded, its BatchNorms still change: call model.eval()")
+    if example is None:
+        if not isinstance(model, Model):
+            raise InputError("folding runs the model once: give an example of its input")
+        example = example_input(model, random=True)
+    example = tree_map(_double, example if to_input is None else to_input(example))
+    wide = _copy(model).double()
+    merges, expected = _watched(wide, example)
+    if not merges:
+        return Folded(model, (), "no layer's result is read by another layer alone, with nothing between")
+    wide = _merged(_copy(model).double(), merges)
+    try:
+        found = _run(wide, example)
+    except Exception as error:  # a stranger's code may miss what was taken out of a layer
+        line = (str(error).splitlines() or [""])[0]
+        return Folded(model, (), f"the model does not run without the layers merged ({type(error).__name__}: {line})")
+    if not _equal(expected, found):
+        return Folded(model, (), "the model gives other numbers with its layers merged, so something else reads them")
+    result = _merged(_copy(model), merges)
+    if isinstance(result, Model):
+        result.folded = True
+    paths = tuple(tuple(unit.path for unit in units) for units, _ in merges)
+    return Folded(result, paths)
+
+
+def _double(x: Any) -> Any:
+    return x.detach().double() if isinstance(x, Tensor) and x.is_floating_point() else x
+
+
+def _copy(model: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:
+        line = (str(error).splitlines() or [""])[0]
+        raise InputError(f"the model cannot be copied, which folding needs: {type(error).__name__}: {line}") from None
+
+
+def _run(model: nn.Module, example: Any) -> Any:
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        if isinstance(example, dict):
+            return model(**example)
+        return model(*example) if isinstance(example, tuple | list) else model(example)
+
+
+def _watched(model: nn.Module, example: Any) -> tuple[list[tuple[list[Unit], Layer]], Any]:
+    """What to merge, with the layers that come of it, and what the model puts out."""
+    trace = Trace(model)
+    with trace.watching(model):
+        output = _run(model, example)
+    merges = []
+    for chain in trace.chains(output):
+        while chain:
+            units, layer = _longest(chain)
+            chain = chain[len(units) :]
+            if len(units) > 1 and any(isinstance(unit.module, WEIGHTED) for unit in units):
+                merges.append((units, layer))
+    return merges, output
+
+
+def _longest(chain: Sequence[Unit]) -> tuple[list[Unit], Layer]:
+    """As many units from the first as one layer computes."""
+    layer = chain[0].layer
+    for i, unit in enumerate(chain[1:], 1):
+        both = composed(layer, unit.layer)
+        if both is None:
+            return list(chain[:i]), layer
+        layer = both
+    return list(chain), layer
+
+
+def _merged(model: nn.Module, merges: Sequence[tuple[Sequence[Unit], Layer]]) -> nn.Module:
+    """The model with the layers in place."""
+    modules = dict(model.named_modules())
+    instead: dict[nn.Module, nn.Module] = {}
+    for units, layer in merges:
+        place = next(unit for unit in units if isinstance(unit.module, WEIGHTED))
+        for unit in units:
+            old = modules[unit.path]
+            instead[old] = as_module(layer, old) if unit is place else nn.Identity().eval()
+    for parent in modules.values():
+        for name, child in parent.named_children():
+            if child in instead:
+                setattr(parent, name, instead[child])
+    return model
+
+
+def _equal(expected: Any, found: Any) -> bool:
+    """Whether all tensors of two outputs agree."""
+    pairs = [[x.double() for x in tree_leaves(tree) if isinstance(x, Tensor)] for tree in (expected, found)]
+    return len(pairs[0]) == len(pairs[1]) and all(
+        a.shape == b.shape
+        and torch.allclose(a, b, rtol=0, atol=_TOLERANCE * (1 + float(a.abs().max())), equal_nan=True)
+        for a, b in zip(*pairs, strict=True)
+    )
