@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from saformer.analysis.accounting.hardware import Hardware, load_hardware
-from saformer.analysis.accounting.rules import ACCOUNTINGS, DEFAULT_ACCOUNTING, Accounting, Charge, Context
+from saformer.analysis.accounting.rules import ACCOUNTINGS, DEFAULT_ACCOUNTING, Accounting, Context, Item
 from saformer.analysis.profiles import Operation, Profile
 from saformer.analysis.profiles.values import EVENTS
 
 # Prices in print: 45 nm CMOS, and one price for every synaptic operation, MACs left out.
 _PRICES = ("45nm-fp32", "77fj")
-_Counts = list[Charge]
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,9 @@ def _all(profile: Profile) -> Iterator[Convention]:
     static = profile.data.kind == "static"
     first_layers = ("repeat", "once") if static else ("repeat", "mac")
     mean = _mean_rate(profile)
-    profiles = [((), profile)] if mean is None else [((), profile), ((f"--uniform-rate {mean:.6g}",), at(profile, mean))]
+    profiles: list[tuple[tuple[str, ...], Profile]] = [((), profile)]
+    if mean is not None:
+        profiles.append(((f"--uniform-rate {mean:.6g}",), _at(profile, mean)))
     prices = [load_hardware(name) for name in _PRICES]
     for (said, one), name, first_layer, graded, rate_at in product(
         profiles, ACCOUNTINGS, first_layers, (None, "rate", "unroll", "mac"), ("input", "output")
@@ -81,7 +82,8 @@ def _priced(
 ) -> Iterator[Convention]:
     """The same charges with first layer and classifier left out or not, at each price."""
     operations = [charge(operation, context) for operation in profile.operations]
-    beside = [charge(item, context) for item in (*profile.free, *profile.neurons)]
+    others: list[Item] = [*profile.free, *profile.neurons]
+    beside = [charge(item, context) for item in others]
     parts = _parts(profile.operations)
     for chosen in product((False, True), repeat=len(parts)):
         left = {i for (_, i), leave in zip(parts, chosen, strict=True) if leave}
@@ -108,7 +110,7 @@ def _mean_rate(profile: Profile) -> float | None:
     return sum(rates) / len(rates) if rates else None
 
 
-def at(profile: Profile, rate: float) -> Profile:
+def _at(profile: Profile, rate: float) -> Profile:
     """The profile with one rate for whatever an operation but the first reads."""
 
     def changed(operation: Operation) -> Operation:

@@ -24,6 +24,7 @@ from saformer.analysis.accounting.rules import (
 )
 from saformer.analysis.profiles import FreeArithmetic, Neurons, Operation, Profile
 from saformer.analysis.profiles.chains import chains_of
+from saformer.analysis.profiles.origin import Origin
 from saformer.errors import InputError
 
 # Operations that a note names before it counts the others.
@@ -310,8 +311,9 @@ def _neurons(profile: Profile) -> tuple[NeuronAccount, ...]:
 
 
 def _accuracy(profile: Profile) -> Accuracy | None:
+    """Of trained weights; that of random ones says nothing."""
     right = profile.hits
-    if right is None or not right.labelled:
+    if right is None or not right.labelled or profile.origin == Origin.UNTRAINED:
         return None
     return Accuracy(right.top1 / right.labelled, None if right.top5 is None else right.top5 / right.labelled)
 

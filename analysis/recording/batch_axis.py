@@ -58,15 +58,15 @@ class ShapeLog:
     rows: dict[tuple[Key, int], Tensor] = field(default_factory=dict)
     batch_first: dict[tuple[Key, int], bool] = field(default_factory=dict)  # as two passes showed it
 
-    def compare(self, reversed_: "ShapeLog") -> None:
-        """Find out how images and steps are merged in a first dimension, from a pass over the same images backwards."""
+    def compare(self, moved: "ShapeLog") -> None:
+        """Find out how images and steps are merged in a first dimension, from a pass in which the first image is last."""
         for call, mine in self.rows.items():
-            its = reversed_.rows.get(call)
+            its = moved.rows.get(call)
             if its is None or len(its) != len(mine) or not len(mine) or len(mine) % self.batch:
                 continue
             steps = len(mine) // self.batch
-            time = torch.allclose(mine.view(steps, self.batch).flip(1), its.view(steps, self.batch), rtol=_ALIKE)
-            batch = torch.allclose(mine.view(self.batch, steps).flip(0), its.view(self.batch, steps), rtol=_ALIKE)
+            time = torch.allclose(mine.view(steps, self.batch)[:, 0], its.view(steps, self.batch)[:, -1], rtol=_ALIKE)
+            batch = torch.allclose(mine.view(self.batch, steps)[0], its.view(self.batch, steps)[-1], rtol=_ALIKE)
             if time != batch:
                 self.batch_first[call] = batch
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,22 @@ class DenseShape:
     head: int
 
 
+class _Products(TorchDispatchMode):
+    """Counts the floating-point operations of convolutions and matrix products, two for each multiply-accumulate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the operator, and add what it takes if it is one of them."""
+        out = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func.overloadpacket)
+        if count is not None:
+            self.flops += count(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
 def dense_shape(model: nn.Module, example: Tensor, time_steps: int) -> DenseShape:
     """The dense operations of one input.
 
@@ -37,19 +55,16 @@ def dense_shape(model: nn.Module, example: Tensor, time_steps: int) -> DenseShap
         example: one input on the meta device, with its batch dimension.
         time_steps: T, by which the execution of the first layer is told to be one step or all.
     """
-    from torch.utils.flop_counter import FlopCounterMode
-
     calls: list[tuple[int, int]] = []  # multiply-accumulates, and inputs in the batch
 
     def count(module: nn.Module, args: tuple[Any, ...], out: Tensor) -> None:
         weight: Tensor = module.weight  # type: ignore[assignment]
-        channels = out.shape[1] if weight.ndim > 2 else out.shape[-1]
-        calls.append((out.numel() // channels * weight.numel(), out.shape[0]))
+        calls.append((out.numel() // weight.shape[0] * weight.numel(), out.shape[0]))
 
     layers = [m for m in model.modules() if isinstance(m, nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear)]
     hooks = [layer.register_forward_hook(count) for layer in layers]
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with torch.no_grad(), _Products() as counter:
             model(example)
     finally:
         for hook in hooks:
@@ -58,7 +73,7 @@ def dense_shape(model: nn.Module, example: Tensor, time_steps: int) -> DenseShap
     return DenseShape(
         parameters=sum(p.numel() for p in model.parameters()),
         time_steps=time_steps,
-        dense=counter.get_total_flops() // 2,
+        dense=counter.flops // 2,
         first=calls[0][0] // runs,
         first_runs=runs,
         head=calls[-1][0],
@@ -71,9 +86,10 @@ def shape_of(name: str, **settings: Any) -> DenseShape:
     Raises:
         InputError: unknown name or setting, or a value that does not fit.
     """
-    from saformer.models.config import example_input
     from saformer.models import build
+    from saformer.models.config import example_input
 
     with torch.device("meta"):
         model = build(name, **settings)
-        return dense_shape(model, example_input(model), getattr(model.config, "time_steps", 1))
+        example = example_input(model)
+    return dense_shape(model, example, getattr(model.config, "time_steps", 1))

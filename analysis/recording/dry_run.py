@@ -11,6 +11,7 @@ from saformer.analysis.recording.inputs import Sample
 from saformer.analysis.recording.model_state import State
 from saformer.analysis.recording.recorder import Recorder
 from saformer.analysis.recording.shown import Shown
+from saformer.analysis.recording.steps_and_kind import answer_of
 from saformer.analysis.recording.storage_map import tensors_in
 
 _NOT_AT_REST = (
@@ -20,8 +21,8 @@ _NOT_AT_REST = (
 )
 
 _MIXED = (
-    "the answer for an image depends on the other images of its batch, or on their order: numbers per image are those "
-    "of these batches"
+    "the answer for an image depends on the other images of its batch, or on their order, so images influence each "
+    "other: the energy is that of these batches, and its interval, which takes images for independent, may be too narrow"
 )
 
 
@@ -35,10 +36,10 @@ def dry_run(
     accuracy: AccuracyMeter,
     neurons: Sequence[str],
 ) -> Shown:
-    """Run a foreign model twice on a few samples, the second time backwards.
+    """Run a foreign model twice on a few samples, the second time with the first sample last, among others.
 
     Which dimension of a tensor holds the samples shows where it grows with their number, and how samples and steps are
-    merged where it turns round with them; a model that is back in the state it was in gives the same answers again;
+    merged where the first sample's rows move to the end. Its answer must not change in other company; a model that is back in the state it was in gives the same answers again;
     and a tensor that no operator made, and both runs read, is a constant that the model keeps in a place of its own.
 
     Args:
@@ -72,37 +73,46 @@ def dry_run(
                 draws |= not torch.equal(state_of_draws, torch.random.get_rng_state())
             finally:
                 state.restore()
+        output = answer_of(output)
         accuracy.learn(output)
         return recorder, next(tensors_in((output,)), given.images).clone()
 
     try:
         first, scores = answer(few)
-        second, backwards = answer(few.backwards())
+        second, elsewhere = answer(sample.in_other_company())
     except Exception:  # the model may insist on its own batch size; it will speak for itself in the run
         return Shown()
     before = {x.untyped_storage().data_ptr() for x in first.lineage.constants.strangers}
     found.outside = [x for x in second.lineage.constants.strangers if x.untyped_storage().data_ptr() in before]
     found.shapes = first.layouts.log
     found.shapes.compare(second.layouts.log)
-    if not _alike(scores, backwards, len(few)):
+    if not _moved(scores, elsewhere, len(few)):
         _, again = answer(few)
-        if not _alike(scores, again, 0):
+        if not _alike(scores, again):
             found.notes = [_NOT_AT_REST]
         elif not draws:  # else each image gets other random numbers, wherever it stands
             found.notes = [_MIXED]
     return found
 
 
-def _alike(scores: Tensor, others: Tensor, images: int) -> bool:
-    """Whether two answers are the same, up to the order of so many images, and up to rounding."""
-    if scores.shape != others.shape:
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """Whether two answers are the same, up to rounding."""
+    if not one.is_floating_point():
+        return torch.equal(one, other)
+    return torch.allclose(one.nan_to_num(), other.nan_to_num(), rtol=1e-3, atol=1e-4)
+
+
+def _moved(scores: Tensor, elsewhere: Tensor, images: int) -> bool:
+    """Whether the answer for the first image of one pass is that for the last image of the other; True where no
+    dimension of the answers can hold images.
+    """
+    if scores.shape != elsewhere.shape:
         return False
-    turned = [axis for axis, size in enumerate(scores.shape) if size == images]
-    for wanted in (others, *(others.flip(axis) for axis in turned)) if images else (others,):
-        if not scores.is_floating_point():
-            same = torch.equal(scores, wanted)
-        else:
-            same = torch.allclose(scores.nan_to_num(), wanted.nan_to_num(), rtol=1e-3, atol=1e-4)
-        if same:
-            return True
-    return False
+    held = [axis for axis, size in enumerate(scores.shape) if size and size % images == 0]
+    for axis in held:
+        steps = scores.shape[axis] // images
+        for sizes, inner in (((steps, images), axis + 1), ((images, steps), axis)):  # in either order
+            first, last = (x.unflatten(axis, sizes).select(inner, i) for x, i in ((scores, 0), (elsewhere, -1)))
+            if _alike(first, last):
+                return True
+    return not held

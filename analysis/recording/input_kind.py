@@ -7,6 +7,19 @@ _VIDEO = 200  # whole numbers of three channels that reach so far are pixels
 _SPARSE = 0.5  # share of zeros from which frames of real values are taken for events that were normalised
 
 
+def doubt_of_events(x: Tensor) -> str | None:
+    """What is to be said where somebody says that an input is events, and it holds real values, most of them not zero."""
+    if not x.is_floating_point() or not x.numel() or bool((x == x.round()).all()):
+        return None
+    zeros = float((x == 0).to(torch.float32).mean())
+    if zeros >= _SPARSE:
+        return None
+    return (
+        f"the input was said to be events, and holds real values, {zeros:.0%} of them zero: its first layer is charged "
+        "an AC for each all the same; --kind static charges MACs"
+    )
+
+
 def input_kind(x: Tensor) -> tuple[str, str | None]:
     """ "static" or "events", and a note where this is no more than likely.
 

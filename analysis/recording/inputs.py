@@ -78,10 +78,18 @@ class Sample:
 
         return replace(self._each(pick), labels=None)
 
-    def backwards(self) -> "Sample":
-        """The samples in the reverse order."""
+    def in_other_company(self) -> "Sample":
+        """As many as `few`, the first of them last, and before it others; a sample alone is put behind itself, shifted."""
         size = len(self)
-        return self._each(lambda x: x.flip(0) if x.ndim and len(x) == size else x)
+
+        def pick(x: Tensor) -> Tensor:
+            if not x.ndim or len(x) != size:
+                return x.clone()
+            if size == 1:
+                return torch.cat([x.roll(1, -1) if x.ndim > 1 else x, x])
+            return x[[1, 0, 0]] if size == 2 else x[[2, 0]]
+
+        return replace(self._each(pick), labels=None)
 
     def with_images(self, images: Tensor) -> "Sample":
         """Another tensor in the place of `images`."""

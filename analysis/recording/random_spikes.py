@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from saformer.analysis.profiles import Profile
 from saformer.errors import InputError
 from saformer.models.config import Model
-from saformer.neurons import Neuron
+from saformer.neurons import IntegerLIF, Neuron
 
 
 @contextmanager
@@ -24,7 +24,9 @@ def random_spikes(model: nn.Module, neurons: Iterable[str] = ()) -> Iterator[Non
     generator = torch.Generator().manual_seed(0)
     heights: dict[str, Tensor] = {}
 
-    def drive(_: nn.Module, args: tuple[Tensor, ...]) -> Tensor:
+    def drive(neuron: nn.Module, args: tuple[Tensor, ...]) -> Tensor:
+        if isinstance(neuron, IntegerLIF):  # every multiple in turn
+            return torch.rand(args[0].shape, generator=generator).to(args[0]) * neuron.threshold * neuron.rule.levels
         current = torch.bernoulli(args[0], p=0.5, generator=generator)
         # Far beyond any threshold; the neurons without a current stay at rest.
         return current.masked_fill_(current != 0, 1e6)

@@ -17,13 +17,13 @@ from saformer.analysis.recording import flop_check
 from saformer.analysis.recording.accuracy import AccuracyMeter
 from saformer.analysis.recording.collect import collect
 from saformer.analysis.recording.dry_run import dry_run
-from saformer.analysis.recording.input_kind import input_kind
+from saformer.analysis.recording.input_kind import doubt_of_events, input_kind
 from saformer.analysis.recording.inputs import Batch, Sample, sample_of
 from saformer.analysis.recording.model_state import State
 from saformer.analysis.recording.plain_modules import evaluating, hidden_modules, parameters, unwrapped
 from saformer.analysis.recording.recorder import Recorder
 from saformer.analysis.recording.spikingjelly_backend import remark_on, running_without_kernels
-from saformer.analysis.recording.steps_and_kind import Call, in_a_loop, open_steps, read_from
+from saformer.analysis.recording.steps_and_kind import Call, answer_of, in_a_loop, open_steps, read_from
 from saformer.errors import InputError
 from saformer.models.config import Model
 from saformer.text import some
@@ -115,7 +115,7 @@ class Session:
         if self._state is not None:
             self._left = self._left or self._state.left_over()
             self._state.restore()
-        self._accuracy.add(output, sample.labels, len(sample))
+        self._accuracy.add(answer_of(output), sample.labels, len(sample))
         return len(sample)
 
     def _begin(self, sample: Sample) -> Recorder:
@@ -124,7 +124,9 @@ class Session:
         self._example = sample.first(1)
         if self._kind is None:
             self._kind, likely = input_kind(images)
-            self._notes += [] if likely is None else [likely]
+        else:
+            likely = doubt_of_events(images) if self._kind == "events" else None
+        self._notes += [] if likely is None else [likely]
         frames = images.shape[1] if self._kind == "events" and images.ndim in (3, 5) else None
         self._frames = frames or 1
         if self._loop is not None:

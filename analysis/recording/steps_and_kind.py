@@ -14,8 +14,19 @@ from saformer.models.config import Model
 Call = Callable[[Sample], Any]
 
 
+class Answers(list[Any]):
+    """What one step of a network answered, call by call."""
+
+
+def answer_of(output: Any) -> Any:
+    """What the model answered; of several calls their mean, which is the training script's and no part of the model."""
+    if not isinstance(output, Answers):
+        return output
+    return torch.stack(output).mean(0) if all(isinstance(x, Tensor) for x in output) else output[-1]
+
+
 def in_a_loop(model: nn.Module, steps: int, frames: bool) -> Call:
-    """What calls the model `steps` times per sample, its state kept in between, and averages its outputs.
+    """What calls the model `steps` times per sample, its state kept in between; see `answer_of`.
 
     Args:
         model: one step of a network.
@@ -24,12 +35,9 @@ def in_a_loop(model: nn.Module, steps: int, frames: bool) -> Call:
     """
 
     def run(sample: Sample) -> Any:
-        outputs = [
+        return Answers(
             (sample.with_images(sample.images[:, t]) if frames else sample.copy()).call(model) for t in range(steps)
-        ]
-        if not all(isinstance(output, Tensor) for output in outputs):
-            return outputs[-1]
-        return torch.stack(outputs).mean(0)
+        )
 
     return run
 

@@ -1,6 +1,6 @@
 """`--fold`: the model with its BatchNorms and chains of linear layers merged, and what to say of it."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from saformer.cli.options.model import ModelOptions
 from saformer.cli.resolve.foreign import model_input, own_errors
@@ -8,8 +8,10 @@ from saformer.cli.resolve.foreign import model_input, own_errors
 if TYPE_CHECKING:
     from torch import nn
 
+M = TypeVar("M", bound="nn.Module")
 
-def fold_for(model: "nn.Module", example: Any, options: ModelOptions | None = None) -> "tuple[nn.Module, str]":
+
+def fold_for(model: M, example: Any, options: ModelOptions | None = None) -> tuple[M, str]:
     """The folded model, in evaluation mode, and a remark.
 
     Args:

@@ -108,7 +108,7 @@ def load_for(
     assert model.origin is not None
     assumed = [a for a in model.origin.assumptions if a.source == "default" and a.setting not in fitting]
     if assumed:
-        values = ", ".join(f"{a.setting} = {a.value}" for a in assumed)
+        values = ", ".join(f"{a.setting} = {a.value}" + (f" ({a.note})" if a.note else "") for a in assumed)
         remarks.append(f"not stored in the checkpoint, taken by default: {values}")
     for a in model.origin.assumptions:
         if a.source == "given" and a.stored is not None and a.stored != a.value and a.setting in options.given:

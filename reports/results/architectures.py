@@ -36,6 +36,7 @@ class Architecture:
 
 
 PRESET = "preset"
+_STEPS = 4  # of a network on the meta device: more would take long
 _CLASSES = 1000  # of ImageNet, where a name says a size and no data set
 
 
@@ -62,11 +63,18 @@ def _preset(name: str, pixels: int | None, time_steps: int) -> Architecture | No
         family, _ = parse_name(name)
     except InputError:
         return None
-    settings = {"image_size": pixels, "time_steps": time_steps, "num_classes": None if name in PRESETS else _CLASSES}
+    settings = {"image_size": pixels, "num_classes": None if name in PRESETS else _CLASSES}
     known = family.config.types()
-    shape = shape_of(name, **{key: value for key, value in settings.items() if value is not None and key in known})
-    once = shape.first_runs == 1 < time_steps
-    return Architecture(name, shape.parameters, time_steps, shape.dense, shape.first, once, PRESET)
+    given = {key: value for key, value in settings.items() if value is not None and key in known}
+    if "time_steps" not in known:
+        shape = shape_of(name, **given)
+        return Architecture(name, shape.parameters, time_steps, shape.dense, shape.first, False, PRESET)
+    shape = shape_of(name, **given, time_steps=min(time_steps, _STEPS))
+    dense = shape.dense
+    if time_steps > _STEPS:  # each step beyond adds the same
+        dense += (time_steps - _STEPS) * (dense - shape_of(name, **given, time_steps=_STEPS - 1).dense)
+    once = shape.first_runs == 1 < shape.time_steps
+    return Architecture(name, shape.parameters, time_steps, dense, shape.first, once, PRESET)
 
 
 def _counted(name: str, pixels: int | None, time_steps: int) -> Architecture | None:

@@ -160,7 +160,7 @@ def _against_one(rows: Sequence[ComparisonRow], ours: Collection[str]) -> list[C
     compared = []
     for row in rows:
         energy, accuracy = math.nan, math.nan
-        if row.origin != Origin.UNTRAINED or reference.origin == Origin.UNTRAINED:
+        if Origin.UNTRAINED not in (row.origin, reference.origin):  # random weights say nothing of either
             energy = relative_difference(row.energy_mj, reference.energy_mj)
             accuracy = _difference(row.top1, reference.top1)
         is_ours = row is reference

@@ -93,9 +93,7 @@ def together(first: Explanation, second: Explanation) -> Explanation:
     )
 
 
-def _explanation(
-    total: Printed, hits: Sequence[Hit], windows: Sequence[tuple[Hit, float]], tried: int
-) -> Explanation:
+def _explanation(total: Printed, hits: Sequence[Hit], windows: Sequence[tuple[Hit, float]], tried: int) -> Explanation:
     near = [half for hit, half in windows if abs(hit.energy_mj / total.value - 1) <= _NEAR]
     return Explanation(
         total,

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from saformer.analysis.accounting.hardware import load_hardware
 from saformer.analysis.profiles.values import SPIKES
 from saformer.reports.results.architectures import PRESET, Architecture, architecture
-from saformer.reports.results.literature import published_energy, records
+from saformer.reports.results.literature import records
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Implied:
         sums_dense: the rate of what reads spikes, where the first layer and what reads sums of spikes are charged dense
             MACs; None without such layers or where they are not known.
         sums_at_rate: the rate of all layers, where those that read sums of spikes are charged MACs at that rate.
-        sums_macs: multiply-accumulates of what reads sums of spikes, over all T steps.
+        sums_macs: multiply-accumulates of what reads sums of spikes, or membranes, over all T steps.
     """
 
     dataset: str
@@ -45,14 +46,14 @@ class Implied:
 
 def implied_rates() -> list[Implied]:
     """Each comparator of the paper with an energy, in the order of the file; a network of unknown input size twice."""
-    energies = {(row.dataset, row.method): float(row.energy_mj) for row in published_energy().itertuples()}
+    energies = {(row["dataset"], row["method"]): float(row["energy_mj"]) for row in records("published_energy.csv")}
     found = []
     for row in records("comparators.csv"):
         pixels, steps = int(row["pixels"]), int(row["time_steps"])
         shape = architecture(row["architecture"], pixels, steps)
         if shape is not None:
             energy = energies[row["dataset"], row["method"]]
-            sums = sums_of_spikes(row["architecture"], pixels, steps)
+            sums = sums_of_spikes(shape, pixels)
             found.append(_implied(row["dataset"], row["method"], row["shown"], energy, shape, sums))
     return found
 
@@ -85,30 +86,20 @@ def _implied(
     )
 
 
-def sums_of_spikes(name: str, pixels: int, time_steps: int) -> int | None:
+@cache
+def sums_of_spikes(shape: Architecture, pixels: int) -> int | None:
     """Multiply-accumulates per image of the layers with weights, but the first, that read other values than spikes.
 
-    None where that is not known.
+    None for a network that is no preset.
     """
-    shape = architecture(name, pixels, time_steps)
-    if shape is None:
-        return None
-    if shape.source == PRESET:
-        return _read_by_preset(name, pixels, time_steps)
-    for row in records("networks.csv"):
-        if row["network"] == name and int(row["pixels"]) == pixels:
-            per_step = row["sums_of_spikes_macs_per_step"]
-            return int(per_step) * time_steps if per_step else None
-    return None
-
-
-def _read_by_preset(name: str, pixels: int, time_steps: int) -> int:
     from saformer.analysis.recording.random_spikes import shapes_of
     from saformer.models import build
 
-    profile = shapes_of(build(name, image_size=pixels, time_steps=1))  # every step reads the same classes
+    if shape.source != PRESET:
+        return None
+    profile = shapes_of(build(shape.name, image_size=pixels, time_steps=1))  # every step reads the same classes
     layers = [o for o in profile.operations if not o.first and len(o.operands) == 1]
-    return time_steps * sum(o.dense for o in layers if o.gate.kind not in SPIKES)
+    return shape.time_steps * sum(o.dense for o in layers if o.gate.kind not in SPIKES)
 
 
 @dataclass(frozen=True)
@@ -157,17 +148,18 @@ def counted_elsewhere() -> list[Counted]:
 
 def sentences(rows: Sequence[Implied]) -> list[str]:
     """What follows, with the arithmetic: energies above the bound, mean rates that no network has, sums of spikes."""
-    ac = load_hardware().ac_pj
+    hardware = load_hardware()
+    ac = hardware.ac_pj
     said = []
     for row in rows:
         what = f"{row.method} ({row.network}) on {row.dataset}: {row.energy_mj:g} mJ"
         bound = f"{ac:g} pJ x {row.bound_mj / ac:.4g} G = {row.bound_mj:.2f} mJ"
         if row.all_acs > 1:
-            said.append(
-                f"{what} is more than all of its operations as ACs at a rate of 1, {bound}: MACs must be in it"
-            )
+            said.append(f"{what} is more than all of its operations as ACs at a rate of 1, {bound}: MACs must be in it")
         elif row.all_acs > _HARDLY:
-            said.append(f"{what} would be a mean rate of {row.all_acs:.0%} ({bound} at a rate of 1): MACs must be in it")
+            said.append(
+                f"{what} would be a mean rate of {row.all_acs:.0%} ({bound} at a rate of 1): MACs must be in it"
+            )
         if row.sums_dense is not None and row.sums_dense < 0:
             said.append(
                 f"{what} is less than what its layers that read sums of spikes cost as dense MACs: if they are MACs, "
@@ -183,7 +175,8 @@ def sentences(rows: Sequence[Implied]) -> list[str]:
         printed = " and ".join(f"{row.energy_mj:g} ({row.dataset})" for row in theirs)
         difference = abs(one.energy_mj - theirs[0].energy_mj) / theirs[0].energy_mj
         said.append(
-            f"{one.network} under {one.accounting}: 4.6 pJ x {one.macs:,.0f} MACs, which need no training, + 0.9 pJ x "
+            f"{one.network} under {one.accounting}: {hardware.mac_pj:g} pJ x {one.macs:,.0f} MACs, no training needed "
+            f"(the source has {one.measured_macs:,}, biases at every step), + {hardware.ac_pj:g} pJ x "
             f"{one.gacs * 1e3:g} M ACs of a trained network ({one.source}) = {one.energy_mj:.2f} mJ; the paper's "
             f"{printed} mJ is within {difference:.1%} of it"
         )

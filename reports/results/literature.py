@@ -7,6 +7,7 @@ import csv
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from saformer.errors import InputError
@@ -154,14 +155,12 @@ def _energy(row: dict[str, str]) -> PublishedEnergy:
 
 def records(name: str) -> list[dict[str, str]]:
     """The rows of a published file."""
-    with published_file(name).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return list(csv.DictReader(StringIO(published_file(name).read_text(encoding="utf-8"))))
 
 
 def rates_columns(name: str) -> list[str]:
     """The columns of a published file."""
-    with published_file(name).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file).fieldnames or ())
+    return list(csv.DictReader(StringIO(published_file(name).read_text(encoding="utf-8"))).fieldnames or ())
 
 
 def partial_rates(name: str) -> list[float]:

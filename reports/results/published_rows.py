@@ -129,13 +129,11 @@ def _contradicted(
     if row.gops is not None:
         each, least = row.energy.value / row.gops.value, load_hardware().ac_pj
         why = f"{each:.3f} pJ per operation, one AC is {least:g}"
-    return Assessed(
-        row, shape, nearest.energy_mj, Verdict.contradicts, why, nearest.arithmetic, rate, len(ways)
-    )
+    return Assessed(row, shape, nearest.energy_mj, Verdict.contradicts, why, nearest.arithmetic, rate, len(ways))
 
 
 def mean_rate(row: PublishedEnergy, shape: Architecture) -> float | None:
-    """The mean rate of all layers but the first that Eq. 19 needs for the printed energy; None for no spiking network."""
+    """The mean rate of all layers but the first that Eq. 19 needs for the energy; None for no spiking network."""
     hardware = load_hardware()
     assert hardware.mac_pj is not None  # of 45 nm CMOS
     if row.charged == "macs":
@@ -157,6 +155,7 @@ def _by_rates(row: PublishedEnergy, shape: Architecture, rate: float) -> Assesse
     if rate > highest:
         why = f"needs a mean rate of {rate:.1%}; published rates end at {highest:.1%}, which gives this"
         return Assessed(row, shape, bound, Verdict.contradicts, why, arithmetic, rate)
+    why = f"needs a mean rate of {rate:.1%}"
     if row.charged == "script":
-        return Assessed(row, shape, None, Verdict.no_rates, f"needs {rate:.1%} as ACs; rates of sums of spikes not printed", arithmetic, rate)
-    return Assessed(row, shape, None, Verdict.no_rates, f"needs a mean rate of {rate:.1%}", arithmetic, rate)
+        why = f"needs {rate:.1%} as ACs; rates of sums of spikes not printed"
+    return Assessed(row, shape, None, Verdict.no_rates, why, arithmetic, rate)

@@ -62,14 +62,13 @@ def _first_layers(
         whose = "first layer" if mine else f"first layer of {shape.name}"
         if not shape.first_once and shape.time_steps > 1:
             yield _First(f"{whose}, T times", shape.first * shape.time_steps / 1e9, 0, mine), 0 if mine else 2
-        yield _First(f"{whose}, once" if shape.time_steps > 1 else whose, shape.first / 1e9, 0, mine), (
-            int(not shape.first_once and shape.time_steps > 1) if mine else 3
+        yield (
+            _First(f"{whose}, once" if shape.time_steps > 1 else whose, shape.first / 1e9, 0, mine),
+            (int(not shape.first_once and shape.time_steps > 1) if mine else 3),
         )
 
 
-def readings(
-    row: PublishedEnergy, own: Architecture | None, others: Sequence[Architecture] = ()
-) -> list[Reading]:
+def readings(row: PublishedEnergy, own: Architecture | None, others: Sequence[Architecture] = ()) -> list[Reading]:
     """Every way of charging the printed counts of a row, the usual ones first; none where no count was printed.
 
     Args:

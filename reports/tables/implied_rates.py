@@ -10,7 +10,7 @@ from saformer.reports.results.implied_rates import Implied, sentences
 
 def implied_parts(rows: Sequence[Implied]) -> list[Part]:
     """The table, and what follows from it in words."""
-    return [implied_table(rows), *(Line(text, label="- ") for text in sentences(rows))]
+    return [implied_table(rows), *(Line(text, label="  ") for text in sentences(rows))]
 
 
 def implied_table(rows: Sequence[Implied]) -> Table:
@@ -60,7 +60,7 @@ def implied_table(rows: Sequence[Implied]) -> Table:
         "paper: its energy; rate 1: the energy if every operation were an AC and every input a spike.",
         "Then the mean firing rate that the paper's energy implies: all ACs: no MACs at all. Eq. 19: first layer of an "
         "image as MACs, T times. once: the same, once.",
-        "sums MACs: layers that read sums of spikes as dense MACs, too; at rate: as MACs at the rate itself.",
+        "sums MACs: layers that read sums of spikes, or membranes, as dense MACs, too; at rate: as MACs at the rate.",
         f"A rate above 100 % or below 0 cannot be (!). {NOT_KNOWN}: no such layer, or event frames.",
     ]
     return Table(

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from saformer.analysis.accounting.hardware import load_hardware
 from saformer.reports.document.blocks import Facts, Heading, Line, Part, Report
 from saformer.reports.document.numbers import NOT_KNOWN, percent, significant
 from saformer.reports.document.table import Align, Cell, Column, Row, Table, TableLayout, hidden, number
@@ -40,7 +41,7 @@ def literature_report(rows: Sequence[Assessed], implied: Sequence[Part]) -> Repo
             literature_table(rows),
             Line(f"{len(rows)} energies: {summary}", "strong"),
             Heading("Why"),
-            *(Line(f"{row['about']}: {row['remark']}", label="- ") for row in records("remarks.csv")),
+            *(Line(f"{row['about']}: {row['remark']}", label="  ") for row in records("remarks.csv")),
             Heading("What the SAFormer paper's energies of others imply"),
             *implied,
         ]
@@ -124,7 +125,7 @@ _DECIMALS = 5
 
 def _short(text: str) -> str:
     """A printed number; one of many digits is cut, `saformer literature NAME` has them all."""
-    whole, _, decimals = text.partition(".")
+    decimals = text.partition(".")[2]
     return text if len(decimals) <= _DECIMALS else f"{float(text):.{_DECIMALS - 1}f}"
 
 
@@ -303,20 +304,29 @@ def _sheet(layers: Sequence[SheetLayer]) -> Table:
     columns = [
         Column("layer"),
         number("FLOPs", key="flops", write=_operations),
+        hidden("published_flops"),
         number("mean integer", key="mean_spikes", write=lambda mean: "image" if mean is None else f"{mean:.4f}"),
         number("energy", "mJ", key="energy_mj_per_image", write=lambda value: f"{value:.6f}"),
         number("printed", "mJ", key="published_mj_per_image", write=lambda value: f"{value:.6f}"),
     ]
-    from saformer.analysis.accounting.hardware import load_hardware
-
     first_pj = load_hardware().mac_pj
     assert first_pj is not None  # of 45 nm CMOS
-    values = [
-        (layer.name, layer.flops, layer.mean_spikes, layer.energy_mj(first_pj), layer.published_mj) for layer in layers
+    rows = [
+        Row(
+            [
+                layer.name,
+                layer.flops,
+                layer.published_flops,
+                layer.mean_spikes,
+                layer.energy_mj(first_pj),
+                layer.published_mj,
+            ],
+            rule=layer is layers[-1],
+        )
+        for layer in layers
     ]
-    rows = [Row(value, rule=value is values[-1]) for value in values]
-    sums = [sum(v[1] for v in values), Cell(None, ""), sum(v[3] for v in values), sum(v[4] for v in values)]
-    rows.append(Row(["total", *sums], "total"))
+    flops, blank = sum(layer.flops for layer in layers), Cell(None, "")
+    energies = [sum(layer.energy_mj(first_pj) for layer in layers), sum(layer.published_mj for layer in layers)]
+    rows.append(Row(["total", flops, blank, blank, *energies], "total"))
     note = "FLOPs follow from the sizes in the sheet. The layer that reads the image: 4.6 pJ here, 4.6 x 0.9 in print."
     return Table("Layer by layer, from the published sheet", columns, rows, [note])
-

@@ -118,7 +118,13 @@ class RegisteredAttention:
 
 ATTENTIONS: Registry[RegisteredAttention] = Registry(
     "attention",
-    builtin=("saformer.attention.vsa", "saformer.attention.ssa", "saformer.attention.sdsa", "saformer.attention.sasa"),
+    builtin=(
+        "saformer.attention.vsa",
+        "saformer.attention.ssa",
+        "saformer.attention.sdsa",
+        "saformer.attention.qk",
+        "saformer.attention.sasa",
+    ),
 )
 
 

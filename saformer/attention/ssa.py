@@ -64,6 +64,7 @@ class SSA(nn.Module):
         keys_first: form K^T V first (O(N D^2/heads)) instead of Q K^T (O(N^2 D)). The spikes are the same.
         spikes_out: True takes sums of spikes and gives spikes (Spikformer); False takes and gives membranes
             (Spikingformer): `proj_lif` then stands before q, k and v instead of at the end.
+        first: what those neurons before q, k and v are called.
         tau: time constant of the neurons.
     """
 
@@ -79,16 +80,17 @@ class SSA(nn.Module):
         keys_first: bool = False,
         spikes_out: bool = True,
         tau: float = 2.0,
+        first: str = "proj_lif",
     ) -> None:
         super().__init__()
         self.heads, self.kind, self.scale, self.keys_first = heads, kind, scale, keys_first
-        self.spikes_out = spikes_out
+        self.spikes_out, self.lif_name = spikes_out, "proj_lif" if spikes_out else first
         for name in ("q", "k", "v"):
             add_projection(self, name, kind, dim, dim)
             self.add_module(f"{name}_lif", LIF(tau=tau))
         self.attn_lif = LIF(threshold=0.5, tau=tau)
         add_projection(self, "proj", kind, dim, dim)
-        self.proj_lif = LIF(tau=tau)
+        self.add_module(self.lif_name, LIF(tau=tau))
 
     def attention_map(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Attention by token, T x B x heads x N: the column of Q K^T s that belongs to it, averaged over the queries.
@@ -103,7 +105,7 @@ class SSA(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Spikes from sums of spikes, or membranes from membranes, both in the layout of `kind`."""
         if not self.spikes_out:
-            x = self.proj_lif(x)
+            x = self.get_submodule(self.lif_name)(x)
         q, k, v = (
             split_heads(self.get_submodule(f"{name}_lif")(project(self, name, self.kind, x)), self.heads, self.kind)
             for name in ("q", "k", "v")
@@ -120,4 +122,4 @@ class SSA(nn.Module):
                 product = product @ v
         spikes = self.attn_lif(merge_heads(product * self.scale, self.kind, x))
         y = project(self, "proj", self.kind, spikes)
-        return self.proj_lif(y) if self.spikes_out else y
+        return self.get_submodule(self.lif_name)(y) if self.spikes_out else y

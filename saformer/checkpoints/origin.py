@@ -9,13 +9,14 @@ from typing import Any
 class Assumption:
     """A setting that the weights do not show, and where its value came from: "stored", "given" or "default".
 
-    `stored` is the value in the file where another was given.
+    `stored` is the value in the file where another was given; `note`, what to know of a default.
     """
 
     setting: str
     value: Any
     source: str
     stored: Any = None
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,26 @@ from saformer.models.transformer import default_heads, pooling_for
 _STORED_NAMES = {
     "heads": ("num_heads",),
     "time_steps": ("time_steps", "time_step", "timesteps", "T"),
-    "pooling": ("pooling_stat",),
+    "pooling": ("pooling_stat", "patch_size"),
     "image_size": ("img_size", "image_size", "input_size"),
     "event_pooling": ("dvs_mode",),
     "connect": ("connect_f", "cnf"),
     "thresholds": ("thresholds",),
+}
+
+
+# Pools by side of a patch in pixels: the published code pools alike whatever that says, and says 4 or 16.
+_POOLING = {4: "0011", 16: "1111"}
+
+# Networks of other packages, by the names of some parameters.
+_ELSEWHERE = {
+    "a ResNet of torchvision, timm or SpikingJelly": ("conv1.weight", "layer1.0.conv1.weight", "fc.weight"),
+    "a SEW or spiking ResNet of SpikingJelly": ("conv1.weight", "layer1.0.conv1.0.weight", "fc.weight"),
+    "a VGG of torchvision": ("features.0.weight", "classifier.0.weight"),
+    "a vision transformer of timm": ("patch_embed.proj.weight", "blocks.0.attn.qkv.weight"),
+    "a vision transformer of torchvision": ("conv_proj.weight", "encoder.layers.encoder_layer_0.ln_1.weight"),
+    "a Swin transformer of timm": ("patch_embed.proj.weight", "layers.0.blocks.0.attn.qkv.weight"),
+    "a BERT of transformers": ("embeddings.word_embeddings.weight", "encoder.layer.0.attention.self.query.weight"),
 }
 
 
@@ -47,8 +62,10 @@ def _family_of(weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> tupl
     if claims:
         names = " and ".join(family.name for family, _ in claims)
         raise InputError(f"the weights could be of {names}: their classes' recognise must tell them apart")
+    kinds = [kind for kind, names in _ELSEWHERE.items() if all(name in weights for name in names)]
+    shown = f"keys are those of {kinds[0]}" if kinds else f"parameters begin with {', '.join(list(weights)[:4])}"
     raise InputError(
-        f"the architecture is none that is known here (its parameters begin with {', '.join(list(weights)[:4])}): "
+        f"the architecture is none that is known here (its {shown}): "
         "run its own code with these weights, --model package.module:factory --ckpt FILE"
     )
 
@@ -58,6 +75,8 @@ def _stored(settings: Mapping[str, Any], setting: str) -> Any:
         value = settings.get(name)
         if setting == "image_size" and isinstance(value, list | tuple) and value:
             value = value[-1]
+        if name == "patch_size":
+            value = _POOLING.get(value) if isinstance(value, int) else None
         if value is not None:
             return tuple(value) if isinstance(value, list) else value
     return None
@@ -75,15 +94,18 @@ def recognise(weights: Mapping[str, Tensor], stored: Mapping[str, Any], given: M
         InputError: the architecture is unknown, or stored or given settings do not fit the weights.
     """
     family, published = _family_of(weights, stored)
-    config_class, shown, defaults = family.config, published.shown, dict(published.defaults)
+    config_class = family.config
+    known = config_class.types()
+    given = typed(known, given, config_class.family)
+    # What is given may say which published variant it is, and with it other defaults.
+    published = family.model.recognise(weights, {**stored, **given}) or published
+    shown, defaults = published.shown, dict(published.defaults)
     if stored.get("spike_mode", "lif") != "lif":
         raise InputError(f"neurons of spike_mode {stored['spike_mode']!r} are not supported, only 'lif'")
     events = shown.get("in_channels") == 2
     defaults.setdefault("time_steps", 16 if events else 4)
     large = events or shown.get("num_classes", 0) >= 1000
     defaults.setdefault("image_size", (128 if events else 224) if large else 32)
-    known = config_class.types()
-    given = typed(known, given, config_class.family)
     if "heads" in known and "dim" in shown and ("heads" not in defaults or shown["dim"] % defaults["heads"]):
         defaults["heads"] = default_heads(shown["dim"])
 
@@ -92,7 +114,7 @@ def recognise(weights: Mapping[str, Tensor], stored: Mapping[str, Any], given: M
     for setting in [*defaults, "pooling", "event_pooling"]:
         if setting not in known or setting in settings:
             continue
-        value = in_file = _stored(stored, setting)
+        value = in_file = None if setting in published.ignored else _stored(stored, setting)
         if setting in given:
             value, source = given[setting], "given"
         elif value is not None:
@@ -107,7 +129,8 @@ def recognise(weights: Mapping[str, Tensor], stored: Mapping[str, Any], given: M
         else:
             value, source = defaults[setting], "default"
         settings[setting] = value
-        assumptions.append(Assumption(setting, value, source, in_file if source == "given" else None))
+        note = published.notes.get(setting, "") if source == "default" else ""
+        assumptions.append(Assumption(setting, value, source, in_file if source == "given" else None, note))
     for setting, value in given.items():
         if setting in shown and shown[setting] != value:
             raise InputError(f"{setting} is {shown[setting]!r} by the weights' shapes; it cannot be set to {value!r}")

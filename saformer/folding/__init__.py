@@ -4,7 +4,7 @@ import copy
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,11 @@ from saformer.folding.trace import Trace, Unit
 # In float64, of the largest output.
 _TOLERANCE = 1e-9
 
+M = TypeVar("M", bound=nn.Module)
+
 
 @dataclass(frozen=True)
-class Folded:
+class Folded(Generic[M]):
     """A folded model.
 
     Args:
@@ -28,7 +30,7 @@ class Folded:
         reason: why nothing was folded; empty where something was.
     """
 
-    model: nn.Module
+    model: M
     layers: tuple[tuple[str, ...], ...]
     reason: str = ""
 
@@ -40,7 +42,7 @@ class Folded:
         return f"folded: {sum(map(len, self.layers)):,} layers and BatchNorms became {len(self.layers):,} layers"
 
 
-def fold(model: nn.Module, example: Any = None) -> nn.Module:
+def fold(model: M, example: Any = None) -> M:
     """The model with BatchNorms and chains of linear layers folded, a copy; a warning says where nothing could be.
 
     Args:
@@ -56,7 +58,7 @@ def fold(model: nn.Module, example: Any = None) -> nn.Module:
     return found.model
 
 
-def folded(model: nn.Module, example: Any = None, to_input: Callable[[Any], Any] | None = None) -> Folded:
+def folded(model: M, example: Any = None, to_input: Callable[[Any], Any] | None = None) -> Folded[M]:
     """Fold what one run of the model proves can be folded.
 
     Layers are merged where each result of the one is read by the other alone (`Trace`) and one layer computes both,
@@ -102,7 +104,7 @@ def _double(x: Any) -> Any:
     return x.detach().double() if isinstance(x, Tensor) and x.is_floating_point() else x
 
 
-def _copy(model: nn.Module) -> nn.Module:
+def _copy(model: M) -> M:
     try:
         return copy.deepcopy(model)
     except Exception as error:
@@ -144,7 +146,7 @@ def _longest(chain: Sequence[Unit]) -> tuple[list[Unit], Layer]:
     return list(chain), layer
 
 
-def _merged(model: nn.Module, merges: Sequence[tuple[Sequence[Unit], Layer]]) -> nn.Module:
+def _merged(model: M, merges: Sequence[tuple[Sequence[Unit], Layer]]) -> M:
     """The model with the layers in place."""
     modules = dict(model.named_modules())
     instead: dict[nn.Module, nn.Module] = {}

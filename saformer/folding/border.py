@@ -118,11 +118,12 @@ def padded_scaling(module: nn.Module, axes: int) -> Layer | None:
     shift = by_channel[:, 0]
     view = shift.reshape(-1, *(1,) * space)
     inner = y - view
-    inside = inner[(..., *(slice(pad, pad + 5) for pad in pads))]
+    place = (slice(None),) * (before + 1) + tuple(slice(pad, pad + 5) for pad in pads)
+    inside = inner[place]
     sums = [i for i in range(axes) if i != before]
     scale = (inside * x).sum(sums) / (x * x).sum(sums)
     expected = torch.zeros_like(inner)
-    expected[(..., *(slice(pad, pad + 5) for pad in pads))] = x * scale.reshape(-1, *(1,) * space)
+    expected[place] = x * scale.reshape(-1, *(1,) * space)
     size = 1 + inner.abs().max() + shift.abs().max()
     if (by_channel - shift[:, None]).abs().max() > _TOLERANCE * size or (
         inner - expected

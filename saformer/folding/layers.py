@@ -3,11 +3,11 @@
 import copy
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd
 
 #: Layers with a weight, and those with running statistics; subclasses count, where the trace sees them compute alike.
 WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
@@ -163,11 +163,13 @@ def as_module(layer: Layer, like: nn.Module) -> nn.Module:
     kept = module.weight
     module.weight = nn.Parameter(layer.weight.to(kept), requires_grad=kept.requires_grad)
     module.bias = nn.Parameter(layer.bias.to(kept), requires_grad=kept.requires_grad)
-    if isinstance(module, _ConvNd):
-        module.in_channels, module.out_channels = layer.inputs, len(layer.weight)
-        module.kernel_size = tuple(layer.weight.shape[2:])
-        module.stride, module.padding, module.dilation = layer.stride, layer.padding, layer.dilation
-        module.groups = layer.groups
+    inputs, outputs = layer.inputs, len(layer.weight)
+    if isinstance(module, nn.Linear):
+        sizes: dict[str, Any] = {"in_features": inputs, "out_features": outputs}
     else:
-        module.in_features, module.out_features = layer.inputs, len(layer.weight)
+        kernel = tuple(layer.weight.shape[2:])
+        sizes = {"in_channels": inputs, "out_channels": outputs, "kernel_size": kernel, "groups": layer.groups}
+        sizes |= {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
+    for name, value in sizes.items():
+        setattr(module, name, value)
     return module

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # Far beyond use, and beyond any memory; near 2^63 PyTorch fails with many lines.
 MOST = 10**12
 
+#: Settings of networks that read images which say what goes in and comes out, and how often.
+INPUT_SETTINGS = ("num_classes", "in_channels", "image_size", "time_steps")
+
 
 @dataclass(frozen=True, kw_only=True)
 class BaseConfig(ABC):
@@ -100,6 +103,20 @@ class BaseConfig(ABC):
         )
         return "+".join([best, *(f"{k}={_text(v)}" for k, v in apart[best].items() if k not in plain)])
 
+    def preset_apart_from(self, *names: str) -> str | None:
+        """The preset that differs from these settings at most in some, of those whose name does not say all sizes.
+
+        Args:
+            names: settings that do not count.
+        """
+        mine = asdict(self)
+        for preset, settings in self.presets.items():
+            if settings.keys() >= {"depth", "dim"}:
+                theirs = asdict(type(self)(**self.completed(settings)))
+                if all(theirs[key] == value for key, value in mine.items() if key not in names):
+                    return preset
+        return None
+
     @property
     def tokens(self) -> int | None:
         """N, the number of tokens; None for networks that have none, or several numbers of them."""
@@ -139,7 +156,7 @@ class ModelConfig(BaseConfig):
         image_size: height and width of the input in pixels.
     """
 
-    input_settings: ClassVar[tuple[str, ...]] = ("num_classes", "in_channels", "image_size", "time_steps")
+    input_settings: ClassVar[tuple[str, ...]] = INPUT_SETTINGS
 
     in_channels: int = 3
     image_size: int = 32

@@ -11,7 +11,7 @@ from saformer.errors import InputError
 from saformer.models.config import Model, in_time
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
-from saformer.models.residual import ResidualConfig, StepConv2d, initialise_residual, stage_sizes, stages
+from saformer.models.residual import PerStep, ResidualConfig, StepConv2d, initialise_residual, stage_sizes, stages
 from saformer.neurons import IF, LearnableLIF
 
 CIFAR = {"in_channels": 3, "image_size": 32, "num_classes": 10}
@@ -130,7 +130,7 @@ class DietResNet(Model):
         for place in _STEM:
             self.pre_process.append(StepConv2d(inputs, width, 3, padding=1, bias=False))
             self.pre_process.append(next(neurons))
-            self.pre_process.append(nn.AvgPool3d((1, 2, 2)) if place == _STEM[-1] else nn.Identity())  # dropout
+            self.pre_process.append(PerStep(nn.AvgPool2d(2)) if place == _STEM[-1] else nn.Identity())  # dropout
             inputs = width
         made = stages(
             lambda inputs, width, stride: Block(inputs, width, stride, neurons), width, config.widths, config.blocks

@@ -150,17 +150,22 @@ class MetaFormer(Model):
         def convolutions(dim: int) -> nn.ModuleList:
             return nn.ModuleList([ConvBlock(separable(dim), dim, dim * config.mlp_ratio, word, neuron)])
 
-        self.downsample1_1 = DownSampling(config.in_channels, half, 7, 2, word, None)
-        self.ConvBlock1_1 = convolutions(half)
-        self.downsample1_2 = DownSampling(half, one, 3, 2, word, neuron)
-        self.ConvBlock1_2 = convolutions(one)
-        self.downsample2 = DownSampling(one, two, 3, 2, word, neuron)
-        self.ConvBlock2_1 = convolutions(two)
-        self.ConvBlock2_2 = convolutions(two)
-        self.downsample3 = DownSampling(two, three, 3, 2, word, neuron)
-        self.block3 = nn.ModuleList(block(three) for _ in range(config.blocks[0]))
-        self.downsample4 = DownSampling(three, four, 3, 1, word, neuron)
-        self.block4 = nn.ModuleList(block(four) for _ in range(config.blocks[1]))
+        stages: dict[str, nn.Module] = {
+            "downsample1_1": DownSampling(config.in_channels, half, 7, 2, word, None),
+            "ConvBlock1_1": convolutions(half),
+            "downsample1_2": DownSampling(half, one, 3, 2, word, neuron),
+            "ConvBlock1_2": convolutions(one),
+            "downsample2": DownSampling(one, two, 3, 2, word, neuron),
+            "ConvBlock2_1": convolutions(two),
+            "ConvBlock2_2": convolutions(two),
+            "downsample3": DownSampling(two, three, 3, 2, word, neuron),
+            "block3": nn.ModuleList(block(three) for _ in range(config.blocks[0])),
+            "downsample4": DownSampling(three, four, 3, 1, word, neuron),
+            "block4": nn.ModuleList(block(four) for _ in range(config.blocks[1])),
+        }
+        for name, stage in stages.items():
+            self.add_module(name, stage)
+        self.stages = tuple(stages)
         self.add_module(word, last())
         self.word = word
         self.head = nn.Linear(four, config.num_classes)
@@ -169,10 +174,9 @@ class MetaFormer(Model):
     def features(self, x: Tensor) -> Tensor:
         """Spikes of the last neuron on the mean membrane over tokens, T x B x D."""
         x = in_time(x, self.config)
-        for name, module in self.named_children():
-            if name == self.word:
-                break
-            for part in module if isinstance(module, nn.ModuleList) else [module]:
+        for name in self.stages:
+            stage = self.get_submodule(name)
+            for part in stage if isinstance(stage, nn.ModuleList) else [stage]:
                 x = part(x)
         return self.get_submodule(self.word)(x.flatten(3).mean(3))
 

@@ -38,6 +38,7 @@ class PaddedBatchNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """B x C x H x W -> B x C x (H + 2) x (W + 2)."""
         bn, padded = self.bn, functional.pad(self.bn(x), [1] * 4)
+        assert bn.running_mean is not None and bn.running_var is not None
         border = bn.bias - bn.running_mean * bn.weight / torch.sqrt(bn.running_var + bn.eps)
         for edge in (padded[:, :, :1], padded[:, :, -1:], padded[..., :1], padded[..., -1:]):
             edge.copy_(border.detach()[:, None, None])  # no gradient reaches the border, as published

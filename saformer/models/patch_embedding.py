@@ -4,8 +4,11 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-# Suffixes of the published parameter names: proj_conv, proj_conv1, proj_conv2, proj_conv3.
-_STAGES = ("", "1", "2", "3")
+# How the published variants name what belongs to stage i: "{}" is conv, bn or the neuron; then the pool.
+_STAGES = {
+    "proj": [(f"proj_{{}}{i or ''}", f"maxpool{i or ''}") for i in range(4)],
+    "block": [(f"block{i + 1}_{{}}", f"block{i + 1}_mp") for i in range(4)],
+}
 
 
 def per_step(module: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -25,6 +28,7 @@ class PatchEmbedding(nn.Module):
             Transformer); otherwise spikes are added to spikes (Spikformer), which leaves integers.
         neuron: makes a layer of neurons.
         neuron_name: what the neurons are called in the parameter paths.
+        stages: what the four stages are called there: "proj", or "block" (CML Spikformer).
     """
 
     def __init__(
@@ -36,17 +40,20 @@ class PatchEmbedding(nn.Module):
         membrane_shortcut: bool,
         neuron: Callable[[], nn.Module],
         neuron_name: str = "lif",
+        stages: str = "proj",
     ) -> None:
         super().__init__()
         self.pooling, self.pool_first, self.membrane_shortcut = pooling, pool_first, membrane_shortcut
         self.neuron_name = neuron_name
+        self.stages = _STAGES[stages]
         channels = (in_channels, dim // 8, dim // 4, dim // 2, dim)
-        for i, stage in enumerate(_STAGES):
-            self.add_module(f"proj_conv{stage}", nn.Conv2d(channels[i], channels[i + 1], 3, padding=1, bias=False))
-            self.add_module(f"proj_bn{stage}", nn.BatchNorm2d(channels[i + 1]))
-            self.add_module(f"proj_{neuron_name}{stage}", neuron())
+        for i, (stage, pool) in enumerate(self.stages):
+            conv = nn.Conv2d(channels[i], channels[i + 1], 3, padding=1, bias=False)
+            self.add_module(stage.format("conv"), conv)
+            self.add_module(stage.format("bn"), nn.BatchNorm2d(channels[i + 1]))
+            self.add_module(stage.format(neuron_name), neuron())
             if pooling[i] == "1":
-                self.add_module(f"maxpool{stage}", nn.MaxPool2d(3, stride=2, padding=1))
+                self.add_module(pool, nn.MaxPool2d(3, stride=2, padding=1))
         self.rpe_conv = nn.Conv2d(dim, dim, 3, padding=1, bias=False)
         self.rpe_bn = nn.BatchNorm2d(dim)
         if not membrane_shortcut:
@@ -55,16 +62,16 @@ class PatchEmbedding(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """T x B x C x H x W -> T x B x D x h x w; membranes with a membrane shortcut, else sums of spikes."""
         membrane = x
-        for i, stage in enumerate(_STAGES):
+        for i, (stage, pool) in enumerate(self.stages):
             pools = self.pooling[i] == "1"
-            x = per_step(self.get_submodule(f"proj_conv{stage}"), x)
-            x = per_step(self.get_submodule(f"proj_bn{stage}"), x)
+            x = per_step(self.get_submodule(stage.format("conv")), x)
+            x = per_step(self.get_submodule(stage.format("bn")), x)
             if pools and self.pool_first[i]:
-                x = per_step(self.get_submodule(f"maxpool{stage}"), x)
+                x = per_step(self.get_submodule(pool), x)
             membrane = x
-            x = self.get_submodule(f"proj_{self.neuron_name}{stage}")(x)
+            x = self.get_submodule(stage.format(self.neuron_name))(x)
             if pools and not self.pool_first[i]:
-                x = per_step(self.get_submodule(f"maxpool{stage}"), x)
+                x = per_step(self.get_submodule(pool), x)
         y = per_step(self.rpe_bn, per_step(self.rpe_conv, x))
         if self.membrane_shortcut:
             return y + membrane

@@ -23,6 +23,8 @@ class Published:
         unused: a pattern of the names of tensors that no forward pass uses.
         repeated: a pattern of the names under which the file holds a tensor again, for a layer with two names.
         renamed: our name of a parameter by that in the file, where the published code keeps it outside its layer.
+        ignored: settings that the published code fixes, whatever its training script stores.
+        notes: what to know of a setting that is taken by default, a few words by setting.
     """
 
     shown: Mapping[str, Any]
@@ -30,6 +32,8 @@ class Published:
     unused: str = ""
     repeated: str = ""
     renamed: Mapping[str, str] = field(default_factory=dict)
+    ignored: frozenset[str] = frozenset()
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def is_repeated(self, name: str) -> bool:
         """Whether the tensor of this name is there under another one, too."""

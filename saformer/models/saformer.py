@@ -48,10 +48,13 @@ class MLP(nn.Module):
         self.fc2_lif = LIF()
         add_projection(self, "fc2", kind, hidden, dim)
 
+    def layer(self, name: str, x: Tensor) -> Tensor:
+        """Neuron, projection and BatchNorm of fc1 or fc2."""
+        return project(self, name, self.kind, self.get_submodule(f"{name}_lif")(x))
+
     def forward(self, x: Tensor) -> Tensor:
         """Membranes from membranes."""
-        hidden = project(self, "fc1", self.kind, self.fc1_lif(x))
-        return project(self, "fc2", self.kind, self.fc2_lif(hidden))
+        return self.layer("fc2", self.layer("fc1", x))
 
 
 class Block(nn.Module):

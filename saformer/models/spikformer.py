@@ -27,6 +27,7 @@ class SpikformerConfig(TransformerConfig):
         projection: layers of the attention: "linear" (CIFAR) or "conv1d" (event data, ImageNet).
         mlp_projection: layers of the MLP: "linear", "conv1d" (event data) or "conv2d" (ImageNet).
         keys_first: form K^T V first, as the published ImageNet code does.
+        pool_first: pool before the neuron instead of behind it (CML Spikformer; its stages are named block1 to block4).
     """
 
     heads: int = 12
@@ -34,6 +35,7 @@ class SpikformerConfig(TransformerConfig):
     projection: str = "linear"
     mlp_projection: str = "linear"
     keys_first: bool = False
+    pool_first: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -41,26 +43,28 @@ class SpikformerConfig(TransformerConfig):
         self.check_number("scale", above=0)
         for key in ("projection", "mlp_projection"):
             self.check_one_of(key, PROJECTION_KINDS)
+        if not isinstance(self.pool_first, bool):
+            raise InputError(f"{self.family}: pool_first must be true or false, got {self.pool_first!r}")
         if (self.projection == "linear") != (self.mlp_projection == "linear"):
             raise InputError("spikformer: projection and mlp_projection must both be linear or both be convolutions")
 
 
 class MLP(nn.Module):
-    """Linear-BN-LIF twice: spikes from sums of spikes."""
+    """Linear-BN-LIF twice: spikes from sums of spikes; its layers are named `name`1 and `name`2."""
 
-    def __init__(self, dim: int, hidden: int, kind: str) -> None:
+    def __init__(self, dim: int, hidden: int, kind: str, name: str = "fc") -> None:
         super().__init__()
-        self.kind = kind
-        add_projection(self, "fc1", kind, dim, hidden)
-        self.fc1_lif = LIF()
-        add_projection(self, "fc2", kind, hidden, dim)
-        self.fc2_lif = LIF()
+        self.kind, self.names = kind, (f"{name}1", f"{name}2")
+        for layer, inputs, outputs in zip(self.names, (dim, hidden), (hidden, dim), strict=True):
+            add_projection(self, layer, kind, inputs, outputs)
+            self.add_module(f"{layer}_lif", LIF())
 
     def forward(self, x: Tensor) -> Tensor:
         """Spikes in the layout of the input."""
         y = x.flatten(3) if self.kind == "conv1d" else x
-        y = self.fc1_lif(project(self, "fc1", self.kind, y))
-        return self.fc2_lif(project(self, "fc2", self.kind, y)).view_as(x)
+        for layer in self.names:
+            y = self.get_submodule(f"{layer}_lif")(project(self, layer, self.kind, y))
+        return y.view_as(x)
 
 
 class Block(nn.Module):
@@ -90,6 +94,7 @@ class Block(nn.Module):
     config=SpikformerConfig,
     presets={
         "spikformer-4-384": {**CIFAR, "heads": 12},
+        "cml-spikformer-4-384": {**CIFAR, "depth": 4, "dim": 384, "heads": 12, "pool_first": True},
         "spikformer-2-256": {
             **EVENTS,
             "heads": 16,
@@ -120,9 +125,10 @@ class Spikformer(Model):
             config.in_channels,
             config.dim,
             config.pooling,
-            pool_first=(False, False, False, False),
+            pool_first=(config.pool_first,) * 4,
             membrane_shortcut=False,
             neuron=LIF,
+            stages="block" if config.pool_first else "proj",
         )
         self.block = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.head = nn.Linear(config.dim, config.num_classes)
@@ -135,11 +141,12 @@ class Spikformer(Model):
         shown: dict[str, Any]
         defaults: dict[str, Any]
         if rank(weights, f"{attention}.q_linear.weight") == 2:
-            if not (holds(weights, f"{attention}.v_linear.") and holds(weights, f"{attention}.q_bn.")):
+            learned = f"{attention}.v_lif.w" in weights  # DISTA
+            if learned or not (holds(weights, f"{attention}.v_linear.") and holds(weights, f"{attention}.q_bn.")):
                 return None
             mlp = "block.0.mlp.fc1_linear.weight"
             shown = {"projection": "linear", "mlp_projection": "linear"}
-            defaults = {"time_steps": 4, "heads": 12, "scale": 0.125}
+            defaults = {"time_steps": 4, "heads": 12, "scale": 0.125, "pooling": "0011"}
         elif rank(weights, f"{attention}.q_conv.weight") == 3 and rank(weights, mlp) == 3:
             shown = {"projection": "conv1d", "mlp_projection": "conv1d"}
             defaults = {"time_steps": 16, "heads": 16, "scale": 0.25, "image_size": 128, "pooling": "1111"}
@@ -148,8 +155,9 @@ class Spikformer(Model):
             defaults = {"time_steps": 4, "heads": 8, "scale": 0.125, "image_size": 224, "pooling": "1111"}
         else:
             return None
-        common = common_settings(weights, "patch_embed.proj_conv.weight", mlp)
-        return Published({**shown, **common}, defaults, UNUSED)
+        pool_first = "patch_embed.block1_conv.weight" in weights
+        stem = "patch_embed.block1_conv.weight" if pool_first else "patch_embed.proj_conv.weight"
+        return Published({**shown, **common_settings(weights, stem, mlp), "pool_first": pool_first}, defaults, UNUSED)
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores of the mean over tokens and time steps."""

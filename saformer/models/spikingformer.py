@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from saformer.attention import SSA
 from saformer.attention.projection import add_projection, project
+from saformer.errors import InputError
 from saformer.models.config import Model, in_time, initialise
 from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import UNUSED, Published, common_settings, rank
@@ -21,6 +22,9 @@ _STAGES = {
     "proj": (("proj", "proj1", "proj2", "proj3", "proj4"), "maxpool{}"),
 }
 
+# Their energies differ several times.
+_ALIKE = {"pool_first": "CML Spikingformer has the same parameters: --set pool_first=true"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpikingformerConfig(TransformerConfig):
@@ -31,7 +35,8 @@ class SpikingformerConfig(TransformerConfig):
         scale: 0.125 in every published variant.
         keys_first: form K^T V first, as the published ImageNet code does.
         embedding: what the stages of the patch embedding are called: "block" (CIFAR) or "proj" (ImageNet, event data).
-        tau: time constant of the neurons, 1.5 in the published event-data code.
+        tau: time constant of the neurons; in the published event-data code 1.5, 1.75 with `pool_first`.
+        pool_first: pool before the neuron instead of behind it (CML Spikingformer).
     """
 
     heads: int = 12
@@ -39,6 +44,7 @@ class SpikingformerConfig(TransformerConfig):
     keys_first: bool = False
     embedding: str = "block"
     tau: float = 2.0
+    pool_first: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -46,15 +52,21 @@ class SpikingformerConfig(TransformerConfig):
         self.check_number("scale", above=0)
         self.check_number("tau", above=1)
         self.check_one_of("embedding", _STAGES)
+        if not isinstance(self.pool_first, bool):
+            raise InputError(f"{self.family}: pool_first must be true or false, got {self.pool_first!r}")
 
 
 class SpikingTokenizer(nn.Module):
-    """Conv3x3-BN, then four times neuron, optional pool and Conv3x3-BN: membranes come out, no shortcut is needed."""
+    """Conv3x3-BN, then four times neuron, optional pool and Conv3x3-BN: membranes come out, no shortcut is needed.
+
+    With `pool_first` each pool stands before its neuron.
+    """
 
     def __init__(self, config: SpikingformerConfig) -> None:
         super().__init__()
         self.stages, pool = _STAGES[config.embedding]
         self.pools = ["", *(pool.format(i + 1) if digit == "1" else "" for i, digit in enumerate(config.pooling))]
+        self.pool_first = config.pool_first
         dim = config.dim
         channels = (config.in_channels, dim // 8, dim // 4, dim // 2, dim, dim)
         for i, stage in enumerate(self.stages):
@@ -68,9 +80,11 @@ class SpikingTokenizer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """T x B x C x H x W -> membranes, T x B x D x h x w."""
         for i, stage in enumerate(self.stages):
+            if self.pools[i] and self.pool_first:
+                x = per_step(self.get_submodule(self.pools[i]), x)
             if i:
                 x = self.get_submodule(f"{stage}_lif")(x)
-            if self.pools[i]:
+            if self.pools[i] and not self.pool_first:
                 x = per_step(self.get_submodule(self.pools[i]), x)
             x = per_step(self.get_submodule(f"{stage}_conv"), x)
             x = per_step(self.get_submodule(f"{stage}_bn"), x)
@@ -120,10 +134,36 @@ class Block(nn.Module):
     config=SpikingformerConfig,
     presets={
         "spikingformer-4-384": {**CIFAR, "heads": 12},
+        "cml-spikingformer-4-384": {
+            **CIFAR,
+            "depth": 4,
+            "dim": 384,
+            "heads": 12,
+            "embedding": "proj",
+            "pool_first": True,
+        },
         "spikingformer-2-256": {**EVENTS, "heads": 16, "embedding": "proj", "tau": 1.5},
+        "cml-spikingformer-2-256": {
+            **EVENTS,
+            "depth": 2,
+            "dim": 256,
+            "heads": 16,
+            "embedding": "proj",
+            "tau": 1.75,
+            "pool_first": True,
+        },
         **{
             f"spikingformer-{size}": {**IMAGENET, "heads": 8, "keys_first": True, "embedding": "proj"}
             for size in IMAGENET_SIZES
+        },
+        "cml-spikingformer-8-768": {
+            **IMAGENET,
+            "depth": 8,
+            "dim": 768,
+            "heads": 8,
+            "keys_first": True,
+            "embedding": "proj",
+            "pool_first": True,
         },
     },
 )
@@ -141,7 +181,12 @@ class Spikingformer(Model):
 
     @classmethod
     def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
-        """An MLP of layers mlp1 and mlp2; the patch embedding and its channels tell the variants apart."""
+        """An MLP of layers mlp1 and mlp2; the patch embedding and its channels tell the variants apart.
+
+        CML Spikingformer has the names that Spikingformer has for ImageNet and event data, in its code for CIFAR too:
+        unless `pool_first` is stored or given, the name of the model, and for images the size of the patches or the
+        number of classes, decide.
+        """
         hidden = "block.0.mlp.mlp1_conv.weight"
         if hidden not in weights or rank(weights, "block.0.attn.q_linear.weight") == 2:
             return None
@@ -149,10 +194,19 @@ class Spikingformer(Model):
         stem = "patch_embed.block0_conv.weight" if embedding == "block" else "patch_embed.proj_conv.weight"
         shown: dict[str, Any] = {"embedding": embedding, **common_settings(weights, stem, hidden)}
         if embedding == "block":
-            return Published(shown, {"time_steps": 4, "heads": 12, "tau": 2.0}, UNUSED)
-        events = shown["in_channels"] == 2
-        variant = {"heads": 16, "tau": 1.5} if events else {"heads": 8, "tau": 2.0, "image_size": 224}
-        return Published({**shown, "keys_first": not events}, {**variant, "pooling": "1111"}, UNUSED)
+            shown["pool_first"] = False
+            return Published(shown, {"time_steps": 4, "heads": 12, "tau": 2.0, "pooling": "0011"}, UNUSED)
+        cml = stored.get("pool_first", "cml" in str(stored.get("model", "")).lower())
+        if shown["in_channels"] == 2:
+            defaults = {"heads": 16, "tau": 1.75 if cml else 1.5, "pooling": "1111", "pool_first": cml}
+            return Published({**shown, "keys_first": False}, defaults, UNUSED, notes=_ALIKE)
+        patches = stored.get("patch_size") or (16 if shown["num_classes"] >= 1000 else 4)
+        if patches == 4:
+            defaults = {"time_steps": 4, "heads": 12, "tau": 2.0, "image_size": 32, "pooling": "0011"}
+            defaults["pool_first"] = True
+            return Published({**shown, "keys_first": False}, defaults, UNUSED)
+        defaults = {"heads": 8, "tau": 2.0, "image_size": 224, "pooling": "1111", "pool_first": cml}
+        return Published({**shown, "keys_first": True}, defaults, UNUSED, notes=_ALIKE)
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores of the mean membrane over tokens and time steps: the head, as published, gets no spikes."""

@@ -213,6 +213,8 @@ class DownSample(nn.Module):
 class SpikingResformer(Model):
     """B x C x H x W images or B x T x C x H x W event frames -> B x classes."""
 
+    config: SpikingResformerConfig
+
     def __init__(self, config: SpikingResformerConfig) -> None:
         super().__init__(config)
         first, neuron = config.dims[0], _NEURONS[config.neuron]

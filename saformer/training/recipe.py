@@ -162,8 +162,8 @@ class Recipe:
     )
     settings: dict[str, Any] = _field(  # noqa: RUF009
         dict,
-        lambda value: all(isinstance(entry, str | int | float) for entry in value.values()),
-        "a table of settings of the model: texts, numbers, true or false",
+        lambda value: all(isinstance(part, str | int | float) for entry in value.values() for part in _parts(entry)),
+        "a table of settings of the model: texts, numbers, true or false, or lists of them",
         _MODEL,
         "K=V",
         "Setting of the model; repeat it.",
@@ -234,7 +234,11 @@ class Recipe:
         return [(key, value, others[key]) for key, value in mine.items() if value != others[key]]
 
 
-def _toml(value: bool | int | float | str) -> str:
+def _parts(setting: Any) -> tuple[Any, ...]:
+    return setting if isinstance(setting, tuple) else (setting,)
+
+
+def _toml(value: Any) -> str:
     # What JSON writes for these types is TOML as well, but for numbers that are not finite.
     return json.dumps(value, ensure_ascii=False)
 
@@ -246,6 +250,9 @@ def _make(values: dict[str, Any]) -> Recipe:
     for entry in fields(Recipe):
         if entry.name not in values and entry.default is MISSING and entry.default_factory is MISSING:
             raise InputError(f"the recipe does not say {entry.name}: {entry.metadata['help']}")
+    if isinstance(settings := values.get("settings"), dict):  # TOML has no tuples
+        made = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+        values = {**values, "settings": made}
     return Recipe(**values)
 
 

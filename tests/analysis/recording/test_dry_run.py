@@ -59,13 +59,46 @@ def test_what_is_kept_out_of_sight_is_a_constant() -> None:
 @pytest.mark.parametrize("images", [1, 2, 3, 6])
 def test_images_that_change_each_other_are_said_to(images: int) -> None:
     def mixed(m: Any, x: Tensor) -> Tensor:
-        return plain(m, x - x[:1])
+        return m.b(m.a(x - x[:1]).relu())
 
     x = X[:images]
     p = profile(Net(mixed), [x], check_flops=False)
     said = "the answer for an image depends on the other images of its batch, or on their order"
     assert p.notes[0].startswith(said)
     assert not any(note.startswith(said) for note in profile(Net(plain), [x], check_flops=False).notes)
+
+
+MIXING: dict[str, Callable[[Tensor], Tensor]] = {
+    "by the first": lambda x: x - x[:1],
+    "by the mean": lambda x: x - x.mean(0),
+    "by the sum": lambda x: x / x.abs().sum(0),
+    "softmax over images": lambda x: x.softmax(0),
+    "statistics of the batch": lambda x: nn.functional.batch_norm(x, None, None, training=True),
+    "ranks among images": lambda x: x.argsort(0).float(),
+    "products of images with each other": lambda x: (x @ x.t()).tanh() @ x,
+}
+
+
+@pytest.mark.parametrize("images", [2, 3, 6])
+@pytest.mark.parametrize("how", MIXING)
+def test_images_that_change_each_other_in_any_order_are_said_to(how: str, images: int) -> None:
+    p = profile(Net(lambda m, x: m.b(m.a(MIXING[how](x)).relu())), [X[:images]], check_flops=False)
+    (note,) = [note for note in p.notes if "images influence each other" in note]
+    assert "the energy is that of these batches" in note
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 6])
+def test_images_that_keep_to_themselves_are_not_said_to_mix(images: int) -> None:
+    apart: dict[str, Callable[[Any, Tensor], Any]] = {
+        "a mean over the batch at the end": lambda m, x: plain(m, x).mean(),
+        "steps before images": lambda m, x: plain(m, torch.cat([x, 2 * x, 3 * x])),
+        "steps behind images": lambda m, x: plain(m, torch.stack([x, 2 * x, 3 * x], 1).flatten(0, 1)),
+        "images second": lambda m, x: plain(m, x).t(),
+        "normalised each for itself": lambda m, x: plain(m, nn.functional.layer_norm(x, (4,))),
+    }
+    for how, function in apart.items():
+        p = profile(Net(function), [X[:images]], check_flops=False)
+        assert not any("images influence" in note for note in p.notes), how
 
 
 def test_a_model_that_is_not_at_rest_is_said_to_be() -> None:

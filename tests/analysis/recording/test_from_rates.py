@@ -4,10 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 import saformer
+from saformer.analysis import profile
 from saformer.analysis.profiles import Profile
 from saformer.analysis.recording.from_rates import IMAGES, profile_from_rates
+from saformer.analysis.recording.random_spikes import foreign_shapes_of
 from saformer.analysis.recording.rates_table import Quantity, Rates, read_rates
 from saformer.errors import InputError
 
@@ -253,3 +257,89 @@ def test_what_makes_no_sense_is_refused():
     assert "no spiking neurons" in refusal(rates_of, "vit-1-16", None, 0.2)
     assert "from 0 to 1" in refusal(rates_of, "saformer-1-16", None, 1.2)
     assert "give firing rates" in refusal(rates_of, "saformer-1-16", None)
+
+
+# --- Means, accumulates, neurons before pools, models of others ---
+
+
+def table(quantity: Quantity, *rows: tuple[str, float]) -> Rates:
+    return Rates(rows, quantity)
+
+
+@pytest.mark.parametrize("quantity", ["mean_spikes", "acs", "sops"])
+def test_other_quantities_are_read(tmp_path, quantity):
+    path = written(tmp_path, f"layer,{quantity}\na,1.5\n")
+    assert read_rates(path) == Rates((("a", 1.5),), Quantity(quantity))
+    assert "line 2" in refusal(read_rates, written(tmp_path, f"layer,{quantity}\na,-1\n"))
+
+
+def test_two_of_the_columns_at_once_are_refused(tmp_path):
+    message = refusal(read_rates, written(tmp_path, "layer,input_firing_rate,mean_spikes\na,0.1,0.2\n"))
+    assert "input_firing_rate and mean_spikes" in message
+
+
+def test_a_mean_above_one_is_charged_as_many_accumulates():
+    model = saformer.build("sdt-1-16")
+    found = profile_from_rates(model, table(Quantity.mean, ("block.0.mlp.fc1_conv", 1.5)), 0.2)
+    layer = next(o for o in found.operations if o.name == "block.0.mlp.fc1_conv")
+    assert str(layer.gate.kind) == "graded" and layer.gate.total == 1.5 * layer.gate.elements
+    charged = {row.name: row for row in found.account("integer-spikes").layers}
+    assert charged[layer.name].acs == pytest.approx(1.5 * layer.dense / IMAGES)
+    assert any("means above 1" in note for note in found.notes)
+
+
+def test_accumulates_become_rates_of_their_operation():
+    model = saformer.build("sdt-1-16")
+    base = profile_from_rates(model, None, 0.2)
+    layer = next(o for o in base.operations if o.name == "block.0.mlp.fc1_conv")
+    given = table(Quantity.acs, (layer.name, 0.3 * layer.dense / IMAGES))
+    found = {o.name: o for o in profile_from_rates(model, given, 0.2).operations}
+    assert found[layer.name].gate.firing_rate == pytest.approx(0.3, abs=1e-6)
+    much = table(Quantity.sops, (layer.name, 2 * layer.dense / IMAGES))
+    assert "mean_spikes" in refusal(profile_from_rates, model, much, 0.2)
+    assert "accumulates" in refusal(profile_from_rates, model, table(Quantity.acs, ("block.0.attn.q_lif", 1)), 0.2)
+
+
+def test_neurons_before_a_pool_need_the_rate_behind_it_or_the_option():
+    model = saformer.build("sdt-1-16", image_size=64, pooling="1111")
+    rows = table(Quantity.rate, ("patch_embed.proj_lif", 0.1))
+    message = refusal(profile_from_rates, model, rows, 0.2)
+    assert "pooled before patch_embed.proj_conv1" in message and "--rate-at output" in message
+    found = profile_from_rates(model, rows, 0.2, rate_at="output")
+    neuron = next(layer for layer in found.neurons if layer.name == "patch_embed.proj_lif")
+    assert neuron.spikes == pytest.approx(0.1 * neuron.elements)
+    layers = {row.name: row for row in found.account("paper", rate_at="output").layers}
+    layer = layers["patch_embed.proj_conv1"]
+    assert layer.acs == pytest.approx(0.1 * layer.flops)
+
+
+class Rounding(nn.Module):
+    def forward(self, x):
+        return torch.clamp(torch.round(x), 0, 4)
+
+
+class Strange(nn.Module):
+    """Integer neurons, one of them dead, between layers that nobody registered."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.lif, self.pool = nn.Conv2d(3, 4, 3), Rounding(), nn.MaxPool2d(2)
+        self.conv2, self.lif2, self.fc = nn.Conv2d(4, 4, 3), Rounding(), nn.Linear(64, 5)
+        nn.init.constant_(self.conv2.weight, 0.0)
+        nn.init.constant_(self.conv2.bias, -1.0)
+
+    def forward(self, x):
+        return self.fc(self.lif2(self.conv2(self.pool(self.lif(self.conv(x))))).flatten(1))
+
+
+def test_a_model_of_others_takes_rates():
+    model, image = Strange(), torch.randn(1, 3, 14, 14)
+    shapes = foreign_shapes_of(model, lambda: profile(model, [image], check_flops=False, name="Strange"))
+    rates = table(Quantity.mean, ("conv", 1.0), ("conv2", 1.25), ("fc", 0.5))
+    found = profile_from_rates(None, rates, shapes=shapes)
+    charged = {row.name: (row.macs, row.acs) for row in found.account("integer-spikes").layers}
+    assert charged["conv"] == (3 * 4 * 9 * 144, 0)
+    assert charged["conv2"] == (0, pytest.approx(1.25 * 4 * 4 * 9 * 16))
+    assert charged["fc"] == (0, pytest.approx(0.5 * 64 * 5))
+    flat = nn.Sequential(nn.Flatten(), nn.Linear(588, 2))
+    assert "no spiking neurons" in refusal(foreign_shapes_of, flat, lambda: profile(flat, [image], check_flops=False))

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from saformer.analysis import profile
 from saformer.analysis.recording.input_kind import input_kind
 
 G = torch.Generator().manual_seed(0)
@@ -61,3 +62,13 @@ def test_half_of_zeros_is_the_border() -> None:
     assert input_kind(x)[0] == "events"
     x.view(-1)[0] = 0.5
     assert input_kind(x)[0] == "static"
+
+
+def test_real_values_that_are_said_to_be_events_are_remarked_on() -> None:
+    layer = nn.Conv2d(2, 3, 3)
+    counts = torch.randint(0, 3, (2, 2, 6, 6), generator=torch.Generator().manual_seed(0)).float()
+    sparse = counts * (counts > 1) * 0.7
+    for x, said in ((torch.randn(2, 2, 6, 6), True), (counts, False), (sparse, False)):
+        p = profile(layer, [x], kind="events", check_flops=False)
+        assert any("was said to be events, and holds real values" in note for note in p.notes) == said
+        assert not any("said to be" in note for note in profile(layer, [x], kind="static", check_flops=False).notes)

@@ -177,6 +177,7 @@ def test_a_loop_that_stands_outside_is_run_when_it_is_said(looped: Profile) -> N
     assert "ran once per sample" in note and "--loop T" in note
     assert [o.dense * STEPS for o in single.operations] == [o.dense for o in looped.operations]
     outside = run(Single(), loop=STEPS)
+    assert not [f for f in outside.free if f.op in ("mean", "stack")]  # the mean over calls is no part of the model
     assert outside.model.time_steps == STEPS and outside.notes == () and outside.run["loop"] == STEPS
     assert facts(outside) == facts(looped) and outside.neurons == looped.neurons
     assert outside.moments.sums[:7] == looped.moments.sums

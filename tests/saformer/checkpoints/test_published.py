@@ -113,7 +113,7 @@ SETTINGS: dict[str, dict[str, tuple[Any, str]]] = {
         "heads": (4, "stored"),
         "image_size": (32, "stored"),
         "scale": (0.125, "default"),
-        "pooling": ("0011", "default"),
+        "pooling": ("0011", "stored"),
     },
     "spikformer_2_32_cifar10dvs": {
         "time_steps": (3, "stored"),
@@ -127,7 +127,7 @@ SETTINGS: dict[str, dict[str, tuple[Any, str]]] = {
         "heads": (4, "stored"),
         "image_size": (64, "stored"),
         "scale": (0.125, "default"),
-        "pooling": ("1111", "default"),
+        "pooling": ("1111", "stored"),
     },
     "sdt_2_64_cifar": {
         "time_steps": (4, "stored"),

@@ -145,8 +145,7 @@ def test_the_oracles() -> None:
     for path in found:
         raw = read_checkpoint(path)
         assert raw.weights_key in ("state_dict", "model")
-        assert raw.settings
-        assert raw.other["epoch"] == 3
+        assert raw.weights
 
 
 def test_safetensors_under_any_name(tmp_path: Path) -> None:

@@ -96,7 +96,9 @@ class Padded(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = functional.pad(self.bn(x), [1] * 4)
         if not self.zeros:
-            border = self.bn.bias - self.bn.running_mean * self.bn.weight / torch.sqrt(self.bn.running_var + self.bn.eps)
+            border = self.bn.bias - self.bn.running_mean * self.bn.weight / torch.sqrt(
+                self.bn.running_var + self.bn.eps
+            )
             border = border.detach().view(1, -1, 1, 1)
             y[:, :, :1, :] = border
             y[:, :, -1:, :] = border
@@ -152,7 +154,7 @@ class Net(nn.Module):
         lambda net, x: net.b(net.a(x)) * net.b.weight.sum(),  # its weights are read
         lambda net, x: net.b(net.a(x).clone().relu_()),  # changed in place
         lambda net, x: (net.b(y := net.a(x)), y),  # put out
-        lambda net, x: net.b(y := net.a(x)) if (net.a(x) > 0).any() else x,  # looked at
+        lambda net, x: net.b(y) if ((y := net.a(x)) > 0).any() else y,  # looked at
     ],
 )
 def test_not_folded(forward):

@@ -12,7 +12,7 @@ from saformer.errors import InputError
 from saformer.models import PRESETS, config_from_dict, configure, from_config
 from saformer.models.config import Model
 from saformer.models.registry import MODELS
-from saformer.models.transformer import pooling_for
+from saformer.models.transformer import TransformerConfig, pooling_for
 
 SMALL = [
     pytest.param("saformer-2-32", {}, id="saformer"),
@@ -21,8 +21,8 @@ SMALL = [
     pytest.param("saformer-2-32", {"aggregated": None, "depthwise": False}, id="saformer w/o D+A"),
     pytest.param("saformer-2-32", {"aggregate": "spikes"}, id="saformer spikes"),
 ]
+ONE_WIDTH = [name for name, family in MODELS.items() if issubclass(family.config, TransformerConfig)]
 EVENTS = {"in_channels": 2, "image_size": 32, "time_steps": 5}
-TRANSFORMERS = [name for name in ("saformer", "spikformer", "spikingformer", "sdt", "vit") if MODELS[name].sized]
 OTHERS = [
     pytest.param("spikformer-2-32", {}, id="spikformer"),
     pytest.param("spikformer-2-32", {"keys_first": True}, id="spikformer K^T V"),
@@ -60,11 +60,12 @@ def is_binary(x: Tensor) -> bool:
 def test_every_preset_builds(name: str) -> None:
     with torch.device("meta"):
         model = saformer.build(name)
-    family, depth, dim = name.split("-")
-    assert (model.config.family, model.config.depth, model.config.dim) == (family, int(depth), int(dim))
     assert model.config.name == name
     assert not model.training
-    assert len(model.block) == int(depth)
+    if isinstance(model.config, TransformerConfig):
+        family, depth, dim = name.removeprefix("cml-").split("-")
+        assert (model.config.family, model.config.depth, model.config.dim) == (family, int(depth), int(dim))
+        assert len(model.block) == int(depth)
 
 
 def parameters(name: str, **settings: Any) -> int:
@@ -112,7 +113,7 @@ def test_what_is_given_wins_over_the_preset() -> None:
     assert (config.time_steps, config.in_channels, config.image_size, config.pooling) == (10, 3, 64, "0101")
 
 
-@pytest.mark.parametrize("family", TRANSFORMERS)
+@pytest.mark.parametrize("family", ONE_WIDTH)
 @pytest.mark.parametrize(("depth", "dim"), [(1, 8), (3, 40), (2, 72)])
 def test_any_depth_and_dim(family: str, depth: int, dim: int) -> None:
     model = saformer.build(f"{family}-{depth}-{dim}", num_classes=7)
@@ -235,7 +236,7 @@ def test_settings_of_the_other_families(name: str, settings: dict[str, Any], nam
     "settings",
     [
         {},
-        {"family": "resnet"},
+        {"family": "alexnet"},
         {"family": "saformer"},
         {"family": "saformer", "depth": 1, "dim": 64, "heads": 2},
         {"family": "saformer", "depth": None, "dim": 64},
@@ -249,7 +250,7 @@ def test_stored_settings_that_do_not_fit(settings: dict[str, Any]) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("family", TRANSFORMERS)
+@pytest.mark.parametrize("family", ONE_WIDTH)
 @pytest.mark.parametrize(
     "shape",
     [(2, 3, 32, 31), (2, 1, 32, 32), (3, 32, 32), (2, 4, 3, 16, 16), (2, 5, 3, 32, 32), (1, 2, 4, 3, 32, 32), (2, 3)],

@@ -48,5 +48,6 @@ def test_a_published_size_is_not_fitted_to_other_data() -> None:
     with pytest.raises(InputError, match="spikformer-8-768 is a network for inputs of 3 x 224 x 224, and the data has"):
         configure_for("spikformer-8-768", cifar)
     assert configure_for("spikformer-8-768", cifar, image_size=32).image_size == 32
+    assert configure_for("spikformer-8-768+image_size=32", cifar).image_size == 32
     assert configure_for("spikformer-4-384", cifar).num_classes == 100
     assert configure_for("spikformer-3-64", {"in_channels": 2, "image_size": 128}).in_channels == 2

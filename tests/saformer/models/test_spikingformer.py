@@ -90,7 +90,7 @@ def test_settings_come_from_the_names_and_the_stored_arguments():
         "heads": (3, "stored"),
         "image_size": (32, "stored"),
         "tau": (2.0, "default"),
-        "pooling": ("0011", "default"),
+        "pooling": ("0011", "stored"),
     }
 
 

@@ -87,3 +87,10 @@ def test_an_unknown_data_set_is_told_which_there_are(dataset: str) -> None:
 def test_a_model_that_does_not_fit_is_refused(overrides: dict, said: str) -> None:
     with pytest.raises(InputError, match=said):
         load_recipe("digits", **overrides).model_config()
+
+
+def test_settings_of_several_numbers_are_read_back_as_they_were(tmp_path):
+    settings = {"channels": (4, 8), "connect": "IAND"}
+    recipe = load_recipe("digits", model="sew-7b-net-gesture+in_channels=1+image_size=8", settings=settings)
+    (tmp_path / "recipe.toml").write_text(recipe.to_toml())
+    assert load_recipe(file=tmp_path / "recipe.toml") == recipe and recipe.settings == settings

@@ -1,4 +1,4 @@
-"""Spikes of functions that are pooled, added, multiplied or filtered before a layer reads them: what fired is listed."""
+"""Spikes of functions that are pooled, added, multiplied or filtered before a layer reads them: they are listed."""
 
 from collections.abc import Callable
 from typing import Any

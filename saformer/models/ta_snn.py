@@ -1,0 +1,195 @@
+"""TA-SNN (Yao et al., ICCV 2021) and LIAF-Net (Wu et al. 2021) for gestures: attention to time, or none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from saformer.errors import InputError
+from saformer.models.config import Model, ModelConfig, in_time
+from saformer.models.patch_embedding import per_step
+from saformer.models.recognition import Published, rank
+from saformer.models.registry import register_model
+from saformer.naming import named
+from saformer.neurons import Neuron
+from saformer.neurons.rule import Rule
+
+GESTURE = {"in_channels": 2, "image_size": 32, "num_classes": 11, "time_steps": 60}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TASNNConfig(ModelConfig):
+    """Settings of TA-SNN and LIAF-Net.
+
+    Args:
+        widths: channels of the convolutions; pools of 2 x 2 stand behind all but the first.
+        hidden: values between the two linear layers.
+        attention: before the neurons, each step is weighed: "mean" by its mean (TA-SNN), "mean-max" by its maximum too
+            (temporal attention of MA-SNN, Yao et al. 2023), or "none".
+        reduction: of T by how much between the two layers of the attention.
+        analog: neurons put out the ReLU of their membranes instead of spikes (LIAF).
+    """
+
+    widths: tuple[int, ...] = (64, 128, 128)
+    hidden: int = 256
+    attention: str = "mean"
+    reduction: int = 5
+    analog: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_whole("hidden", "reduction")
+        self.check_one_of("attention", ("mean", "mean-max", "none"))
+        widths = self.widths
+        if not isinstance(widths, tuple) or not widths or not all(isinstance(w, int) and w > 0 for w in widths):
+            raise InputError(f"{self.family}: widths takes whole numbers from 1, got {widths!r}")
+        if self.image_size >> (len(widths) - 1) < 1:
+            raise InputError(f"{self.family}: an image of {self.image_size} pixels is too small for its pools")
+        if self.attention != "none" and self.time_steps < self.reduction:
+            raise InputError(f"{self.family}: reduction must be at most time_steps, got {self.reduction}")
+
+    def make_neuron(self) -> Neuron:
+        """U = 0.3 H + X; a spike where U >= 0.3 sets H to 0.3."""
+        firing = "relu" if self.analog else "spikes"
+        return Neuron(Rule(firing=firing, decay_input=False, leak=0.3, threshold=0.3, reset=0.3))
+
+
+def weighed(x: Tensor, weights: Tensor) -> Tensor:
+    """Each step of each image times its weight: T x B x ... and B x T -> T x B x ..."""
+    with named("attended"):
+        return x * weights.T.reshape(*x.shape[:2], *(1,) * (x.ndim - 2))
+
+
+class MeanAttention(nn.Module):
+    """`x sigmoid(W2 ReLU(W1 m + b1) + b2)`, with m the mean of each step (TA-SNN).
+
+    Args:
+        steps: T.
+        reduction: T over the values between W1 and W2.
+    """
+
+    def __init__(self, steps: int, reduction: int) -> None:
+        super().__init__()
+        inner = steps // reduction
+        self.temporal_excitation = nn.Sequential(
+            nn.Linear(steps, inner), nn.ReLU(), nn.Linear(inner, steps), nn.Sigmoid()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """T x B x ... -> the same shape."""
+        return weighed(x, self.temporal_excitation(x.flatten(2).mean(2).T))
+
+
+class MeanMaxAttention(nn.Module):
+    """`ReLU(x sigmoid(f(m) + f(n)))`, with m the mean and n the maximum of each step, f(y) = W2 ReLU(W1 y) (MA-SNN).
+
+    Args:
+        steps: T.
+        reduction: T over the values between W1 and W2.
+        dimensions: 1 behind linear layers, 3 behind convolutions: W1 and W2 are stored as convolutions of as many.
+    """
+
+    def __init__(self, steps: int, reduction: int, dimensions: int) -> None:
+        super().__init__()
+        convolution = nn.Conv1d if dimensions == 1 else nn.Conv3d
+        self.ones = (...,) + (None,) * dimensions
+        self.ta = nn.Module()
+        inner = steps // reduction
+        self.ta.sharedMLP = nn.Sequential(
+            convolution(steps, inner, 1, bias=False), nn.ReLU(), convolution(inner, steps, 1, bias=False)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """T x B x ... -> the same shape."""
+        steps = x.flatten(2)
+        mean, largest = (self.ta.sharedMLP(pooled.T[self.ones]) for pooled in (steps.mean(2), steps.amax(2)))
+        return weighed(x, (mean + largest).flatten(1).sigmoid()).relu()
+
+
+class Layer(nn.Module):
+    """Convolution or linear layer, BatchNorm, pool, attention, neurons, under the published names."""
+
+    def __init__(self, config: TASNNConfig, name: str, layer: nn.Conv2d | nn.Linear, pools: bool) -> None:
+        super().__init__()
+        self.name, flat = name, isinstance(layer, nn.Linear)
+        self.add_module(name, layer)
+        self.BNLayer = nn.BatchNorm1d(layer.out_features) if flat else nn.BatchNorm2d(layer.out_channels)
+        self.pooling = nn.AvgPool2d(2) if pools else nn.Identity()
+        steps, reduction = config.time_steps, config.reduction
+        if config.attention == "mean":
+            self.attention: nn.Module = MeanAttention(steps, reduction)
+        elif config.attention == "mean-max":
+            self.attention = MeanMaxAttention(steps, reduction, 1 if flat else 3)
+        else:
+            self.attention = nn.Identity()
+        self.network = nn.Module()
+        self.network.add_module("IF" if flat else "ConvIF", config.make_neuron())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """T x B x ... -> T x B x ..."""
+        for layer in (self.get_submodule(self.name), self.BNLayer, self.pooling):
+            x = per_step(layer, x)
+        (neuron,) = self.network.children()
+        return neuron(self.attention(x))
+
+
+@register_model(
+    "tasnn",
+    title="TA-SNN and LIAF-Net for gestures",
+    config=TASNNConfig,
+    presets={
+        "ta-snn-gesture": GESTURE,
+        "liaf-net-gesture": {**GESTURE, "attention": "none", "analog": True},
+    },
+)
+class TASNN(Model):
+    """B x C x H x W images or B x T x C x H x W event frames -> B x classes; attention is to the T of the weights."""
+
+    config: TASNNConfig
+
+    def __init__(self, config: TASNNConfig) -> None:
+        super().__init__(config)
+        inputs = config.in_channels
+        for place, width in enumerate(config.widths):
+            layer = nn.Conv2d(inputs, width, 3, padding=1)
+            self.add_module(f"convAttLIF{place}", Layer(config, "conv2d", layer, pools=place > 0))
+            inputs = width
+        side = config.image_size >> (len(config.widths) - 1)
+        self.FC0 = Layer(config, "linear", nn.Linear(inputs * side**2, config.hidden), pools=False)
+        self.FC1 = Layer(config, "linear", nn.Linear(config.hidden, config.num_classes), pools=False)
+
+    @classmethod
+    def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
+        """`convAttLIF#`, `FC0` and `FC1`; attention to channels or places is another network."""
+        first, hidden, head = (weights.get(f"{n}.weight") for n in ("convAttLIF0.conv2d", "FC0.linear", "FC1.linear"))
+        other = any(".attention.ca." in name or ".attention.sa." in name for name in weights)
+        if first is None or hidden is None or head is None or other or rank(weights, "FC0.BNLayer.weight") != 1:
+            return None
+        widths: list[int] = []
+        while (layer := weights.get(f"convAttLIF{len(widths)}.conv2d.weight")) is not None:
+            widths.append(layer.shape[0])
+        side = max(round((hidden.shape[1] / widths[-1]) ** 0.5), 1)
+        shown: dict[str, Any] = {
+            "widths": tuple(widths),
+            "hidden": hidden.shape[0],
+            "num_classes": head.shape[0],
+            "in_channels": first.shape[1],
+        }
+        defaults = {"analog": False, "image_size": side << (len(widths) - 1)}
+        kinds = {
+            "mean": "FC0.attention.temporal_excitation.0.weight",
+            "mean-max": "FC0.attention.ta.sharedMLP.0.weight",
+        }
+        shown["attention"] = next((kind for kind, name in kinds.items() if name in weights), "none")
+        if shown["attention"] == "none":
+            return Published(shown, {**defaults, "time_steps": 60})
+        inner, steps = weights[kinds[shown["attention"]]].shape[:2]
+        return Published({**shown, "time_steps": steps, "reduction": steps // inner}, defaults)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Class scores: the mean over time of what the last neurons put out."""
+        x = in_time(x, self.config)
+        for place in range(len(self.config.widths)):
+            x = self.get_submodule(f"convAttLIF{place}")(x)
+        return self.FC1(self.FC0(x.flatten(2))).mean(0)
