@@ -41,9 +41,9 @@ def configure_for(name: str, data: Mapping[str, Any], **settings: Any) -> BaseCo
         InputError: as `configure`, or the data has another size than the network was published for.
     """
     family, said = parse_name(name)
+    said = typed(family.config.types(), said, family.name)
     if issubclass(family.config, TokenConfig) and "in_channels" in data:
         raise InputError(f"{name} reads tokens, and the data has images: choose a network for images")
-    said = typed(family.config.types(), said, family.name)
     size = ("in_channels", "image_size")
     if wrong := [key for key in size if key in data and said.get(key, data[key]) != data[key] and key not in settings]:
         theirs, ours = (" x ".join(str(x[key]) for key in (*size, size[1])) for x in ({**said}, {**said, **data}))

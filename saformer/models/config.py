@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 # Far beyond use, and beyond any memory; near 2^63 PyTorch fails with many lines.
 MOST = 10**12
 
-#: Settings of networks that read images which say what goes in and comes out, and how often.
-INPUT_SETTINGS = ("num_classes", "in_channels", "image_size", "time_steps")
-
 
 @dataclass(frozen=True, kw_only=True)
 class BaseConfig(ABC):
@@ -156,7 +153,7 @@ class ModelConfig(BaseConfig):
         image_size: height and width of the input in pixels.
     """
 
-    input_settings: ClassVar[tuple[str, ...]] = INPUT_SETTINGS
+    input_settings: ClassVar[tuple[str, ...]] = ("num_classes", "in_channels", "image_size", "time_steps")
 
     in_channels: int = 3
     image_size: int = 32
@@ -263,10 +260,17 @@ def in_time(x: Tensor, config: BaseConfig) -> Tensor:
 
 
 def example_input(model: Model, random: bool = False) -> Tensor:
-    """An image, its event frames or a sequence as one of our own models takes it: of zeros, or random (seed 0)."""
-    shape, generator = (1, *model.config.input_shape), torch.Generator().manual_seed(0)
-    if model.config.input_kind == "tokens":
-        return torch.randint(0, model.config.num_classes if random else 1, shape, generator=generator)
+    """An image, its event frames or a sequence of tokens, as one of our own models takes it.
+
+    Args:
+        model: one of ours.
+        random: of random numbers (seed 0), not of zeros or first tokens.
+    """
+    config, generator = model.config, torch.Generator().manual_seed(0)
+    shape = (1, *config.input_shape)
+    if config.input_kind == "tokens":
+        high = config.num_classes if random else 1
+        return torch.randint(high, shape, generator=generator)
     return torch.randn(shape, generator=generator) if random else torch.zeros(shape)
 
 

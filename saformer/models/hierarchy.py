@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from saformer.errors import InputError
-from saformer.models.config import INPUT_SETTINGS, MOST, ModelConfig
+from saformer.models.config import MOST, ModelConfig
 from saformer.models.recognition import Published, holds, rank
 
 #: Blocks of the stages before the last, by variant.
@@ -66,7 +66,7 @@ class StagesConfig(ModelConfig):
     @property
     def name(self) -> str:
         """FAMILY-DEPTH-DIM, as in the papers, or a preset of its own name."""
-        return self.preset_apart_from(*INPUT_SETTINGS) or f"{self.family}-{self.depth}-{self.dim}"
+        return self.preset_apart_from(*self.input_settings) or f"{self.family}-{self.depth}-{self.dim}"
 
     @property
     def blocks(self) -> tuple[int, ...]:

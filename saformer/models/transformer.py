@@ -8,7 +8,7 @@ from torch import nn
 
 from saformer.attention.hosted import Place, check_attention, hosted
 from saformer.errors import InputError
-from saformer.models.config import INPUT_SETTINGS, MOST, ModelConfig
+from saformer.models.config import MOST, ModelConfig
 
 #: Input of the published configurations; event data has `EVENTS`.
 CIFAR = {"in_channels": 3, "image_size": 32}
@@ -70,7 +70,7 @@ class TransformerConfig(ModelConfig):
     def name(self) -> str:
         """FAMILY-DEPTH-DIM, as in the papers, or a preset of its own name; and the attention where it is another's."""
         other = "" if self.attention is None else f"+attention={self.attention}"
-        own = self.preset_apart_from(*INPUT_SETTINGS, "pooling", "attention")
+        own = self.preset_apart_from(*self.input_settings, "pooling", "attention")
         return (own or f"{self.family}-{self.depth}-{self.dim}") + other
 
     def make_attention(self, layout: str, reads: str, gives: str, own: Callable[[], nn.Module]) -> nn.Module:
