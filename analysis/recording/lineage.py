@@ -65,6 +65,10 @@ class Lineage:
         """Whether `x` depends on the input."""
         return x in self._sources
 
+    def whole(self, x: Tensor) -> Source | None:
+        """Where the memory of `x` comes from, all of it; None for a constant."""
+        return self._sources.get(x)
+
     def source(self, x: Tensor) -> Source | None:
         """Where an activation comes from; None for a constant."""
         source = self._sources.get(x)

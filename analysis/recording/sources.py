@@ -206,9 +206,11 @@ def gathers(operator: Operator, origins: list[Source]) -> bool:
 
 def summed_in(operator: Operator | None, origins: list[Source]) -> frozenset[int]:
     """The spikes that a result is made of, by their tokens; empty if it is as they came. None: a product."""
-    spikes = [origin for origin in origins if origin.provenance is Provenance.SPIKES]
-    if operator is not None and not gathers(operator, origins) and not any(origin.summed for origin in spikes):
+    if operator is not None and not any(origin.summed for origin in origins) and not gathers(operator, origins):
         return NO_TOKENS
+    spikes = [origin for origin in origins if origin.provenance is Provenance.SPIKES]
+    if len(spikes) == 1 and spikes[0].summed:
+        return spikes[0].summed
     found = NO_TOKENS.union(*(origin.summed or {origin.fired} for origin in spikes))
     return found if len(found) <= MOST_SUMMED else MANY
 

@@ -258,7 +258,12 @@ class VGG(Model):
     @classmethod
     def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
         """By the names of each published code (`vgg_published`)."""
-        return recognise_vgg(weights)
+        found = recognise_vgg(weights)
+        if found is not None and found.shown.get("neuron") == "delayed" and stored.get("leak", 1.0) != 1.0:
+            raise InputError(
+                f"its neurons leak, by a factor of {stored['leak']} a step: only those that do not are known here"
+            )
+        return found
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores, the mean or the sum over the steps."""

@@ -92,9 +92,10 @@ class FunctionalSpikes:
         operator = execution.operator
         if operator is None or not (operator.sums or operator.kind in _JOINING or operator.role in _ADDING):
             return
-        known = [(x, source) for x in execution.inputs if (source := self._instruments.lineage.source(x)) is not None]
-        if not any(_in_a_function(source) for _, source in known):
+        lineage = self._instruments.lineage
+        if not any(_in_a_function(lineage.whole(x)) for x in execution.inputs):
             return
+        known = [(x, source) for x in execution.inputs if (source := lineage.source(x)) is not None]
         if operator.kind is Kind.SYNAPTIC:
             joins = sum(source.provenance is Provenance.SPIKES for _, source in known) > 1
         else:

@@ -139,6 +139,18 @@ def test_leaky_neurons_of_dsr_are_not_taken_for_others(tmp_path: Path) -> None:
         saformer.load(tmp_path / "x.pth")
 
 
+def test_thresholds_of_hybrid_conversion_come_from_beside_the_weights(tmp_path: Path) -> None:
+    model = narrow("hybrid")
+    beside = {"thresholds": [0.5, 0.6, 0.7, 0.8, 0.9], "timesteps": 7, "leak": 1.0}
+    torch.save({"state_dict": model.state_dict(), **beside}, tmp_path / "x.pth")
+    config = saformer.load(tmp_path / "x.pth").config
+    assert isinstance(config, VGGConfig)
+    assert (config.thresholds, config.time_steps) == ((0.5, 0.6, 0.7, 0.8, 0.9), 7)
+    torch.save({"state_dict": model.state_dict(), **beside, "leak": 0.99}, tmp_path / "x.pth")
+    with pytest.raises(InputError, match="its neurons leak"):
+        saformer.load(tmp_path / "x.pth")
+
+
 # --- What they compute ---
 
 
