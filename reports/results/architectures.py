@@ -63,7 +63,7 @@ def _preset(name: str, pixels: int | None, time_steps: int) -> Architecture | No
         family, _ = parse_name(name)
     except InputError:
         return None
-    settings = {"image_size": pixels, "num_classes": None if name in PRESETS else _CLASSES}
+    settings = {"image_size": pixels, "num_classes": None if name.partition("+")[0] in PRESETS else _CLASSES}
     known = family.config.types()
     given = {key: value for key, value in settings.items() if value is not None and key in known}
     if "time_steps" not in known:
