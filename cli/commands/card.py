@@ -108,6 +108,7 @@ def card(
 def _command(recipe: "Recipe") -> str:
     """What trains it again: the options in which it differs from the shipped recipe of its data set."""
     from saformer.data import DATASETS
+    from saformer.models.settings import setting_text
     from saformer.training import load_recipe
 
     where = ["--data-dir", "DIR"] if DATASETS[recipe.dataset].download else []
@@ -115,7 +116,7 @@ def _command(recipe: "Recipe") -> str:
     for key, value, _ in recipe.differences(load_recipe(recipe.dataset)):
         flag = key.replace("_", "-")
         if key == "settings":
-            words += [word for name, setting in value.items() for word in ("--setting", f"{name}={setting}")]
+            words += [word for name, setting in value.items() for word in ("--set", f"{name}={setting_text(setting)}")]
         elif isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
         elif key not in ("dataset", "model"):

@@ -1,5 +1,6 @@
 """`saformer train`: train a network by the recipe of its data set."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,6 @@ from saformer.cli.options.groups import Panel
 from saformer.cli.options.recipe import recipe_flags
 from saformer.cli.options.run import Device
 from saformer.cli.resolve.device import choose_device
-from saformer.cli.resolve.foreign import parse_argument
 from saformer.cli.terminal.console import progress, show, tell, training_progress
 from saformer.cli.terminal.signals import stop_requests
 from saformer.errors import InputError
@@ -62,12 +62,13 @@ def train(
     """
     from saformer.data import open_dataset
     from saformer.distributed import own_device
+    from saformer.models.names import parse_name
+    from saformer.models.settings import parse_settings, typed
     from saformer.training import RunFolder, load_recipe
     from saformer.training import train as run
     from saformer.training.folder import RECIPE
 
-    if settings := flags.pop("settings"):
-        flags["settings"] = dict(parse_argument(text, "--setting") for text in settings)
+    settings = parse_settings(flags.pop("settings") or [], "--set")
     if recipe is None and flags["dataset"] is None and out is not None and (out / RECIPE).is_file():
         recipe = out / RECIPE
     if recipe is None and flags["dataset"] is None:
@@ -80,6 +81,9 @@ def train(
             "or which run to go on with: --out with its folder"
         )
     resolved = load_recipe(file=recipe, **flags)
+    if settings:
+        family, _ = parse_name(resolved.model)
+        resolved = replace(resolved, settings=typed(family.config.types(), settings, family.name))
     config = resolved.model_config()  # a wrong name should not wait for the data
     target = out or Path(f"{resolved.model}-{resolved.dataset}")
     if target.suffix == ".safetensors":

@@ -11,7 +11,7 @@ import typer
 from saformer.training.recipe import Recipe
 
 # The fields that have another name, or a short one, on the command line.
-_NAMES = {"settings": ("--setting",), "time_steps": ("--time-steps", "-T")}
+_NAMES = {"settings": ("--set",), "time_steps": ("--time-steps", "-T")}
 _TYPES = {int: int, int | float: float, bool: bool, str: str, dict: list[str]}
 
 

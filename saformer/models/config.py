@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from saformer.errors import InputError
 from saformer.models.recognition import Published
+from saformer.models.settings import setting_text
 
 if TYPE_CHECKING:
     from saformer.checkpoints.origin import Origin
@@ -101,7 +102,7 @@ class BaseConfig(ABC):
         best = min(
             apart, key=lambda name: (len(apart[name].keys() - {*plain}), name not in self.presets, len(apart[name]))
         )
-        return "+".join([best, *(f"{k}={_text(v)}" for k, v in apart[best].items() if k not in plain)])
+        return "+".join([best, *(f"{k}={setting_text(v)}" for k, v in apart[best].items() if k not in plain)])
 
     def preset_apart_from(self, *names: str) -> str | None:
         """The preset that differs from these settings at most in some, of those whose name does not say all sizes.
@@ -195,11 +196,6 @@ class TokenConfig(BaseConfig):
     def sample_shape(self) -> tuple[int, ...]:
         """Tokens of a sequence."""
         return (self.time_steps,)
-
-
-def _text(value: Any) -> str:
-    """A setting as `parse_settings` reads it."""
-    return ",".join(map(_text, value)) if isinstance(value, tuple) else str(value)
 
 
 class Model(nn.Module):

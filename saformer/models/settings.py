@@ -44,6 +44,11 @@ def parse_settings(pairs: Iterable[str], where: str) -> dict[str, Any]:
     return settings
 
 
+def setting_text(value: Any) -> str:
+    """A setting as a user types it: the inverse of what `parse_settings` and `typed` read."""
+    return ",".join(map(setting_text, value)) if isinstance(value, tuple | list) else str(value)
+
+
 def typed(hints: Mapping[str, Any], settings: Mapping[str, Any], family: str) -> dict[str, Any]:
     """Settings with each `Text` read as the type of its field.
 

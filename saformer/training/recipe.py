@@ -200,8 +200,12 @@ class Recipe:
             "image_size": info.shape[1],
             "time_steps": self.time_steps,
         }
-        if fixed := sorted(derived.keys() & self.settings.keys()):
-            raise InputError(f"{fixed[0]} follows from the recipe and the data set: leave it out of the settings")
+        # A size that is given as the data has it changes a network that was published for another.
+        if fixed := sorted(key for key in derived.keys() & self.settings.keys() if self.settings[key] != derived[key]):
+            raise InputError(
+                f"{fixed[0]} follows from the recipe and the data set, where it is {derived[fixed[0]]}: "
+                "leave it out of the settings"
+            )
         return configure_for(self.model, derived, **self.settings)
 
     def to_dict(self) -> dict[str, Any]:

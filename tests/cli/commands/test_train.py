@@ -91,7 +91,7 @@ def test_every_field_of_a_recipe_is_an_option_that_reaches_it(saformer, tmp_path
     assert given.keys() == {entry.name for entry in fields(Recipe)}
     options: list[str] = []
     for name, (text, _) in given.items():
-        flag = "--setting" if name == "settings" else f"--{name.replace('_', '-')}"
+        flag = "--set" if name == "settings" else f"--{name.replace('_', '-')}"
         options += [flag] if text is None else [flag, text]
     seen: list[Recipe] = []
     monkeypatch.setattr(RunFolder, "check", lambda self, recipe: seen.append(recipe))
@@ -142,7 +142,8 @@ def test_training_refuses_bad_input(saformer, tmp_path):
     file.write_text("mine")
     assert "it is a file" in saformer("train", *TINY, "--out", file / "run").err or file.read_text() == "mine"
     assert "folder of the run" in saformer("train", *TINY, "--out", tmp_path / "x.safetensors").complaint
-    assert "--setting takes name=value" in saformer("train", *TINY, "--setting", "heads").complaint
+    assert "--set takes KEY=VALUE" in saformer("train", *TINY, "--set", "heads").complaint
+    assert "did you mean aggregated?" in saformer("train", *TINY, "--set", "aggregatd=2").complaint
     assert "--keep must be at least 1" in saformer("train", *TINY, "--keep", "0", "--out", tmp_path / "r").complaint
     assert not (tmp_path / "r").exists()
 
