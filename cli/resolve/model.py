@@ -88,7 +88,12 @@ def load_for(
         if not options.given:
             return from_config(configure_for(options.model, shape)).eval(), []
         with _flags_named(options):
-            return from_config(configure_for(options.model, shape, **options.given)).eval(), []
+            model = from_config(configure_for(options.model, shape, **options.given)).eval()
+        given_steps = options.given.get("time_steps")
+        if given_steps is None or int(given_steps) == model.config.time_steps:
+            return model, []
+        said = f"{options.flag('time_steps')} was given: {model.config.name} does not spike, and runs once per image"
+        return model, [said]
 
     raw = raw or read_for(options)
     assert raw is not None

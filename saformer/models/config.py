@@ -43,6 +43,8 @@ class BaseConfig(ABC):
 
     def __post_init__(self) -> None:
         self.check_whole(*self.input_settings)
+        if not self.spiking and self.input_kind == "static":
+            object.__setattr__(self, "time_steps", 1)  # repeating an image would multiply its operations for nothing
 
     def check_whole(self, *names: str) -> None:
         """Raise InputError unless the settings of these names are whole numbers from 1."""
@@ -117,6 +119,11 @@ class BaseConfig(ABC):
                 if all(theirs[key] == value for key, value in mine.items() if key not in names):
                     return preset
         return None
+
+    @property
+    def spiking(self) -> bool:
+        """Whether the network has neurons in time; one without runs once per image, and its T is 1."""
+        return True
 
     @property
     def tokens(self) -> int | None:

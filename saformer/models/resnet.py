@@ -83,7 +83,12 @@ class ResNetConfig(ResidualConfig):
 
     def make_neuron(self) -> nn.Module:
         """A layer of neurons."""
-        return nn.ReLU() if self.neuron == "relu" else leaky(self.threshold, self.leak)
+        return leaky(self.threshold, self.leak) if self.spiking else nn.ReLU()
+
+    @property
+    def spiking(self) -> bool:
+        """Whether its neurons are no ReLU."""
+        return self.neuron != "relu"
 
     def make_norm(self, channels: int, summed: bool = False) -> nn.Module:
         """BatchNorm of a layer, whose result is part of a sum or is not."""

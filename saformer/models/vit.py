@@ -29,6 +29,11 @@ class ViTConfig(TransformerConfig):
         super().__post_init__()
         check_heads(self.family, self.dim, self.heads)
 
+    @property
+    def spiking(self) -> bool:
+        """Not, unless its attention is another's."""
+        return self.attention is not None and self.attention != "vsa"
+
 
 class MLP(nn.Module):
     """Linear(D, 4D)-GELU-Linear(4D, D)."""

@@ -43,6 +43,13 @@ def test_a_wrong_name_or_setting_is_said(name: str, settings: dict[str, object],
         configure(name, **settings)
 
 
+def test_a_network_that_does_not_spike_runs_once_per_image() -> None:
+    assert configure("vit-4-384", time_steps=4).time_steps == 1
+    assert configure("ann-resnet-19", time_steps=4).time_steps == 1
+    assert configure("vit-2-64", time_steps=4, attention="ssa").time_steps == 4  # which spikes
+    assert configure("vit-2-64", time_steps=4, in_channels=2).time_steps == 4  # frames of events
+
+
 def test_a_published_size_is_not_fitted_to_other_data() -> None:
     cifar = {"in_channels": 3, "image_size": 32, "num_classes": 100}
     with pytest.raises(InputError, match="spikformer-8-768 is a network for inputs of 3 x 224 x 224, and the data has"):
