@@ -53,7 +53,7 @@ class SpikingResformerConfig(ModelConfig):
             raise InputError(
                 f"{self.family}: summed adds a channel to the two of event frames; in_channels is {self.in_channels}"
             )
-        self.check_whole_each("dims", None)
+        self.check_whole_each("dims")
         for name in ("blocks", "heads", "patches"):
             self.check_whole_each(name, len(self.dims))
         for dim, heads in zip(self.dims, self.heads, strict=True):
