@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import saformer
+from saformer.checkpoints import read_checkpoint
 from saformer.errors import InputError
 from saformer.folding import folded
 from saformer.models import PRESETS, Model
@@ -97,7 +98,7 @@ def claims(weights: dict[str, torch.Tensor]) -> list[str]:
 
 @pytest.mark.parametrize("path", sorted(ORACLES.glob("*.pth*")), ids=lambda path: path.name)
 def test_one_family_claims_a_published_checkpoint(path):
-    assert len(claims(saformer.checkpoints.read_checkpoint(path).weights)) == 1
+    assert len(claims(read_checkpoint(path).weights)) == 1
 
 
 @pytest.mark.parametrize("name", PRESETS)
