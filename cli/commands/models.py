@@ -47,8 +47,8 @@ def _families() -> "Report":
 def _one(name: str) -> "Report":
     from saformer.errors import InputError
     from saformer.models.registry import MODELS
-    from saformer.models.settings import nearest
     from saformer.reports.document.blocks import Line, Report
+    from saformer.text import nearest
 
     if name not in MODELS:
         raise InputError(f"unknown family {name!r}{nearest(name, MODELS)}: choose one of {', '.join(MODELS)}")
@@ -82,12 +82,12 @@ def _networks(family: "Family") -> "Table":
 def _settings(family: "Family") -> "Table":
     from dataclasses import MISSING, fields
 
-    from saformer.models.settings import meanings
+    from saformer.models.settings import meanings, setting_text
     from saformer.reports.tables.catalogue import catalogue_table
 
     said = meanings(family.config)
     rows = [
-        (entry.name, "" if entry.default is MISSING else str(entry.default), said.get(entry.name, ""))
+        (entry.name, "" if entry.default is MISSING else setting_text(entry.default), said.get(entry.name, ""))
         for entry in fields(family.config)
     ]
     return catalogue_table("Settings (--set K=V)", ("setting", "default", "meaning"), rows)
