@@ -15,7 +15,6 @@ from saformer.models.residual import (
     ResidualConfig,
     StepConv2d,
     StepNorm,
-    check_leak,
     initialise_residual,
     leaky,
     stage_sizes,
@@ -79,7 +78,7 @@ class ResNetConfig(ResidualConfig):
         self.check_one_of("norm", ("tdbn", "batch"))
         self.check_one_of("output", ("spikes", "currents"))
         self.check_number("threshold", above=0)
-        check_leak(self)
+        self.check_share("leak")
 
     def make_neuron(self) -> nn.Module:
         """A layer of neurons."""

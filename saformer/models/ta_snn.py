@@ -11,7 +11,6 @@ from saformer.models.config import Model, ModelConfig, in_time
 from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published, rank
 from saformer.models.registry import register_model
-from saformer.models.residual import check_all_whole
 from saformer.naming import named
 from saformer.neurons import Neuron
 from saformer.neurons.rule import Rule
@@ -42,7 +41,7 @@ class TASNNConfig(ModelConfig):
         super().__post_init__()
         self.check_whole("hidden", "reduction")
         self.check_one_of("attention", ("mean", "mean-max", "none"))
-        check_all_whole(self, "widths")
+        self.check_whole_each("widths")
         if self.image_size >> (len(self.widths) - 1) < 1:
             raise InputError(f"{self.family}: an image of {self.image_size} pixels is too small for its pools")
         if self.attention != "none" and self.time_steps < self.reduction:

@@ -224,7 +224,7 @@ def test_dropout_leaves_out_the_same_values_at_every_step() -> None:
         ({"layers": ("c8", *["p"] * 6)}, "too small"),
         ({"thresholds": (1.0, 2.0)}, "thresholds takes none or 8 numbers"),
         ({"dropout": 1.0}, "dropout must be a number from 0"),
-        ({"trace": -1.0}, "trace must be a number from 0"),
+        ({"trace": -1.0}, "trace must be a number > 0"),
         ({"neuron": "relu"}, "neuron must be one of"),
         ({"once": True, "layout": "tet"}, "once goes with layout=plif"),
     ],
