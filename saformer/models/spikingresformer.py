@@ -18,6 +18,8 @@ from saformer.neurons import LIF, PLIF
 
 IMAGENET = {"in_channels": 3, "image_size": 224, "num_classes": 1000, "time_steps": 4}
 _EVENTS = {"stem": "conv3x3", "in_channels": 2, "image_size": 64, "time_steps": 16, "summed": True}
+# The same weights at T of 16 and images of 64 pixels.
+_ALIKE = {"summed": "the network for CIFAR10-DVS has the same parameters: --set summed=true"}
 _NEURONS = {"lif": LIF, "plif": PLIF}
 
 
@@ -233,7 +235,11 @@ class SpikingResformer(Model):
 
     @classmethod
     def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
-        """Rates of the spikes of each head, in DSSA, and a prologue."""
+        """Rates of the spikes of each head, in DSSA, and a prologue.
+
+        A prologue of three channels reads images, or events with their sum: the network for CIFAR10-DVS has the
+        parameters of that for CIFAR, and only PLIF neurons, published for gestures alone, tell events by themselves.
+        """
         stem, head = weights.get("prologue.0.weight"), weights.get("classifier.weight")
         if stem is None or head is None or "layers.0.0.firing_rate_x" not in weights:
             return None
@@ -260,10 +266,13 @@ class SpikingResformer(Model):
             "neuron": "plif" if learned else "lif",
             "num_classes": head.shape[0],
         }
-        if learned and stem.shape[1] == 3:  # published for gestures alone
-            return Published({**shown, "in_channels": 2, "summed": True}, {"time_steps": 16, "image_size": 64})
-        large = shown["stem"] == "conv7x7"
-        return Published({**shown, "in_channels": stem.shape[1]}, {"time_steps": 4, "image_size": 224 if large else 32})
+        channels, large = stem.shape[1], shown["stem"] == "conv7x7"
+        if channels == 3 and stored.get("summed", learned or stored.get("in_channels") == 2):
+            return Published({**shown, "in_channels": 2}, {"time_steps": 16, "image_size": 64, "summed": True})
+        defaults = {"time_steps": 4, "image_size": 224 if large else 32, "summed": False}
+        if channels == 3 and not large:
+            return Published(shown, {**defaults, "in_channels": channels}, notes=_ALIKE)
+        return Published({**shown, "in_channels": channels}, defaults)
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores, averaged over the T steps; the classifier reads the mean membrane over pixels."""

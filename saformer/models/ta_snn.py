@@ -15,6 +15,9 @@ from saformer.naming import named
 from saformer.neurons import Neuron
 from saformer.neurons.rule import Rule
 
+# Without attention to time, what the neurons put out does not show.
+_ALIKE = {"analog": "LIAF-Net has the same parameters: --set analog=true"}
+
 GESTURE = {"in_channels": 2, "image_size": 32, "num_classes": 11, "time_steps": 60}
 
 
@@ -179,7 +182,7 @@ class TASNN(Model):
         }
         shown["attention"] = next((kind for kind, name in kinds.items() if name in weights), "none")
         if shown["attention"] == "none":
-            return Published(shown, {**defaults, "time_steps": 60})
+            return Published(shown, {**defaults, "time_steps": 60}, notes=_ALIKE)
         inner, steps = weights[kinds[shown["attention"]]].shape[:2]
         return Published({**shown, "time_steps": steps, "reduction": steps // inner}, defaults)
 
