@@ -1,4 +1,4 @@
-"""`saformer models`: the families and their networks, one family with its settings, or a search; shipped checkpoints."""
+"""`saformer models`: families and their networks, one family with its settings, or a search; shipped checkpoints."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,8 +42,8 @@ def _families() -> "Report":
     rows = [(family.name, family.title, ", ".join(family.presets)) for family in MODELS.values()]
     sized = [family.name for family in MODELS.values() if family.sized]
     notes = [
-        "saformer models NAME lists sizes and settings of a family. A setting stands behind the name, or goes in by --set: "
-        "saformer-4-384+time_steps=6.",
+        "saformer models NAME lists sizes and settings of a family. A setting stands behind the name, or goes in by "
+        "--set: saformer-4-384+time_steps=6.",
         f"Any other size of {', '.join(sized)}: FAMILY-DEPTH-DIM, for instance saformer-6-256.",
     ]
     table = catalogue_table("Models (--model NAME, untrained)", ("family", "architecture", "networks"), rows, notes)
@@ -75,7 +75,9 @@ def _named(name: str) -> "Report":
     if not rows:
         close = nearest(name, [*MODELS, *PRESETS])
         raise InputError(f"no family and no network has {name!r} in its name{close}: `saformer models` lists them")
-    return Report([catalogue_table(f"Networks with {name} in their name", ("family", "architecture", "networks"), rows)])
+    return Report(
+        [catalogue_table(f"Networks with {name} in their name", ("family", "architecture", "networks"), rows)]
+    )
 
 
 def _one(family: "Family", others: list[str]) -> "Report":

@@ -12,8 +12,8 @@ from saformer.analysis import profile
 from saformer.analysis.complexity.formulas import SYNAPTIC, Sizes, attentions
 from saformer.attention.registry import ATTENTIONS
 from saformer.errors import InputError
-from saformer.plugins import faults_located
 from saformer.models import configure
+from saformer.plugins import faults_located
 
 HOSTS = ["saformer-1-32", "sdt-1-32", "spikformer-1-32", "spikingformer-1-32", "vit-1-32"]
 CONVOLUTIONS = {"projection": "conv1d", "mlp_projection": "conv2d"}
@@ -109,7 +109,7 @@ def test_an_attention_of_ones_own_is_one_class(mine: None, tmp_path: Path) -> No
     ]
     path = tmp_path / "own.safetensors"
     saformer.save(model, path)
-    with pytest.raises(InputError, match="say --set attention=my_attention:Mean where you have it"):
+    with pytest.raises(InputError, match="say --set attention=my_attention:Mean, or FILE"):
         saformer.load(path)  # a file does not decide what is imported
     loaded = saformer.load(path, attention="my_attention:Mean")
     assert torch.equal(loaded(x.float()), model.float()(x.float()))
