@@ -24,7 +24,6 @@ from saformer.analysis.accounting.rules import (
 )
 from saformer.analysis.profiles import FreeArithmetic, Neurons, Operation, Profile
 from saformer.analysis.profiles.chains import chains_of
-from saformer.analysis.profiles.origin import Origin
 from saformer.errors import InputError
 
 # Operations that a note names before it counts the others.
@@ -311,9 +310,8 @@ def _neurons(profile: Profile) -> tuple[NeuronAccount, ...]:
 
 
 def _accuracy(profile: Profile) -> Accuracy | None:
-    """Of trained weights; that of random ones says nothing."""
     right = profile.hits
-    if right is None or not right.labelled or profile.origin == Origin.UNTRAINED:
+    if right is None or not right.labelled:
         return None
     return Accuracy(right.top1 / right.labelled, None if right.top5 is None else right.top5 / right.labelled)
 
@@ -325,7 +323,7 @@ def _remarks(profile: Profile, charge: Accounting, context: Context, layers: Seq
     first = [o for o in profile.operations if o.first] if context.first_layer == "once" else []
     if any(charge(o, context) != charge(o, every_step) for o in first):
         notes.append("the first layer is charged for one time step, not T: its output is the same at every step")
-    elif first and context.static and context.time_steps > 1:
+    elif first and context.static and all(o.one_step(context.images, context.time_steps) == 1.0 for o in first):
         notes.append(
             "the first layer was seen to run once per image, not T times: it is charged as it ran, and --first-layer "
             "once changes nothing"

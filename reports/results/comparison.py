@@ -91,7 +91,8 @@ def comparison_rows(accounts: Sequence[tuple[str, Account]], ours: Collection[st
             sops=account.sops,
             energy_mj=account.energy_mj,
             energy_ci95=account.energy_mj_ci95,
-            top1=None if account.accuracy is None else account.accuracy.top1,
+            # That of random weights says nothing.
+            top1=None if account.accuracy is None or account.origin == Origin.UNTRAINED else account.accuracy.top1,
             data=account.data.name,
             origin=account.origin,
             model=account.model.name,
