@@ -74,9 +74,9 @@ def _native(raw: RawCheckpoint, given: dict[str, Any]) -> tuple[BaseConfig, dict
 def load(path: str | Path, *, weights: str | None = None, **settings: Any) -> Model:
     """A model in evaluation mode from any supported checkpoint.
 
-    Reads our own safetensors files and the published checkpoints of Spikformer and Spikingformer (CIFAR, event
-    data, ImageNet) and of the Spike-driven Transformer; nothing in the file is executed. The model carries an `origin`
-    (`Origin`) that says what was assumed.
+    Reads our own safetensors files, and published checkpoints of the families whose `recognise` claims them
+    (docs/checkpoints.md); nothing in the file is executed. The model carries an `origin` (`Origin`) that says what was
+    assumed.
 
     Args:
         path: the file, or the name of a shipped checkpoint, such as "digits/saformer".
