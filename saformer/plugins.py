@@ -20,7 +20,7 @@ from saformer.errors import InputError, Stopped
 
 GROUP = "saformer.plugins"
 
-_files: set[str] = set()  # of plugins loaded by path, to tell faults of theirs from faults of the package
+_files: set[str] = set()  # of plugins and of classes named by a user, to tell faults of theirs from ours
 installed = False  # whether those of installed packages were loaded, or are being loaded
 
 
@@ -73,6 +73,8 @@ def named_class(name: str) -> Any:
             sys.path.remove("")
     if not hasattr(found, attribute):
         raise InputError(f"{name}: {place} has no {attribute!r}")
+    if file := getattr(found, "__file__", None):
+        _files.add(file)
     return getattr(found, attribute)
 
 

@@ -30,6 +30,7 @@ from saformer.attention.registry import (
     RegisteredAttention,
 )
 from saformer.errors import InputError
+from saformer.plugins import named_class
 
 N, D, n, H, T = sympy.symbols("N D n H T", positive=True, integer=True)
 E_MAC, E_AC, E_M = sympy.symbols("E_MAC E_AC E_M", positive=True)
@@ -262,16 +263,32 @@ def attentions() -> dict[str, Attention]:
     return {name: _attention(name, entry) for name, entry in ATTENTIONS.items()}
 
 
+def _registered(name: str) -> str:
+    """The key of the class that package.module:Class names."""
+    module = named_class(name)
+    for key, entry in ATTENTIONS.items():
+        if entry.module is module:
+            return key
+    raise InputError(
+        f"attention {name} has no formulas to be compared: put @register_attention(..., work=...) before the class "
+        "(see CONTRIBUTING.md); energy, compare, ablate and train count it without"
+    )
+
+
 def choose(keys: str) -> list[Attention]:
     """Attentions by a list of keys, `vsa,ssa,sasa`; `default` and `all` stand for several.
 
+    A key may be package.module:Class, too, of a class that is registered when its module is imported.
+
     Raises:
-        InputError: an unknown key, or none.
+        InputError: an unknown key, or none, or a class without formulas.
     """
+    own = {key.strip(): _registered(key.strip()) for key in keys.split(",") if ":" in key}
     known = attentions()
     if keys in ("all", "default"):
         return [known[key] for key, entry in ATTENTIONS.items() if keys == "all" or entry.by_default]
-    wanted = list(dict.fromkeys(key.strip().lower() for key in keys.split(",") if key.strip()))
+    given = (key.strip() for key in keys.split(",") if key.strip())
+    wanted = list(dict.fromkeys(own.get(key, key.lower()) for key in given))
     unknown = [key for key in wanted if key not in known]
     if unknown or not wanted:
         what = f"unknown attention {unknown[0]!r}" if unknown else "no attention is named"

@@ -1,4 +1,4 @@
-"""`saformer models`: the families and their networks, or one family with its settings; shipped checkpoints."""
+"""`saformer models`: families and their networks, one family with its settings, or a search; shipped checkpoints."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,16 +16,22 @@ if TYPE_CHECKING:
 
 @command("models")
 def models(
-    family: Annotated[
-        str | None, typer.Argument(metavar="[FAMILY]", help="Its networks with sizes, and its settings for --set.")
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="A family or a network: sizes, and settings for --set. Part of a name: the networks that have it.",
+        ),
     ] = None,
     format: Format = None,
 ) -> None:
     """List models: families and the networks of papers they hold, and trained checkpoints that come with the program.
 
     saformer models spikformer
+
+    saformer models resnet-18
     """
-    emit(_families() if family is None else _one(family), format)
+    emit(_families() if name is None else _named(name), format)
 
 
 def _families() -> "Report":
@@ -36,27 +42,51 @@ def _families() -> "Report":
     rows = [(family.name, family.title, ", ".join(family.presets)) for family in MODELS.values()]
     sized = [family.name for family in MODELS.values() if family.sized]
     notes = [
-        "saformer models FAMILY lists sizes and settings. A setting stands behind the name, or goes in by --set: "
-        "saformer-4-384+time_steps=6.",
+        "saformer models NAME lists sizes and settings of a family. A setting stands behind the name, or goes in by "
+        "--set: saformer-4-384+time_steps=6.",
         f"Any other size of {', '.join(sized)}: FAMILY-DEPTH-DIM, for instance saformer-6-256.",
     ]
     table = catalogue_table("Models (--model NAME, untrained)", ("family", "architecture", "networks"), rows, notes)
     return Report([table, Line(), _shipped()])
 
 
-def _one(name: str) -> "Report":
+def _named(name: str) -> "Report":
+    """A family, that of a network, or the networks that have `name` in theirs."""
     from saformer.errors import InputError
+    from saformer.models import PRESETS, configure
     from saformer.models.registry import MODELS
     from saformer.models.settings import nearest
+    from saformer.reports.document.blocks import Report
+    from saformer.reports.tables.catalogue import catalogue_table
+
+    if name in MODELS:
+        return _one(MODELS[name], [])
+    try:
+        return _one(MODELS[configure(name).family], [name])
+    except InputError:
+        if name.split("+")[0] in PRESETS:
+            raise  # a setting is wrong
+    word = name.lower()
+    found = [
+        (family.name, family.title, ", ".join(preset for preset in family.presets if word in preset))
+        for family in MODELS.values()
+    ]
+    rows = [row for row in found if row[2]]
+    if not rows:
+        close = nearest(name, [*MODELS, *PRESETS])
+        raise InputError(f"no family and no network has {name!r} in its name{close}: `saformer models` lists them")
+    return Report(
+        [catalogue_table(f"Networks with {name} in their name", ("family", "architecture", "networks"), rows)]
+    )
+
+
+def _one(family: "Family", others: list[str]) -> "Report":
     from saformer.reports.document.blocks import Line, Report
 
-    if name not in MODELS:
-        raise InputError(f"unknown family {name!r}{nearest(name, MODELS)}: choose one of {', '.join(MODELS)}")
-    family = MODELS[name]
-    return Report([_networks(family), Line(), _settings(family)])
+    return Report([_networks(family, others), Line(), _settings(family)])
 
 
-def _networks(family: "Family") -> "Table":
+def _networks(family: "Family", others: list[str]) -> "Table":
     import torch
 
     from saformer.models import configure, from_config
@@ -64,7 +94,7 @@ def _networks(family: "Family") -> "Table":
     from saformer.reports.tables.catalogue import catalogue_table
 
     rows = []
-    for name in family.presets:
+    for name in dict.fromkeys([*family.presets, *others]):
         config = configure(name)
         with torch.device("meta"):
             parameters = sum(p.numel() for p in from_config(config).parameters())

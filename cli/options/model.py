@@ -1,6 +1,8 @@
 """Which model, and the settings that its file does not hold."""
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -194,6 +196,10 @@ class ModelOptions(Options):
         for option, value in (("--ckpt", self.checkpoint), ("--model", self.model)):
             if value is not None and not value.strip():
                 raise InputError(f"{option} is empty: name a checkpoint file or a model, or leave the option out")
+        if self.checkpoint is not None and not Path(self.checkpoint).exists():
+            file, *pairs = re.split(r"\+(?=[A-Za-z_]\w*=)", self.checkpoint)  # FILE+KEY=VALUE, as names of models
+            object.__setattr__(self, "checkpoint", file)
+            object.__setattr__(self, "settings", [*pairs, *(self.settings or [])] or None)
         if self.checkpoint is not None and self.model is not None and not self.foreign:
             raise InputError("give either --ckpt or --model, not both: a checkpoint shows its own architecture")
         steps = (("--time-first", self.time_first), ("--time-steps", self.time_steps), ("--loop", self.loop))
@@ -216,7 +222,7 @@ class ModelOptions(Options):
     @property
     def foreign(self) -> bool:
         """The model is the user's own, package.module:factory."""
-        return self.model is not None and ":" in self.model
+        return self.model is not None and ":" in self.model.partition("+")[0]  # a setting may have one, too
 
     @property
     def random(self) -> bool:

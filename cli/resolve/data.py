@@ -64,7 +64,7 @@ def default_dataset(names: Iterable[str | None]) -> str | None:
     """The data set where none is named: digits where a shipped checkpoint is among the names, else none."""
     from saformer.checkpoints.shipped import SHIPPED
 
-    return "digits" if any(name in SHIPPED for name in names) else None
+    return "digits" if any(name is not None and name.partition("+")[0] in SHIPPED for name in names) else None
 
 
 def reader_of(options: ModelOptions, raw: "RawCheckpoint | None" = None) -> "Model | None":

@@ -86,11 +86,13 @@ def load_for(
             shape["num_classes"] = data.classes
         torch.manual_seed(seed)
         if not options.given:
-            return from_config(configure_for(options.model, shape)).eval(), []
+            return from_config(configure_for(options.model, shape)).eval(), _steps_remark(options.model, shape)
         with _flags_named(options):
             model = from_config(configure_for(options.model, shape, **options.given)).eval()
         given_steps = options.given.get("time_steps")
-        if given_steps is None or int(given_steps) == model.config.time_steps:
+        if given_steps is None:
+            return model, _steps_remark(options.model, shape)
+        if int(given_steps) == model.config.time_steps:
             return model, []
         said = f"{options.flag('time_steps')} was given: {model.config.name} does not spike, and runs once per image"
         return model, [said]
@@ -131,6 +133,16 @@ def load_for(
     if data is not None and before is not None and data.name in DATASETS and before != data.name:
         remarks.append(f"the model was trained on {before}, not on {data.name}")
     return model, remarks
+
+
+def _steps_remark(name: str, shape: dict[str, Any]) -> list[str]:
+    """That a network was published for another T than the data has frames."""
+    from saformer.models import PRESETS
+
+    published, frames = PRESETS.get(name.split("+")[0], {}).get("time_steps"), shape.get("time_steps")
+    if frames is None or published in (None, frames):
+        return []
+    return [f"{name} was published with T = {published}; the data has {frames} frames, which is T here"]
 
 
 def trained_on(model: "Model") -> str | None:

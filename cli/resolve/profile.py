@@ -163,13 +163,14 @@ def check_run_options(models: list[str], data: DataOptions, run: RunOptions, als
 
 
 def options_of(what: str) -> ModelOptions:
-    """A checkpoint (file or shipped), or a model by its name."""
+    """A checkpoint (file or shipped), or a model by its name; either with settings behind "+"."""
     from saformer.checkpoints.shipped import resolve_checkpoint
     from saformer.models.names import parse_name
 
-    path = resolve_checkpoint(what)
-    if path.exists():
-        return ModelOptions(checkpoint=what)
+    options = ModelOptions(checkpoint=what)
+    assert options.checkpoint is not None
+    if resolve_checkpoint(options.checkpoint).exists():
+        return options
     try:
         parse_name(what)
     except InputError:

@@ -63,7 +63,10 @@ def _native(raw: RawCheckpoint, given: dict[str, Any]) -> tuple[BaseConfig, dict
     needed = settings.get("attention")
     if isinstance(needed, str) and ":" in needed and "attention" not in given:
         # Importing what a file names would run code that the file chose.
-        raise InputError(f"its attention is a class of your own: say --set attention={needed} where you have it")
+        raise InputError(
+            f"its attention is a class of your own: say --set attention={needed}, or FILE+attention={needed}, where you "
+            "have it"
+        )
     config_from_dict(settings)  # which says what is wrong with the file before anything is said of what was given
     return config_from_dict({**settings, **given}), details, settings
 

@@ -60,8 +60,10 @@ def layer_of(module: nn.Module) -> Layer | None:
             return None
         scale = 1 / torch.sqrt(variance.double() + module.eps)
         shift = -mean.double() * scale
-        if module.affine:
-            scale, shift = scale * module.weight.double(), shift * module.weight.double() + module.bias.double()
+        if module.weight is not None:
+            scale, shift = scale * module.weight.double(), shift * module.weight.double()
+        if module.bias is not None:  # BatchNorm through time has scales alone
+            shift = shift + module.bias.double()
         return scaling(scale, shift)
     if not isinstance(module, WEIGHTED):
         return None

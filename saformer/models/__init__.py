@@ -46,11 +46,12 @@ def configure_for(name: str, data: Mapping[str, Any], **settings: Any) -> BaseCo
     said = typed(family.config.types(), said, family.name)
     size = ("in_channels", "image_size")
     if wrong := [key for key in size if key in data and said.get(key, data[key]) != data[key] and key not in settings]:
-        theirs, ours = (" x ".join(str(x[key]) for key in (*size, size[1])) for x in ({**said}, {**said, **data}))
-        change = " ".join(f"--set {key}={data[key]}" for key in wrong)
+        own = configure(name)
+        theirs, ours = (" x ".join(str(x.get(key, getattr(own, key))) for key in (*size, size[1])) for x in ({}, data))
+        changed = "+".join([name, *(f"{key}={data[key]}" for key in wrong)])
         raise InputError(
             f"{name} is a network for inputs of {theirs}, and the data has {ours}: choose other data, "
-            f"or change the network ({change})"
+            f"or change the network ({changed})"
         )
     return configure(name, **{**data, **settings})
 

@@ -42,6 +42,9 @@ class BaseConfig(ABC):
     time_steps: int = 4
 
     def __post_init__(self) -> None:
+        for key, hint in self.types().items():
+            if hint is bool and not isinstance(getattr(self, key), bool):
+                raise InputError(f"{self.family}: {key} must be true or false, got {getattr(self, key)!r}")
         self.check_whole(*self.input_settings)
         if not self.spiking and self.input_kind == "static":
             object.__setattr__(self, "time_steps", 1)  # repeating an image would multiply its operations for nothing
@@ -53,8 +56,8 @@ class BaseConfig(ABC):
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
                 raise InputError(f"{self.family}: {key} must be a whole number from 1 to 1e12, got {value!r}")
 
-    def check_whole_each(self, name: str, count: int | None) -> None:
-        """Raise InputError unless the setting of this name has whole numbers from 1, so many unless it is None."""
+    def check_whole_each(self, name: str, count: int | None = None) -> None:
+        """Raise InputError unless the setting of this name has whole numbers from 1: so many, or at least one."""
         values = getattr(self, name)
         whole = isinstance(values, tuple) and all(type(v) is int and 1 <= v <= MOST for v in values)
         if not whole or not values or count not in (None, len(values)):
@@ -71,6 +74,13 @@ class BaseConfig(ABC):
         value = getattr(self, name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < float("inf"):
             raise InputError(f"{self.family}: {name} must be a number > {above:g}, got {value!r}")
+
+    def check_share(self, *names: str) -> None:
+        """Raise InputError unless the settings of these names are numbers from 0 to less than 1."""
+        for key in names:
+            value = getattr(self, key)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+                raise InputError(f"{self.family}: {key} must be a number from 0 to less than 1, got {value!r}")
 
     @classmethod
     def types(cls) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from saformer.models.config import Model, ModelConfig, in_time
 from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published, rank
 from saformer.models.registry import register_model
-from saformer.models.residual import check_all_whole
 from saformer.neurons import AdaptiveLIF
 
 
@@ -40,9 +39,9 @@ class DECOLLEConfig(ModelConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_whole("kernel")
-        for name in ("membrane", "synapse", "refractory"):
-            self.check_number(name, above=0)
-        check_all_whole(self, "widths", "pools")
+        self.check_share("membrane", "synapse", "refractory")
+        self.check_whole_each("widths")
+        self.check_whole_each("pools")
         if len(self.pools) != len(self.widths) or self.sides[-1] < 1 or self.kernel % 2 == 0:
             raise InputError(f"{self.family}: it needs a pool for each width, pixels after the last, and an odd kernel")
 

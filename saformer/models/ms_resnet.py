@@ -14,7 +14,6 @@ from saformer.models.residual import (
     ResidualConfig,
     StepConv2d,
     StepNorm,
-    check_leak,
     initialise_residual,
     leaky,
     stage_sizes,
@@ -50,7 +49,7 @@ class MSResNetConfig(ResidualConfig):
         self.check_one_of("stem", _STEMS)
         self.check_one_of("shortcut", ("stride", "pool"))
         self.check_number("threshold", above=0)
-        check_leak(self)
+        self.check_share("leak")
         if self.shortcut == "pool" and self.image_size < self.least_size:
             raise InputError(f"{self.family}: its pools need images of {self.least_size} pixels, got {self.image_size}")
 

@@ -46,10 +46,8 @@ class MSTConfig(ModelConfig):
         super().__post_init__()
         self.check_whole("dim", "window", "patch_size")
         self.check_number("mlp_ratio", above=0)
-        for key in ("depths", "heads"):
-            given = getattr(self, key)
-            if not isinstance(given, tuple) or not given or any(type(n) is not int or n < 1 for n in given):
-                raise InputError(f"{self.family}: {key} are whole numbers from 1, one for each stage, got {given!r}")
+        self.check_whole_each("depths")
+        self.check_whole_each("heads")
         if len(self.depths) != len(self.heads):
             raise InputError(f"{self.family}: {len(self.depths)} depths need as many heads, got {len(self.heads)}")
         size = self.patch_size * 2 ** (len(self.depths) - 1)

@@ -60,6 +60,7 @@ MODELS: Registry[Family] = Registry(
         "saformer.models.tcja",
         "saformer.models.ta_snn",
         "saformer.models.decolle",
+        "saformer.models.conv_snn",
         "saformer.models.resnet",
         "saformer.models.ms_resnet",
         "saformer.models.sew_resnet",

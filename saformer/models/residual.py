@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from saformer.errors import InputError
-from saformer.models.config import MOST, ModelConfig, in_time
+from saformer.models.config import ModelConfig, in_time
 from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import holds
 from saformer.neurons import LIF
@@ -27,28 +27,13 @@ class ResidualConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_all_whole(self, "blocks", "widths")
+        self.check_whole_each("blocks")
+        self.check_whole_each("widths")
         if len(self.blocks) != len(self.widths):
             raise InputError(
                 f"{self.family}: blocks and widths give one number for each stage, "
                 f"got {len(self.blocks)} and {len(self.widths)}"
             )
-
-
-def check_all_whole(config: ModelConfig, *names: str) -> None:
-    """Raise InputError unless the settings of these names are whole numbers from 1, at least one of them."""
-    for name in names:
-        values = getattr(config, name)
-        whole = isinstance(values, tuple) and all(type(n) is int and 1 <= n <= MOST for n in values)
-        if not whole or not values:
-            raise InputError(f"{config.family}: {name} takes whole numbers from 1 with commas between, got {values!r}")
-
-
-def check_leak(config: Any) -> None:
-    """Raise InputError unless the setting `leak` is a number from 0 to less than 1."""
-    leak = config.leak
-    if isinstance(leak, bool) or not isinstance(leak, int | float) or not 0 <= leak < 1:
-        raise InputError(f"{config.family}: leak must be a number from 0 to less than 1, got {leak!r}")
 
 
 class StepConv2d(nn.Conv2d):

@@ -15,7 +15,6 @@ from saformer.models.residual import (
     ResidualConfig,
     StepConv2d,
     StepNorm,
-    check_leak,
     initialise_residual,
     leaky,
     stage_sizes,
@@ -35,6 +34,8 @@ DSPIKE = {
     "leak": 0.5,
 }
 TET = {"norm": "batch", "output": "currents", "threshold": 1.0, "leak": 0.5}
+
+_ALIKE = {"neuron": "its ANN has the same parameters: --set neuron=relu"}
 
 #: Names under which the published code registers a layer again.
 REPEATED = r"(.+\.)?(conv|fc)\d_s\..+|(.+\.)?seqbn\..+"
@@ -79,7 +80,7 @@ class ResNetConfig(ResidualConfig):
         self.check_one_of("norm", ("tdbn", "batch"))
         self.check_one_of("output", ("spikes", "currents"))
         self.check_number("threshold", above=0)
-        check_leak(self)
+        self.check_share("leak")
 
     def make_neuron(self) -> nn.Module:
         """A layer of neurons."""
@@ -215,7 +216,10 @@ class ResNet(Model):
 
     @classmethod
     def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
-        """ResNet-19 of tdBN, or of TET, whose BatchNorm lies a level deeper; V_th and leak are constants there."""
+        """ResNet-19 of tdBN, or of TET, whose BatchNorm lies a level deeper; V_th and leak are constants there.
+
+        The ANN of TET's code has the same parameters.
+        """
         if not {"conv1.weight", "layer1.0.conv1.weight", "fc1.weight", "fc2.weight"} <= weights.keys():
             return None
         if "bn1.bn.weight" in weights:
@@ -234,7 +238,9 @@ class ResNet(Model):
             "in_channels": first.shape[1],
         }
         defaults = {key: code[key] for key in ("output", "threshold", "leak")}
-        return Published(shown, {**defaults, "image_size": 32}, repeated=REPEATED)
+        if code is not TET:
+            return Published({**shown, "neuron": "lif"}, defaults, repeated=REPEATED)
+        return Published(shown, {**defaults, "neuron": "lif"}, repeated=REPEATED, notes=_ALIKE)
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores, averaged over the T steps."""

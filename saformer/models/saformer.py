@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from saformer.attention import SASA
 from saformer.attention.projection import add_projection, project
-from saformer.errors import InputError
 from saformer.models.config import Model, in_time, initialise
 from saformer.models.patch_embedding import PatchEmbedding
 from saformer.models.recognition import UNUSED, Published, common_settings, holds, rank
@@ -30,11 +29,6 @@ class SAFormerConfig(TransformerConfig):
     aggregated: int | None = 16
     aggregate: str = "membrane"
     depthwise: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.depthwise, bool):
-            raise InputError(f"{self.family}: depthwise must be true or false, got {self.depthwise!r}")
 
 
 class MLP(nn.Module):

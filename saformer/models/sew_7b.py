@@ -11,7 +11,7 @@ from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, in_time
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
-from saformer.models.residual import PerStep, check_all_whole, conv1x1, conv3x3, initialise_residual, without_containers
+from saformer.models.residual import PerStep, conv1x1, conv3x3, initialise_residual, without_containers
 from saformer.models.sew_resnet import CONNECTIONS, connect
 from saformer.neurons import PLIF
 
@@ -30,7 +30,7 @@ class SEW7BConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_all_whole(self, "channels")
+        self.check_whole_each("channels")
         self.check_one_of("connect", CONNECTIONS)
         if self.grid < 1:
             raise InputError(

@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from saformer.errors import InputError
 from saformer.models.config import Model
 from saformer.models.recognition import Published, holds
 from saformer.models.registry import register_model
@@ -65,8 +64,6 @@ class SEWResNetConfig(ResidualConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_one_of("stem", ("7x7", "3x3"))
-        if not isinstance(self.bottleneck, bool):
-            raise InputError(f"{self.family}: bottleneck must be true or false, got {self.bottleneck!r}")
         self.check_one_of("connect", (*CONNECTIONS, "MEMBRANE"))
 
     @property

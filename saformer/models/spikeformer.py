@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, in_time, initialise
-from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published, holds
 from saformer.models.registry import register_model
+from saformer.models.residual import PerStep
 from saformer.models.transformer import check_heads
 from saformer.naming import named
 from saformer.neurons import PLIF
@@ -77,14 +77,6 @@ class SpikeformerConfig(ModelConfig):
     def tokens(self) -> int:
         """N, the number of tokens of a step."""
         return self.grid**2
-
-
-class PerStep(nn.Sequential):
-    """Stateless layers applied to every time step."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """T x B x ... -> T x B x ..."""
-        return per_step(super().forward, x)
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int, neuron: str) -> nn.Sequential:

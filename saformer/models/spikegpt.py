@@ -39,8 +39,6 @@ class SpikeGPTConfig(TokenConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_whole("depth", "dim")
-        if not isinstance(self.binary_embedding, bool):
-            raise InputError(f"{self.family}: binary_embedding must be true or false, got {self.binary_embedding!r}")
 
 
 def _before(x: Tensor) -> Tensor:

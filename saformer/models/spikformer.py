@@ -43,8 +43,6 @@ class SpikformerConfig(TransformerConfig):
         self.check_number("scale", above=0)
         for key in ("projection", "mlp_projection"):
             self.check_one_of(key, PROJECTION_KINDS)
-        if not isinstance(self.pool_first, bool):
-            raise InputError(f"{self.family}: pool_first must be true or false, got {self.pool_first!r}")
         if (self.projection == "linear") != (self.mlp_projection == "linear"):
             raise InputError("spikformer: projection and mlp_projection must both be linear or both be convolutions")
 

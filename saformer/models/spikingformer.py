@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from saformer.attention import SSA
 from saformer.attention.projection import add_projection, project
-from saformer.errors import InputError
 from saformer.models.config import Model, in_time, initialise
 from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import UNUSED, Published, common_settings, rank
@@ -52,8 +51,6 @@ class SpikingformerConfig(TransformerConfig):
         self.check_number("scale", above=0)
         self.check_number("tau", above=1)
         self.check_one_of("embedding", _STAGES)
-        if not isinstance(self.pool_first, bool):
-            raise InputError(f"{self.family}: pool_first must be true or false, got {self.pool_first!r}")
 
 
 class SpikingTokenizer(nn.Module):

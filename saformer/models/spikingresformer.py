@@ -12,11 +12,14 @@ from saformer.models.config import Model, ModelConfig, in_time
 from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
+from saformer.models.residual import StepNorm
 from saformer.models.transformer import check_heads
 from saformer.neurons import LIF, PLIF
 
 IMAGENET = {"in_channels": 3, "image_size": 224, "num_classes": 1000, "time_steps": 4}
 _EVENTS = {"stem": "conv3x3", "in_channels": 2, "image_size": 64, "time_steps": 16, "summed": True}
+# The same weights at T of 16 and images of 64 pixels.
+_ALIKE = {"summed": "the network for CIFAR10-DVS has the same parameters: --set summed=true"}
 _NEURONS = {"lif": LIF, "plif": PLIF}
 
 
@@ -53,7 +56,7 @@ class SpikingResformerConfig(ModelConfig):
             raise InputError(
                 f"{self.family}: summed adds a channel to the two of event frames; in_channels is {self.in_channels}"
             )
-        self.check_whole_each("dims", None)
+        self.check_whole_each("dims")
         for name in ("blocks", "heads", "patches"):
             self.check_whole_each(name, len(self.dims))
         for dim, heads in zip(self.dims, self.heads, strict=True):
@@ -72,18 +75,6 @@ class SpikingResformerConfig(ModelConfig):
         """Height of the image in each stage, as the published code takes it."""
         first = self.image_size // 4 if self.stem == "conv7x7" else self.image_size
         return tuple(first // 2**stage for stage in range(len(self.dims)))
-
-
-class BatchNorm(nn.Module):
-    """BatchNorm of every step, under the published name."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.bn = nn.BatchNorm2d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """T x B x C x H x W -> the same shape."""
-        return per_step(self.bn, x)
 
 
 class Product(nn.Module):
@@ -118,12 +109,12 @@ class DSSA(nn.Module):
         self.register_buffer("firing_rate_attn", torch.zeros(1, 1, heads, 1, 1))
         self.activation_in = neuron()
         self.W = nn.Conv2d(dim, 2 * dim, patch, patch, bias=False)
-        self.norm = BatchNorm(2 * dim)
+        self.norm = StepNorm(2 * dim)
         self.matmul1, self.matmul2 = Product(), Product()
         self.activation_attn = neuron()
         self.activation_out = neuron()
         self.Wproj = nn.Conv2d(dim, dim, 1, bias=False)
-        self.norm_proj = BatchNorm(dim)
+        self.norm_proj = StepNorm(dim)
 
     def _scale(self, rate: Tensor, spikes: Tensor, size: int) -> Tensor:
         """1 / sqrt(rate size) for each head; training moves the rate by a thousandth towards that of these spikes."""
@@ -152,9 +143,9 @@ class GWFFN(nn.Module):
         super().__init__()
         hidden = 4 * dim
         middle = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden // group, bias=False)
-        self.up = nn.Sequential(neuron(), nn.Conv2d(dim, hidden, 1, bias=False), BatchNorm(hidden))
-        self.conv = nn.ModuleList([nn.Sequential(neuron(), middle, BatchNorm(hidden))])
-        self.down = nn.Sequential(neuron(), nn.Conv2d(hidden, dim, 1, bias=False), BatchNorm(dim))
+        self.up = nn.Sequential(neuron(), nn.Conv2d(dim, hidden, 1, bias=False), StepNorm(hidden))
+        self.conv = nn.ModuleList([nn.Sequential(neuron(), middle, StepNorm(hidden))])
+        self.down = nn.Sequential(neuron(), nn.Conv2d(hidden, dim, 1, bias=False), StepNorm(dim))
 
     def forward(self, x: Tensor) -> Tensor:
         """Membranes from membranes, T x B x D x H x W."""
@@ -176,7 +167,7 @@ class DownSample(nn.Module):
     def __init__(self, inputs: int, outputs: int, neuron: Callable[[], nn.Module]) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False)
-        self.norm = BatchNorm(outputs)
+        self.norm = StepNorm(outputs)
         self.activation = neuron()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -222,11 +213,11 @@ class SpikingResformer(Model):
         if config.stem == "conv7x7":
             self.prologue = nn.Sequential(
                 nn.Conv2d(inputs, first, 7, 2, 3, bias=False),
-                BatchNorm(first),
+                StepNorm(first),
                 nn.MaxPool2d(3, 2, 1),
             )
         else:
-            self.prologue = nn.Sequential(nn.Conv2d(inputs, first, 3, 1, 1, bias=False), BatchNorm(first))
+            self.prologue = nn.Sequential(nn.Conv2d(inputs, first, 3, 1, 1, bias=False), StepNorm(first))
         self.layers = nn.Sequential()
         inputs = first
         stages = zip(config.dims, config.blocks, config.heads, config.patches, config.sizes, strict=True)
@@ -244,7 +235,11 @@ class SpikingResformer(Model):
 
     @classmethod
     def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
-        """Rates of the spikes of each head, in DSSA, and a prologue."""
+        """Rates of the spikes of each head, in DSSA, and a prologue.
+
+        A prologue of three channels reads images, or events with their sum: the network for CIFAR10-DVS has the
+        parameters of that for CIFAR, and only PLIF neurons, published for gestures alone, tell events by themselves.
+        """
         stem, head = weights.get("prologue.0.weight"), weights.get("classifier.weight")
         if stem is None or head is None or "layers.0.0.firing_rate_x" not in weights:
             return None
@@ -271,10 +266,13 @@ class SpikingResformer(Model):
             "neuron": "plif" if learned else "lif",
             "num_classes": head.shape[0],
         }
-        if learned and stem.shape[1] == 3:  # published for gestures alone
-            return Published({**shown, "in_channels": 2, "summed": True}, {"time_steps": 16, "image_size": 64})
-        large = shown["stem"] == "conv7x7"
-        return Published({**shown, "in_channels": stem.shape[1]}, {"time_steps": 4, "image_size": 224 if large else 32})
+        channels, large = stem.shape[1], shown["stem"] == "conv7x7"
+        if channels == 3 and stored.get("summed", learned or stored.get("in_channels") == 2):
+            return Published({**shown, "in_channels": 2}, {"time_steps": 16, "image_size": 64, "summed": True})
+        defaults = {"time_steps": 4, "image_size": 224 if large else 32, "summed": False}
+        if channels == 3 and not large:
+            return Published(shown, {**defaults, "in_channels": channels}, notes=_ALIKE)
+        return Published({**shown, "in_channels": channels}, defaults)
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores, averaged over the T steps; the classifier reads the mean membrane over pixels."""

@@ -11,10 +11,12 @@ from saformer.models.config import Model, ModelConfig, in_time
 from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published, rank
 from saformer.models.registry import register_model
-from saformer.models.residual import check_all_whole
 from saformer.naming import named
 from saformer.neurons import Neuron
 from saformer.neurons.rule import Rule
+
+# Without attention to time, what the neurons put out does not show.
+_ALIKE = {"analog": "LIAF-Net has the same parameters: --set analog=true"}
 
 GESTURE = {"in_channels": 2, "image_size": 32, "num_classes": 11, "time_steps": 60}
 
@@ -42,7 +44,7 @@ class TASNNConfig(ModelConfig):
         super().__post_init__()
         self.check_whole("hidden", "reduction")
         self.check_one_of("attention", ("mean", "mean-max", "none"))
-        check_all_whole(self, "widths")
+        self.check_whole_each("widths")
         if self.image_size >> (len(self.widths) - 1) < 1:
             raise InputError(f"{self.family}: an image of {self.image_size} pixels is too small for its pools")
         if self.attention != "none" and self.time_steps < self.reduction:
@@ -180,7 +182,7 @@ class TASNN(Model):
         }
         shown["attention"] = next((kind for kind, name in kinds.items() if name in weights), "none")
         if shown["attention"] == "none":
-            return Published(shown, {**defaults, "time_steps": 60})
+            return Published(shown, {**defaults, "time_steps": 60}, notes=_ALIKE)
         inner, steps = weights[kinds[shown["attention"]]].shape[:2]
         return Published({**shown, "time_steps": steps, "reduction": steps // inner}, defaults)
 

@@ -110,10 +110,9 @@ class VGGConfig(ModelConfig):
         self.check_whole("votes")
         for name, above in (("threshold", 0), ("tau", 1), ("height", 0), ("fires_at", 0), ("rate", 0)):
             self.check_number(name, above=above)
-        for name, below in (("trace", float("inf")), ("dropout", 1.0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < below:
-                raise InputError(f"{self.family}: {name} must be a number from 0 to below {below:g}, got {value!r}")
+        self.check_share("dropout")
+        if self.trace != 0:
+            self.check_number("trace", above=0)
         if self.once and self.layout != "plif":
             raise InputError(f"{self.family}: once goes with layout=plif, where the first layer stands apart")
         self._check_layers()

@@ -125,8 +125,8 @@ CIFARNET = "128 256 p 512 p 1024 512 f1024 f512"
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "bntt-vgg-9": {**BNTT, **CIFAR, "time_steps": 25, "layers": chain(BNTT_VGGS[7])},
     "bntt-vgg-11": {**BNTT, **CIFAR, "num_classes": 100, "time_steps": 50, "layers": chain(BNTT_VGGS[8])},
-    "cifarnet": {**STBP, **CIFAR, "time_steps": 12, "layers": chain(CIFARNET)},
-    "cifarnet-neunorm": {
+    "stbp-cifarnet": {**STBP, **CIFAR, "time_steps": 12, "layers": chain(CIFARNET)},
+    "neunorm-cifarnet": {
         **STBP,
         **CIFAR,
         "norm": "none",

@@ -131,7 +131,7 @@ def _diet(weights: Weights) -> Published | None:
     first, last, hidden = convolutions[0], [*convolutions.values()][-1], linear[0]
     size = _side(last.shape[0], hidden.shape[1]) << words.count("p")
     hidden_words = [f"f{weight.shape[0]}" for weight in [*linear.values()][:-1]]
-    learned = "threshold.t0" in weights
+    learned = "threshold.t0" in weights or "features.1.threshold" in weights
     base = DIET if learned else {**HYBRID, "rate": 1.0, "thresholds": ()}
     defaults = {"time_steps": 5 if learned else 125, "image_size": size}
     layers = with_dropout([*words, *hidden_words])

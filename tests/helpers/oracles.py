@@ -37,8 +37,8 @@ class Oracle:
 
         Args:
             model: what `load` gave.
-            products: names of the products of activations; None where the oracle has the matrix products, by size, and the
-                parameters are those of the published code.
+            products: names of the products of activations; None where the oracle has the matrix products, by size, and
+                the parameters are those of the published code.
             reads_otherwise: layers whose class of values docs/method.md settled after the oracle was made.
         """
         otherwise = dict(reads_otherwise or {})

@@ -166,6 +166,12 @@ def test_attentions_are_chosen_by_name() -> None:
             choose(wrong)
 
 
+def test_a_class_of_ones_own_is_chosen_by_its_formulas() -> None:
+    assert [a.key for a in choose("saformer.attention.sasa:SASA,vsa")] == ["sasa", "vsa"]
+    with pytest.raises(InputError, match=r"attention torch\.nn:Linear has no formulas .* @register_attention"):
+        choose("sasa,torch.nn:Linear")
+
+
 def test_grids_are_as_square_as_they_can_be() -> None:
     assert [Sizes(tokens=tokens, aggregated=1).grid for tokens in (64, 128, 7, 1, 12)] == [
         (8, 8),

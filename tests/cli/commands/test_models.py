@@ -20,6 +20,14 @@ def test_a_family_lists_its_networks_and_settings(saformer):
     assert "did you mean saformer?" in saformer("models", "safomer").complaint
 
 
+def test_a_network_shows_its_family_and_a_part_of_a_name_the_networks_that_have_it(saformer):
+    sized = saformer("models", "saformer-2-64+time_steps=6").out
+    assert "saformer-4-384" in sized and "saformer-2-64+time_steps=6" in sized and "n of Eqs. 12-13" in sized
+    found = saformer("models", "resnet-18").out
+    assert "ms-resnet-18" in found and "dspike-resnet-18" in found and "resnet-19" not in found
+    assert "no setting 'colour'" in saformer("models", "ms-resnet-18+colour=red").complaint
+
+
 def test_every_setting_says_what_it_means():
     for family in MODELS.values():
         said = meanings(family.config)

@@ -33,6 +33,20 @@ def test_options_that_make_no_sense(energy, oracle, options, words):
     assert words in energy(oracle(f"{NAME}.pth.tar"), *options).complaint
 
 
+def test_a_checkpoint_takes_settings_behind_its_name_wherever_it_is_named(saformer, oracle, tmp_path):
+    path = tmp_path / "a+b.pth.tar"
+    path.write_bytes(oracle(f"{NAME}.pth.tar").read_bytes())
+    assert "T = 2" in saformer("flops", "--ckpt", f"{path}+time_steps=2").out
+    compared = saformer("compare", "digits/sdt", "digits/sdt+time_steps=2", "--limit", "2")
+    assert compared.code == 0, compared.err
+    assert "digits/sdt+time_steps=2: --set time_steps=2 was given; the checkpoint stores time_steps = 4" in compared.out
+    assert "has no setting 'colour'" in saformer("compare", "digits/sdt+colour=red").complaint
+    assert (
+        "time_steps is given twice"
+        in saformer("flops", "--ckpt", f"{path}+time_steps=2", "--set", "time_steps=3").complaint
+    )
+
+
 @pytest.mark.parametrize(("option", "value"), [("--ckpt", ""), ("--model", " ")])
 def test_an_empty_name(saformer, option, value):
     assert f"{option} is empty" in saformer("energy", option, value).complaint

@@ -4,6 +4,7 @@ import json
 import pickle
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 
@@ -172,3 +173,18 @@ def test_what_the_checkpoint_does_not_hold_is_printed_and_can_be_set(saformer, o
     assert "scale = 0.25" in " ".join(saformer(*base, source).out.split())
     changed = saformer(*base, source, "--heads", "4", "--json", "-")
     assert changed.code == 0
+
+
+def test_the_published_t_is_said_where_the_events_have_another(saformer, tmp_path):
+    np.savez(tmp_path / "frames.npz", x=np.ones((1, 2, 2, 32, 32), np.float32))
+    said = saformer(
+        "energy", "--model", "tdbn-resnet-19-gesture+widths=8,8,8+image_size=32", "--input", tmp_path / "frames.npz"
+    )
+    assert "T = 2 frames" in said.out
+    assert "was published with T = 40; the data has 2 frames" in " ".join(said.out.split())
+
+
+def test_a_name_may_say_an_attention_of_ones_own(saformer):
+    name = "saformer-1-16+attention=saformer.attention.sdsa:SDSA"
+    said = saformer("energy", "--model", name, "--dataset", "digits", "--limit", "1")
+    assert "block.0" in said.out, said.err

@@ -13,6 +13,7 @@ from saformer.analysis.complexity.formulas import SYNAPTIC, Sizes, attentions
 from saformer.attention.registry import ATTENTIONS
 from saformer.errors import InputError
 from saformer.models import configure
+from saformer.plugins import faults_located
 
 HOSTS = ["saformer-1-32", "sdt-1-32", "spikformer-1-32", "spikingformer-1-32", "vit-1-32"]
 CONVOLUTIONS = {"projection": "conv1d", "mlp_projection": "conv2d"}
@@ -80,6 +81,10 @@ class Short(Mean):
     def forward(self, x):
         return x[..., :1]
 
+class Crash(Mean):
+    def forward(self, x):
+        return x @ x
+
 class Needs(nn.Module):
     def __init__(self, colour):
         super().__init__()
@@ -104,7 +109,7 @@ def test_an_attention_of_ones_own_is_one_class(mine: None, tmp_path: Path) -> No
     ]
     path = tmp_path / "own.safetensors"
     saformer.save(model, path)
-    with pytest.raises(InputError, match="say --set attention=my_attention:Mean where you have it"):
+    with pytest.raises(InputError, match="say --set attention=my_attention:Mean, or FILE"):
         saformer.load(path)  # a file does not decide what is imported
     loaded = saformer.load(path, attention="my_attention:Mean")
     assert torch.equal(loaded(x.float()), model.float()(x.float()))
@@ -128,4 +133,11 @@ def test_a_wrong_attention_is_said(mine: None, attention: str, said: str) -> Non
 def test_an_attention_must_keep_the_shape(mine: None) -> None:
     model = saformer.build("sdt-1-32", attention="my_attention:Short")
     with pytest.raises(InputError, match="returned 4 x 1 x 32 x 1 for an input of 4 x 1 x 32 x 64"):
+        model(torch.randn(1, 3, 32, 32))
+
+
+def test_what_fails_in_an_attention_of_ones_own_is_said_with_its_line(mine: None, tmp_path: Path) -> None:
+    model = saformer.build("saformer-1-32", attention="my_attention:Crash")
+    line = next(i for i, text in enumerate(OWN.splitlines(), 1) if "x @ x" in text)
+    with pytest.raises(InputError, match=rf"my_attention\.py, line {line}: RuntimeError: "), faults_located():
         model(torch.randn(1, 3, 32, 32))

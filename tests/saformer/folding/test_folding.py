@@ -54,6 +54,13 @@ def test_a_batchnorm_becomes_part_of_the_layer_after_where_nothing_pads():
     check(sequence(nn.BatchNorm2d(4), nn.Conv2d(4, 6, 3, padding=1), nn.ReLU()), IMAGE)  # BN(0) is not 0
 
 
+def test_a_batchnorm_of_scales_alone_has_no_offset_to_add():
+    norm = nn.BatchNorm2d(6)
+    norm.register_parameter("bias", None)
+    found = folded(sequence(nn.Conv2d(4, 6, 3, bias=False), norm, nn.ReLU()).eval(), IMAGE)
+    assert found.layers == (("0", "1"),)
+
+
 def test_linear_layers_on_tokens():
     x = torch.randn(3, 5, 4)
     check(sequence(nn.Linear(4, 6), nn.Linear(6, 3, bias=False), nn.ReLU()), x, ("0", "1"))

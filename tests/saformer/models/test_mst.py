@@ -46,7 +46,7 @@ def test_sizes_that_do_not_fit_each_other_are_refused():
     for settings, message in (
         ({"image_size": 32}, "stage 0 has 8 x 8 tokens, no multiple of the window of 7"),
         ({"depths": (2, 2)}, "2 depths need as many heads, got 4"),
-        ({"heads": (2, 6, 12, 0)}, "heads are whole numbers from 1"),
+        ({"heads": (2, 6, 12, 0)}, "heads takes whole numbers from 1"),
         ({"image_size": 100}, "image_size must be a multiple of 32"),
     ):
         with pytest.raises(InputError, match=message):

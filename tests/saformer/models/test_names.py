@@ -54,6 +54,8 @@ def test_a_published_size_is_not_fitted_to_other_data() -> None:
     cifar = {"in_channels": 3, "image_size": 32, "num_classes": 100}
     with pytest.raises(InputError, match="spikformer-8-768 is a network for inputs of 3 x 224 x 224, and the data has"):
         configure_for("spikformer-8-768", cifar)
+    with pytest.raises(InputError, match="is a network for inputs of 3 x 64 x 64, and the data has 3 x 32 x 32"):
+        configure_for("spikformer-3-64+image_size=64", cifar)
     assert configure_for("spikformer-8-768", cifar, image_size=32).image_size == 32
     assert configure_for("spikformer-8-768+image_size=32", cifar).image_size == 32
     assert configure_for("spikformer-4-384", cifar).num_classes == 100

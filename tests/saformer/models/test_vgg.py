@@ -15,12 +15,12 @@ from saformer.models.vgg_parts import NormOfEachStep, PoissonEncoder, Standardis
 from saformer.models.vgg_presets import BNTT, DIET, DSR, HYBRID, OTTT, PLIF, PRESETS, STBP, TET, TSSL_BP, chain
 from tests.helpers.oracles import Oracle
 
-# Counted by running the public code once; of cifarnet-neunorm and SALT, by hand from the layers of the papers.
+# Counted by running the public code once; of neunorm-cifarnet and SALT, by hand from the layers of the papers.
 SIZES = {
     "bntt-vgg-11": (11_731_328, 155_271_168),
     "bntt-vgg-9": (5_941_056, 194_717_696),
-    "cifarnet": (45_005_450, 1_245_582_336),
-    "cifarnet-neunorm": (44_999_040, 1_245_582_336),
+    "stbp-cifarnet": (45_005_450, 1_245_582_336),
+    "neunorm-cifarnet": (44_999_040, 1_245_582_336),
     "diet-vgg-11": (36_194_004, 404_463_616),
     "diet-vgg-16": (39_917_278, 338_403_328),
     "diet-vgg-9": (32_065_234, 281_780_224),
@@ -224,7 +224,7 @@ def test_dropout_leaves_out_the_same_values_at_every_step() -> None:
         ({"layers": ("c8", *["p"] * 6)}, "too small"),
         ({"thresholds": (1.0, 2.0)}, "thresholds takes none or 8 numbers"),
         ({"dropout": 1.0}, "dropout must be a number from 0"),
-        ({"trace": -1.0}, "trace must be a number from 0"),
+        ({"trace": -1.0}, "trace must be a number > 0"),
         ({"neuron": "relu"}, "neuron must be one of"),
         ({"once": True, "layout": "tet"}, "once goes with layout=plif"),
     ],

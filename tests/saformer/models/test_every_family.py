@@ -1,0 +1,138 @@
+"""What holds for a network of every family, at a small size."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+
+import saformer
+from saformer.checkpoints import read_checkpoint
+from saformer.errors import InputError
+from saformer.folding import folded
+from saformer.models import PRESETS, Model
+from saformer.models.config import example_input
+from saformer.models.registry import MODELS
+from tests.helpers.oracles import ORACLES
+
+METAFORMER = {"dims": (8, 16, 32, 40), "blocks": (1, 1), "image_size": 32, "num_classes": 10}
+RESIDUAL = {"blocks": (1, 1), "widths": (8, 16), "time_steps": 2}
+
+SMALL: dict[str, tuple[str, dict[str, Any]]] = {
+    "saformer": ("saformer-1-32", {}),
+    "spikformer": ("spikformer-1-32", {}),
+    "spikingformer": ("spikingformer-1-32", {}),
+    "sdt": ("sdt-1-32", {}),
+    "metaspikeformer": ("metaspikeformer-15m", {**METAFORMER, "time_steps": 2}),
+    "espikeformer": ("espikeformer-3m", METAFORMER),
+    "spikingresformer": (
+        "spikingresformer-cifar",
+        {"dims": (8, 16), "blocks": (1, 1), "heads": (1, 2), "patches": (2, 1), "group": 8, "image_size": 8},
+    ),
+    "affspikformer": ("affspikformer-1-32", {}),
+    "dista": ("dista-1-32", {}),
+    "qkformer": ("qkformer-3-64", {"time_steps": 2}),
+    "maxformer": ("maxformer-3-64", {"time_steps": 2}),
+    "spikegpt": ("spikegpt-1-32", {"num_classes": 50, "time_steps": 8}),
+    "stsa": ("stsa-1-32", {"image_size": 32, "time_steps": 2}),
+    "spikeformer": ("spikeformer-1-32", {}),
+    "mst": (
+        "mst-cifar10",
+        {"dim": 8, "depths": (2, 1), "heads": (1, 2), "window": 4, "image_size": 32, "time_steps": 3},
+    ),
+    "vit": ("vit-1-32", {}),
+    "vgg": ("plif-vgg-8", {"layers": ("c8", "p", "c8", "p", "f16"), "time_steps": 2}),
+    "tcja": ("tcja-snn-gesture", {"channels": 8, "blocks": 2, "attended": 1, "image_size": 16, "time_steps": 4}),
+    "tasnn": ("ta-snn-gesture", {"widths": (8, 8), "hidden": 16, "image_size": 8, "time_steps": 5}),
+    "decolle": ("decolle", {"widths": (4, 4), "pools": (2, 1), "kernel": 3, "image_size": 16, "time_steps": 3}),
+    "resnet": ("tdbn-resnet-19", {**RESIDUAL, "stem_width": 8, "hidden": 8}),
+    "msresnet": ("ms-resnet-18", RESIDUAL),
+    "sewresnet": ("sew-resnet-18", RESIDUAL),
+    "sew7b": ("sew-7b-net-gesture", {"channels": (8, 8), "image_size": 16, "time_steps": 2}),
+    "preactresnet": ("dsr-preact-resnet-18", RESIDUAL),
+    "dietresnet": ("diet-resnet-20", RESIDUAL),
+}
+
+# Whose code is not public, so that there is no file to recognise.
+OWN_FILES_ALONE = {"cifarnet-neunorm", "dspike-resnet", "salt-vgg", "tssl-bp-cifarnet"}
+
+
+def active(model: Model) -> Model:
+    """The network with norms that let spikes through, in float64."""
+    generator = torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            for tensor, low, high in ((module.weight, 0.5, 1.5), (module.running_var, 0.1, 0.3), (module.bias, 0, 1)):
+                tensor.data = torch.empty_like(tensor).uniform_(low, high, generator=generator)
+    return model.double()
+
+
+def test_there_is_a_small_network_of_each():
+    assert SMALL.keys() == MODELS.keys()
+
+
+@pytest.mark.parametrize("family", SMALL)
+def test_calls_images_files_and_folding_change_nothing(family, tmp_path):
+    torch.manual_seed(0)
+    name, settings = SMALL[family]
+    model = active(saformer.build(name, **settings))
+    x = example_input(model, random=True)
+    x = torch.cat([x, x.flip(-1)])
+    x = x.double() if x.is_floating_point() else x
+    saformer.save(model, tmp_path / "x.safetensors")
+    read = saformer.load(tmp_path / "x.safetensors")
+    merged = folded(copy.deepcopy(model)).model
+    with torch.inference_mode():
+        y = model(x)
+        assert torch.equal(model(x), y)
+        assert torch.allclose(model(x[1:]), y[1:], rtol=0, atol=1e-9)
+        assert read.config == model.config and torch.equal(read.double()(x), y)
+        assert torch.allclose(merged(x), y, rtol=0, atol=1e-6)
+    inputs = {key: getattr(model.config, key) for key in model.config.input_settings}
+    assert saformer.build(model.config.name, **inputs).config == model.config
+
+
+def claims(weights: dict[str, torch.Tensor]) -> list[str]:
+    return [family.name for family in MODELS.values() if family.model.recognise(weights, {}) is not None]
+
+
+@pytest.mark.parametrize("path", sorted(ORACLES.glob("*.pth*")), ids=lambda path: path.name)
+def test_one_family_claims_a_published_checkpoint(path):
+    assert len(claims(read_checkpoint(path).weights)) == 1
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_one_family_claims_the_weights_of_a_published_network(name):
+    with torch.device("meta"):
+        model = saformer.build(name)
+    weights = {key: torch.ones((), dtype=w.dtype).expand(w.shape) for key, w in model.state_dict().items()}
+    own_alone = any(name.startswith(begin) for begin in OWN_FILES_ALONE)
+    assert claims(weights) == ([] if own_alone else [model.config.family])
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "shown"),
+    [
+        ("spikingresformer-dvs", SMALL["spikingresformer"][1], {"summed": True}),
+        ("ann-resnet-19", SMALL["resnet"][1], {"neuron": "relu"}),
+        ("liaf-net-gesture", SMALL["tasnn"][1], {"analog": True}),
+    ],
+)
+def test_what_weights_cannot_show_is_named_and_can_be_given(name, settings, shown, tmp_path):
+    model = saformer.build(name, **settings)
+    torch.save({"model": model.state_dict()}, tmp_path / "x.pth")
+    (key,) = shown
+    (taken,) = [a for a in saformer.load(tmp_path / "x.pth").origin.assumptions if a.setting == key]
+    assert taken.source == "default" and f"--set {key}=" in taken.note
+    found = saformer.load(
+        tmp_path / "x.pth", **shown, time_steps=model.config.time_steps, image_size=model.config.image_size
+    )
+    assert found.config == model.config
+
+
+def test_event_frames_show_that_polarities_are_summed(tmp_path):
+    model = saformer.build("spikingresformer-dvs", **SMALL["spikingresformer"][1])
+    torch.save({"model": model.state_dict()}, tmp_path / "x.pth")
+    assert saformer.load(tmp_path / "x.pth", in_channels=2, image_size=8).config == model.config
+    with pytest.raises(InputError, match=r"prologue\.0\.weight"):
+        saformer.load(tmp_path / "x.pth", in_channels=1)
