@@ -56,9 +56,10 @@ def read_from(model: nn.Module, said: int | None, kind: bool) -> dict[str, str]:
     elif isinstance(model, Model):
         origin = model.origin
         sources = {a.setting: a.source for a in origin.assumptions} if origin else {}
-        found = {"default": StepsFrom.DEFAULT, "given": StepsFrom.FRAMES}
-        frames = StepsFrom.FRAMES if model.config.input_kind == "events" else StepsFrom.SETTINGS
-        stored = StepsFrom.CHECKPOINT if origin else frames
+        events = model.config.input_kind == "events"  # whose frames decide
+        found = {"default": StepsFrom.DEFAULT, "given": StepsFrom.FRAMES if events else StepsFrom.GIVEN}
+        settings = StepsFrom.FRAMES if events else StepsFrom.SETTINGS
+        stored = StepsFrom.CHECKPOINT if origin else settings
         steps = found.get(sources.get("time_steps", ""), stored)
     record = {} if steps is None else {"time_steps_from": str(steps)}
     return record | ({"kind_from": str(StepsFrom.GIVEN)} if kind else {})

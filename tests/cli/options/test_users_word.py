@@ -333,3 +333,9 @@ def test_classes_in_an_audit(saformer, asked):
     out = saformer("audit", *own).out
     assert "then: multiples of 0.25 up to 3; averaging or summing of spikes" in out
     assert "graded: ACs by paper, integer-spikes; MACs by spike-driven" in out
+
+
+def test_t_set_as_a_setting_is_given(asked):
+    for how in (("--set", "time_steps=2"), ("-T", "2")):
+        found = asked("--ckpt", "digits/saformer", "--limit", "4", *how)
+        assert (found["model"]["time_steps"], found["model"]["time_steps_from"]) == (2, "given")
