@@ -9,7 +9,7 @@ JOBS   ?= 2
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint format bench picture clean
+.PHONY: help demo test lint format bench bench-gpu picture clean
 
 help:
 	@echo "make demo    energy of a trained SAFormer, layer by layer (installs into $(VENV) first)"
@@ -18,6 +18,7 @@ help:
 	@echo "make format  let ruff rewrite the sources"
 	@echo "make picture docs/images/way_of_the_data.svg, drawn anew"
 	@echo "make bench   speed and memory against SpikingJelly and syops (takes minutes)"
+	@echo "make bench-gpu  the same on a GPU, in one table: out/gpu.md"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
@@ -57,6 +58,9 @@ format: $(VENV)/.installed
 
 bench: $(VENV)/.bench
 	$(BIN)/python tests/benchmarks/run.py
+
+bench-gpu: $(VENV)/.bench
+	PYTHON=$(BIN)/python tests/benchmarks/gpu.sh
 
 picture:
 	$(PYTHON) docs/images/way_of_the_data.py

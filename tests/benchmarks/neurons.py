@@ -13,10 +13,11 @@ import argparse
 import importlib.util
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
+from rivals import backends, called, lif, version
 from run import BATCH, MODEL
 from torch import Tensor
 
@@ -60,35 +61,13 @@ def plain_loop_in_float32(x: Tensor) -> Tensor:
     return plain_loop(x.float()).to(x.dtype)
 
 
-def spikingjelly(backend: str) -> Contender:
-    """The same neuron of SpikingJelly."""
-    from spikingjelly.activation_based import neuron, surrogate
-
-    node = neuron.LIFNode(
-        tau=2.0,
-        v_threshold=1.0,
-        v_reset=0.0,
-        detach_reset=True,
-        step_mode="m",
-        surrogate_function=surrogate.Sigmoid(alpha=4.0),
-    )
-    node.backend = backend
-
-    def run(x: Tensor) -> Tensor:
-        node.reset()
-        return node(x)
-
-    return run
-
-
 def contenders(device: str, dtype: torch.dtype) -> dict[str, Contender]:
     """By name, ours first."""
     found: dict[str, Contender] = {"ours": LIF(), "plain loop": plain_loop}
     if dtype != torch.float32:
         found["plain loop, float32 membranes"] = plain_loop_in_float32
     if importlib.util.find_spec("spikingjelly"):
-        backends = [name for name in ("cupy", "triton") if device == "cuda" and importlib.util.find_spec(name)]
-        found |= {f"SpikingJelly, {name}": spikingjelly(name) for name in ("torch", *backends)}
+        found |= {f"{version()}, {name}": called(lif(name)) for name in backends(device)}
     return found
 
 
@@ -98,14 +77,14 @@ def kinds() -> dict[str, Contender]:
     return found | {f"{kind}, soft": make_neuron(kind, reset=None) for kind in ("lif", "if", "plif", "ternary", "alif")}
 
 
-def layers_of(name: str) -> Layers:
-    """What the neurons of the model see, with the batch size of the benchmark."""
+def layers_of(name: str, batch: int = BATCH) -> Layers:
+    """What the neurons of the model see, with this batch size."""
     found: Layers = Counter()
     model = saformer.build(name).eval()
     for module in model.modules():
         if isinstance(module, LIF):
             module.register_forward_pre_hook(
-                lambda _, inputs: found.update([(inputs[0].shape[0], BATCH, *inputs[0].shape[2:])])
+                lambda _, inputs: found.update([(inputs[0].shape[0], batch, *inputs[0].shape[2:])])
             )
     with torch.inference_mode():
         model(torch.zeros(1, 3, 32, 32))
@@ -124,9 +103,17 @@ def step(neuron: Contender, x: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor
 
 
 def measure(
-    layers: Layers, neurons: dict[str, Contender], device: str, dtype: torch.dtype, repeats: int
+    layers: Layers,
+    neurons: dict[str, Contender],
+    device: str,
+    dtype: torch.dtype,
+    repeats: int,
+    of: Callable[[Sequence[float]], float] = min,
 ) -> list[float]:
-    """Seconds of each contender for all layers, forwards and backwards; they are checked on the way against "ours"."""
+    """Seconds of each contender for all layers, forwards and backwards; they are checked on the way against "ours".
+
+    Of the times of a layer, `of` says which counts.
+    """
     total = [0.0] * len(neurons)
     for shape, count in layers.items():
         generator = torch.Generator().manual_seed(0)
@@ -148,7 +135,7 @@ def measure(
                 marks.append(clock())
             times.append([end - start for start, end in pairwise(marks)])
         for index, column in enumerate(zip(*times, strict=True)):
-            total[index] += count * min(column)
+            total[index] += count * of(column)
     return total
 
 

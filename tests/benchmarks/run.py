@@ -9,7 +9,6 @@ medians is printed. Weights are random with calibrated BatchNorm, so that the ne
 
 import argparse
 import contextlib
-import copy
 import io
 import json
 import os
@@ -20,49 +19,43 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+from rivals import called, version, with_spikingjelly_neurons
 from torch import Tensor, nn
 
 import saformer
 from saformer.analysis import profile
-from saformer.neurons import LIF
 
 MODEL, BATCH, THREADS = "spikformer-4-384", 16, 2
 
 
-def spiking_model(name: str = MODEL) -> nn.Module:
-    """Random weights whose BatchNorm statistics fit random images: every layer fires."""
+def spiking_model(name: str = MODEL, x: Tensor | None = None, **settings: Any) -> nn.Module:
+    """Random weights whose BatchNorm statistics fit random images: every layer fires. On the device of the images."""
     torch.manual_seed(0)
-    model = saformer.build(name)
-    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    x = images() if x is None else x
+    return calibrated(saformer.build(name, **settings).to(x.device), x)
+
+
+def calibrated(model: nn.Module, x: Tensor) -> nn.Module:
+    """The model with the BatchNorm statistics of these images."""
+    norms = {
+        module: module.momentum for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)
+    }
     for norm in norms:
         norm.momentum = None
     model.train()
     with torch.no_grad():
-        model(images())
+        model(x)
+    for norm, momentum in norms.items():
+        norm.momentum = momentum
     return model.eval()
 
 
-def images() -> Tensor:
+def images(batch: int = BATCH, size: int = 32) -> Tensor:
     """One batch."""
-    return torch.randn(BATCH, 3, 32, 32, generator=torch.Generator().manual_seed(1))
-
-
-def with_spikingjelly_neurons(model: nn.Module) -> nn.Module:
-    """The same network and weights with SpikingJelly's multi-step LIF (its torch backend) in place of ours."""
-    from spikingjelly.activation_based import neuron
-
-    model = copy.deepcopy(model)
-    for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, LIF):
-                other = neuron.LIFNode(
-                    tau=child.tau, v_threshold=child.threshold, v_reset=0.0, detach_reset=True, step_mode="m"
-                )
-                other.backend = "torch"
-                setattr(module, name, other.eval())
-    return model
+    return torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(1))
 
 
 def import_syops() -> Callable[..., object]:
@@ -78,9 +71,12 @@ def import_syops() -> Callable[..., object]:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Wall time of one call."""
+    """Wall time of one call, of what it leaves a GPU to do, too."""
+    wait = torch.cuda.synchronize if torch.cuda.is_initialized() else lambda: None
+    wait()
     start = time.perf_counter()
     work()
+    wait()
     return time.perf_counter() - start
 
 
@@ -140,7 +136,7 @@ def high_water() -> float:
     return _status("VmHWM")
 
 
-def forward(model: nn.Module, x: Tensor) -> Tensor:
+def forward(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """The model's own forward pass."""
     with torch.inference_mode():
         return model(x)
@@ -150,17 +146,16 @@ def main(repeats: int) -> None:
     """Measure and print."""
     from rich.console import Console
     from rich.table import Table
-    from spikingjelly.activation_based import functional
     from spikingjelly.activation_based.op_counter import ACCounter, DispatchCounterMode, MACCounter
 
     get_model_complexity_info = import_syops()
     torch.set_num_threads(THREADS)
     model, x = spiking_model(), images()
     rival = with_spikingjelly_neurons(model)
+    from_rest = called(rival)
 
     def rival_forward() -> Tensor:
-        functional.reset_net(rival)
-        return forward(rival, x)
+        return forward(from_rest, x)
 
     assert torch.equal(forward(model, x), rival_forward()), "the two networks differ"
 
@@ -171,9 +166,8 @@ def main(repeats: int) -> None:
     ours_again, theirs = in_turns(repeats, lambda: forward(model, x), rival_forward)
 
     def with_spikingjelly_counter() -> None:
-        functional.reset_net(rival)
         with torch.no_grad(), DispatchCounterMode([MACCounter(), ACCounter()]):
-            rival(x)
+            from_rest(x)
 
     def with_syops() -> None:
         batches = [(x, torch.zeros(len(x), dtype=torch.long))]
@@ -200,10 +194,10 @@ def main(repeats: int) -> None:
     row("our profile", ours_profiled, "our forward pass", ours)
     row("our profile, peak of live memory", live[1], "our forward pass", live[0], "MiB")
     row("our profile, peak of resident memory", resident_peak[1], "our forward pass", resident_peak[0], "MiB")
-    row("our forward pass", ours_again, "with SpikingJelly's LIF", theirs)
-    row("SpikingJelly's MAC and AC counters", theirs_counted, "its forward pass", theirs_plain)
+    row("our forward pass", ours_again, f"with {version()}'s LIF", theirs)
+    row(f"{version()}'s MAC and AC counters", theirs_counted, "its forward pass", theirs_plain)
     row("syops 0.0.5", theirs_syops, "its forward pass", theirs_plain_2)
-    Console(width=100).print(table)
+    Console(width=110).print(table)
 
 
 if __name__ == "__main__":

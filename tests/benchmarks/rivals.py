@@ -1,0 +1,81 @@
+"""SpikingJelly's neurons and networks as the benchmarks measure them; versions from 2 and before differ."""
+
+import copy
+import importlib.util
+import math
+from collections.abc import Callable
+from importlib import metadata
+
+import torch
+from torch import Tensor, nn
+
+from saformer.neurons import LIF
+
+
+def version() -> str:
+    """As a figure names it."""
+    return f"SpikingJelly {metadata.version('spikingjelly')}"
+
+
+def backends(device: str) -> list[str]:
+    """What computes its multi-step LIF on the device; from version 2, which chooses itself, the one that it chose."""
+    from spikingjelly.activation_based import functional, neuron
+
+    if hasattr(neuron.LIFNode, "supported_backends"):
+        kernels = ("cupy", "triton") if device == "cuda" else ()
+        known = neuron.LIFNode(step_mode="m").supported_backends
+        return ["torch", *(name for name in kernels if name in known and importlib.util.find_spec(name))]
+    return [functional.neuron_implementation("lif", torch.device(device))["implementation"]]
+
+
+def lif(backend: str, tau: float = 2.0, threshold: float = 1.0) -> nn.Module:
+    """The LIF of Eqs. 1-3 with the surrogate gradient of ours; `backend` is one of `backends`."""
+    from spikingjelly.activation_based import neuron, surrogate
+
+    node = neuron.LIFNode(
+        tau=tau,
+        v_threshold=threshold,
+        v_reset=0.0,
+        detach_reset=True,
+        step_mode="m",
+        surrogate_function=surrogate.Sigmoid(alpha=4.0),
+    )
+    if hasattr(neuron.LIFNode, "supported_backends"):
+        node.backend = backend
+    return node
+
+
+def with_spikingjelly_neurons(model: nn.Module, backend: str = "torch") -> nn.Module:
+    """The same network and weights with SpikingJelly's multi-step LIF in place of ours."""
+    model = copy.deepcopy(model)
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, LIF):
+                setattr(module, name, lif(backend, child.tau, child.threshold).train(child.training))
+    return model
+
+
+def called(model: nn.Module, compiled: Callable[[Tensor], Tensor] | None = None) -> Callable[[Tensor], Tensor]:
+    """Its forward pass, which may be compiled, from rest."""
+    from spikingjelly.activation_based import functional
+
+    def run(x: Tensor) -> Tensor:
+        functional.reset_net(model)
+        return model(x) if compiled is None else compiled(x)
+
+    return run
+
+
+def fastest(device: str, shape: tuple[int, ...], seconds: Callable[[Callable[[], object]], float]) -> str:
+    """The backend whose neurons take the shortest time for a current of this shape, forwards and backwards."""
+    x = torch.randn(shape, device=device, requires_grad=True)
+
+    def time(backend: str) -> float:
+        neurons = called(lif(backend))
+        try:
+            # The first time a backend compiles.
+            return min([seconds(lambda: neurons(x).sum().backward()) for _ in range(6)][1:])
+        except Exception:
+            return math.inf  # it refuses; the part `neurons` says so
+
+    return min(backends(device), key=time)
