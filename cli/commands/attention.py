@@ -66,7 +66,8 @@ def attention(
     if raster is None and not any(one.maps for one in inspections.values()):
         which = ", ".join(inspections)
         raise InputError(
-            f"{which} has no attention with maps (`saformer attentions` says which have): --raster FILE draws its spikes"
+            f"{which} has no attention with maps (`saformer attentions` says which have): "
+            "--raster FILE draws its spikes"
         )
     if plot is not None:
         save_figure(attention_figure(inspections, taken, title), plot)
