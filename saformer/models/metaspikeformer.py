@@ -165,7 +165,8 @@ class MetaSpikeformer(MetaFormer):
         if pointwise not in weights or "block3.0.attn.q_conv.0.body.0.weight" not in weights:
             return None
         shown = {**shown_settings(weights, pointwise), "distilled": "head_kd.weight" in weights}
-        return Published(shown, {"time_steps": 1, "heads": 8, "image_size": 224})
+        defaults = {"time_steps": 1, "heads": 8, "image_size": 224}
+        return Published(shown, defaults, notes={"time_steps": "that of the code; fine-tuned networks have 4: -T 4"})
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores, averaged over the T steps; the mean of both heads where there are two."""

@@ -1,4 +1,4 @@
-"""Spike patch splitting (SPS): five 3x3 convolutions from images to tokens, shared by all families here."""
+"""Spike patch splitting (SPS): five 3x3 convolutions from images to tokens, and how layers run at every time step."""
 
 from collections.abc import Callable
 

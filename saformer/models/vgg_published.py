@@ -59,6 +59,11 @@ def _as_published(layers: Sequence[Tensor], known: Mapping[int, str]) -> list[st
     return [f"c{next(widths).shape[0]}" if word.isdecimal() else word for word in words if word[0] != "f"] or None
 
 
+def _biased(weights: Weights, **layers: Mapping[int, Tensor]) -> bool:
+    """Whether some of the layers, by the name of their container, has a bias."""
+    return any(f"{name}.{number}.bias" in weights for name, numbers in layers.items() for number in numbers)
+
+
 def _side(channels: int, features: int) -> int:
     """Pixels along one side of what the first linear layer reads."""
     return max(round((features / channels) ** 0.5), 1)
@@ -87,6 +92,9 @@ def _plif(weights: Weights) -> Published | None:
     first = static.get(0, convolutions.get(0))
     if first is None or len(linear) < 2 or 0 in linear or len(static) > 1:
         return None
+    norm = "static_conv.1.running_mean" if static else "conv.1.running_mean"
+    if norm not in weights or _biased(weights, static_conv=static, conv=convolutions, fc=linear):
+        return None
     layers = [f"c{first.shape[0]}"] if static else []
     # The neurons of the static convolution are the first layer of `conv`: as if it stood two places before.
     layers += _with_gaps(convolutions, 3, -2 if static else None)
@@ -101,9 +109,13 @@ def _plif(weights: Weights) -> Published | None:
     if head.shape[0] % votes:
         return None
     learned = bool(_numbered(weights, "conv.#.w", 0))
-    shown = {"num_classes": head.shape[0] // votes, "once": bool(static), "neuron": "plif" if learned else "lif"}
-    defaults = {"time_steps": 8 if static else 20, "image_size": size, **({} if learned else {"tau": 2.0})}
-    return _published(PLIF, layers, first, head, shown, defaults=defaults)
+    shown = {"num_classes": head.shape[0] // votes, "once": bool(static)}
+    defaults = {"time_steps": 8 if static else 20, "image_size": size}
+    if learned:
+        return _published(PLIF, layers, first, head, {**shown, "neuron": "plif"}, defaults=defaults)
+    # The code's LIF has no parameters to tell it from anything else.
+    base = {key: value for key, value in PLIF.items() if key != "neuron"}
+    return _published(base, layers, first, head, shown, defaults={**defaults, "neuron": "lif", "tau": 2.0})
 
 
 def _diet(weights: Weights) -> Published | None:
@@ -117,8 +129,8 @@ def _diet(weights: Weights) -> Published | None:
         words is None
         or len(linear) < 2
         or not regular
-        or "features.0.bias" in weights
-        or "classifier.0.bias" in weights
+        or "features.1.running_mean" in weights
+        or _biased(weights, features=convolutions, classifier=linear)
     ):
         return None
     numbers = [*convolutions, *(3 * len(convolutions) + number for number in [*linear][:-1])]

@@ -1,6 +1,7 @@
 """What holds for a network of every family, at a small size."""
 
 import copy
+import itertools
 from typing import Any
 
 import pytest
@@ -109,6 +110,25 @@ def test_one_family_claims_the_weights_of_a_published_network(name):
     weights = {key: torch.ones((), dtype=w.dtype).expand(w.shape) for key, w in model.state_dict().items()}
     own_alone = any(name.startswith(begin) for begin in OWN_FILES_ALONE)
     assert claims(weights) == ([] if own_alone else [model.config.family])
+
+
+def test_other_plain_networks_are_nobodys():
+    def layers(norm: bool) -> list[torch.nn.Module]:
+        widths = [3, 64, 128, 256, 512, 512, 512, 512, 512]
+        return [
+            layer
+            for i, o in itertools.pairwise(widths)
+            for layer in (torch.nn.Conv2d(i, o, 3, bias=not norm), torch.nn.BatchNorm2d(o), torch.nn.ReLU())
+        ]
+
+    for names, first in ((("features", "classifier"), 0), (("conv", "fc"), 1)):
+        flat = [torch.nn.Flatten()] * first
+        linear = [*flat, torch.nn.Linear(512, 64), torch.nn.ReLU(), torch.nn.Dropout(), torch.nn.Linear(64, 10)]
+        for norm in (True, False):
+            model = torch.nn.ModuleDict(
+                dict(zip(names, (torch.nn.Sequential(*layers(norm)), torch.nn.Sequential(*linear)), strict=True))
+            )
+            assert claims(model.state_dict()) == []
 
 
 @pytest.mark.parametrize(
