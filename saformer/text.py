@@ -1,8 +1,9 @@
 """Text that may come from strangers, on outputs that may not know every character: the one place that cares."""
 
 import codecs
+import difflib
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 # What stands for a character that an output cannot write; whatever is not here becomes a question mark.
@@ -59,6 +60,12 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error(PLAIN_ERRORS, _plain)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A question to end a message about an unknown name with, " (did you mean heads?)", or nothing."""
+    found = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {found[0]}?)" if found else ""
 
 
 def some(names: Sequence[str], most: int = 3) -> str:

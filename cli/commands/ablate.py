@@ -170,17 +170,10 @@ def _size(names: set[str], attentions: bool) -> str:
 
 
 def _untrained(name: str, settings: dict[str, Any], data: "Dataset", seed: int) -> _Network:
-    import torch
+    from saformer.models.settings import setting_text
 
-    from saformer.models import configure_for, from_config
-
-    shape: dict[str, Any] = {"in_channels": data.shape[-3], "image_size": data.shape[-1]}
-    if data.kind == "events":
-        shape["time_steps"] = data.shape[0]
-    if data.classes is not None:
-        shape["num_classes"] = data.classes
-    torch.manual_seed(seed)
-    return from_config(configure_for(name, shape, **settings)).eval(), []
+    said = [f"{key}={setting_text(value)}" for key, value in settings.items()]
+    return load_for(ModelOptions(model=name, settings=said), data, seed=seed)
 
 
 def _trained(

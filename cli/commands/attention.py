@@ -63,6 +63,11 @@ def attention(
     elif not Path(image).exists():
         raise InputError(f"--image {image}: no such file; give a PNG or JPEG file, or an index of the data set")
     inspections, taken, title, label = inspected(options, opened or image, int(image) if opened else 0, data, device)
+    if raster is None and not any(one.maps for one in inspections.values()):
+        which = ", ".join(inspections)
+        raise InputError(
+            f"{which} has no attention with maps (`saformer attentions` says which have): --raster FILE draws its spikes"
+        )
     if plot is not None:
         save_figure(attention_figure(inspections, taken, title), plot)
         tell(f"wrote {plot}")

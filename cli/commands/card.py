@@ -1,7 +1,7 @@
 """`saformer card`: trained weights for others, small on disk, with a page that says what they are."""
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,10 +70,10 @@ def card(
         raise InputError(f"--out {out}: the name must end in .safetensors; the card goes beside it, as .md")
     page = out.with_suffix(".md")
     table = load_hardware(hardware)
-    check_distinct([out, page], [ckpt])
+    options = ModelOptions(checkpoint=ckpt)
+    check_distinct([out, page], [options.checkpoint or ckpt])
     for path in (out, page):
         check_target(path)
-    options = ModelOptions(checkpoint=ckpt)
     raw = read_for(options)
     default = default_dataset([ckpt]) or trained_on(load_for(options, None, raw)[0])
     opened = data_for(options, data, default, raw)
@@ -83,7 +83,7 @@ def card(
     details.pop("version", None)  # of the program that writes it
     save(original, out, dtype=torch.float16 if half else None, **details)
 
-    options = ModelOptions(checkpoint=str(out))
+    options = replace(options, checkpoint=str(out))
     model, remarks = load_for(options, opened)
     profile = run_profile(model, opened, run, remarks)
     device = choose_device(run.device)

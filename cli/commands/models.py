@@ -55,9 +55,9 @@ def _named(name: str) -> "Report":
     from saformer.errors import InputError
     from saformer.models import PRESETS, configure
     from saformer.models.registry import MODELS
-    from saformer.models.settings import nearest
     from saformer.reports.document.blocks import Report
     from saformer.reports.tables.catalogue import catalogue_table
+    from saformer.text import nearest
 
     if name in MODELS:
         return _one(MODELS[name], [])
@@ -112,12 +112,12 @@ def _networks(family: "Family", others: list[str]) -> "Table":
 def _settings(family: "Family") -> "Table":
     from dataclasses import MISSING, fields
 
-    from saformer.models.settings import meanings
+    from saformer.models.settings import meanings, setting_text
     from saformer.reports.tables.catalogue import catalogue_table
 
     said = meanings(family.config)
     rows = [
-        (entry.name, "" if entry.default is MISSING else str(entry.default), said.get(entry.name, ""))
+        (entry.name, "" if entry.default is MISSING else setting_text(entry.default), said.get(entry.name, ""))
         for entry in fields(family.config)
     ]
     return catalogue_table("Settings (--set K=V)", ("setting", "default", "meaning"), rows)

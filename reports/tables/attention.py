@@ -36,10 +36,12 @@ def attention_report(inspections: Mapping[str, Inspection], image: str, label: i
         rows[-1] = Row(rows[-1].cells)
     kinds = dict.fromkeys(found.kind for inspection in inspections.values() for found in inspection.maps)
     predictions = ", ".join(f"{name}: {int(one.scores.argmax())}" for name, one in inspections.items())
+    without = [name for name, inspection in inspections.items() if not inspection.maps]
     notes = [
         f"predicted class: {predictions}" + ("" if label is None else f" (label {label})"),
         *(f"{kind}: {MEANINGS[kind]}, at each token, averaged over time steps and heads." for kind in kinds),
         "silent tokens: get nothing at any step; spread: exp(entropy) / N, 1 if all tokens get the same.",
+        *([f"no attention with maps: {', '.join(without)}"] if without else []),
     ]
     table = Table(f"Attention maps of {image}", columns, rows, notes)
     return Report([table], data=attention_data(inspections, image, label))

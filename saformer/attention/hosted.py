@@ -1,6 +1,5 @@
 """Any attention in the block of any model: `attention=` of a model's settings."""
 
-import difflib
 import inspect
 import math
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from saformer.attention.registry import ATTENTIONS, RegisteredAttention, Sizes
 from saformer.errors import InputError
 from saformer.neurons import LIF
 from saformer.plugins import named_class
+from saformer.text import nearest
 
 _LAYOUTS, _VALUES = ("linear", "conv1d", "conv2d"), ("membranes", "spikes", "values")
 
@@ -48,10 +48,9 @@ def check_attention(name: str) -> None:
     """Raise InputError unless `name` is an attention that can be built, or has the form package.module:Class."""
     if ":" not in name and (name not in ATTENTIONS or ATTENTIONS[name].build is None):
         known = [key for key, entry in ATTENTIONS.items() if entry.build is not None]
-        close = difflib.get_close_matches(name, known, n=1)
-        meant = f" (did you mean {close[0]}?)" if close else ""
         raise InputError(
-            f"unknown attention {name!r}{meant}: choose one of {', '.join(known)}, or package.module:Class of your own"
+            f"unknown attention {name!r}{nearest(name, known)}: choose one of {', '.join(known)}, "
+            "or package.module:Class of your own"
         )
 
 

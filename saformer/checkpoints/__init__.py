@@ -64,8 +64,8 @@ def _native(raw: RawCheckpoint, given: dict[str, Any]) -> tuple[BaseConfig, dict
     if isinstance(needed, str) and ":" in needed and "attention" not in given:
         # Importing what a file names would run code that the file chose.
         raise InputError(
-            f"its attention is a class of your own: say --set attention={needed}, or FILE+attention={needed}, where you "
-            "have it"
+            f"its attention is a class of your own: say --set attention={needed}, or FILE+attention={needed}, where "
+            "you have it"
         )
     config_from_dict(settings)  # which says what is wrong with the file before anything is said of what was given
     return config_from_dict({**settings, **given}), details, settings
@@ -74,9 +74,9 @@ def _native(raw: RawCheckpoint, given: dict[str, Any]) -> tuple[BaseConfig, dict
 def load(path: str | Path, *, weights: str | None = None, **settings: Any) -> Model:
     """A model in evaluation mode from any supported checkpoint.
 
-    Reads our own safetensors files and the published checkpoints of Spikformer and Spikingformer (CIFAR, event
-    data, ImageNet) and of the Spike-driven Transformer; nothing in the file is executed. The model carries an `origin`
-    (`Origin`) that says what was assumed.
+    Reads our own safetensors files, and published checkpoints of the families whose `recognise` claims them
+    (docs/checkpoints.md); nothing in the file is executed. The model carries an `origin` (`Origin`) that says what was
+    assumed.
 
     Args:
         path: the file, or the name of a shipped checkpoint, such as "digits/saformer".

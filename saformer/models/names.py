@@ -6,8 +6,9 @@ from typing import Any
 
 from saformer.errors import InputError
 from saformer.models.registry import MODELS, Family
-from saformer.models.settings import nearest, parse_settings
+from saformer.models.settings import parse_settings
 from saformer.registry import View
+from saformer.text import nearest
 
 #: Titles by family.
 FAMILIES: Mapping[str, str] = View(lambda: {name: family.title for name, family in MODELS.items()})

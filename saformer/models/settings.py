@@ -1,6 +1,5 @@
 """Settings given as text: `--set heads=8`, and names such as `saformer-4-384+heads=8`."""
 
-import difflib
 import inspect
 import re
 import types
@@ -9,18 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from saformer.errors import InputError
+from saformer.text import nearest
 
 
 class Text(str):
     """The value of a setting as a user typed it; what type it has, the family of the model knows."""
 
     __slots__ = ()
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A question to end a message about an unknown name with, " (did you mean heads?)", or nothing."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" (did you mean {found[0]}?)" if found else ""
 
 
 def parse_settings(pairs: Iterable[str], where: str) -> dict[str, Any]:

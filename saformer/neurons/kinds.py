@@ -1,12 +1,12 @@
 """Neurons by name, for settings of models."""
 
-import difflib
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 from saformer.errors import InputError
 from saformer.neurons.layers import IF, LIAF, LIF, PLIF, AdaptiveLIF, IntegerLIF, LearnableLIF, Neuron, TernaryLIF
+from saformer.text import nearest
 
 #: What makes a layer of neurons, by name.
 NEURONS: dict[str, Callable[..., Neuron]] = {
@@ -29,15 +29,11 @@ def make_neuron(kind: str, **settings: Any) -> Neuron:
     """
     factory = NEURONS.get(kind)
     if factory is None:
-        raise InputError(f"there is no neuron {kind!r}{_nearest(kind, NEURONS)}: take one of {', '.join(NEURONS)}")
+        raise InputError(f"there is no neuron {kind!r}{nearest(kind, NEURONS)}: take one of {', '.join(NEURONS)}")
     known = inspect.signature(factory).parameters
     for name in settings:
         if name not in known:
-            near = _nearest(name, known)
-            raise InputError(f"the neuron {kind!r} has no setting {name!r}{near}: take some of {', '.join(known)}")
+            raise InputError(
+                f"the neuron {kind!r} has no setting {name!r}{nearest(name, known)}: take some of {', '.join(known)}"
+            )
     return factory(**settings)
-
-
-def _nearest(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, list(known), 1)
-    return f" (did you mean {near[0]!r}?)" if near else ""

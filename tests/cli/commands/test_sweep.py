@@ -5,6 +5,8 @@ import json
 import pytest
 from PIL import Image
 
+from saformer import build, save
+
 
 def test_a_sweep_over_time_steps(saformer, tmp_path):
     found, figure = tmp_path / "s.json", tmp_path / "s.png"
@@ -77,6 +79,17 @@ def test_attention_of_a_sample(saformer, tmp_path):
     assert maps.read_bytes().startswith(b"\x89PNG")
     networks = json.loads(found.read_text())["networks"]
     assert [network["name"] for network in networks] == ["digits/saformer", "digits/sdt"]
+
+
+def test_networks_without_attention_maps_are_named(saformer, tmp_path):
+    path = tmp_path / "cnn.safetensors"
+    save(build("ms-resnet-18", image_size=8, in_channels=1, num_classes=10, widths=(4, 4, 4, 4)), path)
+    sample = ("--dataset", "digits", "--image", "3")
+    assert f"{path} has no attention with maps" in saformer("attention", "--ckpt", path, *sample).complaint
+    both = saformer("attention", "--ckpt", "digits/sdt", "--ckpt", path, *sample)
+    assert f"no attention with maps: {path}" in "".join(both.out.splitlines()).replace("maps:/", "maps: /"), both.err
+    alone = saformer("attention", "--ckpt", path, *sample, "--raster", tmp_path / "r.png")
+    assert alone.code == 0, alone.err
 
 
 def test_attention_of_a_picture_and_its_raster(saformer, tmp_path):

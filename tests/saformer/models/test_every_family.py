@@ -45,6 +45,7 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
     "tcja": ("tcja-snn-gesture", {"channels": 8, "blocks": 2, "attended": 1, "image_size": 16, "time_steps": 4}),
     "tasnn": ("ta-snn-gesture", {"widths": (8, 8), "hidden": 16, "image_size": 8, "time_steps": 5}),
     "decolle": ("decolle", {"widths": (4, 4), "pools": (2, 1), "kernel": 3, "image_size": 16, "time_steps": 3}),
+    "convsnn": ("rollout-densenet-dvs", {"width": 8, "blocks": 3, "image_size": 32, "time_steps": 2}),
     "resnet": ("tdbn-resnet-19", {**RESIDUAL, "stem_width": 8, "hidden": 8}),
     "msresnet": ("ms-resnet-18", RESIDUAL),
     "sewresnet": ("sew-resnet-18", RESIDUAL),
@@ -54,7 +55,7 @@ SMALL: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 # Whose code is not public, so that there is no file to recognise.
-OWN_FILES_ALONE = {"cifarnet-neunorm", "dspike-resnet", "salt-vgg", "tssl-bp-cifarnet"}
+OWN_FILES_ALONE = {"neunorm-cifarnet", "dspike-resnet", "salt-vgg", "tssl-bp-cifarnet"}
 
 
 def active(model: Model) -> Model:

@@ -387,9 +387,9 @@ def test_the_recorder_lists_every_kind_and_knows_the_class_of_its_output(kind: s
 
 def test_bad_settings_are_one_line_that_names_the_nearest() -> None:
     for make, words in (
-        (lambda: make_neuron("plf"), "did you mean 'plif'"),
+        (lambda: make_neuron("plf"), "did you mean plif"),
         (lambda: make_neuron("if", tau=2.0), "has no setting 'tau'"),
-        (lambda: make_neuron("lif", treshold=2.0), "did you mean 'threshold'"),
+        (lambda: make_neuron("lif", treshold=2.0), "did you mean threshold"),
         (lambda: LIF(tau=0.5), "tau must be 1 or more"),
         (lambda: LIF(height="half"), "'threshold'"),
         (lambda: PLIF(init_tau=1.0), "above 1"),
