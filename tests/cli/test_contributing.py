@@ -116,6 +116,9 @@ def test_an_attention(saformer, recipe):
     measured = data(saformer("complexity", "--plugin", mine, "--attention", "gate", "--measure", *sizes, "--json", "-"))
     assert {point["attention"] for point in measured["measured"]["points"]} == {"gate"}
     assert "Gate" in saformer("complexity", "--plugin", mine).out
+    run = ("--model", "sdt-1-16+attention=gate", "--dataset", "digits", "--limit", 4)
+    layers = data(saformer("energy", "--plugin", mine, *run, "--json", "-"))["layers"]
+    assert any(layer["name"].endswith("gate") for layer in layers)
     for command in ("energy", "compare"):
         assert saformer(command, "--plugin", mine, "--help").code == 0
 
