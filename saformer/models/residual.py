@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from saformer.errors import InputError
 from saformer.models.config import MOST, ModelConfig, in_time
-from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import holds
 from saformer.neurons import LIF
+from saformer.steps import per_step
 
 
 @dataclass(frozen=True, kw_only=True)

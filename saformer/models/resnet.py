@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from saformer.models.config import Model, in_time
-from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
 from saformer.models.residual import (
@@ -21,6 +20,7 @@ from saformer.models.residual import (
     stage_sizes,
     stages,
 )
+from saformer.steps import per_step
 
 RESNET_19 = {"in_channels": 3, "image_size": 32, "num_classes": 10}
 DSPIKE = {

@@ -1,4 +1,8 @@
-"""Spikeformer (Li et al.): softmax attention over time and over space on real values, spikes in tokenizer and MLP."""
+"""Spikeformer (Li et al.): softmax attention over time and over space on real values, spikes in tokenizer and MLP.
+
+Its attention is not registered (`saformer/attention/`): over space it is VSA with a joint projection, and over time its
+work at a step grows with T.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +14,12 @@ from torch import Tensor, nn
 
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, in_time, initialise
-from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published, holds
 from saformer.models.registry import register_model
 from saformer.models.transformer import check_heads
 from saformer.naming import named
 from saformer.neurons import PLIF
+from saformer.steps import per_step
 
 
 class PLIAF(PLIF):

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, in_time
-from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published, rank
 from saformer.models.registry import register_model
 from saformer.models.residual import check_all_whole
 from saformer.naming import named
 from saformer.neurons import Neuron
 from saformer.neurons.rule import Rule
+from saformer.steps import per_step
 
 GESTURE = {"in_channels": 2, "image_size": 32, "num_classes": 11, "time_steps": 60}
 
