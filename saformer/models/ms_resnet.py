@@ -11,9 +11,9 @@ from saformer.models.config import Model, in_time
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
 from saformer.models.residual import (
+from saformer.steps import StepNorm
     ResidualConfig,
     StepConv2d,
-    StepNorm,
     initialise_residual,
     leaky,
     stage_sizes,
