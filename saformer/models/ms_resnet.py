@@ -11,7 +11,6 @@ from saformer.models.config import Model, in_time
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
 from saformer.models.residual import (
-from saformer.steps import StepNorm
     ResidualConfig,
     StepConv2d,
     initialise_residual,
@@ -19,6 +18,7 @@ from saformer.steps import StepNorm
     stage_sizes,
     stages,
 )
+from saformer.steps import StepNorm
 
 CIFAR = {"in_channels": 3, "image_size": 32, "stem": "3x3"}
 IMAGENET = {"in_channels": 3, "image_size": 224, "num_classes": 1000, "time_steps": 6}
