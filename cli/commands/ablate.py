@@ -108,10 +108,10 @@ def ablate(
         raise InputError("--published lays the paper's Table 3 beside: leave out --attention")
     others = None if attention is None else [one.strip() for one in attention.split(",") if one.strip()]
     found = _given(ckpt or [], opened, others is not None)
-    size = model or _size({network.config.name.partition("+")[0] for network, _ in found.values()}, others is not None)
+    size = model or _size({_plain(network.config.name) for network, _ in found.values()}, others is not None)
     variants = table_3(size) if others is None else with_attentions(size, others)
     for row, (network, _) in found.items():
-        if row not in variants or network.config.name != variants[row][0]:
+        if row not in variants or _plain(network.config.name) != _plain(variants[row][0]):
             wanted = variants[row][0] if row in variants else ", ".join(variants)
             raise InputError(f"{row} is given as {network.config.name}, where {wanted} is of the size of {size}")
     for row, (name, settings) in variants.items():
@@ -140,6 +140,11 @@ def ablate(
 
 
 _Network = tuple["Model", list[str]]
+
+
+def _plain(name: str) -> str:
+    """The name without the settings behind it, which say the row."""
+    return name.partition("+")[0]
 
 
 def _given(ckpt: list[str], data: "Dataset", attentions: bool) -> dict[str, _Network]:

@@ -33,7 +33,8 @@ def literature(
     model: ModelOptions,
     instead: InsteadOptions,
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="A network of the list, such as spikingformer-8-512.")
+        str | None,
+        typer.Argument(metavar="[NAME]", help="A network of the list, such as spikingformer-8-512, or a family."),
     ] = None,
     explain: Explain = None,
     format: Format = None,
@@ -108,8 +109,9 @@ def _explained(text: str, name: str | None, model: ModelOptions, instead: Instea
 
 
 def _called(name: str, rows: "list[PublishedEnergy]") -> "list[PublishedEnergy]":
-    if chosen := [row for row in rows if row.name == name]:
-        return chosen
+    for chosen in ([row for row in rows if row.name == name], [row for row in rows if row.name.startswith(f"{name}-")]):
+        if chosen:
+            return chosen
     raise InputError(f"no energy of {name!r} is known here{_nearest(name, [row.name for row in rows])}")
 
 

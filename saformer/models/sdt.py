@@ -26,6 +26,8 @@ class SDTConfig(TransformerConfig):
         event_pooling: the event-data mode of SDSA; None turns it on for two-channel input.
     """
 
+    unnamed = ("event_pooling",)
+
     heads: int = 8
     event_pooling: bool | None = None
 

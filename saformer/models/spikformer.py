@@ -30,6 +30,8 @@ class SpikformerConfig(TransformerConfig):
         pool_first: pool before the neuron instead of behind it (CML Spikformer; its stages are named block1 to block4).
     """
 
+    unnamed = ("scale", "projection", "mlp_projection")
+
     heads: int = 12
     scale: float = 0.125
     projection: str = "linear"

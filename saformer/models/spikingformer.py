@@ -38,6 +38,8 @@ class SpikingformerConfig(TransformerConfig):
         pool_first: pool before the neuron instead of behind it (CML Spikingformer).
     """
 
+    unnamed = ("embedding", "tau")
+
     heads: int = 12
     scale: float = 0.125
     keys_first: bool = False

@@ -1,14 +1,15 @@
 """Settings of spiking transformers that embed patches once and then keep depth, D and the number of tokens."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 from torch import nn
 
 from saformer.attention.hosted import Place, check_attention, hosted
 from saformer.errors import InputError
 from saformer.models.config import MOST, ModelConfig
+from saformer.models.settings import setting_text
 
 #: Input of the published configurations; event data has `EVENTS`.
 CIFAR = {"in_channels": 3, "image_size": 32}
@@ -31,6 +32,9 @@ class TransformerConfig(ModelConfig):
         attention: another attention in the place of the family's own, such as "ssa" or package.module:Class; embedding,
             shortcuts and MLP stay.
     """
+
+    #: Settings in which published files differ that are one network in the papers.
+    unnamed: ClassVar[tuple[str, ...]] = ()
 
     depth: int
     dim: int
@@ -68,10 +72,18 @@ class TransformerConfig(ModelConfig):
 
     @property
     def name(self) -> str:
-        """FAMILY-DEPTH-DIM, as in the papers, or a preset of its own name; and the attention where it is another's."""
-        other = "" if self.attention is None else f"+attention={self.attention}"
-        own = self.preset_apart_from(*self.input_settings, "pooling", "attention")
-        return (own or f"{self.family}-{self.depth}-{self.dim}") + other
+        """FAMILY-DEPTH-DIM, as in the papers, or a preset of its own name, with the settings that differ: +KEY=VALUE.
+
+        Those of the input do not count, nor `unnamed`.
+        """
+        plain = (*self.input_settings, "pooling", "heads", *self.unnamed)
+        if own := self.preset_apart_from(*plain):
+            return own
+        mine, sized = asdict(self), f"{self.family}-{self.depth}-{self.dim}"
+        same = {key: mine[key] for key in ("depth", "dim", *plain) if key in mine}
+        theirs = asdict(type(self)(**self.completed({**self.presets.get(sized, {}), **same})))
+        apart = (f"+{key}={setting_text(value)}" for key, value in mine.items() if theirs[key] != value)
+        return sized + "".join(apart)
 
     def make_attention(self, layout: str, reads: str, gives: str, own: Callable[[], nn.Module]) -> nn.Module:
         """The attention of a block.

@@ -32,6 +32,13 @@ def test_a_name_with_several_rows_shows_all(saformer):
     ]
 
 
+def test_a_family_shows_its_networks(saformer):
+    result = saformer("literature", "maxformer")
+    assert result.code == 0, result.err
+    assert [result.out.count(f"preset maxformer-10-{dim}") for dim in (384, 512, 768)] == [1, 2, 2]
+    assert "did you mean" in saformer("literature", "maxforme").complaint
+
+
 def test_a_sheet_is_added_up_as_printed_and_as_it_should_be(saformer):
     found = json.loads(saformer("literature", "spikeyolo-23m", "--json", "-").out)
     ways, layers = found["tables"][0]["rows"], found["tables"][1]["rows"]

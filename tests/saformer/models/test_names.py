@@ -60,3 +60,19 @@ def test_a_published_size_is_not_fitted_to_other_data() -> None:
     assert configure_for("spikformer-8-768+image_size=32", cifar).image_size == 32
     assert configure_for("spikformer-4-384", cifar).num_classes == 100
     assert configure_for("spikformer-3-64", {"in_channels": 2, "image_size": 128}).in_channels == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("saformer-1-32+depthwise=false", "saformer-1-32+depthwise=False"),
+        ("spikformer-2-48+pool_first=true+attention=sdsa", "spikformer-2-48+attention=sdsa+pool_first=True"),
+        ("spikformer-2-48+mlp_ratio=2", "spikformer-2-48+mlp_ratio=2.0"),
+        ("spikformer-2-48+heads=6+time_steps=2", "spikformer-2-48"),
+        ("cml-spikformer-4-384", "cml-spikformer-4-384"),
+        ("spikformer-8-768", "spikformer-8-768"),
+    ],
+)
+def test_a_name_says_what_was_changed(given: str, name: str) -> None:
+    assert configure(given).name == name
+    assert configure(name).name == name
