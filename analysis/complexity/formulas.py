@@ -1,7 +1,8 @@
 """One formula per attention: what it computes and what it holds, per image and time step.
 
     N  tokens, D  channels, n  aggregated tokens, H  heads, T  time steps
-    R  nonzero rate of the attention's input, R_Q, R_K, R_V, R_Qa  of its spikes, R_O  of the output projection's input
+    R  nonzero rate of the attention's input, R_Q, R_K, R_V, R_Qa  of its spikes, R_A  of the attention's own (DSSA),
+    R_O  of the output projection's input
 
 The formulas are registered with the classes, in `saformer/attention/`. Every term carries the name under which the
 recorder books the same thing on the real module, so that `differences` (in `verify.py`) can compare them one by one.
@@ -34,7 +35,7 @@ from saformer.plugins import named_class
 
 N, D, n, H, T = sympy.symbols("N D n H T", positive=True, integer=True)
 E_MAC, E_AC, E_M = sympy.symbols("E_MAC E_AC E_M", positive=True)
-R, R_Q, R_K, R_V, R_Qa, R_O = RATES = sympy.symbols("R R_Q R_K R_V R_Qa R_O", nonnegative=True)
+R, R_Q, R_K, R_V, R_Qa, R_A, R_O = RATES = sympy.symbols("R R_Q R_K R_V R_Qa R_A R_O", nonnegative=True)
 
 UNITS = (E_MAC, E_AC, E_M)
 

@@ -4,7 +4,7 @@ Forward hooks on the modules themselves write down what they put out; a forward 
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,20 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from saformer.attention.registry import ATTENTIONS
+from saformer.attention.registry import MAP_PARTS
 from saformer.errors import InputError
 from saformer.models import Model
 from saformer.neurons import Neuron
-from saformer.registry import View
-
-
-def _with_maps() -> tuple[Any, ...]:
-    """The registered classes that have attention maps."""
-    return tuple({a.module: None for a in ATTENTIONS.values() if hasattr(a.module, "attention_map")})
-
-
-#: What a value of a map is, by kind of attention.
-MEANINGS: Mapping[str, str] = View(lambda: {module.__name__: module.map_meaning for module in _with_maps()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +25,13 @@ class AttentionMap:
     Args:
         name: path of the module.
         kind: name of the class, such as SASA.
-        values: T x heads x h x w, what each token gets: `MEANINGS[kind]`.
+        meaning: what a value is, in a few words.
+        values: T x heads x h x w, what each token gets.
     """
 
     name: str
     kind: str
+    meaning: str
     values: Tensor
 
     @property
@@ -124,8 +116,10 @@ def inspect_image(model: Model, image: Tensor) -> Inspection:
     """
     if len(image) != 1:
         raise InputError(f"one image is inspected at a time, got {len(image)}")
-    with_maps = _with_maps()
-    attentions = {name: module for name, module in model.named_modules() if isinstance(module, with_maps)}
+    # Any, for the parts are of no common class. An attention need not be registered: that of DISTA is not.
+    attentions: dict[str, Any] = {
+        name: module for name, module in model.named_modules() if all(hasattr(type(module), part) for part in MAP_PARTS)
+    }
     neurons = {name: module for name, module in model.named_modules() if isinstance(module, Neuron)}
     parts = {f"{name}.{part}" for name, attention in attentions.items() for part in attention.map_inputs}
     watched = {**neurons, **{part: model.get_submodule(part) for part in parts}}
@@ -135,6 +129,8 @@ def inspect_image(model: Model, image: Tensor) -> Inspection:
     for name, attention in attentions.items():
         by_token = attention.attention_map(*(found[f"{name}.{part}"] for part in attention.map_inputs))[:, 0]
         side = math.isqrt(by_token.shape[-1])  # our models take square images
-        maps.append(AttentionMap(name, type(attention).__name__, by_token.unflatten(-1, (side, side))))
+        maps.append(
+            AttentionMap(name, type(attention).__name__, attention.map_meaning, by_token.unflatten(-1, (side, side)))
+        )
     trains = tuple(SpikeTrain(name, output.flatten(1)) for name, output in found.items() if name in neurons)
     return Inspection(tuple(maps), trains, scores)

@@ -34,7 +34,7 @@ def attention(
         Path | None, figure_file("Draw the spikes of every layer (of one checkpoint).", "--raster")
     ] = None,
 ) -> None:
-    """Attention maps of SASA, SDSA and SSA over an image (Figure 4), and spike rasters of all layers.
+    """Attention maps over an image (Figure 4), and spike rasters of all layers.
 
     saformer attention --ckpt digits/saformer --ckpt digits/sdt --image 3 --plot maps.png
     """

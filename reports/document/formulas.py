@@ -5,7 +5,7 @@ from sympy import Expr
 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 # Energies, steps and rates stand apart, sizes close together, as the papers write them.
-_APART = ("E_MAC", "E_AC", "E_M", "T", "R", "R_Q", "R_K", "R_V", "R_Qa", "R_O")
+_APART = ("E_MAC", "E_AC", "E_M", "T", "R", "R_Q", "R_K", "R_V", "R_Qa", "R_A", "R_O")
 _CLOSE = ("H", "n", "N", "D")
 
 
@@ -34,8 +34,10 @@ def _product(term: Expr) -> str:
     above = "".join(_power(name, powers[name][1]) for name in _CLOSE if name in powers and powers[name][1] > 0)
     below = "".join(_power(name, -powers[name][1]) for name in _CLOSE if name in powers and powers[name][1] < 0)
     # Factors that are sums stand last, set apart only where something stands before them.
-    sizes = ("" if number == 1 and (above or apart or sums) else str(number)) + above
-    text = " ".join(part for part in (*apart, sizes, *sums) if part)
+    count = "" if number == 1 and (above or apart or sums) else str(number)
+    # A number goes before what it multiplies: 4 R_V, but R 3ND².
+    parts = (*apart, count + above, *sums) if above or sums else (count, *apart)
+    text = " ".join(part for part in parts if part)
     return f"{text}/{below}" if below else text
 
 

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from saformer.analysis.diagnostics.attention_maps import MEANINGS
 from saformer.errors import InputError
 from saformer.reports.figures.style import WIDTH_INCHES, figure_style
 
@@ -91,7 +90,7 @@ def attention_figure(inspections: "Mapping[str, Inspection]", image: Any, title:
         heads = ["image", "mean over T", *(f"t = {t + 1}" for t in steps_shown(steps))]
         for axes, text in zip(grid[0], heads, strict=True):
             axes.set_title(text, fontsize=7)
-        kinds = dict.fromkeys(found.kind for _, found in rows)
+        kinds = {found.kind: found.meaning for _, found in rows}
         figure.suptitle(title, fontsize=8)
-        figure.supxlabel("; ".join(f"{kind}: {MEANINGS[kind]}" for kind in kinds), fontsize=6.5)
+        figure.supxlabel("; ".join(f"{kind}: {meaning}" for kind, meaning in kinds.items()), fontsize=6.5)
         return figure

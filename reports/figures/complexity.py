@@ -1,5 +1,6 @@
 """Complexity as figures: time and peak memory over N and D, or counts and energy of the formulas."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,7 @@ def scaling_figure(panels: Sequence[Panel]) -> "Figure":
         columns = min(len(panels), 2)
         rows = -(-len(panels) // columns)
         # By its place among all attentions: the same in every figure.
-        lines = dict(zip((a.title for a in attentions().values()), _LINES, strict=False))
+        lines = dict(zip((a.title for a in attentions().values()), itertools.cycle(_LINES), strict=False))
         figure = Figure(figsize=(WIDTH_INCHES, 2.55 * rows + 0.35), layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False)
         styles: dict[str, dict[str, Any]] = {

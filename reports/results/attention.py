@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from saformer.analysis.accounting.account import SCHEMA
-from saformer.analysis.diagnostics.attention_maps import MEANINGS, Inspection
+from saformer.analysis.diagnostics.attention_maps import Inspection
 
 
 def attention_data(inspections: Mapping[str, Inspection], image: str, label: int | None) -> dict[str, object]:
@@ -20,7 +20,7 @@ def attention_data(inspections: Mapping[str, Inspection], image: str, label: int
                     {
                         "name": found.name,
                         "attention": found.kind,
-                        "value": MEANINGS[found.kind],
+                        "value": found.meaning,
                         "silent_share": found.silent,
                         "spread": None if found.spread != found.spread else found.spread,
                         "per_step": found.per_step.tolist(),

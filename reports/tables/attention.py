@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from saformer.analysis.diagnostics.attention_maps import MEANINGS, Inspection
+from saformer.analysis.diagnostics.attention_maps import Inspection
 from saformer.reports.document.blocks import Report
 from saformer.reports.document.numbers import percent, significant
 from saformer.reports.document.table import Column, Row, Table, number
@@ -34,12 +34,12 @@ def attention_report(inspections: Mapping[str, Inspection], image: str, label: i
             rows.append(Row([name, found.name, found.kind, *values], rule=found is inspection.maps[-1]))
     if rows:
         rows[-1] = Row(rows[-1].cells)
-    kinds = dict.fromkeys(found.kind for inspection in inspections.values() for found in inspection.maps)
+    kinds = {found.kind: found.meaning for inspection in inspections.values() for found in inspection.maps}
     predictions = ", ".join(f"{name}: {int(one.scores.argmax())}" for name, one in inspections.items())
     without = [name for name, inspection in inspections.items() if not inspection.maps]
     notes = [
         f"predicted class: {predictions}" + ("" if label is None else f" (label {label})"),
-        *(f"{kind}: {MEANINGS[kind]}, at each token, averaged over time steps and heads." for kind in kinds),
+        *(f"{kind}: {meaning}, at each token, averaged over time steps and heads." for kind, meaning in kinds.items()),
         "silent tokens: get nothing at any step; spread: exp(entropy) / N, 1 if all tokens get the same.",
         *([f"no attention with maps: {', '.join(without)}"] if without else []),
     ]

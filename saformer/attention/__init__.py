@@ -1,10 +1,27 @@
-"""Attentions: SSA (Spikformer), Q-K attention (QKFormer), SDSA (Spike-driven Transformer), SASA (SAFormer), softmax."""
+"""The attentions of spiking transformers, a file each with its formulas, and softmax attention beside them."""
 
+from saformer.attention.dssa import DSSA
+from saformer.attention.esdsa import ESDSA
 from saformer.attention.qk import QKAttention
 from saformer.attention.registry import Held, Work, projections, register_attention, results
 from saformer.attention.sasa import SASA
 from saformer.attention.sdsa import SDSA
+from saformer.attention.sdsa3 import SDSA3
 from saformer.attention.ssa import SSA
 from saformer.attention.vsa import VSA
 
-__all__ = ["SASA", "SDSA", "SSA", "VSA", "Held", "QKAttention", "Work", "projections", "register_attention", "results"]
+__all__ = [
+    "DSSA",
+    "ESDSA",
+    "SASA",
+    "SDSA",
+    "SDSA3",
+    "SSA",
+    "VSA",
+    "Held",
+    "QKAttention",
+    "Work",
+    "projections",
+    "register_attention",
+    "results",
+]

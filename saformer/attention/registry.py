@@ -3,7 +3,8 @@
 Formulas are texts that sympy reads (`analysis/complexity/formulas.py`), in these symbols:
 
     N  tokens, D  channels, n  aggregated tokens, H  heads
-    R  nonzero rate of the attention's input, R_Q, R_K, R_V, R_Qa  of its spikes, R_O  of the output projection's input
+    R  nonzero rate of the attention's input, R_Q, R_K, R_V, R_Qa  of its spikes, R_A  of the attention's own (DSSA),
+    R_O  of the output projection's input
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +31,7 @@ LEFT_OUT = "aggregation"
 
 
 # What a class has that has attention maps.
-_MAP_PARTS = ("map_inputs", "attention_map", "map_meaning")
+MAP_PARTS = ("map_inputs", "attention_map", "map_meaning")
 
 
 class Sizes(Protocol):
@@ -124,6 +125,9 @@ ATTENTIONS: Registry[RegisteredAttention] = Registry(
         "saformer.attention.sdsa",
         "saformer.attention.qk",
         "saformer.attention.sasa",
+        "saformer.attention.dssa",
+        "saformer.attention.sdsa3",
+        "saformer.attention.esdsa",
     ),
 )
 
@@ -165,9 +169,9 @@ def register_attention(
     """
 
     def register(module: A) -> A:
-        given = [part for part in _MAP_PARTS if hasattr(module, part)]
-        if given and len(given) < len(_MAP_PARTS):
-            raise InputError(f"{module.__name__} has {given[0]}; for attention maps it needs {', '.join(_MAP_PARTS)}")
+        given = [part for part in MAP_PARTS if hasattr(module, part)]
+        if given and len(given) < len(MAP_PARTS):
+            raise InputError(f"{module.__name__} has {given[0]}; for attention maps it needs {', '.join(MAP_PARTS)}")
         puts_out = gives or ("values" if reads == "values" else "membranes")
         entry = RegisteredAttention(
             title, module, tuple(work), tuple(held), build, layout, reads, puts_out, spiking, by_default

@@ -6,10 +6,10 @@ from typing import Any
 from saformer.errors import InputError
 from saformer.models.config import BaseConfig, Model, ModelConfig, TokenConfig, in_time
 from saformer.models.names import FAMILIES, PRESETS, parse_name
-from saformer.models.patch_embedding import per_step
 from saformer.models.registry import MODELS, register_model
 from saformer.models.settings import typed
 from saformer.models.transformer import TransformerConfig
+from saformer.steps import per_step
 
 
 def configure(name: str, **settings: Any) -> BaseConfig:

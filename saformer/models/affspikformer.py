@@ -1,4 +1,8 @@
-"""Attention-free Spikformer: a fixed Fourier or wavelet transform over channels and tokens in the place of SSA."""
+"""Attention-free Spikformer: a fixed Fourier or wavelet transform over channels and tokens in the place of SSA.
+
+Its mixing is no registered attention (`saformer/attention/`): the work of a transform depends on the prime factors of
+its length, which no formula in N and D holds.
+"""
 
 import math
 from collections.abc import Mapping

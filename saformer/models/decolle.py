@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, in_time
-from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published, rank
 from saformer.models.registry import register_model
 from saformer.neurons import AdaptiveLIF
+from saformer.steps import per_step
 
 
 @dataclass(frozen=True, kw_only=True)

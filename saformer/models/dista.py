@@ -1,4 +1,8 @@
-"""DISTA: Spikformer whose attention looks back in time and drops weak entries, with learned time constants."""
+"""DISTA: Spikformer whose attention looks back in time and drops weak entries, with learned time constants.
+
+Its attention is not registered (`saformer/attention/`): a step attends to those before it, so that its work at a step
+grows with T, which formulas per time step do not hold.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -7,14 +7,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from saformer.attention.projection import merge_heads, split_heads
+from saformer.attention.esdsa import ESDSA
 from saformer.errors import InputError
 from saformer.models.metaformer import IMAGENET, MLP, MetaFormer, MetaFormerConfig, shown_settings
-from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
-from saformer.naming import named
 from saformer.neurons import IntegerLIF
+from saformer.steps import per_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,43 +58,6 @@ class SepConv(nn.Module):
         x = per_step(self.pwconv1, self.spike1(x))
         x = per_step(self.dwconv, self.spike2(x))
         return per_step(self.pwconv2, self.spike3(x))
-
-
-class ESDSA(nn.Module):
-    """E-SDSA(X) = BN(Conv(S(c Q K^T V))), Q, K, V = S(BN(Conv(S(X)))), c = 2 / sqrt(D/heads), V wider than Q and K.
-
-    Args:
-        dim: channels D.
-        heads: attention heads.
-        expansion: channels of V over D.
-        neuron: makes a layer of neurons.
-    """
-
-    def __init__(self, dim: int, heads: int, expansion: int, neuron: Callable[[], nn.Module]) -> None:
-        super().__init__()
-        self.heads, self.scale = heads, 2 * (dim // heads) ** -0.5
-        wide = dim * expansion
-        self.head_spike = neuron()
-        for name, outputs in (("q", dim), ("k", dim), ("v", wide)):
-            layers = nn.Sequential(nn.Conv2d(dim, outputs, 1, bias=False), nn.BatchNorm2d(outputs))
-            self.add_module(f"{name}_conv", layers)
-            self.add_module(f"{name}_spike", neuron())
-        self.attn_spike = neuron()
-        self.proj_conv = nn.Sequential(nn.Conv2d(wide, dim, 1, bias=False), nn.BatchNorm2d(dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Membranes from membranes, T x B x D x h x w."""
-        spikes = self.head_spike(x)
-        wide = {
-            name: self.get_submodule(f"{name}_spike")(per_step(self.get_submodule(f"{name}_conv"), spikes))
-            for name in ("q", "k", "v")
-        }
-        q, k, v = (split_heads(y, self.heads, "conv2d") for y in wide.values())
-        with named("qk"):
-            scores = q @ k.transpose(-2, -1)
-        with named("qkv"):
-            attended = scores @ v
-        return per_step(self.proj_conv, self.attn_spike(merge_heads(attended * self.scale, "conv2d", wide["v"])))
 
 
 class Block(nn.Module):

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from saformer.attention import SSA
 from saformer.models.config import Model, in_time, initialise
 from saformer.models.hierarchy import CIFAR, EVENTS, IMAGENET, StagesConfig, stage_settings
-from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published, holds
 from saformer.models.registry import register_model
 from saformer.models.saformer import MLP
 from saformer.models.transformer import check_heads
 from saformer.neurons import LIF
+from saformer.steps import per_step
 
 # Side of the depthwise convolution in the stages before the last; 0 where a block mixes no tokens.
 _KERNELS: Mapping[str, tuple[int, ...]] = {"cifar": (0, 3), "imagenet": (7, 5), "events": (3,)}

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from saformer.attention.projection import add_projection, project
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, in_time, initialise
-from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import holds
 from saformer.models.transformer import check_heads
+from saformer.steps import per_step
 
 #: Input of the published networks; the time steps are those of each family.
 IMAGENET = {"in_channels": 3, "image_size": 224, "num_classes": 1000}

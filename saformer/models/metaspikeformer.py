@@ -4,17 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from saformer.attention.projection import merge_heads, split_heads
+from saformer.attention.sdsa3 import SDSA3
 from saformer.models.metaformer import IMAGENET, MLP, MetaFormer, MetaFormerConfig, shown_settings
-from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
-from saformer.naming import named
 from saformer.neurons import LIF
+from saformer.steps import per_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,43 +23,6 @@ class MetaSpikeformerConfig(MetaFormerConfig):
     """
 
     distilled: bool = False
-
-
-class PaddedBatchNorm(nn.Module):
-    """BatchNorm, then a border of one pixel that holds what it makes of zero, as if the layer before had padded."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.bn = nn.BatchNorm2d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """B x C x H x W -> B x C x (H + 2) x (W + 2)."""
-        bn, padded = self.bn, functional.pad(self.bn(x), [1] * 4)
-        assert bn.running_mean is not None and bn.running_var is not None
-        border = bn.bias - bn.running_mean * bn.weight / torch.sqrt(bn.running_var + bn.eps)
-        for edge in (padded[:, :, :1], padded[:, :, -1:], padded[..., :1], padded[..., -1:]):
-            edge.copy_(border.detach()[:, None, None])  # no gradient reaches the border, as published
-        return padded
-
-
-class RepConv(nn.Module):
-    """Conv1x1-BN, depthwise Conv3x3, Conv1x1-BN with nothing between: one 3x3 convolution, trained in parts."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(dim, dim, 1, bias=False),
-            PaddedBatchNorm(dim),
-            nn.Sequential(
-                nn.Conv2d(dim, dim, 3, groups=dim, bias=False),
-                nn.Conv2d(dim, dim, 1, bias=False),
-                nn.BatchNorm2d(dim),
-            ),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """B x C x H x W -> the same shape."""
-        return self.body(x)
 
 
 class SepConv(nn.Module):
@@ -82,42 +42,6 @@ class SepConv(nn.Module):
         """Membranes from membranes, T x B x C x H x W."""
         hidden = per_step(self.bn1, per_step(self.pwconv1, self.lif1(x)))
         return per_step(self.bn2, per_step(self.pwconv2, per_step(self.dwconv, self.lif2(hidden))))
-
-
-class SDSA3(nn.Module):
-    """SDSA-3(X) = BN(RepConv(S(0.125 Q (K^T V)))), Q, K, V = S(BN(RepConv(S(X)))), neurons of V_th 0.5 before the last.
-
-    Args:
-        dim: channels D.
-        heads: attention heads.
-    """
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.head_lif = LIF()
-        for name in ("q", "k", "v"):
-            self.add_module(f"{name}_conv", nn.Sequential(RepConv(dim), nn.BatchNorm2d(dim)))
-            self.add_module(f"{name}_lif", LIF())
-        self.attn_lif = LIF(threshold=0.5)
-        self.proj_conv = nn.Sequential(RepConv(dim), nn.BatchNorm2d(dim))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Membranes from membranes, T x B x D x h x w."""
-        spikes = self.head_lif(x)
-        q, k, v = (
-            split_heads(
-                self.get_submodule(f"{name}_lif")(per_step(self.get_submodule(f"{name}_conv"), spikes)),
-                self.heads,
-                "conv2d",
-            )
-            for name in ("q", "k", "v")
-        )
-        with named("kv"):
-            gathered = k.transpose(-2, -1) @ v
-        with named("qkv"):
-            attended = q @ gathered
-        return per_step(self.proj_conv, self.attn_lif(merge_heads(attended * 0.125, "conv2d", x)))
 
 
 class Block(nn.Module):

@@ -1,4 +1,8 @@
-"""Masked Spiking Transformer: softmax attention in windows between integrate-and-fire neurons, of an ANN."""
+"""Masked Spiking Transformer: softmax attention in windows between integrate-and-fire neurons, of an ANN.
+
+Its attention is not registered (`saformer/attention/`): the window and its position bias are sizes of their own, and
+the thresholds of its neurons are those of a converted ANN.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +14,12 @@ from torch import Tensor, nn
 
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, in_time, initialise
-from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published, holds
 from saformer.models.registry import register_model
 from saformer.models.transformer import check_heads
 from saformer.naming import named
 from saformer.neurons import IF
+from saformer.steps import per_step
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,16 +4,13 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from saformer.steps import per_step
+
 # How the published variants name what belongs to stage i: "{}" is conv, bn or the neuron; then the pool.
 _STAGES = {
     "proj": [(f"proj_{{}}{i or ''}", f"maxpool{i or ''}") for i in range(4)],
     "block": [(f"block{i + 1}_{{}}", f"block{i + 1}_mp") for i in range(4)],
 }
-
-
-def per_step(module: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Apply a stateless module to every time step: T x B x ... -> T x B x ..., as one batch of T*B."""
-    return module(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
 
 class PatchEmbedding(nn.Module):

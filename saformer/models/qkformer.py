@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from saformer.attention import SSA, QKAttention
 from saformer.models.config import Model, in_time, initialise
 from saformer.models.hierarchy import CIFAR, EVENTS, IMAGENET, StagesConfig, stage_settings
-from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published, holds
 from saformer.models.registry import register_model
 from saformer.models.spikformer import MLP
 from saformer.models.transformer import check_heads
 from saformer.neurons import LIF
+from saformer.steps import per_step
 
 # Convolutions of an embedding: name, output channels over those of the stage, whether a pool follows; and behind how
 # many of them the shortcut begins. For the first embedding of each variant, and for the later ones.

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from saformer.errors import InputError
 from saformer.models.config import ModelConfig, in_time
-from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import holds
 from saformer.neurons import LIF
+from saformer.steps import per_step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,34 +34,6 @@ class ResidualConfig(ModelConfig):
                 f"{self.family}: blocks and widths give one number for each stage, "
                 f"got {len(self.blocks)} and {len(self.widths)}"
             )
-
-
-class StepConv2d(nn.Conv2d):
-    """A convolution of every time step, T x B x C x H x W."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """T x B x C' x H' x W'."""
-        return per_step(super().forward, x)
-
-
-class StepBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm over batch, space and time, T x B x C x H x W."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The shape of `x`."""
-        return per_step(super().forward, x)
-
-
-class StepNorm(nn.Module):
-    """BatchNorm over batch, space and time under the name `bn`, T x B x C x H x W."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.bn = StepBatchNorm2d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The shape of `x`."""
-        return self.bn(x)
 
 
 class PerStep(nn.Sequential):

@@ -1,4 +1,8 @@
-"""Spikeformer (Li et al.): softmax attention over time and over space on real values, spikes in tokenizer and MLP."""
+"""Spikeformer (Li et al.): softmax attention over time and over space on real values, spikes in tokenizer and MLP.
+
+Its attention is not registered (`saformer/attention/`): over space it is VSA with a joint projection, and over time its
+work at a step grows with T.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""SpikeGPT: a language model, RWKV's recurrence over the tokens with spikes between the blocks."""
+"""SpikeGPT: a language model, RWKV's recurrence over the tokens with spikes between the blocks.
+
+The recurrence is no registered attention (`saformer/attention/`): its tokens are the time steps, not a grid at each.
+"""
 
 import math
 from collections.abc import Mapping

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from saformer.attention import SSA
 from saformer.attention.projection import add_projection, project
 from saformer.models.config import Model, in_time, initialise
-from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import UNUSED, Published, common_settings, rank
 from saformer.models.registry import register_model
 from saformer.models.transformer import CIFAR, EVENTS, IMAGENET, IMAGENET_SIZES, TransformerConfig, check_heads
 from saformer.neurons import LIF
+from saformer.steps import per_step
 
 # How the published variants name what belongs to stage i of the patch embedding: layers and neuron, then the pool.
 _STAGES = {

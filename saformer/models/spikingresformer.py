@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from saformer.attention.dssa import DSSA
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, in_time
-from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
-from saformer.models.residual import StepNorm
 from saformer.models.transformer import check_heads
 from saformer.neurons import LIF, PLIF
+from saformer.steps import StepNorm, per_step
 
 IMAGENET = {"in_channels": 3, "image_size": 224, "num_classes": 1000, "time_steps": 4}
 _EVENTS = {"stem": "conv3x3", "in_channels": 2, "image_size": 64, "time_steps": 16, "summed": True}
@@ -75,65 +75,6 @@ class SpikingResformerConfig(ModelConfig):
         """Height of the image in each stage, as the published code takes it."""
         first = self.image_size // 4 if self.stem == "conv7x7" else self.image_size
         return tuple(first // 2**stage for stage in range(len(self.dims)))
-
-
-class Product(nn.Module):
-    """A matrix product, under the published name."""
-
-    def forward(self, left: Tensor, right: Tensor) -> Tensor:
-        """... x M x K, ... x K x N -> ... x M x N."""
-        return left @ right
-
-
-class DSSA(nn.Module):
-    """Dual spike self-attention: X + BN(Conv1x1(S(c2 Y2 S(c1 Y1^T Xs)))), (Y1, Y2) = BN(ConvPxP(Xs)), Xs = S(X).
-
-    With rates f of the spikes of a head, c1 = 1 / sqrt(f(Xs) D/heads) and c2 = 1 / sqrt(f(attention) patches). They
-    are running means of the training; before any, a rate counts as 1.
-
-    Args:
-        dim: channels D.
-        heads: attention heads.
-        length: patches of the image.
-        patch: side of a patch.
-        neuron: makes a layer of neurons.
-    """
-
-    firing_rate_x: Tensor
-    firing_rate_attn: Tensor
-
-    def __init__(self, dim: int, heads: int, length: int, patch: int, neuron: Callable[[], nn.Module]) -> None:
-        super().__init__()
-        self.heads, self.length = heads, length
-        self.register_buffer("firing_rate_x", torch.zeros(1, 1, heads, 1, 1))
-        self.register_buffer("firing_rate_attn", torch.zeros(1, 1, heads, 1, 1))
-        self.activation_in = neuron()
-        self.W = nn.Conv2d(dim, 2 * dim, patch, patch, bias=False)
-        self.norm = StepNorm(2 * dim)
-        self.matmul1, self.matmul2 = Product(), Product()
-        self.activation_attn = neuron()
-        self.activation_out = neuron()
-        self.Wproj = nn.Conv2d(dim, dim, 1, bias=False)
-        self.norm_proj = StepNorm(dim)
-
-    def _scale(self, rate: Tensor, spikes: Tensor, size: int) -> Tensor:
-        """1 / sqrt(rate size) for each head; training moves the rate by a thousandth towards that of these spikes."""
-        if self.training:
-            with torch.no_grad():
-                seen = spikes.mean((0, 1, 3, 4), keepdim=True)
-                rate.lerp_(seen, 1 - 0.999) if rate.any() else rate.copy_(seen)
-        return 1.0 / torch.sqrt(torch.where(rate > 0, rate, 1.0) * size)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Membranes from membranes, T x B x D x H x W."""
-        spikes = self.activation_in(x)
-        y1, y2 = self.norm(per_step(self.W, spikes)).flatten(3).unflatten(2, (self.heads, -1)).chunk(2, 3)
-        by_head = spikes.flatten(3).unflatten(2, (self.heads, -1))
-        scale = self._scale(self.firing_rate_x, by_head, by_head.shape[3])
-        attention = self.activation_attn(self.matmul1(y1.transpose(-1, -2), by_head) * scale)
-        scale = self._scale(self.firing_rate_attn, attention, self.length)
-        out = self.activation_out((self.matmul2(y2, attention) * scale).reshape(x.shape))
-        return self.norm_proj(per_step(self.Wproj, out)) + x
 
 
 class GWFFN(nn.Module):
@@ -224,7 +165,7 @@ class SpikingResformer(Model):
         for stage, (dim, blocks, heads, patch, size) in enumerate(stages):
             parts: list[nn.Module] = [DownSample(inputs, dim, neuron)] if stage else []
             for _ in range(blocks):
-                parts.append(DSSA(dim, heads, (size // patch) ** 2, patch, neuron))
+                parts.append(DSSA(dim, heads, (size // patch) ** 2, (patch, patch), neuron, shortcut=True))
                 parts.append(GWFFN(dim, config.group, neuron))
             self.layers.append(nn.Sequential(*parts))
             inputs = dim

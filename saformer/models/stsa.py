@@ -1,4 +1,8 @@
-"""STS-Transformer: self-attention over space and time at once (STSA), with a position bias and a mask of the future."""
+"""STS-Transformer: self-attention over space and time at once (STSA), with a position bias and a mask of the future.
+
+STSA is no registered attention (`saformer/attention/`): its T N tokens of all steps attend to each other, so that its
+work at a step grows with T, which formulas per time step do not hold, and its bias table fixes T.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +14,12 @@ from torch import Tensor, nn
 
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, in_time, initialise
-from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published, holds
 from saformer.models.registry import register_model
 from saformer.models.transformer import check_heads, check_pooling, pooled
 from saformer.naming import named
 from saformer.neurons import LIF
+from saformer.steps import per_step
 
 _TABLE = "block.0.attn.relative_position_bias_table"
 

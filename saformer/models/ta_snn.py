@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, in_time
-from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published, rank
 from saformer.models.registry import register_model
 from saformer.naming import named
 from saformer.neurons import Neuron
 from saformer.neurons.rule import Rule
+from saformer.steps import per_step
 
 # Without attention to time, what the neurons put out does not show.
 _ALIKE = {"analog": "LIAF-Net has the same parameters: --set analog=true"}

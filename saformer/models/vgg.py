@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, in_time
-from saformer.models.patch_embedding import per_step
 from saformer.models.preact_resnet import DSRNeuron
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
@@ -26,6 +25,7 @@ from saformer.models.vgg_parts import (
 from saformer.models.vgg_presets import PRESETS
 from saformer.models.vgg_published import recognise_vgg
 from saformer.neurons import LIF, PLIF, LearnableLIF
+from saformer.steps import per_step
 
 NEURONS = ("lif", "plif", "learnable", "delayed", "high")
 NORMS = ("none", "batch", "threshold", "step", "weights")

@@ -186,14 +186,19 @@ def inspections() -> "dict[str, Inspection]":
     import torch
 
     from saformer.analysis.diagnostics.attention_maps import AttentionMap, Inspection, SpikeTrain
+    from saformer.attention import SASA, SDSA
 
     values = torch.arange(24.0).view(3, 2, 2, 2) / 24
     few = (torch.arange(15) % 3 == 0).float().view(3, 5)
     many = (torch.arange(3000) % 7 == 0).float().view(3, 1000)
     trains = (SpikeTrain("few", few), SpikeTrain("many", many))
     return {
-        kind: Inspection((AttentionMap("block.0.attn", kind, values),), trains, torch.tensor([0.1, 0.9]))
-        for kind in ("SASA", "SDSA")
+        module.__name__: Inspection(
+            (AttentionMap("block.0.attn", module.__name__, module.map_meaning, values),),
+            trains,
+            torch.tensor([0.1, 0.9]),
+        )
+        for module in (SASA, SDSA)
     }
 
 

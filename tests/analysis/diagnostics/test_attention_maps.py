@@ -7,20 +7,21 @@ import torch
 
 import saformer
 from saformer.analysis.diagnostics.attention_maps import AttentionMap, inspect_image
+from saformer.attention.dssa import DSSA
 from saformer.errors import InputError
 from saformer.neurons import LIF
 
 
-def spiking(name, **settings):
+def spiking(name, size=8, **settings):
     """Random weights whose BatchNorm statistics fit the images, so that every layer fires."""
     torch.manual_seed(0)
-    model = saformer.build(name, image_size=8, in_channels=1, **settings)
+    model = saformer.build(name, image_size=size, in_channels=1, **settings)
     for module in model.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.momentum = None
     model.train()
     with torch.no_grad():
-        model(torch.randn(8, 1, 8, 8))
+        model(torch.randn(8, 1, size, size))
     return model.eval()
 
 
@@ -53,6 +54,51 @@ def test_each_attention_has_a_map_for_each_step_and_head(name, settings, kind, h
         assert one.values.shape == (model.config.time_steps, heads, grid, grid)
         assert one.values.min() >= 0
     torch.testing.assert_close(found.scores, model(IMAGE)[0].detach())
+
+
+STAGES = {"dims": (8, 16, 16, 32), "blocks": (1, 1), "heads": 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "kind", "product"),
+    [
+        ("metaspikeformer-15m", STAGES, "SDSA3", lambda q, k: q @ k.transpose(-1, -2) * 0.125),
+        ("espikeformer-5m", STAGES, "ESDSA", lambda q, k: q @ k.transpose(-1, -2) * 2 / 4**0.5),
+    ],
+)
+def test_maps_of_four_stages_are_column_means(name, settings, kind, product):
+    model, image = spiking(name, size=32, **settings), torch.randn(1, 1, 32, 32)
+    word = {"SDSA3": "lif", "ESDSA": "spike"}[kind]
+    seen = {}
+    for part in "qk":
+        layer = model.get_submodule(f"block3.0.attn.{part}_{word}")
+        layer.register_forward_hook(lambda m, args, out, part=part: seen.update({part: out.detach()}))
+    first, second = inspect_image(model, image).maps
+    assert (first.kind, second.kind, second.name) == (kind, kind, "block4.0.attn")
+    q, k = (seen[part][:, 0].flatten(2).unflatten(1, (4, 4)).transpose(2, 3) for part in "qk")
+    assert q.any() and k.any()
+    torch.testing.assert_close(first.values.flatten(2), product(q, k).mean(-2))
+
+
+def test_dssa_maps_give_each_token_what_its_patch_gets():
+    settings = {"dims": (8, 16), "blocks": (1, 1), "heads": (1, 2), "patches": (2, 1), "group": 8, "time_steps": 2}
+    model = spiking("spikingresformer-cifar", **settings)
+    first, second = inspect_image(model, IMAGE).maps
+    assert (first.values.shape, second.values.shape) == ((2, 1, 8, 8), (2, 2, 4, 4))
+    assert first.values.any() and first.values.max() <= 1
+    patches = first.values.unflatten(-1, (4, 2)).unflatten(-3, (4, 2))
+    assert torch.equal(patches, patches[..., :1, :, :1].expand_as(patches))
+
+
+def test_pixels_beyond_the_last_patch_get_nothing():
+    attention = DSSA(4, 1, 4, (2, 2), LIF)
+    values = attention.attention_map(torch.ones(1, 1, 4, 5, 5), torch.ones(1, 1, 1, 4, 25)).view(5, 5)
+    assert values[:4, :4].eq(1).all() and not values[4].any() and not values[:, 4].any()
+
+
+def test_an_attention_that_is_not_registered_has_maps():
+    found = inspect_image(spiking("dista-1-16", heads=2, time_steps=2), IMAGE)
+    assert [one.kind for one in found.maps] == ["SpatiotemporalAttention"] and "noise" in found.maps[0].meaning
 
 
 def watched(model, product):
@@ -128,10 +174,10 @@ def test_no_hook_stays_behind():
 def test_spread_and_silence():
     one = torch.zeros(2, 1, 4, 4)
     one[0, 0, 1, 2] = 3.0
-    assert AttentionMap("a", "SASA", one).spread == pytest.approx(1 / 16)
-    assert AttentionMap("a", "SASA", one).silent == pytest.approx(15 / 16)
-    assert AttentionMap("a", "SASA", torch.ones(2, 1, 4, 4)).spread == pytest.approx(1.0)
-    assert math.isnan(AttentionMap("a", "SASA", torch.zeros(1, 1, 2, 2)).spread)
+    assert AttentionMap("a", "SASA", "share", one).spread == pytest.approx(1 / 16)
+    assert AttentionMap("a", "SASA", "share", one).silent == pytest.approx(15 / 16)
+    assert AttentionMap("a", "SASA", "share", torch.ones(2, 1, 4, 4)).spread == pytest.approx(1.0)
+    assert math.isnan(AttentionMap("a", "SASA", "share", torch.zeros(1, 1, 2, 2)).spread)
 
 
 def test_one_image_at_a_time():

@@ -25,9 +25,9 @@ def test_every_attention_stands_in_every_body(host: str, attention: str) -> None
     model, x = awake(host, batch=2, attention=attention, image_size=16, pooling="0011")
     found = profile(model, [x])
     inside = {
-        o.name.rpartition(".")[2].removesuffix("_linear").removesuffix("_conv"): o.dense
+        name.removeprefix("inner.").removesuffix("_linear").removesuffix("_conv"): o.dense
         for o in found.operations
-        if o.name.startswith("block.0.attn.")
+        if (name := o.name.removeprefix("block.0.attn.")) != o.name
     }
     sizes = Sizes(tokens=16, dim=32, aggregated=16, heads=1, time_steps=model.config.time_steps)
     entry = attentions()[attention]
