@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from saformer.attention.registry import INPUTS, OUTPUT, SCALE, Held, Sizes, Work, register_attention
-from saformer.errors import InputError
 from saformer.neurons import LIF
 from saformer.steps import StepNorm, per_step
 
@@ -21,14 +20,13 @@ class Product(nn.Module):
         return left @ right
 
 
-def _patch(sizes: Sizes) -> tuple[int, int]:
-    """(height, width) of n equal patches of the grid, as nearly square as they can be."""
-    (height, width), pixels = sizes.grid, sizes.tokens // sizes.aggregated
-    sides = [(h, pixels // h) for h in range(1, pixels + 1) if pixels % h == 0]
-    fits = [(h, w) for h, w in sides if height % h == 0 and width % w == 0]
-    if sizes.tokens % sizes.aggregated or not fits:
-        raise InputError(f"the {height} x {width} tokens cannot be cut into {sizes.aggregated} equal patches")
-    return min(fits, key=lambda sides: abs(sides[0] - sides[1]))
+def _at_sizes(sizes: Sizes) -> "DSSA":
+    """With n equal patches, as nearly square as they can be; the most below n where n does not divide N."""
+    height, width = sizes.grid
+    sides = ((h, w) for h in range(1, height + 1) if height % h == 0 for w in range(1, width + 1) if width % w == 0)
+    fits = [(h, w) for h, w in sides if sizes.tokens <= h * w * sizes.aggregated]
+    down, across = min(fits, key=lambda patch: (patch[0] * patch[1], abs(patch[0] - patch[1])))
+    return DSSA(sizes.dim, sizes.heads, sizes.tokens // (down * across), (down, across), LIF)
 
 
 # n: patches. Y1 and Y2 are real, and are added where a spike of X, or of the attention, is.
@@ -46,7 +44,7 @@ def _patch(sizes: Sizes) -> tuple[int, int]:
         Held("Y1, Y2", "2*n*D", "result", "W"),
         Held("A", "H*n*N", "neurons", "activation_attn"),
     ),
-    build=lambda sizes: DSSA(sizes.dim, sizes.heads, sizes.aggregated, _patch(sizes), LIF),
+    build=_at_sizes,
     layout="conv2d",
     by_default=False,
 )

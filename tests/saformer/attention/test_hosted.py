@@ -10,6 +10,7 @@ from awake_models import awake
 import saformer
 from saformer.analysis import profile
 from saformer.analysis.complexity.formulas import SYNAPTIC, Sizes, attentions
+from saformer.attention import DSSA
 from saformer.attention.registry import ATTENTIONS
 from saformer.errors import InputError
 from saformer.models import configure
@@ -33,6 +34,14 @@ def test_every_attention_stands_in_every_body(host: str, attention: str) -> None
     entry = attentions()[attention]
     expected = {t.name: model.config.time_steps * t.at(sizes.values()) for t in entry.terms if t.part in SYNAPTIC}
     assert {name: count // 2 for name, count in inside.items()} == expected
+
+
+@pytest.mark.parametrize(("image", "patch"), [(32, (2, 2)), (16, (1, 1)), (28, (1, 7)), (56, (2, 7))])
+def test_dssa_cuts_any_grid_into_at_most_sixteen_patches(image: int, patch: tuple[int, int]) -> None:
+    model, x = awake("sdt-1-32", batch=1, attention="dssa", image_size=image, pooling="0011")
+    (inner,) = (m for m in model.modules() if isinstance(m, DSSA))
+    assert (inner.patch, inner.length) == (patch, (image // 4) ** 2 // (patch[0] * patch[1]))
+    assert model(x).isfinite().all()
 
 
 @pytest.mark.parametrize("attention", ["sdsa", "sasa", "spikingformer"])
