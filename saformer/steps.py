@@ -1,4 +1,4 @@
-"""Time steps as a batch, for modules that keep no state."""
+"""Time steps as a batch, for layers that keep no state."""
 
 from collections.abc import Callable
 
@@ -8,6 +8,14 @@ from torch import Tensor, nn
 def per_step(module: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Apply a stateless module to every time step: T x B x ... -> T x B x ..., as one batch of T*B."""
     return module(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+
+class StepConv2d(nn.Conv2d):
+    """A convolution of every time step, T x B x C x H x W."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """T x B x C' x H' x W'."""
+        return per_step(super().forward, x)
 
 
 class StepBatchNorm2d(nn.BatchNorm2d):

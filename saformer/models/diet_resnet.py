@@ -10,9 +10,10 @@ from saformer.errors import InputError
 from saformer.models.config import Model, in_time
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
-from saformer.models.residual import PerStep, ResidualConfig, StepConv2d, initialise_residual, stage_sizes, stages
+from saformer.models.residual import PerStep, ResidualConfig, initialise_residual, stage_sizes, stages
 from saformer.models.vgg_parts import DelayedIF, PoissonEncoder
 from saformer.neurons import LearnableLIF
+from saformer.steps import StepConv2d
 
 CIFAR = {"in_channels": 3, "image_size": 32, "num_classes": 10}
 

@@ -10,15 +10,8 @@ from saformer.errors import InputError
 from saformer.models.config import Model, in_time
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
-from saformer.models.residual import (
-    ResidualConfig,
-    StepConv2d,
-    initialise_residual,
-    leaky,
-    stage_sizes,
-    stages,
-)
-from saformer.steps import StepNorm
+from saformer.models.residual import ResidualConfig, initialise_residual, leaky, stage_sizes, stages
+from saformer.steps import StepConv2d, StepNorm
 
 CIFAR = {"in_channels": 3, "image_size": 32, "stem": "3x3"}
 IMAGENET = {"in_channels": 3, "image_size": 224, "num_classes": 1000, "time_steps": 6}

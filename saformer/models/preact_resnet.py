@@ -12,15 +12,9 @@ from torch import Tensor, nn
 from saformer.models.config import Model, in_time
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
-from saformer.models.residual import (
-    ResidualConfig,
-    StepConv2d,
-    initialise_residual,
-    stage_sizes,
-    stages,
-)
+from saformer.models.residual import ResidualConfig, initialise_residual, stage_sizes, stages
 from saformer.neurons import IF, LIF, Neuron
-from saformer.steps import StepBatchNorm2d, per_step
+from saformer.steps import StepBatchNorm2d, StepConv2d, per_step
 
 CIFAR = {"in_channels": 3, "image_size": 32, "num_classes": 10}
 

@@ -36,14 +36,6 @@ class ResidualConfig(ModelConfig):
             )
 
 
-class StepConv2d(nn.Conv2d):
-    """A convolution of every time step, T x B x C x H x W."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """T x B x C' x H' x W'."""
-        return per_step(super().forward, x)
-
-
 class PerStep(nn.Sequential):
     """Layers without state, applied to every time step, T x B x ...; named as in SpikingJelly's SeqToANNContainer."""
 

@@ -10,15 +10,8 @@ from torch import Tensor, nn
 from saformer.models.config import Model, in_time
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
-from saformer.models.residual import (
-    ResidualConfig,
-    StepConv2d,
-    initialise_residual,
-    leaky,
-    stage_sizes,
-    stages,
-)
-from saformer.steps import StepNorm, per_step
+from saformer.models.residual import ResidualConfig, initialise_residual, leaky, stage_sizes, stages
+from saformer.steps import StepConv2d, StepNorm, per_step
 
 RESNET_19 = {"in_channels": 3, "image_size": 32, "num_classes": 10}
 DSPIKE = {
