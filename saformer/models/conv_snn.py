@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, in_time
-from saformer.models.patch_embedding import per_step
 from saformer.models.recognition import Published, holds, rank
 from saformer.models.registry import register_model
 from saformer.models.residual import conv3x3, leaky
 from saformer.neurons import LIF
+from saformer.steps import per_step
 
 POOL = 7
 
