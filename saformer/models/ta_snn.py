@@ -1,7 +1,8 @@
-"""TA-SNN (Yao et al., ICCV 2021) and LIAF-Net (Wu et al. 2021) for gestures: attention to time, or none."""
+"""TA-SNN (Yao et al., ICCV 2021) and LIAF-Net (Wu et al. 2021) for event data: attention to time, or none."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from torch import Tensor, nn
@@ -19,6 +20,15 @@ from saformer.steps import per_step
 _ALIKE = {"analog": "LIAF-Net has the same parameters: --set analog=true"}
 
 GESTURE = {"in_channels": 2, "image_size": 32, "num_classes": 11, "time_steps": 60}
+# The body that MA-SNN's code has for CIFAR10-DVS.
+DVS: dict[str, Any] = {
+    "in_channels": 2,
+    "image_size": 128,
+    "num_classes": 10,
+    "time_steps": 10,
+    "widths": (32, 64, 128, 256, 512),
+    "pools": (2, 2, 2, 2, 4),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +36,8 @@ class TASNNConfig(ModelConfig):
     """Settings of TA-SNN and LIAF-Net.
 
     Args:
-        widths: channels of the convolutions; pools of 2 x 2 stand behind all but the first.
+        widths: channels of the convolutions.
+        pools: side of the average pool behind each of them; 1 where there is none.
         hidden: values between the two linear layers.
         attention: before the neurons, each step is weighed: "mean" by its mean (TA-SNN), "mean-max" by its maximum too
             (temporal attention of MA-SNN, Yao et al. 2023), or "none".
@@ -35,6 +46,7 @@ class TASNNConfig(ModelConfig):
     """
 
     widths: tuple[int, ...] = (64, 128, 128)
+    pools: tuple[int, ...] = (1, 2, 2)
     hidden: int = 256
     attention: str = "mean"
     reduction: int = 5
@@ -45,10 +57,26 @@ class TASNNConfig(ModelConfig):
         self.check_whole("hidden", "reduction")
         self.check_one_of("attention", ("mean", "mean-max", "none"))
         self.check_whole_each("widths")
-        if self.image_size >> (len(self.widths) - 1) < 1:
+        self.check_whole_each("pools", len(self.widths))
+        if self.side < 1:
             raise InputError(f"{self.family}: an image of {self.image_size} pixels is too small for its pools")
         if self.attention != "none" and self.time_steps < self.reduction:
             raise InputError(f"{self.family}: reduction must be at most time_steps, got {self.reduction}")
+
+    @classmethod
+    def completed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings with pools of 2 x 2 behind all convolutions but the first."""
+        found = super().completed(settings)
+        widths = found.get("widths", cls.widths)
+        return {"pools": (1,) + (2,) * (len(widths) - 1) if isinstance(widths, tuple) else (), **found}
+
+    @property
+    def side(self) -> int:
+        """Of the image before the linear layers, in pixels."""
+        side = self.image_size
+        for pool in self.pools:
+            side //= pool
+        return side
 
     def make_neuron(self) -> Neuron:
         """U = 0.3 H + X; a spike where U >= 0.3 sets H to 0.3."""
@@ -109,12 +137,12 @@ class MeanMaxAttention(nn.Module):
 class Layer(nn.Module):
     """Convolution or linear layer, BatchNorm, pool, attention, neurons, under the published names."""
 
-    def __init__(self, config: TASNNConfig, name: str, layer: nn.Conv2d | nn.Linear, pools: bool) -> None:
+    def __init__(self, config: TASNNConfig, name: str, layer: nn.Conv2d | nn.Linear, pool: int = 1) -> None:
         super().__init__()
         self.name, flat, outputs = name, isinstance(layer, nn.Linear), layer.weight.shape[0]
         self.add_module(name, layer)
         self.BNLayer = nn.BatchNorm1d(outputs) if flat else nn.BatchNorm2d(outputs)
-        self.pooling = nn.AvgPool2d(2) if pools else nn.Identity()
+        self.pooling = nn.AvgPool2d(pool) if pool > 1 else nn.Identity()
         steps, reduction = config.time_steps, config.reduction
         if config.attention == "mean":
             self.attention: nn.Module = MeanAttention(steps, reduction)
@@ -135,11 +163,13 @@ class Layer(nn.Module):
 
 @register_model(
     "tasnn",
-    title="TA-SNN and LIAF-Net for gestures",
+    title="TA-SNN and LIAF-Net for event data",
     config=TASNNConfig,
     presets={
         "ta-snn-gesture": GESTURE,
+        "ta-snn-dvs": DVS,
         "liaf-net-gesture": {**GESTURE, "attention": "none", "analog": True},
+        "liaf-net-dvs": {**DVS, "attention": "none", "analog": True},
     },
 )
 class TASNN(Model):
@@ -150,13 +180,12 @@ class TASNN(Model):
     def __init__(self, config: TASNNConfig) -> None:
         super().__init__(config)
         inputs = config.in_channels
-        for place, width in enumerate(config.widths):
+        for place, (width, pool) in enumerate(zip(config.widths, config.pools, strict=True)):
             layer = nn.Conv2d(inputs, width, 3, padding=1)
-            self.add_module(f"convAttLIF{place}", Layer(config, "conv2d", layer, pools=place > 0))
+            self.add_module(f"convAttLIF{place}", Layer(config, "conv2d", layer, pool))
             inputs = width
-        side = config.image_size >> (len(config.widths) - 1)
-        self.FC0 = Layer(config, "linear", nn.Linear(inputs * side**2, config.hidden), pools=False)
-        self.FC1 = Layer(config, "linear", nn.Linear(config.hidden, config.num_classes), pools=False)
+        self.FC0 = Layer(config, "linear", nn.Linear(inputs * config.side**2, config.hidden))
+        self.FC1 = Layer(config, "linear", nn.Linear(config.hidden, config.num_classes))
 
     @classmethod
     def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
@@ -169,13 +198,15 @@ class TASNN(Model):
         while (layer := weights.get(f"convAttLIF{len(widths)}.conv2d.weight")) is not None:
             widths.append(layer.shape[0])
         side = max(round((hidden.shape[1] / widths[-1]) ** 0.5), 1)
+        # Pools have no weights: those of the published network of as many convolutions.
+        pools = DVS["pools"] if len(widths) == len(DVS["pools"]) else (1,) + (2,) * (len(widths) - 1)
         shown: dict[str, Any] = {
             "widths": tuple(widths),
             "hidden": hidden.shape[0],
             "num_classes": head.shape[0],
             "in_channels": first.shape[1],
         }
-        defaults = {"analog": False, "image_size": side << (len(widths) - 1)}
+        defaults = {"analog": False, "pools": pools, "image_size": side * prod(pools)}
         kinds = {
             "mean": "FC0.attention.temporal_excitation.0.weight",
             "mean-max": "FC0.attention.ta.sharedMLP.0.weight",
