@@ -133,4 +133,7 @@ def train(
             f"{result.accuracy:.2%} of {len(test):,} test images right after {resolved.epochs} epochs, "
             f"at best {best:.2%}"
         )
-        show(f"wrote {folder.best}; next: saformer energy --ckpt {folder.best} --dataset {resolved.dataset}")
+        own = getattr(config, "attention", None) or ""
+        # A file does not decide what is imported: who reads it says the attention again.
+        said = f" --set attention={own}" if ":" in own else ""
+        show(f"wrote {folder.best}; next: saformer energy --ckpt {folder.best}{said} --dataset {resolved.dataset}")
