@@ -218,9 +218,10 @@ def _chains(profile: Profile, layers: Sequence[LayerAccount]) -> list[str]:
     names = starred(name for chain in chains for name in chain.then)
     shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
     one = "one layer on spikes" if all(chain.on_spikes for chain in chains) else "one layer of each"
+    advice = "--fold left these as they are" if profile.run.get("fold") else f"folding (--fold) makes {one}"
     return [
         f"linear layers with nothing between: {shown} read real values of the layer before, {cost / whole:.1%} of the "
-        f"energy; folding (--fold) makes {one}"
+        f"energy; {advice}"
     ]
 
 

@@ -91,7 +91,12 @@ def run_profile(
                 loop=said.loop,
                 neurons=said.neurons or (),
                 kind=None if run.kind is None else run.kind.value,
-                run={"seed": run.seed, "batch_size": run.batch_size, **read_from},
+                run={
+                    "seed": run.seed,
+                    "batch_size": run.batch_size,
+                    **read_from,
+                    **({"fold": True} if run.fold else {}),
+                },
                 graded=run.graded,
                 to_input=model_input(said),
                 enough=rule,

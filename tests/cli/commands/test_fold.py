@@ -55,3 +55,15 @@ def test_a_model_of_ones_own(saformer, tmp_path, monkeypatch):
         arguments = ["--model", f"folded_net:{factory}", "--input-shape", "3,8,8", "--fold"]
         assert said in " ".join(saformer("energy", *arguments).out.split())
         assert said in " ".join(saformer("flops", *arguments).out.split())
+
+
+def test_what_could_not_be_folded_is_not_recommended_again(saformer, tmp_path):
+    frames = np.random.default_rng(0).poisson(0.5, (1, 2, 2, 32, 32)).astype("float32")
+    np.savez(tmp_path / "events.npz", x=frames)
+    name = "rollout-densenet-dvs+width=8+blocks=3+image_size=32"
+    notes = {}
+    for also in ("", "--fold"):
+        arguments = ["--model", name, "--input", tmp_path / "events.npz", "--json", "-", *filter(None, [also])]
+        notes[also] = " ".join(json.loads(saformer("energy", *arguments).out)["notes"])
+    assert "folding (--fold) makes one layer" in notes[""]
+    assert "folding (--fold)" not in notes["--fold"] and "--fold left these as they are" in notes["--fold"]
