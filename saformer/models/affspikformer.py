@@ -13,11 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from saformer.errors import InputError
-from saformer.models.config import Model, in_time, initialise
-from saformer.models.patch_embedding import PatchEmbedding
 from saformer.models.recognition import Published, common_settings
 from saformer.models.registry import register_model
-from saformer.models.spikformer import MLP
+from saformer.models.spikformer import MLP, TokenBody
 from saformer.models.transformer import CIFAR, EVENTS, TransformerConfig
 from saformer.neurons import LIF
 
@@ -166,7 +164,7 @@ class Block(nn.Module):
     config=AFFSpikformerConfig,
     presets={"affspikformer-4-384": {**CIFAR}, "affspikformer-2-256": {**EVENTS}},
 )
-class AFFSpikformer(Model):
+class AFFSpikformer(TokenBody):
     """B x C x H x W images or B x T x C x H x W event frames -> B x classes.
 
     After "Attention-free Spikformer: Mixing Spike Sequences with Simple Linear Transforms" (arXiv 2308.02557), whose
@@ -176,18 +174,7 @@ class AFFSpikformer(Model):
     """
 
     def __init__(self, config: AFFSpikformerConfig) -> None:
-        super().__init__(config)
-        self.patch_embed = PatchEmbedding(
-            config.in_channels,
-            config.dim,
-            config.pooling,
-            pool_first=(False, False, False, False),
-            membrane_shortcut=False,
-            neuron=LIF,
-        )
-        self.block = nn.ModuleList(Block(config) for _ in range(config.depth))
-        self.head = nn.Linear(config.dim, config.num_classes)
-        initialise(self)
+        super().__init__(config, (Block(config) for _ in range(config.depth)))
 
     @classmethod
     def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
@@ -196,10 +183,3 @@ class AFFSpikformer(Model):
             return None
         common = common_settings(weights, "patch_embed.proj_conv.weight", "block.0.mlp.fc1_linear.weight")
         return Published(common, {"mixing": "fourier"})
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Class scores of the mean over tokens and time steps."""
-        x = self.patch_embed(in_time(x, self.config)).flatten(3).transpose(2, 3).contiguous()
-        for block in self.block:
-            x = block(x)
-        return self.head(x.mean(2).mean(0))

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from saformer.attention.projection import add_projection, merge_heads, project, split_heads
 from saformer.errors import InputError
-from saformer.models.config import Model, in_time, initialise
-from saformer.models.patch_embedding import PatchEmbedding
 from saformer.models.recognition import Published, common_settings, rank
 from saformer.models.registry import register_model
+from saformer.models.spikformer import MLP, TokenBody
 from saformer.models.transformer import CIFAR, EVENTS, TransformerConfig, check_heads
 from saformer.naming import named
 from saformer.neurons import PLIF
@@ -97,29 +96,13 @@ class SpatiotemporalAttention(nn.Module):
         return self.proj_lif(project(self, "proj", "linear", spikes))
 
 
-class MLP(nn.Module):
-    """Linear-BN-PLIF twice: spikes from sums of spikes."""
-
-    def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__()
-        add_projection(self, "fc1", "linear", dim, hidden)
-        self.fc1_lif = PLIF()
-        add_projection(self, "fc2", "linear", hidden, dim)
-        self.fc2_lif = PLIF()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """T x B x N x D."""
-        hidden = self.fc1_lif(project(self, "fc1", "linear", x))
-        return self.fc2_lif(project(self, "fc2", "linear", hidden))
-
-
 class Block(nn.Module):
     """X = X + attention(X); X = X + MLP(X), sums of spikes."""
 
     def __init__(self, config: DISTAConfig) -> None:
         super().__init__()
         self.attn = config.make_attention("linear", "spikes", "spikes", own=lambda: SpatiotemporalAttention(config))
-        self.mlp = MLP(config.dim, config.hidden)
+        self.mlp = MLP(config.dim, config.hidden, "linear", neuron=PLIF)
 
     def forward(self, x: Tensor) -> Tensor:
         """T x B x N x D."""
@@ -136,7 +119,7 @@ class Block(nn.Module):
         "dista-2-256": {**EVENTS, "time_steps": 10, "heads": 16},
     },
 )
-class DISTA(Model):
+class DISTA(TokenBody):
     """B x C x H x W images or B x T x C x H x W event frames -> B x classes.
 
     After "DISTA: Denoising Spiking Transformer with Intrinsic Plasticity and Spatiotemporal Attention" (arXiv
@@ -148,18 +131,7 @@ class DISTA(Model):
     """
 
     def __init__(self, config: DISTAConfig) -> None:
-        super().__init__(config)
-        self.patch_embed = PatchEmbedding(
-            config.in_channels,
-            config.dim,
-            config.pooling,
-            pool_first=(False, False, False, False),
-            membrane_shortcut=False,
-            neuron=PLIF,
-        )
-        self.block = nn.ModuleList(Block(config) for _ in range(config.depth))
-        self.head = nn.Linear(config.dim, config.num_classes)
-        initialise(self)
+        super().__init__(config, (Block(config) for _ in range(config.depth)), PLIF)
 
     @classmethod
     def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
@@ -169,10 +141,3 @@ class DISTA(Model):
             return None
         common = common_settings(weights, "patch_embed.proj_conv.weight", "block.0.mlp.fc1_linear.weight")
         return Published(common, {"time_steps": 6, "heads": 12, "scale": 0.125, "window": None, "noise": 1})
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Class scores of the mean over tokens and time steps."""
-        x = self.patch_embed(in_time(x, self.config)).flatten(3).transpose(2, 3).contiguous()
-        for block in self.block:
-            x = block(x)
-        return self.head(x.mean(2).mean(0))

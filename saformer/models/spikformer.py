@@ -1,6 +1,6 @@
 """Spikformer: SSA with shortcuts that add spikes to spikes, so that blocks hand on small integers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,12 +52,14 @@ class SpikformerConfig(TransformerConfig):
 class MLP(nn.Module):
     """Linear-BN-LIF twice: spikes from sums of spikes; its layers are named `name`1 and `name`2."""
 
-    def __init__(self, dim: int, hidden: int, kind: str, name: str = "fc") -> None:
+    def __init__(
+        self, dim: int, hidden: int, kind: str, name: str = "fc", neuron: Callable[[], nn.Module] = LIF
+    ) -> None:
         super().__init__()
         self.kind, self.names = kind, (f"{name}1", f"{name}2")
         for layer, inputs, outputs in zip(self.names, (dim, hidden), (hidden, dim), strict=True):
             add_projection(self, layer, kind, inputs, outputs)
-            self.add_module(f"{layer}_lif", LIF())
+            self.add_module(f"{layer}_lif", neuron())
 
     def forward(self, x: Tensor) -> Tensor:
         """Spikes in the layout of the input."""
@@ -86,6 +88,41 @@ class Block(nn.Module):
         tokens = x if self.kind == "linear" else x.flatten(3)
         x = x + self.attn(tokens).view_as(x)
         return x + self.mlp(x)
+
+
+class TokenBody(Model):
+    """What stands around blocks of tokens that are not Spikformer's own: its embedding and its head.
+
+    B x C x H x W images or B x T x C x H x W event frames -> B x classes.
+
+    Args:
+        config: settings.
+        blocks: from sums of spikes to sums of spikes, T x B x N x D.
+        neuron: makes a layer of neurons.
+    """
+
+    def __init__(
+        self, config: TransformerConfig, blocks: Iterable[nn.Module], neuron: Callable[[], nn.Module] = LIF
+    ) -> None:
+        super().__init__(config)
+        self.patch_embed = PatchEmbedding(
+            config.in_channels,
+            config.dim,
+            config.pooling,
+            pool_first=(False, False, False, False),
+            membrane_shortcut=False,
+            neuron=neuron,
+        )
+        self.block = nn.ModuleList(blocks)
+        self.head = nn.Linear(config.dim, config.num_classes)
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Class scores of the mean over tokens and time steps."""
+        x = self.patch_embed(in_time(x, self.config)).flatten(3).transpose(2, 3).contiguous()
+        for block in self.block:
+            x = block(x)
+        return self.head(x.mean(2).mean(0))
 
 
 @register_model(
