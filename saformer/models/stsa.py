@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from saformer.errors import InputError
-from saformer.models.config import Model, ModelConfig, in_time, initialise
+from saformer.models.config import Model, in_time, initialise
 from saformer.models.recognition import Published, holds
 from saformer.models.registry import register_model
-from saformer.models.transformer import check_heads, check_pooling, pooled
+from saformer.models.transformer import OneWidthConfig, check_heads
 from saformer.naming import named
 from saformer.neurons import LIF
 from saformer.steps import per_step
@@ -25,53 +25,31 @@ _TABLE = "block.0.attn.relative_position_bias_table"
 
 
 @dataclass(frozen=True, kw_only=True)
-class STSAConfig(ModelConfig):
+class STSAConfig(OneWidthConfig):
     """Settings of the STS-Transformer: T and the grid of tokens fix the size of the position bias.
 
     Args:
-        depth: encoder blocks.
         dim: embedding dimension D, a multiple of 16.
         heads: attention heads; 1 as published.
-        pooling: one digit per stage of the stem, "1" where it pools.
-        mlp_ratio: hidden width of the MLP over D.
     """
 
     in_channels: int = 2
     time_steps: int = 10
-    depth: int
-    dim: int
     heads: int = 1
     pooling: str = "1111"
     mlp_ratio: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_whole("depth", "dim")
         check_heads(self.family, self.dim, self.heads)
         self.check_number("mlp_ratio", above=0)
         if self.dim % 16:
             raise InputError(f"{self.family}: dim must be a multiple of 16, got {self.dim}")
-        check_pooling(self.family, self.pooling)
 
     @classmethod
     def completed(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Event frames unless told otherwise."""
         return super().completed({"in_channels": 2, **settings})
-
-    @property
-    def grid(self) -> int:
-        """Tokens along one side of the image."""
-        return pooled(self.image_size, self.pooling)
-
-    @property
-    def tokens(self) -> int:
-        """N, the number of tokens of a step."""
-        return self.grid**2
-
-    @property
-    def hidden(self) -> int:
-        """Hidden width of the MLP."""
-        return int(round(self.dim * self.mlp_ratio, 6))
 
 
 def _neuron() -> LIF:

@@ -21,14 +21,49 @@ IMAGENET_SIZES = ("8-384", "6-512", "8-512", "10-512", "8-768")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransformerConfig(ModelConfig):
-    """Settings of a transformer of one width, named FAMILY-DEPTH-DIM.
+class OneWidthConfig(ModelConfig):
+    """Sizes of a transformer of one width, and what follows from them.
 
     Args:
         depth: number of encoder blocks.
-        dim: embedding dimension D, a multiple of 8.
+        dim: embedding dimension D.
         pooling: one digit per stage of the patch embedding, "1" where it pools.
         mlp_ratio: hidden width of the MLP over D.
+    """
+
+    depth: int
+    dim: int
+    pooling: str = "0011"
+    mlp_ratio: float = 4.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_whole("depth", "dim")
+        check_pooling(self.family, self.pooling)
+
+    @property
+    def grid(self) -> int:
+        """Tokens along one side of the image after pooling."""
+        return pooled(self.image_size, self.pooling)
+
+    @property
+    def tokens(self) -> int:
+        """N, the number of tokens."""
+        return self.grid**2
+
+    @property
+    def hidden(self) -> int:
+        """Hidden width of the MLP."""
+        # A ratio read off the weights is a quotient: times D it may fall just short of the whole number it came from.
+        return int(round(self.dim * self.mlp_ratio, 6))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig(OneWidthConfig):
+    """Settings of a transformer of one width, named FAMILY-DEPTH-DIM.
+
+    Args:
+        dim: embedding dimension D, a multiple of 8.
         attention: another attention in the place of the family's own, such as "ssa" or package.module:Class; embedding,
             shortcuts and MLP stay.
     """
@@ -36,18 +71,12 @@ class TransformerConfig(ModelConfig):
     #: Settings in which published files differ that are one network in the papers.
     unnamed: ClassVar[tuple[str, ...]] = ()
 
-    depth: int
-    dim: int
-    pooling: str = "0011"
-    mlp_ratio: float = 4.0
     attention: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_whole("depth", "dim")
         if self.dim % 8:
             raise InputError(f"{self.family}: dim must be a multiple of 8, got {self.dim}")
-        check_pooling(self.family, self.pooling)
         ratio = self.mlp_ratio
         if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 1 <= self.dim * ratio <= MOST:
             raise InputError(f"{self.family}: mlp_ratio must be a number that leaves a hidden width, got {ratio!r}")
@@ -99,22 +128,6 @@ class TransformerConfig(ModelConfig):
         heads = getattr(self, "heads", default_heads(self.dim))
         aggregated = getattr(self, "aggregated", None) or min(16, self.tokens)
         return hosted(self.attention, Place(self.dim, heads, self.tokens, aggregated, layout, reads, gives))
-
-    @property
-    def grid(self) -> int:
-        """Tokens along one side of the image after pooling."""
-        return pooled(self.image_size, self.pooling)
-
-    @property
-    def tokens(self) -> int:
-        """N, the number of tokens."""
-        return self.grid**2
-
-    @property
-    def hidden(self) -> int:
-        """Hidden width of the MLP."""
-        # A ratio read off the weights is a quotient: times D it may fall just short of the whole number it came from.
-        return int(round(self.dim * self.mlp_ratio, 6))
 
 
 def pooling_for(image_size: int) -> str:
