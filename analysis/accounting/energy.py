@@ -23,7 +23,7 @@ from saformer.analysis.accounting.rules import (
     get_accounting,
 )
 from saformer.analysis.profiles import FreeArithmetic, Neurons, Operation, Profile
-from saformer.analysis.profiles.chains import chains_of
+from saformer.analysis.profiles.chains import chains_of, folding_of
 from saformer.errors import InputError
 
 # Operations that a note names before it counts the others.
@@ -217,11 +217,9 @@ def _chains(profile: Profile, layers: Sequence[LayerAccount]) -> list[str]:
         return []
     names = starred(name for chain in chains for name in chain.then)
     shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-    one = "one layer on spikes" if all(chain.on_spikes for chain in chains) else "one layer of each"
-    advice = "--fold left these as they are" if profile.run.get("fold") else f"folding (--fold) makes {one}"
     return [
         f"linear layers with nothing between: {shown} read real values of the layer before, {cost / whole:.1%} of the "
-        f"energy; {advice}"
+        f"energy; {folding_of(chains)}"
     ]
 
 

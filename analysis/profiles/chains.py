@@ -1,5 +1,6 @@
 """Chains of linear layers with nothing between, which folding makes one layer of."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from saformer.analysis.profiles.profile import Profile
@@ -16,12 +17,14 @@ class Chain:
         then: those that follow.
         on_spikes: the first reads spikes, sums or averages of them.
         dense_share: of those that follow, of the dense operations.
+        kept: the network was folded, and this was left.
     """
 
     first: str
     then: tuple[str, ...]
     on_spikes: bool
     dense_share: float
+    kept: bool = False
 
 
 def chains_of(profile: Profile) -> list[Chain]:
@@ -47,6 +50,20 @@ def chains_of(profile: Profile) -> list[Chain]:
             tuple(o.name for o in then),
             not weighted[first].first and weighted[first].gate.kind is not ValueClass.REAL,
             sum(o.dense for o in then) / dense,
+            bool(profile.run.get("fold")),
         )
         for first, then in members.items()
     ]
+
+
+def folding_of(chains: Sequence[Chain], them: str = "") -> str:
+    """What folding makes of the chains, or that it left them.
+
+    Args:
+        chains: of one network.
+        them: what the sentence calls them, with a space behind.
+    """
+    if any(chain.kept for chain in chains):
+        return "--fold left these as they are"
+    one = "one layer on spikes" if all(chain.on_spikes for chain in chains) else "one layer of each"
+    return f"folding {them}(--fold) makes {one}"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from saformer.analysis.accounting.classes import starred
 from saformer.analysis.diagnostics.spike_driven import Audit, NotBinary
+from saformer.analysis.profiles.chains import folding_of
 from saformer.analysis.profiles.values import rank
 from saformer.reports.document.blocks import Line, Report
 from saformer.reports.document.numbers import energy, percent
@@ -69,11 +70,10 @@ def _chains(audit: Audit) -> str:
     several = len(audit.chains) > 1
     first = [chain.first for chain in audit.chains]
     then = [name for chain in audit.chains for name in chain.then]
-    folded = "one layer on spikes" if all(chain.on_spikes for chain in audit.chains) else "one layer of each"
     return (
         f"linear layers with nothing between: {some(starred(then) if several else then)} follow "
         f"{some(starred(first) if several else first)}, {percent(share)} of the dense multiply-accumulates, charged as "
-        f"they run; folding them (--fold) makes {folded}"
+        f"they run; {folding_of(audit.chains, 'them ')}"
     )
 
 
