@@ -29,8 +29,12 @@ ALWAYS = ("README.md", "docs/tour.md")
 # What sets up or publishes a checkout, and the second count of 61 public repositories.
 NOT_OURS = ("make", "pip", "git", "python")
 TERMINAL = {"COLUMNS": "88", "TERM": "dumb"}
-# A test does not wait for a training; the command is the same.
-SHORTER = {"train": ["--epochs", "1"], "ablate": ["--epochs", "1"]}
+# A test does not wait for a training, nor for the largest sizes; the command is the same. By the command and a flag of it.
+SHORTER = {
+    ("train", "--dataset"): {"--epochs": "1"},
+    ("ablate", "--train"): {"--epochs": "1"},
+    ("complexity", "--measure"): {"--over-tokens": "16..64", "--over-dim": "32..128", "--seconds": "0.01"},
+}
 
 Run = Callable[..., list]
 
@@ -99,9 +103,9 @@ def profile_of_digits(to: Path, run: Run) -> None:
 
 
 def images(to: Path) -> None:
-    for label in ("cat", "dog"):
-        (to / "val" / label).mkdir(parents=True)
-        picture(to / "val" / label / "1.png")
+    for label in range(20):  # as many classes as the oracle's
+        (to / "val" / f"n{label:02}").mkdir(parents=True)
+        picture(to / "val" / f"n{label:02}" / "1.png")
 
 
 def picture(to: Path) -> None:
@@ -113,7 +117,15 @@ def data(to: Path) -> None:
     write_dvs128gesture(to, np.random.default_rng(0))
 
 
-FOREIGN = "import torch\n\n\ndef Net():\n    return torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())\n"
+FOREIGN = """
+from spikingjelly.activation_based import functional, layer, neuron
+from torch import nn
+
+def Net():
+    net = nn.Sequential(layer.Conv2d(3, 4, 3), neuron.LIFNode(), layer.Conv2d(4, 4, 3), neuron.LIFNode())
+    functional.set_step_mode(net, "m")
+    return net
+"""
 DIGITS = {"in_channels": 1, "image_size": 8}
 
 #: What a reader has and a page names, by that name.
@@ -130,7 +142,8 @@ STAND_INS: dict[str, Callable[[Path, Run], object]] = {
     "net.py": lambda to, _: to.write_text(programs("docs/own_model.md")["net.py"]),
     "mine.py": lambda to, _: to.write_text(FOREIGN),
     "rates.csv": lambda to, _: to.write_text("layer,input_firing_rate\n*,0.2\n"),
-    "means.csv": lambda to, _: to.write_text("layer,mean_spikes\n0,0.5\n"),
+    "means.csv": lambda to, _: to.write_text("layer,mean_spikes\n2,0.5\n"),
+    "profile.json": lambda to, run: profile_of_digits(to, run),
     "a.json": lambda to, run: profile_of_digits(to, run),
     "b.json": lambda to, run: profile_of_digits(to, run),
     "c.safetensors": lambda to, _: network("saformer-1-16", to),
@@ -153,11 +166,15 @@ def prepare(page: str, folder: Path, run: Run) -> None:
 
 
 def shorter(given: list[str]) -> list[str]:
-    more = SHORTER.get(given[0], []) if given[0] == "train" or "--train" in given else []
-    if "--epochs" in given:
-        place = given.index("--epochs")
-        given = [*given[:place], *given[place + 2 :]]
-    return [*given, *more]
+    """The same command with less to do."""
+    for (name, flag), settings in SHORTER.items():
+        if given[0] != name or flag not in given:
+            continue
+        for option, value in settings.items():
+            if option in given:
+                given = [*given[: given.index(option)], *given[given.index(option) + 2 :]]
+            given = [*given, option, value]
+    return given
 
 
 # The recipes of CONTRIBUTING.md are followed by tests/cli/test_contributing.py.
