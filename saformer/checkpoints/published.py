@@ -12,7 +12,7 @@ from saformer.models.config import BaseConfig
 from saformer.models.recognition import Published
 from saformer.models.registry import MODELS, Family
 from saformer.models.settings import typed
-from saformer.models.transformer import default_heads, pooling_for
+from saformer.models.transformer_config import default_heads, pooling_for
 
 # Names under which published training scripts store a setting.
 _STORED_NAMES = {
