@@ -105,7 +105,7 @@ def test_fixed_columns_say_less_than_instead_of_zero() -> None:
         (math.nan, 0.1, ("-", "")),
     ],
 )
-def test_the_error_has_two_digits_and_the_value_ends_where_they_do(value: float, half_width: float | None, texts: tuple[str, str]) -> None:
+def test_the_error_has_two_digits_and_the_value_ends_where_they_do(value, half_width, texts) -> None:
     assert interval(value, half_width) == texts
 
 
