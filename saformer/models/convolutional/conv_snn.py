@@ -116,7 +116,7 @@ class ConvSNN(Model):
         if not holds(weights, "layers.0.conv1."):
             raise InputError(
                 "the checkpoint has no blocks, for conv_snn's code keeps them out of what it saves: its network is "
-                "--model rollout-densenet-dvs, without its weights; or save the state_dict of its blocks, too, as layers.#"
+                "--model rollout-densenet-dvs, without its weights; or save its blocks, too, as layers.#"
             )
         first, head = weights["conv1_custom.weight"], weights["fc_custom.weight"]
         blocks = sum(name.endswith(".conv1.weight") for name in weights)
