@@ -25,11 +25,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	@echo "Installing into $(VENV); this takes a few minutes the first time."
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.installed
-	@$(BIN)/python -m pip install --quiet --editable '.[dev,bench]'
+	@$(BIN)/python -m pip install --quiet --editable '.[dev,docs,bench]'
 	@touch $@
 
 demo: $(VENV)/.installed
@@ -59,12 +59,8 @@ format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-$(VENV)/.docs: $(VENV)/.installed
-	@$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
-	@touch $@
-
-docs: $(VENV)/.docs typed
-	$(BIN)/python -m pytest tests/docs --every-command
+docs: $(VENV)/.installed typed
+	$(BIN)/python -m pytest --numprocesses $(JOBS) tests/docs --every-command
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: $(VENV)/.bench

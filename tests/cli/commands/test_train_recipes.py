@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from small_data import write_cifar10, write_cifar10dvs, write_cifar100, write_dvs128gesture
 
+
 @pytest.mark.parametrize(
     ("data", "write", "kind"),
     [
