@@ -117,6 +117,11 @@ def data(to: Path) -> None:
     write_dvs128gesture(to, np.random.default_rng(0))
 
 
+def hardware() -> str:
+    """The hardware file that docs/method.md shows."""
+    return re.search(r"^```toml\n(name = .*?)^```", (ROOT / "docs/method.md").read_text(), re.DOTALL | re.M)[1]
+
+
 FOREIGN = """
 from spikingjelly.activation_based import functional, layer, neuron
 from torch import nn
@@ -126,7 +131,6 @@ def Net():
     functional.set_step_mode(net, "m")
     return net
 """
-DIGITS = {"in_channels": 1, "image_size": 8}
 
 #: What a reader has and a page names, by that name.
 STAND_INS: dict[str, Callable[[Path, Run], object]] = {
@@ -143,14 +147,13 @@ STAND_INS: dict[str, Callable[[Path, Run], object]] = {
     "mine.py": lambda to, _: to.write_text(FOREIGN),
     "rates.csv": lambda to, _: to.write_text("layer,input_firing_rate\n*,0.2\n"),
     "means.csv": lambda to, _: to.write_text("layer,mean_spikes\n2,0.5\n"),
+    "mine.toml": lambda to, _: to.write_text(hardware()),
     "profile.json": lambda to, run: profile_of_digits(to, run),
     "a.json": lambda to, run: profile_of_digits(to, run),
     "b.json": lambda to, run: profile_of_digits(to, run),
     "c.safetensors": lambda to, _: network("saformer-1-16", to),
     "t1.safetensors": lambda to, _: network("saformer-1-16", to, time_steps=1),
     "t4.safetensors": lambda to, _: network("saformer-1-16", to, time_steps=4),
-    "trained/sdsa.safetensors": lambda to, _: network("sdt-1-16", to, **DIGITS),
-    "trained/saformer.safetensors": lambda to, _: network("saformer-1-16", to, **DIGITS),
 }
 NAMED = {"net.py": "net:", "mine.py": "mine:"}
 
