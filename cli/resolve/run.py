@@ -33,6 +33,7 @@ def run_profile(
     remarks: list[str],
     trained: bool | None = None,
     options: ModelOptions | None = None,
+    label: str | None = None,
 ) -> "Profile":
     """Profile the model on the data, with progress; the remarks become notes of the profile.
 
@@ -43,6 +44,7 @@ def run_profile(
         remarks: on model and data.
         trained: its weights are not random; None: of one of ours, that shows in where they came from.
         options: how the model takes its input, and which of its modules are neurons.
+        label: what the user calls it.
     """
     import torch
 
@@ -111,7 +113,12 @@ def run_profile(
     if trained is None:
         trained = getattr(model, "origin", None) is not None
     origin, untrained = (Origin.MEASURED, []) if trained else (Origin.UNTRAINED, [UNTRAINED_NOTE])
-    return replace(whole, notes=(*untrained, *remarks, *whole.notes), origin=origin)
+    return replace(
+        whole,
+        model=replace(whole.model, label=label),
+        notes=(*untrained, *remarks, *whole.notes),
+        origin=origin,
+    )
 
 
 def _stopping_rule(run: RunOptions, images: int) -> "PrecisionRule | None":

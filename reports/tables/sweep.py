@@ -1,23 +1,26 @@
 """A sweep as a table, a row for each value: what `saformer sweep` prints."""
 
+from collections.abc import Sequence
 from math import isnan
 
 from saformer.analysis.profiles.origin import Origin
 from saformer.reports.document.blocks import Line, Report, note
 from saformer.reports.document.numbers import energy_unit, interval, percent, si, significant
 from saformer.reports.document.table import Align, Cell, Column, Row, Table, hidden, number
-from saformer.reports.results.sweep import MEBIBYTE, PARAMETERS, Sweep, sweep_data
+from saformer.reports.results.sweep import MEBIBYTE, PARAMETERS, Sweep, SweepPoint, sweep_data
 from saformer.reports.tables.comparison import origin_notes
 from saformer.reports.tables.what_was_run import remarks, what_each_read
 
 
 def sweep_report(sweep: Sweep) -> Report:
     """A table with a row for each value, and the notes of all of them."""
-    first = sweep.points[0].account
+    first, curves = sweep.points[0].account, sweep.curves
+    several = len(curves) > 1
     symbol, words = PARAMETERS[sweep.parameter]
     known = [point.account.energy_mj for point in sweep.points if not isnan(point.account.energy_mj)]
     unit, factor = energy_unit(max(known, default=0.0))
     columns = [
+        Column("network", shown=several),
         number(symbol, key=sweep.parameter, write=str),
         number("top-1", key="top1_accuracy", write=_top1),
         number("FLOPs", key="flops_per_image", rank=1),
@@ -29,38 +32,46 @@ def sweep_report(sweep: Sweep) -> Report:
         Column("from", key="from", shown=any(point.origin != Origin.MEASURED for point in sweep.points)),
         hidden("trained_at"),
     ]
-    rows = []
-    for point in sweep.points:
-        account = point.account
-        half_width = None if account.energy_mj_ci95 is None else account.energy_mj_ci95 * factor
-        value, error = interval(account.energy_mj * factor, half_width, digits=3)
-        rows.append(
-            Row(
-                [
-                    point.value,
-                    point.top1,
-                    account.flops,
-                    account.sops,
-                    Cell(account.energy_mj, value, f" ± {error}" if error else ""),
-                    account.energy_mj_ci95,
-                    point.seconds,
-                    point.peak_bytes,
-                    point.origin,
-                    point.trained_at,
-                ],
-                strong=point.value == point.trained_at,
-            )
+    rows = [
+        Row(
+            _cells(name, point, factor, first=point is curve[0]),
+            strong=point.value == point.trained_at,
+            rule=point is curve[-1] and curve is not list(curves.values())[-1],
         )
+        for name, curve in curves.items()
+        for point in curve
+    ]
     images = f"{si(sweep.batch)} images on {sweep.device}"
     captions = [
         f"Per image, over all time steps; accounting {first.accounting} on {first.hardware.name}.",
         f"time per batch: fastest forward pass over {images}; memory: live memory that it adds at its peak.",
         *origin_notes(point.origin for point in sweep.points),
     ]
-    title = f"{first.model.name} on {first.data.name}, {first.data.images:,} images, over {words} {symbol}"
+    who = ", ".join(curves)
+    title = f"{who} on {first.data.name}, {first.data.images:,} images, over {words} {symbol}"
     table = Table(title, columns, rows, captions)
-    read = what_each_read([(f"{symbol} = {point.value}", point.account) for point in sweep.points], steps=False)
+    read = what_each_read([(_at(sweep, [point]), point.account) for point in sweep.points], steps=False)
     return Report([table, *read, *_notes(sweep)], data=sweep_data(sweep))
+
+
+def _cells(name: str, point: SweepPoint, factor: float, first: bool) -> list[object]:
+    """A row; the name stands in the first one of a network."""
+    account = point.account
+    half_width = None if account.energy_mj_ci95 is None else account.energy_mj_ci95 * factor
+    value, error = interval(account.energy_mj * factor, half_width, digits=3)
+    return [
+        Cell(name, name if first else ""),
+        point.value,
+        point.top1,
+        account.flops,
+        account.sops,
+        Cell(account.energy_mj, value, f" ± {error}" if error else ""),
+        account.energy_mj_ci95,
+        point.seconds,
+        point.peak_bytes,
+        point.origin,
+        point.trained_at,
+    ]
 
 
 def _top1(share: float | None) -> str:
@@ -75,27 +86,35 @@ def _mebibytes(count: int) -> str:
     return significant(count / MEBIBYTE)
 
 
+def _at(sweep: Sweep, points: Sequence[SweepPoint]) -> str:
+    """Where some points lie: `T = 1, 2`; of several networks by name, `Ours at T = 1, 2`."""
+    said = []
+    for name, curve in sweep.curves.items():
+        if values := [str(point.value) for point in curve if any(point is one for one in points)]:
+            at = "" if len(values) == len(curve) > 1 else f"{sweep.symbol} = {', '.join(values)}"
+            said.append(at if len(sweep.curves) == 1 else f"{name} at {at}" if at else name)
+    return "; ".join(said)
+
+
 def _notes(sweep: Sweep) -> list[Line]:
     """Where a checkpoint was trained at another value; what holds of all points, once; what holds of some."""
-    symbol = sweep.symbol
-    found = []
-    elsewhere: dict[int, list[str]] = {}
+    symbol, found = sweep.symbol, []
+    elsewhere: dict[int, list[SweepPoint]] = {}
     for point in sweep.points:
         if point.trained_at is not None and point.trained_at != point.value:
-            elsewhere.setdefault(point.trained_at, []).append(str(point.value))
-    for trained_at, values in elsewhere.items():
-        found.append(
-            note(
-                f"trained at {symbol} = {trained_at} and run at {symbol} = {', '.join(values)} without training anew: "
-                "weights and BatchNorm statistics are those of the training"
-            )
+            elsewhere.setdefault(point.trained_at, []).append(point)
+    for trained_at, points in elsewhere.items():
+        values = ", ".join(dict.fromkeys(str(point.value) for point in points))
+        text = (
+            f"trained at {symbol} = {trained_at} and run at {symbol} = {values} without training anew: "
+            "weights and BatchNorm statistics are those of the training"
         )
-    texts: dict[str, list[int]] = {}
+        who = dict.fromkeys(point.network for point in points)
+        found.append(note(text, about="" if len(who) == len(sweep.curves) else ", ".join(who)))
+    texts: dict[str, list[SweepPoint]] = {}
     for point in sweep.points:
-        account = point.account
-        for text in remarks(account):
-            texts.setdefault(text, []).append(point.value)
+        for text in remarks(point.account):
+            texts.setdefault(text, []).append(point)
     for text, at in texts.items():
-        everywhere = len(at) == len(sweep.points)
-        found.append(note(text) if everywhere else note(text, about=f"{symbol} = {', '.join(map(str, at))}"))
+        found.append(note(text) if len(at) == len(sweep.points) else note(text, about=_at(sweep, at)))
     return found
