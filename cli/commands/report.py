@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from saformer.analysis.accounting.hardware import Hardware
     from saformer.analysis.complexity.benchmark import Measurement
     from saformer.reports.document.blocks import Part, Report
+    from saformer.reports.document.numbers import EnergyUnit
     from saformer.reports.page.contents import Subject
 
 _TIME_STEPS = [1, 2, 4, 6]  # of Figure 5
@@ -72,7 +73,7 @@ def report(
     from saformer.analysis.accounting.rules import get_accounting
     from saformer.analysis.complexity.serialization import read_measurement
     from saformer.files import check_target
-    from saformer.reports.page.contents import Subject, page
+    from saformer.reports.page.contents import Subject, page, page_unit
 
     get_accounting(accounting)
     table = load_hardware(hardware)
@@ -100,7 +101,8 @@ def report(
     named = dict(zip(names, sources, strict=True))
     if not quick and (again := {name: source for name, source in named.items() if _runs_again(source)}):
         more += _attention(again, sources, data, run, opened)
-        more += _sweeps(again, sources, data, run, accounting, table, choices, opened)
+        unit = page_unit(profiles, table, accounting, choices)
+        more += _sweeps(again, sources, data, run, accounting, table, choices, opened, unit)
     more += _complexity(subjects, table, measurement)
     _write(page(subjects, table, accounting, wanted, command, more, choices), title, out)
 
@@ -130,6 +132,7 @@ def _sweeps(
     hardware: "Hardware",
     choices: "Choices",
     opened: Opened,
+    unit: "EnergyUnit",
 ) -> "list[Part]":
     """Figures 5 and 6 of the first SAFormer."""
     from saformer.reports.page.sections import sweep_section
@@ -150,7 +153,8 @@ def _sweeps(
         part
         for parameter, chosen in values.items()
         for part in sweep_section(
-            swept(parameter, [Curve(name, dict.fromkeys(chosen, source))], found, wide, accounting, hardware, choices)
+            swept(parameter, [Curve(name, dict.fromkeys(chosen, source))], found, wide, accounting, hardware, choices),
+            unit,
         )
     ]
 

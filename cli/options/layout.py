@@ -101,8 +101,7 @@ TimeSteps = Annotated[
 ]
 
 
-#: Options that only a model of the user's own takes; those of random inputs, one that reads tokens, too.
-OWN_ONLY = ("--model-arg", "--input-shape", "--input-dtype", "--high", "--time-first", "--time-axis", "--loop")
+#: Options of random inputs, which a model of the user's own takes, or one that reads tokens.
 RANDOM_INPUTS = ("--input-shape", "--input-dtype", "--high")
 
 

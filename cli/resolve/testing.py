@@ -48,11 +48,11 @@ def tested_on(source: Source, network: Network, data: "Dataset", run: RunOptions
         profile = run_profile(model, data, run, remarks, network.trained, source.options, source.label)
         return Tested(_of_profile(profile), profile.model, list(profile.notes))
     check_fit(model, data)
+    name = model.config.name
     if run.fold:
         example, _ = next(data.batches(1, 1, run.seed))
         model, remark = fold_for(model, example)
         remarks.append(remark)
-    name = model.config.name
     device = own_device(choose_device(run.device))
     images = min(run.limit, len(data)) if run.limit else len(data)
     if model.origin is None:

@@ -1,32 +1,30 @@
 """A sweep as a table, a row for each value: what `saformer sweep` prints."""
 
 from collections.abc import Sequence
-from math import isnan
 
+from saformer.analysis.accounting.account import Account
 from saformer.analysis.profiles.origin import Origin
 from saformer.reports.document.blocks import Line, Report, note
-from saformer.reports.document.numbers import energy_unit, interval, percent, si, significant
-from saformer.reports.document.table import Align, Cell, Column, Row, Table, hidden, number
+from saformer.reports.document.numbers import EnergyUnit, energy_unit, percent, si, significant
+from saformer.reports.document.table import Cell, Column, Row, Table, energy_cells, energy_columns, hidden, number
 from saformer.reports.results.sweep import MEBIBYTE, PARAMETERS, Sweep, SweepPoint, sweep_data
 from saformer.reports.tables.comparison import origin_notes
-from saformer.reports.tables.what_was_run import remarks, what_each_read
+from saformer.reports.tables.what_was_run import remarks, what_each_read, what_was_read
 
 
-def sweep_report(sweep: Sweep) -> Report:
-    """A table with a row for each value, and the notes of all of them."""
+def sweep_report(sweep: Sweep, unit: EnergyUnit | None = None) -> Report:
+    """A table with a row for each value, and the notes of all of them; energies in `unit`, or that of the largest."""
     first, curves = sweep.points[0].account, sweep.curves
     several = len(curves) > 1
     symbol, words = PARAMETERS[sweep.parameter]
-    known = [point.account.energy_mj for point in sweep.points if not isnan(point.account.energy_mj)]
-    unit, factor = energy_unit(max(known, default=0.0))
+    unit = unit or energy_unit(*(point.account.energy_mj for point in sweep.points))
     columns = [
         Column("network", shown=several),
         number(symbol, key=sweep.parameter, write=str),
         number("top-1", key="top1_accuracy", write=_top1),
         number("FLOPs", key="flops_per_image", rank=1),
         number("SOPs", key="sops_per_image"),
-        number("energy", unit, key="energy_mj_per_image", align=Align.decimal),
-        hidden("energy_mj_ci95"),
+        *energy_columns(unit),
         number("time per batch", "ms", key="seconds_per_batch", write=_milliseconds),
         number("memory", "MiB", key="peak_bytes", write=_mebibytes),
         Column("from", key="from", shown=any(point.origin != Origin.MEASURED for point in sweep.points)),
@@ -34,7 +32,7 @@ def sweep_report(sweep: Sweep) -> Report:
     ]
     rows = [
         Row(
-            _cells(name, point, factor, first=point is curve[0]),
+            _cells(name, point, unit, first=point is curve[0]),
             strong=point.value == point.trained_at,
             rule=point is curve[-1] and curve is not list(curves.values())[-1],
         )
@@ -50,23 +48,23 @@ def sweep_report(sweep: Sweep) -> Report:
     who = ", ".join(curves)
     title = f"{who} on {first.data.name}, {first.data.images:,} images, over {words} {symbol}"
     table = Table(title, columns, rows, captions)
-    read = what_each_read([(_at(sweep, [point]), point.account) for point in sweep.points], steps=False)
-    return Report([table, *read, *_notes(sweep)], data=sweep_data(sweep))
+    read: list[tuple[str, Account]] = []
+    for name, curve in curves.items():
+        alike = len({tuple(what_was_read(point.account, unit, steps=False)) for point in curve}) == 1
+        read += [(name, curve[0].account)] if alike else [(_at(sweep, [point]), point.account) for point in curve]
+    return Report([table, *what_each_read(read, unit, steps=False), *_notes(sweep)], data=sweep_data(sweep))
 
 
-def _cells(name: str, point: SweepPoint, factor: float, first: bool) -> list[object]:
+def _cells(name: str, point: SweepPoint, unit: EnergyUnit, first: bool) -> list[object]:
     """A row; the name stands in the first one of a network."""
     account = point.account
-    half_width = None if account.energy_mj_ci95 is None else account.energy_mj_ci95 * factor
-    value, error = interval(account.energy_mj * factor, half_width, digits=3)
     return [
         Cell(name, name if first else ""),
         point.value,
         point.top1,
         account.flops,
         account.sops,
-        Cell(account.energy_mj, value, f" ± {error}" if error else ""),
-        account.energy_mj_ci95,
+        *energy_cells(unit, account.energy_mj, account.energy_mj_ci95),
         point.seconds,
         point.peak_bytes,
         point.origin,

@@ -1,6 +1,7 @@
 """`saformer sweep`, `attention` and `ablate`."""
 
 import json
+import re
 
 import pytest
 from PIL import Image
@@ -64,7 +65,7 @@ def test_two_families_are_two_curves(saformer, tmp_path):
         name for name in ("sdt-1-8", "saformer-2-64", "sdt-2-64") for _ in range(2)
     ]
     for name in data["networks"]:  # once in the table, at the first of its values
-        assert len([line for line in result.out.splitlines() if line.startswith(f"{name} ") and " 1 " in line]) == 1
+        assert len(re.findall(rf"^{re.escape(name)} +1 ", result.out, re.MULTILINE)) == 1
     assert "SDT (theirs)" in figure.read_text()
     assert "10.00%" not in result.out  # random weights have no accuracy
 
