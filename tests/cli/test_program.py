@@ -57,7 +57,7 @@ def test_an_interrupt_ends_in_one_line(saformer, monkeypatch):
     def interrupt(self, *args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("saformer.models.saformer.SAFormer.forward", interrupt)
+    monkeypatch.setattr("saformer.models.transformers.saformer.SAFormer.forward", interrupt)
     result = saformer("energy")
     assert result.code != 0 and "Traceback" not in result.err
     assert [line for line in result.err.splitlines() if line] == ["saformer: interrupted, nothing was written"]
