@@ -1,4 +1,4 @@
-"""Quantiles of Student's t distribution, for intervals: to import SciPy for one number takes longer than a short run."""
+"""Quantiles of Student's t distribution: to import SciPy for one number takes longer than a short run."""
 
 from functools import lru_cache
 from math import exp, lgamma, log, log1p, pi

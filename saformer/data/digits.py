@@ -1,8 +1,8 @@
 """Digits: 1797 handwritten digits of 8 x 8, a fifth of them held out; scikit-learn's data set, in a file of our own.
 
 `digits.npz` beside this file holds `pixels`, 0 to 16, and `labels`: the training part, then the held-out part, each in
-the order of `train_test_split(images, target, test_size=0.2, random_state=0, stratify=target)`. Source: the test part of
-E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository (1998),
+the order of `train_test_split(images, target, test_size=0.2, random_state=0, stratify=target)`. Source: the test part
+of E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository (1998),
 doi:10.24432/C50P49, CC BY 4.0, as scikit-learn's `load_digits` has it.
 """
 
