@@ -26,6 +26,10 @@ class DoubleConv(nn.Module):
         return self.conv2(self.conv1(x))
 
 
+def _layers(dim: int) -> nn.Module:
+    return nn.Sequential(DoubleConv(dim, dim * 3 // 2), nn.BatchNorm1d(dim))
+
+
 def _projection(name: str, rate: str, part: str) -> tuple[Work, ...]:
     """A projection in its two parts; what follows the first reads real values."""
     return (
@@ -68,10 +72,11 @@ class LinearESDSA(nn.Module):
         super().__init__()
         self.heads = heads
         self.head_lif = neuron()
-        for name in ("q", "k", "v", "proj"):
-            layers = nn.Sequential(DoubleConv(dim, dim * 3 // 2), nn.BatchNorm1d(dim))
-            self.add_module(f"{name}_conv", layers)
-            self.add_module("attn_lif" if name == "proj" else f"{name}_lif", neuron())
+        for name in ("q", "k", "v"):
+            self.add_module(f"{name}_conv", _layers(dim))
+            self.add_module(f"{name}_lif", neuron())
+        self.attn_lif = neuron()
+        self.proj_conv = _layers(dim)
 
     def attention_map(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Attention by token, T x B x heads x N: the column of 0.125 Q K^T that belongs to it, mean over the queries.

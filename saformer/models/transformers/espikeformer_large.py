@@ -19,8 +19,16 @@ from saformer.models.transformers.metaformer import IMAGENET, MLP, DownSampling
 from saformer.neurons import IntegerLIF
 from saformer.steps import PerStep, per_step
 
-_STAGES = ("downsample1_1", "ConvBlock1_1", "downsample1_2", "ConvBlock1_2", "downsample2", "ConvBlock2_1")
-_STAGES += ("ConvBlock2_2", "downsample3")
+_STAGES = (
+    "downsample1_1",
+    "ConvBlock1_1",
+    "downsample1_2",
+    "ConvBlock1_2",
+    "downsample2",
+    "ConvBlock2_1",
+    "ConvBlock2_2",
+    "downsample3",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
