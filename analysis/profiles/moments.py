@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from saformer.analysis.profiles.exact_sums import exact_gram, exact_sums
 from saformer.analysis.profiles.groups import GROUPS, Groups, plus
+from saformer.analysis.profiles.student import quantile
 
 #: Counters of which every pair has its product. Of more, there are groups: this many pairs are as many integers.
 PAIRED = 2 * GROUPS
@@ -135,8 +136,7 @@ class Moments:
 
     def _width(self, squares: float, count: int, confidence: float) -> float:
         """Half-width from the sum of squared residuals, which carry a factor of the number of images."""
-        from scipy.special import stdtrit
-
         images = self.sums[0]
         variance = squares / images**2 / (count - 1)
-        return float(stdtrit(count - 1, 0.5 + confidence / 2)) * sqrt(variance / count) / (images / count)
+        return quantile(count - 1, 0.5 + confidence / 2) * sqrt(variance / count) / (images / count)
+from saformer.analysis.profiles.student import quantile
