@@ -138,5 +138,4 @@ class Moments:
         """Half-width from the sum of squared residuals, which carry a factor of the number of images."""
         images = self.sums[0]
         variance = squares / images**2 / (count - 1)
-        return quantile(count - 1, 0.5 + confidence / 2) * sqrt(variance / count) / (images / count)
-from saformer.analysis.profiles.student import quantile
+        return quantile(count - 1, confidence) * sqrt(variance / count) / (images / count)

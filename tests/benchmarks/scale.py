@@ -2,8 +2,8 @@
 
     .venv/bin/python tests/benchmarks/scale.py
 
-Profiles are recorded first: of one network of 500 layers on 300 images, and of twenty networks of 60. What is printed is
-the size of the files, and the processor time and largest memory of each command, in a process of its own.
+Profiles are recorded first: of one network of 500 layers on 300 images, and of twenty networks of 60. What is printed
+is the size of the files, and the processor time and largest memory of each command, in a process of its own.
 """
 
 import argparse
