@@ -11,7 +11,6 @@ from saformer.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -140,7 +139,7 @@ def _key(x: float, y: float) -> tuple[float, float]:
     return round(float(x), 9), round(float(y), 9)
 
 
-def _names(axis: "Axis") -> dict[float, str]:
+def _names(axis: Any) -> dict[float, str]:
     """What ticks say by their place, where that is no number."""
     from matplotlib.ticker import FixedLocator
 
@@ -197,7 +196,7 @@ def _labelled(axes: "Axes") -> "Axes":
     return next((other for other in reversed(column) if other.get_xlabel()), axes)
 
 
-def _title(axis: "Axis") -> str:
+def _title(axis: Any) -> str:
     return _plain(axis.label.get_text().partition("\n")[0])
 
 

@@ -92,7 +92,7 @@ def test_a_link_opens_the_section_that_it_leads_to(page):
     page.locator("header table.cards a", has_text="digits/spikformer").click()
     assert section.evaluate("fold => fold.open")
     page.evaluate("location.hash = 'is-digits-spikformer-spike-driven'")
-    page.wait_for_function("document.getElementById('is-digits-spikformer-spike-driven').open")
+    page.locator("details#is-digits-spikformer-spike-driven[open]").wait_for()
 
 
 def test_all_sections_open_and_fold_at_once(page):
@@ -245,7 +245,8 @@ def test_print_is_light_and_shows_what_was_folded(page):
     assert page.locator("details:not([open])").count() == 0
     assert layers(page).locator("tr.child").first.is_visible()
     page.emulate_media(media="screen")
-    page.wait_for_function("document.querySelectorAll('.section[open]').length === 1")
+    page.locator("details#digits-saformer-on-digits:not([open])").wait_for()
+    assert page.locator(".section[open]").count() == 1
 
 
 def test_nothing_but_its_own_script_and_style_runs(browser, file):
