@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 FORMATS = ("png", "pdf", "svg")
+_TALLEST = 12_000  # pixels; the map of a network of hundreds of layers is metres high, and gets fewer to the inch
 
 
 def check_format(path: str | Path) -> str:
@@ -59,7 +60,10 @@ def figure_bytes(figure: "Figure", format: str) -> bytes:
     output = BytesIO()
     _name_plainly(figure)
     with figure_style(), _missing_glyphs_ignored():
-        figure.savefig(output, format=format, metadata=metadata)
+        from matplotlib import rcParams
+
+        dpi = min(rcParams["savefig.dpi"], _TALLEST / max(figure.get_size_inches()))
+        figure.savefig(output, format=format, metadata=metadata, dpi=dpi)
     return output.getvalue()
 
 
