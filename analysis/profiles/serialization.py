@@ -1,8 +1,6 @@
 """Profiles as JSON, and back: integers of a file that contradict each other are refused."""
 
 import json
-import os
-import stat
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from math import ceil, inf
@@ -15,7 +13,7 @@ from saformer.analysis.profiles.origin import Origin, origin_of_notes
 from saformer.analysis.profiles.records import Correct, FreeArithmetic, Neurons, Operand, Operation, RunRecord
 from saformer.analysis.profiles.values import Values
 from saformer.errors import InputError
-from saformer.files import write_text_atomic
+from saformer.files import read_text, write_text_atomic
 from saformer.text import briefly
 
 R = TypeVar("R", bound=RunRecord)
@@ -111,14 +109,7 @@ def read(path: str | Path, make: type[R]) -> R:
         InputError: the file is missing, no JSON, or no sound profile.
     """
     try:
-        found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode):
-            raise InputError(f"cannot read the profile {path}: it is not a file")
-        if found.st_size > _LARGEST_FILE:
-            raise InputError(f"cannot read the profile {path}: it is larger than a profile can be")
-        plain = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except OSError as error:
-        raise InputError(f"cannot read the profile {path}: {error.strerror or error}") from None
+        plain = json.loads(read_text(path, "the profile", _LARGEST_FILE), parse_constant=_refuse_constant)
     except InputError:
         raise
     except (ValueError, RecursionError):
