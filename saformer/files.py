@@ -2,13 +2,13 @@
 
 import contextlib
 import errno
+import io
 import os
 import secrets
 import shutil
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from saformer.errors import InputError
 from saformer.text import printable
@@ -44,7 +44,7 @@ def check_file(path: str | Path, what: str = "", most: int = DATA) -> os.stat_re
     return found
 
 
-def open_file(path: str | Path, what: str = "", most: int = DATA) -> BinaryIO:
+def open_file(path: str | Path, what: str = "", most: int = DATA) -> io.BufferedReader:
     """The file, opened to read bytes; arguments and errors as those of `check_file`."""
     check_file(path, what, most)
     try:

@@ -189,8 +189,8 @@ class _Follower:
                 self._stack.append(_Value(0))
                 self._set(self._to_mark_below())
             case "SETITEM":
-                value, key = self._pop(), self._pop()
-                self._set([key, value])
+                set_to, key = self._pop(), self._pop()
+                self._set([key, set_to])
             case "SETITEMS":
                 self._set(self._to_mark())
             case "ADDITEMS":

@@ -28,6 +28,7 @@ from saformer.pickles import UnsafePickle, check_pickle
 from saformer.text import printable
 
 _LONGEST_SETTING = 10_000  # characters of a text, or items of a list
+_MOST_TENSORS = 10_000  # those of a network and of its optimiser are a thousand or two
 _WHAT = "the checkpoint"
 _WEIGHTS_KEYS = ("state_dict", "model", "net", "model_ema", "state_dict_ema")
 _SETTINGS_KEYS = ("args", "config", "hyper_parameters")
@@ -410,6 +411,8 @@ def _find_weights(path: Path, stored: Any, wanted: str | None) -> tuple[dict[str
         found = _listed(list(stored)) or "nothing"
         _refuse(path, f"it holds no weights; at its top level it has: {found}")
     weights = {name: value for name, value in places[key].items() if isinstance(value, torch.Tensor)}
+    if len(weights) > _MOST_TENSORS:
+        _refuse(path, f"it holds {len(weights):,} tensors, and no network has more than {_MOST_TENSORS:,}")
     for name in weights:
         if not isinstance(name, str):
             _refuse(path, f"the weights have the name {_shown(name)}, where every name must be text")

@@ -176,9 +176,9 @@ def _read_archive(archive: Path, layout: CifarLayout, split: str) -> list[tuple[
         folder, file = posixpath.split(posixpath.normpath(name))
         return file in wanted and folder in (layout.folder, "")
 
-    with open_file(archive, most=_LARGEST) as file:
+    with open_file(archive, most=_LARGEST) as packed:
         try:
-            for name, content in members(file, is_wanted, _LARGEST):
+            for name, content in members(packed, is_wanted, _LARGEST):
                 path = posixpath.normpath(name)
                 found[posixpath.basename(path)] = (f"{archive} ({path})", content)
                 if len(found) == len(wanted):
