@@ -40,6 +40,7 @@ ALLOWED = {
     "saformer.training.folder": {"open"},
     "saformer.cli": {"os.open", "open"},
     # files of the package
+    "saformer.data.digits": {"np.load"},
     "saformer.training.recipe": {"read_text"},
     "saformer.analysis.accounting.hardware": {"read_text"},
     "saformer.analysis.accounting.memory_access": {"read_text"},

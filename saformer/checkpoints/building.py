@@ -22,8 +22,8 @@ _TIMES, _TENSORS, _VALUES = 4, 1000, 2**20
 def build_for(config: BaseConfig, weights: Mapping[str, Tensor]) -> Model:
     """The network with these settings.
 
-    A file of a few bytes can say that its network has 10^9 blocks: building ends where there are more parameters than the
-    file has weights for.
+    A file of a few bytes can say that its network has 10^9 blocks: building ends where there are more parameters than
+    the file has weights for.
 
     Raises:
         InputError: there are, or the network does not fit into memory.
