@@ -406,7 +406,7 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
 def test_a_file_too_large_is_not_read(tmp_path: Path) -> None:
     with open(tmp_path / "p.json", "wb") as file:
         file.truncate(2**40)
-    assert "such a file may have 268,435,456 at most" in refusal(tmp_path / "p.json")
+    assert "such a file may have 67,108,864 at most" in refusal(tmp_path / "p.json")
 
 
 def test_a_profile_of_an_earlier_version(small: Profile, tmp_path: Path) -> None:
