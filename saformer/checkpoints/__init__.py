@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from saformer.checkpoints.building import build_for
 from saformer.checkpoints.origin import Assumption, Origin
 from saformer.checkpoints.published import recognise
 from saformer.checkpoints.reading import RawCheckpoint, read_checkpoint
 from saformer.checkpoints.shipped import resolve_checkpoint
 from saformer.checkpoints.writing import RUN_PREFIX, save_safetensors
 from saformer.errors import InputError
-from saformer.models import config_from_dict, from_config
+from saformer.models import config_from_dict
 from saformer.models.config import BaseConfig, Model
 
 _METADATA_KEY = "saformer"
@@ -71,6 +72,23 @@ def _native(raw: RawCheckpoint, given: dict[str, Any]) -> tuple[BaseConfig, dict
     return config_from_dict({**settings, **given}), details, settings
 
 
+def training_of(path: str | Path) -> dict[str, Any]:
+    """What one of our own checkpoints says about its training; its header alone is read.
+
+    Nothing where it is not ours, cannot be read, or says nothing: whoever reads the weights says what is wrong.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        return {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}")).get("training")
+    except (OSError, SafetensorError, ValueError, AttributeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def load(path: str | Path, *, weights: str | None = None, **settings: Any) -> Model:
     """A model in evaluation mode from any supported checkpoint.
 
@@ -115,7 +133,7 @@ def model_from(raw: RawCheckpoint, **settings: Any) -> Model:
             tensors = {found.renamed.get(name, name): tensor for name, tensor in tensors.items()}
             tensors |= {name: tensors[name].squeeze(-1) for name in found.timed}
         unused_parameters = sum(tensors.pop(name).numel() for name in unused)
-        model = from_config(config)
+        model = build_for(config, tensors)
         fill_weights(model, tensors)
     except InputError as error:
         raise InputError(f"checkpoint {raw.path}: {error}") from None
