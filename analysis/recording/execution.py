@@ -27,7 +27,7 @@ class Execution:
         path: of the module it runs in.
         out: its results.
         booked: name of the synaptic operation that it is, once that is known.
-        weighted: that operation has weights.
+        weight: the weights of that operation, if it has any.
     """
 
     func: Any
@@ -37,7 +37,7 @@ class Execution:
     path: str
     out: Any = None
     booked: str | None = None
-    weighted: bool = False
+    weight: Tensor | None = None
 
     @property
     def packet(self) -> Any:
