@@ -208,7 +208,8 @@ def changed(x: Tensor, rate: Tensor | None, threshold: Tensor | None, rule: Rule
         rule: how the neurons charge, fire and reset.
     """
     wide = torch.promote_types(x.dtype, torch.float32)
-    membranes = Membranes(rule, *(None if one is None else float(one) for one in (rate, threshold)), dtype=wide)
+    leak, level = (None if one is None else float(one) for one in (rate, threshold))
+    membranes = Membranes(rule, leak, level, wide)
     currents = x.detach().reshape(len(x), -1).to(wide)
     memory = currents.new_empty(membranes.rows + 3, currents.shape[1])
     membranes.use(memory[: membranes.rows])
