@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from saformer.analysis.profiles.origin import Origin
 from saformer.errors import InputError
-from saformer.reports.document.numbers import energy_unit
+from saformer.reports.document.numbers import EnergyUnit, energy_unit
 from saformer.reports.figures.style import BAND, EDGE, WIDTH_INCHES, figure_style, model_looks
 from saformer.reports.results.comparison import ComparisonRow, by_data
 
@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def accountings_figure(by_accounting: Mapping[str, Sequence[ComparisonRow]]) -> "Figure":
+def accountings_figure(
+    by_accounting: Mapping[str, Sequence[ComparisonRow]], unit: EnergyUnit | None = None
+) -> "Figure":
     """Energy of each model under each accounting, a marker each, on a logarithmic axis; a panel for each data set.
 
     Args:
         by_accounting: rows of the same models under each accounting.
+        unit: of the energies; chosen here where it is not given.
 
     Raises:
         InputError: there are no energies.
@@ -39,7 +42,7 @@ def accountings_figure(by_accounting: Mapping[str, Sequence[ComparisonRow]]) -> 
         panels = figure.subplots(len(data_sets), 1, sharex=True, squeeze=False)[:, 0]
         rows = [row for group in groups.values() for found in group.values() for row in found]
         looks = model_looks({row.name: row.family_name for row in rows})
-        unit, factor = energy_unit(max(row.energy_mj for row in rows))
+        name_of_unit, factor = unit or energy_unit(*(row.energy_mj for row in rows))
         labelled: set[str] = set()
         for axes, data in zip(panels, data_sets, strict=True):
             for place, group in enumerate(groups.values()):
@@ -66,7 +69,7 @@ def accountings_figure(by_accounting: Mapping[str, Sequence[ComparisonRow]]) -> 
             axes.set_ylim(len(groups) - 0.5, -0.5)
             axes.set_title(data, loc="left")
             axes.grid(axis="x")
-        panels[-1].set_xlabel(f"Energy per image ({unit})")
+        panels[-1].set_xlabel(f"Energy per image ({name_of_unit})")
         figure.legend(loc="outside upper center", ncols=4)
         return figure
 

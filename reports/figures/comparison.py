@@ -1,11 +1,12 @@
 """Models beside each other: energy and accuracy."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import isnan
 from typing import TYPE_CHECKING
 
 from saformer.analysis.profiles.origin import Origin
-from saformer.reports.document.numbers import energy_unit, interval, percent
+from saformer.reports.document.numbers import EnergyUnit, energy_unit, percent
 from saformer.reports.figures.model_bars import Draw, draw_bars, panels_by_data_set
 from saformer.reports.figures.style import EDGE, Look, annotate, room_for
 from saformer.reports.results.comparison import ComparisonRow, by_data
@@ -15,24 +16,29 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def comparison_figure(rows: Sequence[ComparisonRow]) -> "Figure":
+def comparison_figure(rows: Sequence[ComparisonRow], unit: EnergyUnit | None = None) -> "Figure":
     """Energy per image (bars, with the 95 % interval where known) and top-1 accuracy (markers) by model.
 
     Two panels share the rows instead of one panel with two scales, where the place at which a marker meets a bar
     would mean nothing; each data set has its own pair. Without any accuracy there is one panel.
 
+    Args:
+        rows: of models on one or more data sets.
+        unit: of the energies; that of the largest where it is not given.
+
     Raises:
         InputError: there are no rows.
     """
     known = any(row.top1 is not None for row in rows)
-    draw: list[tuple[float, Draw]] = [(1.5, _energies), *([(1.0, _accuracies)] if known else [])]
+    unit = unit or energy_unit(*(row.energy_mj for row in rows))
+    draw: list[tuple[float, Draw]] = [(1.5, partial(_energies, unit)), *([(1.0, _accuracies)] if known else [])]
     return panels_by_data_set(by_data(rows), draw)
 
 
-def _energies(axes: "Axes", rows: Sequence[ComparisonRow], looks: Mapping[str, Look]) -> None:
+def _energies(unit: EnergyUnit, axes: "Axes", rows: Sequence[ComparisonRow], looks: Mapping[str, Look]) -> None:
     # NaN where nothing is known, or the hardware has no energy for any operation of the model: no bar, and a dash.
     energies = [0.0 if isnan(row.energy_mj) else row.energy_mj for row in rows]
-    unit, factor = energy_unit(max(energies))
+    factor = unit.per_mj
     draw_bars(axes, [energy * factor for energy in energies], rows, looks)
     ends, labels = [], []
     for place, (row, energy) in enumerate(zip(rows, energies, strict=True)):
@@ -48,11 +54,11 @@ def _energies(axes: "Axes", rows: Sequence[ComparisonRow], looks: Mapping[str, L
                 capthick=0.8,
                 linewidth=0.8,
             )
-        value, error = interval(row.energy_mj * factor, half_width * factor or None, digits=3)
+        value, error = unit.interval(row.energy_mj, half_width or None)
         labels.append(f"{value} ± {error}" if error else value)
         annotate(axes, labels[-1], ends[-1], place)
     axes.set_xlim(0, room_for(ends, labels))
-    axes.set_xlabel(f"Energy per image ({unit})")
+    axes.set_xlabel(f"Energy per image ({unit.name})")
 
 
 def _accuracies(axes: "Axes", rows: Sequence[ComparisonRow], looks: Mapping[str, Look]) -> None:

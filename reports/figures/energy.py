@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from saformer.analysis.accounting.account import Account, LayerAccount
 from saformer.errors import InputError
-from saformer.reports.document.numbers import NOT_KNOWN, energy_unit, fixed, significant
+from saformer.reports.document.numbers import NOT_KNOWN, EnergyUnit, energy_unit, fixed, significant
 from saformer.reports.figures.style import BAND, EDGE, WIDTH_INCHES, figure_style, kind_look, room_for, short_name
 
 if TYPE_CHECKING:
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def energy_figure(account: Account) -> "Figure":
+def energy_figure(account: Account, unit: EnergyUnit | None = None) -> "Figure":
     """Energy of each operation, and beside it, on the same rows, the firing rate of its input.
 
     Bars are coloured and hatched by kind of operation; grey bands group the operations of a block. An
-    open marker is an input that is not spikes. Energy is per image, in the unit named on the axis.
+    open marker is an input that is not spikes. Energy is per image, in
+    `unit`, or in that of the account's own energy.
 
     Raises:
         InputError: the account has no operations.
@@ -38,7 +39,7 @@ def energy_figure(account: Account) -> "Figure":
         figure = Figure(figsize=(WIDTH_INCHES, height + 0.95), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1.5, 1.0))
 
-        unit, factor = energy_unit(max((layer.energy_mj or 0.0 for layer in layers), default=0.0))
+        name, factor = unit or energy_unit(account.energy_mj)
         rows = range(len(layers))
         energies = [(layer.energy_mj or 0.0) * factor for layer in layers]
         bars = left.barh(
@@ -53,7 +54,7 @@ def energy_figure(account: Account) -> "Figure":
         labels = [_energy_label(layer, factor) for layer in layers]
         left.bar_label(bars, labels, padding=2, fontsize=name_size - 0.5)
         left.set_xlim(0, room_for(energies, labels))
-        left.set_xlabel(f"Energy per image ({unit})")
+        left.set_xlabel(f"Energy per image ({name})")
         left.set_yticks(rows, [short_name(layer.name) for layer in layers], fontsize=name_size)
         left.set_ylim(len(layers) - 0.4, -0.6)
         left.grid(axis="x")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from saformer.errors import InputError
-from saformer.reports.document.numbers import energy_unit
+from saformer.reports.document.numbers import EnergyUnit, energy_unit
 from saformer.reports.figures.style import EDGE, WIDTH_INCHES, figure_style, model_looks
 from saformer.reports.results.sweep import MEBIBYTE, PARAMETERS, Sweep, SweepPoint, untrained
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 _Quantity = tuple[str, Callable[[SweepPoint], float | None], Callable[[SweepPoint], float | None]]
 
 
-def sweep_figure(sweep: Sweep) -> "Figure":
+def sweep_figure(sweep: Sweep, unit: EnergyUnit | None = None) -> "Figure":
     """A panel for each quantity over the value of the setting; energy with its 95 % interval.
 
     A filled marker is the value that the checkpoint was trained with, an open one any other. The axis of n is
-    logarithmic.
+    logarithmic. Energies are in `unit`, or in that of the largest.
 
     Raises:
         InputError: there are no points.
@@ -29,7 +29,7 @@ def sweep_figure(sweep: Sweep) -> "Figure":
         from matplotlib.figure import Figure
         from matplotlib.lines import Line2D
 
-        quantities = _quantities(sweep)
+        quantities = _quantities(sweep, unit or energy_unit(*(point.account.energy_mj for point in sweep.points)))
         figure = Figure(figsize=(WIDTH_INCHES, 2.5), layout="constrained")
         panels = figure.subplots(1, len(quantities), squeeze=False)[0]
         points = sorted(sweep.points, key=lambda point: point.value)
@@ -80,9 +80,7 @@ def sweep_figure(sweep: Sweep) -> "Figure":
         return figure
 
 
-def _quantities(sweep: Sweep) -> list[_Quantity]:
-    known = [point.account.energy_mj for point in sweep.points if point.account.energy_mj == point.account.energy_mj]
-    unit, factor = energy_unit(max(known, default=0.0))
+def _quantities(sweep: Sweep, unit: EnergyUnit) -> list[_Quantity]:
 
     def nothing(_: SweepPoint) -> None:
         return None
@@ -94,9 +92,9 @@ def _quantities(sweep: Sweep) -> list[_Quantity]:
     )
     if sweep.parameter == "time_steps":
         energy: _Quantity = (
-            f"Energy per image ({unit})",
-            lambda point: point.account.energy_mj * factor if point.account.energy_mj >= 0 else None,
-            lambda point: (point.account.energy_mj_ci95 or 0.0) * factor,
+            f"Energy per image ({unit.name})",
+            lambda point: point.account.energy_mj * unit.per_mj if point.account.energy_mj >= 0 else None,
+            lambda point: (point.account.energy_mj_ci95 or 0.0) * unit.per_mj,
         )
         return [accuracy, energy] if any(point.top1 is not None for point in sweep.points) else [energy]
     costs: list[_Quantity] = [

@@ -53,7 +53,7 @@ class ConvSNNConfig(ModelConfig):
 
 def neurons() -> LIF:
     """A membrane of which 0.8 stays, V_th 0.5."""
-    return leaky(0.5, 0.8)
+    return leaky(0.5, 5.0)
 
 
 class Block(nn.Module):
@@ -114,7 +114,10 @@ class ConvSNN(Model):
         if rank(weights, "conv1_custom.weight") != 4 or rank(weights, "fc_custom.weight") != 2:
             return None
         if not holds(weights, "layers.0.conv1."):
-            raise InputError("the checkpoint has no blocks: conv_snn's code keeps layers out of what it saves")
+            raise InputError(
+                "the checkpoint has no blocks, for conv_snn's code keeps them out of what it saves: its network is "
+                "--model rollout-densenet-dvs, without its weights; or save its blocks, too, as layers.#"
+            )
         first, head = weights["conv1_custom.weight"], weights["fc_custom.weight"]
         blocks = sum(name.endswith(".conv1.weight") for name in weights)
         grid = max(round((head.shape[1] / first.shape[0] / -(-blocks // 2)) ** 0.5), 1)

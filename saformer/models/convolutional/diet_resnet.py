@@ -26,22 +26,22 @@ class DietResNetConfig(ResidualConfig):
     """Settings of ResNet-20 of DIET-SNN and of hybrid conversion.
 
     Args:
-        neuron: "diet" learns leak and threshold of each layer; "hybrid" is the neuron that does not leak, whose spikes
-            reach the next layer a step later.
-        encoding: "pixels", or "poisson" for spikes of both signs: sign(x) where 0.9 |x| exceeds a random number. The
+        neuron: "learnable" learns leak and threshold of each layer; "delayed" is the neuron that does not leak, whose
+            spikes reach the next layer a step later.
+        encoding: "direct", or "poisson" for spikes of both signs: sign(x) where 0.9 |x| exceeds a random number. The
             numbers are the same in every call and for every image, so that a result depends on its image alone.
-        thresholds: V_th of the layers of neurons of "hybrid", before training with "diet", in the order of the data;
-            one for all of them, or one for each.
+        thresholds: V_th of the layers of neurons of "delayed", before training with "learnable", in the order of the
+            data; one for all of them, or one for each.
     """
 
-    neuron: str = "diet"
-    encoding: str = "pixels"
+    neuron: str = "learnable"
+    encoding: str = "direct"
     thresholds: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_one_of("neuron", ("diet", "hybrid"))
-        self.check_one_of("encoding", ("pixels", "poisson"))
+        self.check_one_of("neuron", ("learnable", "delayed"))
+        self.check_one_of("encoding", ("direct", "poisson"))
         layers = len(_STEM) + 2 * sum(self.blocks)
         given = self.thresholds
         if not isinstance(given, tuple) or len(given) not in (1, layers) or not all(value > 0 for value in given):
@@ -61,7 +61,7 @@ class DietResNetConfig(ResidualConfig):
         """Layers of neurons, in the order of the data."""
         layers = len(_STEM) + 2 * sum(self.blocks)
         for threshold in self.thresholds * (layers if len(self.thresholds) == 1 else 1):
-            yield LearnableLIF(threshold) if self.neuron == "diet" else DelayedIF(threshold)
+            yield LearnableLIF(threshold) if self.neuron == "learnable" else DelayedIF(threshold)
 
 
 class Block(nn.Module):
@@ -91,7 +91,7 @@ class Block(nn.Module):
     config=DietResNetConfig,
     presets={
         "diet-resnet-20": {**CIFAR, "time_steps": 5},
-        "hybrid-resnet-20": {**CIFAR, "time_steps": 250, "neuron": "hybrid", "encoding": "poisson"},
+        "hybrid-resnet-20": {**CIFAR, "time_steps": 250, "neuron": "delayed", "encoding": "poisson"},
     },
 )
 class DietResNet(Model):
@@ -130,12 +130,12 @@ class DietResNet(Model):
         diet = "threshold.t0" in weights or "pre_process.1.threshold" in weights
         shown = {
             **sizes,
-            "neuron": "diet" if diet else "hybrid",
+            "neuron": "learnable" if diet else "delayed",
             "num_classes": classes,
             "in_channels": weights["pre_process.0.weight"].shape[1],
         }
         defaults: dict[str, Any] = {"image_size": grid << len(sizes["widths"])}
-        defaults |= {"time_steps": 5, "encoding": "pixels"} if diet else {"time_steps": 250, "encoding": "poisson"}
+        defaults |= {"time_steps": 5, "encoding": "direct"} if diet else {"time_steps": 250, "encoding": "poisson"}
         if not diet:
             defaults["thresholds"] = (1.0,)
         # The published code numbers the layers: by their place in front of the first stage, and one by one from there.

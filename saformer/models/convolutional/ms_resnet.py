@@ -29,20 +29,20 @@ class MSResNetConfig(ResidualConfig):
             convolutions "3x3x3" (104 layers). After the last two the first stage halves the image, too.
         shortcut: "stride" where the 1x1 convolution of a shortcut has the stride, "pool" behind an average pool.
         threshold: V_th.
-        leak: what share of the membrane stays after a step.
+        tau: time constant of the membrane in steps, of which 1 - 1/tau stays after one.
     """
 
     stem: str = "7x7"
     shortcut: str = "stride"
     threshold: float = 0.5
-    leak: float = 0.25
+    tau: float = 4 / 3
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_one_of("stem", _STEMS)
         self.check_one_of("shortcut", ("stride", "pool"))
         self.check_number("threshold", above=0)
-        self.check_share("leak")
+        self.check_number("tau", above=1)
         if self.shortcut == "pool" and self.image_size < self.least_size:
             raise InputError(f"{self.family}: its pools need images of {self.least_size} pixels, got {self.image_size}")
 
@@ -65,7 +65,7 @@ class Block(nn.Module):
         super().__init__()
 
         def neuron() -> nn.Module:
-            return leaky(config.threshold, config.leak)
+            return leaky(config.threshold, config.tau)
 
         self.residual_function = nn.Sequential(
             neuron(),
@@ -130,7 +130,7 @@ class MSResNet(Model):
         self.stages = [f"conv{stage + 2}_x" for stage in range(len(made))]
         for name, stage in zip(self.stages, made, strict=True):
             self.add_module(name, stage)
-        self.mem_update = leaky(config.threshold, config.leak)
+        self.mem_update = leaky(config.threshold, config.tau)
         self.fc = nn.Linear(config.widths[-1], config.num_classes)
         initialise_residual(self)
         for module in self.modules():
@@ -142,7 +142,7 @@ class MSResNet(Model):
 
     @classmethod
     def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
-        """Residual functions and shortcuts in stages conv2_x, conv3_x, ...; V_th and leak are constants of the code."""
+        """Residual functions and shortcuts in stages conv2_x, conv3_x, ...; V_th and tau are constants of the code."""
         convolution = "residual_function.1.weight"
         if not {"conv1.0.weight", "fc.weight", f"conv2_x.0.{convolution}"} <= weights.keys():
             return None
@@ -157,7 +157,7 @@ class MSResNet(Model):
             "in_channels": first.shape[1],
         }
         size = {"image_size": 32 if stem == "3x3" else 224}
-        return Published(shown, {"time_steps": 6, "threshold": 0.5, "leak": 0.25, **size})
+        return Published(shown, {"time_steps": 6, "threshold": 0.5, "tau": 4 / 3, **size})
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores of the mean over time of the rates of the last neurons: the head runs once."""

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -28,6 +27,8 @@ DSR_LIF = {
     "delta": 0.05,
 }
 DSR_IF = {"neuron": "dsr-if", "threshold": 6.0, "fires_at": 0.5, "least_threshold": 0.01}
+#: What to know of the neurons that V_th hints at.
+DSR_NEURON = {"neuron": "by V_th, which begins at 6 with IF and at 0.3 with LIF: --set neuron=dsr-if or dsr-lif"}
 SLTT = {"neuron": "sltt", "tau": 1.1}
 
 
@@ -68,8 +69,7 @@ class PreActResNetConfig(ResidualConfig):
         """A layer of neurons."""
         if not self.dsr:
             return LIF(tau=self.tau, reset=None, decay_input=False)
-        made = partial(DSRNeuron, self.threshold, self.fires_at, self.least_threshold)
-        return made() if self.neuron == "dsr-if" else made(math.exp(-self.delta / self.tau), 1.0 / self.delta)
+        return make_dsr_neuron(self.neuron, self.threshold, self.fires_at, self.least_threshold, self.tau, self.delta)
 
 
 class DSRNeuron(Neuron):
@@ -103,6 +103,33 @@ class DSRNeuron(Neuron):
         threshold = self.Vth.clamp(min=self.least)
         current = x / threshold
         return super().forward(current + self.rest if self.rest else current) * (threshold * self.height)
+
+
+def make_dsr_neuron(kind: str, threshold: float, fires_at: float, least: float, tau: float, delta: float) -> DSRNeuron:
+    """Neurons of DSR: "dsr-if", or "dsr-lif", which leak by exp(-delta / tau) and put out Vth / delta."""
+    if kind == "dsr-if":
+        return DSRNeuron(threshold, fires_at, least)
+    return DSRNeuron(threshold, fires_at, least, math.exp(-delta / tau), 1.0 / delta)
+
+
+def published_dsr_neuron(weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> str:
+    """The neurons of a checkpoint of DSR: as told, or by V_th, which begins at 0.3 with LIF and at 6 with IF."""
+    if (told := stored.get("neuron")) in ("dsr-lif", "dsr-if"):
+        return str(told)
+    learned = torch.stack([tensor.float() for name, tensor in weights.items() if name.endswith(".Vth")])
+    return "dsr-lif" if learned.median() < 1 else "dsr-if"
+
+
+def weighted_by_age(x: Tensor, tau: float, delta: float) -> Tensor:
+    """Mean over the steps by weights exp(-age delta / tau), which fall off towards the past as a membrane does.
+
+    Args:
+        x: T x B x classes.
+        tau: time constant, in units of time.
+        delta: duration of a step.
+    """
+    ages = torch.arange(len(x) - 1, -1, -1, device=x.device, dtype=x.dtype)
+    return (x * torch.softmax(ages * (-delta / tau), 0)[:, None, None]).sum(0)
 
 
 class Block(nn.Module):
@@ -175,10 +202,9 @@ class PreActResNet(Model):
         }
         if "relu1.Vth" not in weights:
             return Published({**shown, "neuron": "sltt"}, {"tau": SLTT["tau"], "time_steps": 6, "image_size": 32})
-        learned = torch.stack([tensor.float() for name, tensor in weights.items() if name.endswith(".Vth")])
-        settings = dict(DSR_LIF if learned.median() < 1 else DSR_IF)
+        settings = dict(DSR_LIF if published_dsr_neuron(weights, stored) == "dsr-lif" else DSR_IF)
         shown["threshold"] = settings.pop("threshold")  # of no effect on what is loaded
-        return Published(shown, {**settings, "time_steps": 20, "image_size": 32})
+        return Published(shown, {**settings, "time_steps": 20, "image_size": 32}, notes=DSR_NEURON)
 
     def forward(self, x: Tensor) -> Tensor:
         """Class scores: with DSR what the last neurons put out, averaged over time, with LIF by weights that fall off
@@ -192,8 +218,4 @@ class PreActResNet(Model):
         if not config.dsr:
             return self.linear(x).mean(0)
         x = self.relu3(per_step(self.bn2, self.linear(self.relu2(x))))
-        if config.neuron == "dsr-if":
-            return x.mean(0)
-        ages = torch.arange(len(x) - 1, -1, -1, device=x.device, dtype=x.dtype)
-        shares = torch.softmax(ages * (-config.delta / config.tau), 0)
-        return (x * shares[:, None, None]).sum(0)
+        return x.mean(0) if config.neuron == "dsr-if" else weighted_by_age(x, config.tau, config.delta)

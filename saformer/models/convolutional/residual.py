@@ -51,9 +51,9 @@ def conv1x1(inputs: int, outputs: int, stride: int = 1, bias: bool = False) -> n
     return nn.Conv2d(inputs, outputs, 1, stride, bias=bias)
 
 
-def leaky(threshold: float, leak: float) -> LIF:
-    """The neuron of STBP and its descendants: U[t] = leak H[t-1] + X[t], fires where U > V_th, reset to 0."""
-    return LIF(threshold, 1.0 / (1.0 - leak), decay_input=False, strict=True)
+def leaky(threshold: float, tau: float) -> LIF:
+    """The neuron of STBP and its descendants: U[t] = (1 - 1/tau) H[t-1] + X[t], fires where U > V_th, reset to 0."""
+    return LIF(threshold, tau, decay_input=False, strict=True)
 
 
 def stages(

@@ -21,11 +21,11 @@ DSPIKE = {
     "shortcut": "pool",
     "hidden": 0,
     "norm": "batch",
-    "output": "currents",
+    "head_spikes": False,
     "threshold": 1.0,
-    "leak": 0.5,
+    "tau": 2.0,
 }
-TET = {"norm": "batch", "output": "currents", "threshold": 1.0, "leak": 0.5}
+TET = {"norm": "batch", "head_spikes": False, "threshold": 1.0, "tau": 2.0}
 
 _ALIKE = {"neuron": "its ANN has the same parameters: --set neuron=relu"}
 
@@ -45,9 +45,9 @@ class ResNetConfig(ResidualConfig):
         neuron: "lif", or "relu" for an ANN.
         norm: "tdbn" scales what BatchNorm gives by V_th, and by sqrt(1/2) before a sum (Zheng et al. 2021); "batch"
             does not.
-        output: whether the last layer drives neurons, whose "spikes" are averaged, or its "currents" are.
+        head_spikes: neurons stand behind the head, and their spikes are averaged; otherwise its currents are.
         threshold: V_th.
-        leak: what share of the membrane stays after a step.
+        tau: time constant of the membrane in steps, of which 1 - 1/tau stays after one.
     """
 
     blocks: tuple[int, ...] = (3, 3, 2)
@@ -58,9 +58,9 @@ class ResNetConfig(ResidualConfig):
     hidden: int = 256
     neuron: str = "lif"
     norm: str = "tdbn"
-    output: str = "spikes"
+    head_spikes: bool = True
     threshold: float = 0.2
-    leak: float = 0.25
+    tau: float = 4 / 3
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,13 +70,12 @@ class ResNetConfig(ResidualConfig):
         self.check_one_of("shortcut", ("stride", "pool"))
         self.check_one_of("neuron", ("lif", "relu"))
         self.check_one_of("norm", ("tdbn", "batch"))
-        self.check_one_of("output", ("spikes", "currents"))
         self.check_number("threshold", above=0)
-        self.check_share("leak")
+        self.check_number("tau", above=1)
 
     def make_neuron(self) -> nn.Module:
         """A layer of neurons."""
-        return leaky(self.threshold, self.leak) if self.spiking else nn.ReLU()
+        return leaky(self.threshold, self.tau) if self.spiking else nn.ReLU()
 
     @property
     def spiking(self) -> bool:
@@ -203,12 +202,12 @@ class ResNet(Model):
             self.fc1 = nn.Linear(features, config.hidden)
             self.fc1_spike = config.make_neuron()
         self.fc2 = nn.Linear(config.hidden or features, config.num_classes)
-        self.fc2_spike = config.make_neuron() if config.output == "spikes" else nn.Identity()
+        self.fc2_spike = config.make_neuron() if config.head_spikes else nn.Identity()
         initialise_residual(self)
 
     @classmethod
     def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
-        """ResNet-19 of tdBN, or of TET, whose BatchNorm lies a level deeper; V_th and leak are constants there.
+        """ResNet-19 of tdBN, or of TET, whose BatchNorm lies a level deeper; V_th and tau are constants there.
 
         The ANN of TET's code has the same parameters.
         """
@@ -217,7 +216,7 @@ class ResNet(Model):
         if "bn1.bn.weight" in weights:
             code = TET
         elif "layer1.0.downsample.layer.weight" in weights:
-            code = {"norm": "tdbn", "output": "spikes", "threshold": 0.2, "leak": 0.25}
+            code = {"norm": "tdbn", "head_spikes": True, "threshold": 0.2, "tau": 4 / 3}
         else:
             return None
         first = weights["conv1.weight"]
@@ -229,7 +228,7 @@ class ResNet(Model):
             "num_classes": weights["fc2.weight"].shape[0],
             "in_channels": first.shape[1],
         }
-        defaults = {key: code[key] for key in ("output", "threshold", "leak")}
+        defaults = {key: code[key] for key in ("head_spikes", "threshold", "tau")}
         if code is not TET:
             return Published({**shown, "neuron": "lif"}, defaults, repeated=REPEATED)
         return Published(shown, {**defaults, "neuron": "lif"}, repeated=REPEATED, notes=_ALIKE)

@@ -22,27 +22,27 @@ class SEW7BConfig(ModelConfig):
     """Settings of the SEW networks for event data.
 
     Args:
-        channels: of each block; behind each the image is halved.
+        widths: channels of each block; behind each the image is halved.
         connect: ADD, AND or IAND.
     """
 
-    channels: tuple[int, ...] = (32,) * 7
+    widths: tuple[int, ...] = (32,) * 7
     connect: str = "ADD"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_whole_each("channels")
+        self.check_whole_each("widths")
         self.check_one_of("connect", CONNECTIONS)
         if self.grid < 1:
             raise InputError(
-                f"{self.family}: {len(self.channels)} pools leave nothing of {self.image_size} pixels: "
-                "give fewer channels, such as 32,32"
+                f"{self.family}: {len(self.widths)} pools leave nothing of {self.image_size} pixels: "
+                "give fewer widths, such as 32,32"
             )
 
     @property
     def grid(self) -> int:
         """Pixels along one side behind the last pool."""
-        return self.image_size >> len(self.channels)
+        return self.image_size >> len(self.widths)
 
 
 def layer(convolution: nn.Conv2d) -> nn.Sequential:
@@ -74,7 +74,7 @@ class Block(nn.Module):
             "image_size": 128,
             "num_classes": 10,
             "time_steps": 16,
-            "channels": (64, 64, 64, 64, 128, 128, 128),
+            "widths": (64, 64, 64, 64, 128, 128, 128),
         },
     },
 )
@@ -87,7 +87,7 @@ class SEW7BNet(Model):
         super().__init__(config)
         self.conv = nn.Sequential()
         before = config.in_channels
-        for channels in config.channels:
+        for channels in config.widths:
             if channels != before:
                 self.conv.append(layer(conv1x1(before, channels)))
             self.conv.append(Block(channels, config.connect))
@@ -111,7 +111,7 @@ class SEW7BNet(Model):
         classes, features = weights["out.weight"].shape
         first = weights.get("conv.0.0.0.weight")
         shown = {
-            "channels": channels,
+            "widths": channels,
             "num_classes": classes,
             "in_channels": channels[0] if first is None else first.shape[1],
         }

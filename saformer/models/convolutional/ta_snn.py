@@ -39,7 +39,7 @@ class TASNNConfig(ModelConfig):
         widths: channels of the convolutions.
         pools: side of the average pool behind each of them; 1 where there is none.
         hidden: values between the two linear layers.
-        attention: before the neurons, each step is weighed: "mean" by its mean (TA-SNN), "mean-max" by its maximum too
+        temporal: before the neurons, each step is weighed: "mean" by its mean (TA-SNN), "mean-max" by its maximum too
             (temporal attention of MA-SNN, Yao et al. 2023), or "none".
         reduction: of T by how much between the two layers of the attention.
         analog: neurons put out the ReLU of their membranes instead of spikes (LIAF).
@@ -48,19 +48,19 @@ class TASNNConfig(ModelConfig):
     widths: tuple[int, ...] = (64, 128, 128)
     pools: tuple[int, ...] = (1, 2, 2)
     hidden: int = 256
-    attention: str = "mean"
+    temporal: str = "mean"
     reduction: int = 5
     analog: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_whole("hidden", "reduction")
-        self.check_one_of("attention", ("mean", "mean-max", "none"))
+        self.check_one_of("temporal", ("mean", "mean-max", "none"))
         self.check_whole_each("widths")
         self.check_whole_each("pools", len(self.widths))
         if self.side < 1:
             raise InputError(f"{self.family}: an image of {self.image_size} pixels is too small for its pools")
-        if self.attention != "none" and self.time_steps < self.reduction:
+        if self.temporal != "none" and self.time_steps < self.reduction:
             raise InputError(f"{self.family}: reduction must be at most time_steps, got {self.reduction}")
 
     @classmethod
@@ -144,9 +144,9 @@ class Layer(nn.Module):
         self.BNLayer = nn.BatchNorm1d(outputs) if flat else nn.BatchNorm2d(outputs)
         self.pooling = nn.AvgPool2d(pool) if pool > 1 else nn.Identity()
         steps, reduction = config.time_steps, config.reduction
-        if config.attention == "mean":
+        if config.temporal == "mean":
             self.attention: nn.Module = MeanAttention(steps, reduction)
-        elif config.attention == "mean-max":
+        elif config.temporal == "mean-max":
             self.attention = MeanMaxAttention(steps, reduction, 1 if flat else 3)
         else:
             self.attention = nn.Identity()
@@ -168,8 +168,8 @@ class Layer(nn.Module):
     presets={
         "ta-snn-gesture": GESTURE,
         "ta-snn-dvs": DVS,
-        "liaf-net-gesture": {**GESTURE, "attention": "none", "analog": True},
-        "liaf-net-dvs": {**DVS, "attention": "none", "analog": True},
+        "liaf-net-gesture": {**GESTURE, "temporal": "none", "analog": True},
+        "liaf-net-dvs": {**DVS, "temporal": "none", "analog": True},
     },
 )
 class TASNN(Model):
@@ -211,10 +211,10 @@ class TASNN(Model):
             "mean": "FC0.attention.temporal_excitation.0.weight",
             "mean-max": "FC0.attention.ta.sharedMLP.0.weight",
         }
-        shown["attention"] = next((kind for kind, name in kinds.items() if name in weights), "none")
-        if shown["attention"] == "none":
+        shown["temporal"] = next((kind for kind, name in kinds.items() if name in weights), "none")
+        if shown["temporal"] == "none":
             return Published(shown, {**defaults, "time_steps": 60}, notes=_ALIKE)
-        inner, steps = weights[kinds[shown["attention"]]].shape[:2]
+        inner, steps = weights[kinds[shown["temporal"]]].shape[:2]
         return Published({**shown, "time_steps": steps, "reduction": steps // inner}, defaults)
 
     def forward(self, x: Tensor) -> Tensor:

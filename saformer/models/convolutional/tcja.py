@@ -23,14 +23,14 @@ class TCJAConfig(ModelConfig):
     """Settings of TCJA-SNN.
 
     Args:
-        channels: of the convolutions.
+        width: channels of the convolutions.
         blocks: convolutions, each with a pool behind it.
         attended: how many of the last ones have the attention.
         step_kernel: how many channels the convolution over channels, which mixes steps, sees.
         channel_kernel: how many steps the convolution over steps, which mixes channels, sees.
     """
 
-    channels: int = 128
+    width: int = 128
     blocks: int = 5
     attended: int = 2
     step_kernel: int = 4
@@ -38,7 +38,7 @@ class TCJAConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_whole("channels", "blocks", "attended", "step_kernel", "channel_kernel")
+        self.check_whole("width", "blocks", "attended", "step_kernel", "channel_kernel")
         if self.attended > self.blocks:
             raise InputError(f"{self.family}: attended must be at most blocks, {self.blocks}, got {self.attended}")
         if self.image_size >> self.blocks < 1:
@@ -49,7 +49,7 @@ class TCJAConfig(ModelConfig):
     @property
     def features(self) -> int:
         """Values that the first linear layer reads."""
-        return self.channels * (self.image_size >> self.blocks) ** 2
+        return self.width * (self.image_size >> self.blocks) ** 2
 
 
 class TCJA(nn.Module):
@@ -60,7 +60,7 @@ class TCJA(nn.Module):
 
     def __init__(self, config: TCJAConfig) -> None:
         super().__init__()
-        steps, channels = config.time_steps, config.channels
+        steps, channels = config.time_steps, config.width
         self.conv = nn.Conv1d(steps, steps, config.step_kernel, padding="same", bias=False)
         self.conv_c = nn.Conv1d(channels, channels, config.channel_kernel, padding="same", bias=False)
 
@@ -91,13 +91,13 @@ class TCJASNN(Model):
         self.conv = nn.Sequential()
         inputs = config.in_channels
         for block in range(config.blocks):
-            convolution = nn.Conv2d(inputs, config.channels, 3, padding=1, bias=False)
-            self.conv.append(PerStep(convolution, nn.BatchNorm2d(config.channels)))
+            convolution = nn.Conv2d(inputs, config.width, 3, padding=1, bias=False)
+            self.conv.append(PerStep(convolution, nn.BatchNorm2d(config.width)))
             self.conv.append(LIF())
             if block >= config.blocks - config.attended:
                 self.conv.append(TCJA(config))
             self.conv.append(PerStep(nn.MaxPool2d(2)))
-            inputs = config.channels
+            inputs = config.width
         hidden = max(config.features // 4, 1)
         self.fc = nn.Sequential(
             nn.Flatten(2),
@@ -124,7 +124,7 @@ class TCJASNN(Model):
             "num_classes": head.shape[0] // VOTES,
             "in_channels": first.shape[1],
             "time_steps": by_step.shape[0],
-            "channels": channels,
+            "width": channels,
             "blocks": blocks,
             "attended": len(joint),
             "step_kernel": by_step.shape[2],

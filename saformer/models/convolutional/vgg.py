@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from saformer.errors import InputError
 from saformer.models.config import Model, ModelConfig, in_time
-from saformer.models.convolutional.preact_resnet import DSRNeuron
+from saformer.models.convolutional.preact_resnet import make_dsr_neuron, weighted_by_age
 from saformer.models.convolutional.resnet import ThresholdNorm
 from saformer.models.convolutional.vgg_layouts import LAYOUTS, paths
 from saformer.models.convolutional.vgg_parts import (
@@ -27,8 +27,8 @@ from saformer.models.registry import register_model
 from saformer.neurons import LIF, PLIF, LearnableLIF
 from saformer.steps import per_step
 
-NEURONS = ("lif", "plif", "learnable", "delayed", "high")
-NORMS = ("none", "batch", "threshold", "step", "weights")
+NEURONS = ("lif", "plif", "learnable", "delayed", "dsr-if", "dsr-lif")
+NORMS = ("none", "batch", "tdbn", "step", "weights")
 POOLS = {"max": lambda: nn.MaxPool2d(2), "average": lambda: nn.AvgPool2d(2), "sum": SumPool}
 
 # Kinds of layers that see all steps at once; the others are applied to each.
@@ -45,17 +45,20 @@ class VGGConfig(ModelConfig):
             and neurons. The linear layer to the classes follows by itself.
         layout: whose code named the layers (`vgg_layouts`).
         neuron: "lif"; "plif" learns its time constant; "learnable" leak and threshold, and resets by subtraction;
-            "delayed" does not leak, and its spikes come a step later; "high" puts out its learned threshold.
+            "delayed" does not leak, and its spikes come a step later; "dsr-if" and "dsr-lif" learn V_th and put out
+            spikes of its height (LIF: over `delta`).
         threshold: V_th; before training, where it is learned.
         thresholds: V_th of each layer of neurons, in the order of the data; empty for `threshold` everywhere.
-        tau: time constant of the membrane in steps ("lif"; "plif" before training).
+        tau: time constant of the membrane in steps ("lif"; "plif" before training), and of "dsr-lif" in units of time.
+        delta: duration of a step, "dsr-lif".
         subtract: the reset of "lif" takes V_th off; otherwise it sets the membrane to 0.
         decay_input: the current is divided by tau, too.
         strict: "lif" fires beyond V_th alone, not at it.
         height: what a spike of "lif" is worth.
-        fires_at: share of V_th at which "high" fires; its reset takes V_th off.
+        fires_at: share of V_th at which the neurons of DSR fire; their reset takes V_th off.
+        least_threshold: what V_th of DSR cannot fall below.
         trace: time constant of the filter behind the neurons and the input; 0 for none.
-        norm: "batch"; "threshold": tdBN, BatchNorm times V_th; "step": one for each step; "weights": of convolutions,
+        norm: "batch"; "tdbn": BatchNorm times V_th; "step": one for each step; "weights": of convolutions,
             standardised; "none".
         linear_norm: linear layers before neurons have the norm, too.
         conv_bias: biases of convolutions.
@@ -68,7 +71,7 @@ class VGGConfig(ModelConfig):
         seed: of the random spikes, the same in every call.
         votes: outputs of the head for each class, which are averaged.
         head_spikes: neurons stand behind the head.
-        readout: "mean" over the steps, or "sum".
+        readout: over the steps "mean", "sum", or "recent", whose weights fall off towards the past (DSR's LIF).
         dropout: share of values that "d" leaves out in training.
     """
 
@@ -83,6 +86,8 @@ class VGGConfig(ModelConfig):
     strict: bool = False
     height: float = 1.0
     fires_at: float = 0.5
+    least_threshold: float = 0.01
+    delta: float = 0.05
     trace: float = 0.0
     norm: str = "none"
     linear_norm: bool = False
@@ -106,10 +111,11 @@ class VGGConfig(ModelConfig):
         self.check_one_of("norm", NORMS)
         self.check_one_of("pool", POOLS)
         self.check_one_of("encoding", ("direct", "poisson"))
-        self.check_one_of("readout", ("mean", "sum"))
+        self.check_one_of("readout", ("mean", "sum", "recent"))
         self.check_whole("votes")
-        for name, above in (("threshold", 0), ("tau", 1), ("height", 0), ("fires_at", 0), ("rate", 0)):
-            self.check_number(name, above=above)
+        for name in ("threshold", "height", "fires_at", "least_threshold", "delta", "rate"):
+            self.check_number(name, above=0)
+        self.check_number("tau", above=0 if self.neuron == "dsr-lif" else 1)
         self.check_share("dropout")
         if self.trace != 0:
             self.check_number("trace", above=0)
@@ -229,7 +235,7 @@ class VGG(Model):
         norm = nn.BatchNorm1d if flat else nn.BatchNorm2d
         if self.config.norm == "step":
             return NormOfEachStep(norm(channels, eps=1e-4) for _ in range(self.config.time_steps))
-        if self.config.norm == "threshold" and not flat:
+        if self.config.norm == "tdbn" and not flat:
             return ThresholdNorm(channels, self.config.threshold)
         return norm(channels)
 
@@ -241,8 +247,10 @@ class VGG(Model):
             made = LearnableLIF(threshold)
         elif config.neuron == "delayed":
             made = DelayedIF(threshold)
-        elif config.neuron == "high":
-            made = DSRNeuron(threshold, config.fires_at, least=0.01)
+        elif config.neuron in ("dsr-if", "dsr-lif"):
+            made = make_dsr_neuron(
+                config.neuron, threshold, config.fires_at, config.least_threshold, config.tau, config.delta
+            )
         else:
             made = LIF(
                 threshold,
@@ -257,7 +265,7 @@ class VGG(Model):
     @classmethod
     def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
         """By the names of each published code (`vgg_published`)."""
-        found = recognise_vgg(weights)
+        found = recognise_vgg(weights, stored)
         if found is not None and found.shown.get("neuron") == "delayed" and stored.get("leak", 1.0) != 1.0:
             raise InputError(
                 f"its neurons leak, by a factor of {stored['leak']} a step: only those that do not are known here"
@@ -283,6 +291,8 @@ class VGG(Model):
                 x = module(x) if isinstance(module, _IN_TIME) else per_step(module, x)
         if config.votes > 1:
             x = x.unflatten(-1, (config.num_classes, config.votes)).mean(-1)
+        if config.readout == "recent":
+            return weighted_by_age(x, config.tau, config.delta)
         return x.sum(0) if config.readout == "sum" else x.mean(0)
 
 

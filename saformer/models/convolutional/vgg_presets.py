@@ -62,7 +62,7 @@ TET: Mapping[str, Any] = {
 }
 DSR: Mapping[str, Any] = {
     "layout": "dsr",
-    "neuron": "high",
+    "neuron": "dsr-if",
     "threshold": 6.0,
     "norm": "batch",
     "linear_norm": True,
@@ -70,6 +70,15 @@ DSR: Mapping[str, Any] = {
     "linear_bias": True,
     "head_spikes": True,
     "dropout": 0.1,
+}
+DSR_LIF: Mapping[str, Any] = {
+    **DSR,
+    "neuron": "dsr-lif",
+    "threshold": 0.3,
+    "fires_at": 0.3,
+    "least_threshold": 0.0005,
+    "tau": 1.0,
+    "readout": "recent",
 }
 OTTT: Mapping[str, Any] = {
     "layout": "ottt",
@@ -86,7 +95,7 @@ STBP: Mapping[str, Any] = {
     "tau": 4 / 3,  # a quarter of the membrane stays
     "decay_input": False,
     "strict": True,
-    "norm": "threshold",
+    "norm": "tdbn",
     "linear_bias": True,
     "pool_spikes": True,
     "head_spikes": True,
@@ -120,6 +129,9 @@ BNTT_VGGS = {
     8: "64 p 128 p 256 256 p 512 512 p 512 512 a1 f4096",
 }
 
+DSR_VGG = chain("64 d p 128 d p 256 d 256 d p 512 d 512 d p 512 d 512 d p a7")
+
+TSSL_BP_CIFARNET = chain("96 d 256 p d 384 p d 384 d 256 d f1024 d f1024 d")
 CIFARNET = "128 256 p 512 p 1024 512 f1024 f512"
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
@@ -137,12 +149,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "diet-vgg-9": {**DIET, **CIFAR, "time_steps": 5, "layers": with_dropout(chain(f"{VGGS[7]} f4096 f4096"))},
     "diet-vgg-11": {**DIET, **CIFAR, "time_steps": 5, "layers": with_dropout(chain(f"{VGGS[8]} f4096 f4096"))},
     "diet-vgg-16": {**DIET, **CIFAR, "time_steps": 5, "layers": with_dropout(chain(f"{VGGS[13]} f4096 f4096"))},
-    "dsr-vgg-11": {
-        **DSR,
-        **SMALL_EVENTS,
-        "time_steps": 20,
-        "layers": chain("64 d p 128 d p 256 d 256 d p 512 d 512 d p 512 d 512 d p a7"),
-    },
+    "dsr-vgg-11": {**DSR, **SMALL_EVENTS, "time_steps": 20, "layers": DSR_VGG},
+    "dsr-vgg-11-lif": {**DSR_LIF, **SMALL_EVENTS, "time_steps": 20, "layers": DSR_VGG},
     "hybrid-vgg-11": {
         **HYBRID,
         **CIFAR,
@@ -190,6 +198,6 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         **TSSL_BP,
         **CIFAR,
         "time_steps": 5,
-        "layers": chain("96 d 256 p d 384 p d 384 d 256 d f1024 d f1024 d"),
+        "layers": TSSL_BP_CIFARNET,
     },
 }

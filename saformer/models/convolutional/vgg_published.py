@@ -5,20 +5,24 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from saformer.errors import InputError
+from saformer.models.convolutional.preact_resnet import DSR_NEURON, published_dsr_neuron
 from saformer.models.convolutional.vgg_presets import (
     BNTT,
     BNTT_VGGS,
     CIFARNET,
     DIET,
     DSR,
+    DSR_LIF,
     HYBRID,
     OTTT,
     PLIF,
     STBP,
     TET,
+    TSSL_BP,
+    TSSL_BP_CIFARNET,
     VGGS,
     with_dropout,
 )
@@ -27,12 +31,32 @@ from saformer.models.recognition import Published, rank
 Weights = Mapping[str, Tensor]
 
 # Settings of the published constructors, commands and input pipelines, which weights do not show.
-_CHOSEN = ("dropout", "encoding", "fires_at", "pool", "rate", "tau", "threshold", "thresholds")
+_CHOSEN = (
+    "delta",
+    "dropout",
+    "encoding",
+    "fires_at",
+    "least_threshold",
+    "pool",
+    "rate",
+    "tau",
+    "threshold",
+    "thresholds",
+)
 
 
-def recognise_vgg(weights: Weights) -> Published | None:
-    """What a checkpoint of one of the published codes shows; None for one that is of none of them."""
-    return next((found for read in _READERS if (found := read(weights)) is not None), None)
+def recognise_vgg(weights: Weights, stored: Mapping[str, Any]) -> Published | None:
+    """What a checkpoint of one of the published codes shows; None for one that is of none of them.
+
+    Args:
+        weights: parameter name -> tensor.
+        stored: settings beside them, and given ones.
+
+    Raises:
+        InputError: it is of one of them, and of a network that is not known here.
+    """
+    found = next((found for read in _READERS if (found := read(weights)) is not None), None)
+    return _dsr(weights, stored) if found is None else found
 
 
 def _numbered(weights: Weights, pattern: str, dimensions: int) -> dict[int, Tensor]:
@@ -163,18 +187,26 @@ def _tet(weights: Weights) -> Published | None:
 
 
 def _ottt(weights: Weights) -> Published | None:
-    """Standardised convolutions, neurons and their factor in threes; behind spikes they are wrapped."""
+    """Standardised convolutions, neurons and their factor in threes; behind spikes they are wrapped, in networks that
+    learned with the rates of the spikes (`grad_with_rate`)."""
     convolutions = _numbered(weights, "features.#.op.weight", 4)
     first, head = weights.get("features.0.weight"), weights.get("classifier.0.op.weight")
+    renamed: dict[str, str] = {}
+    if not convolutions:
+        convolutions = {n: weight for n, weight in _numbered(weights, "features.#.weight", 4).items() if n > 0}
+        head = weights.get("classifier.0.weight")
+        plain = [*(f"features.{n}" for n in convolutions), "classifier.0"]
+        renamed = {f"{layer}.{kind}": f"{layer}.op.{kind}" for layer in plain for kind in ("weight", "bias", "gain")}
     if first is None or head is None or "features.0.gain" not in weights or not convolutions:
         return None
     words = _with_gaps({0: first, **convolutions}, 3)
     last = [*convolutions.values()][-1].shape[0]
     words.append(f"a{_side(last, head.shape[1])}")
-    return _published(OTTT, words, first, head, defaults={"time_steps": 6, "image_size": 32, "tau": 2.0})
+    defaults = {"time_steps": 6, "image_size": 32, "tau": 2.0}
+    return _published(OTTT, words, first, head, defaults=defaults, renamed=renamed)
 
 
-def _dsr(weights: Weights) -> Published | None:
+def _dsr(weights: Weights, stored: Mapping[str, Any]) -> Published | None:
     """Stages `layer#` of convolution, norm, neuron with `Vth` and dropout, and a pool at the end of each."""
     head, words, stage = weights.get("classifier.1.weight"), list[str](), 1
     while stage_layers := _numbered(weights, f"layer{stage}.#.weight", 4):
@@ -184,15 +216,39 @@ def _dsr(weights: Weights) -> Published | None:
         stage += 1
     if head is None or not words or rank(weights, "classifier.2.running_mean") != 1 or "layer1.2.Vth" not in weights:
         return None
-    learned = torch.stack([tensor.float() for name, tensor in weights.items() if name.endswith(".Vth")])
-    if bool(learned.median() < 1):  # begins at 6; that of leaky neurons, which have other spikes, at 0.3
-        return None
     last = int(next(word[1:] for word in reversed(words) if word[0] == "c"))
     words.append(f"a{_side(last, head.shape[1])}")
     first = weights["layer1.0.weight"]
-    defaults = {"time_steps": 20, "image_size": 48, "fires_at": 0.5}
-    shown = {"threshold": DSR["threshold"]}  # before training
-    return _published(DSR, words, first, head, shown, defaults=defaults)
+    base = DSR_LIF if published_dsr_neuron(weights, stored) == "dsr-lif" else DSR
+    told = ("neuron", "readout", "fires_at")  # which V_th hints at
+    hinted = {"readout": "mean", **{key: value for key, value in base.items() if key in told}}
+    defaults = {"time_steps": 20, "image_size": 48, **hinted}
+    shown = {"threshold": base["threshold"]}  # before training
+    base = {key: value for key, value in base.items() if key not in told}
+    return _published(base, words, first, head, shown, defaults=defaults, notes=DSR_NEURON)
+
+
+def _tssl_bp(weights: Weights) -> Published | None:
+    """A list of weights without names, those of convolutions over images and time, 1 in time."""
+    convolutions, linear = (_numbered(weights, "my_parameters.#", n) for n in (5, 2))
+    if not linear or len(convolutions) + len(linear) != len(weights):
+        return None
+    shapes = {tuple(weight.shape[2:]) for weight in convolutions.values()}
+    if (len(convolutions), len(linear), shapes) != (5, 3, {(3, 3, 1)}):
+        raise InputError(
+            "the weights have no names, as those of TSSL-BP's code, and are not those of its CIFARNet (five 3x3 "
+            "convolutions, three linear layers): run its own code with them, --model package.module:factory --ckpt FILE"
+        )
+    widths = iter([*convolutions.values(), *linear.values()])
+    words = [word if word in "pd" else f"{word[0]}{next(widths).shape[0]}" for word in TSSL_BP_CIFARNET]
+    names = (*(f"conv_{i + 1}" for i in range(5)), "FC_1", "FC_2", "output")
+    renamed = {f"my_parameters.{i}": f"{name}.weight" for i, name in enumerate(names)}
+    *_, last = convolutions.values()
+    hidden, _, head = linear.values()
+    size = _side(last.shape[0], hidden.shape[1]) << words.count("p")
+    defaults = {"time_steps": 5, "image_size": size}
+    first = convolutions[0]
+    return _published(TSSL_BP, words, first, head, defaults=defaults, renamed=renamed, timed=r"conv_\d\.weight")
 
 
 def _stbp(weights: Weights) -> Published | None:
@@ -222,4 +278,4 @@ def _bntt(weights: Weights) -> Published | None:
     return _published(BNTT, words, convolutions[1], linear[2], shown, defaults={"image_size": size})
 
 
-_READERS = (_plif, _diet, _tet, _ottt, _dsr, _stbp, _bntt)
+_READERS = (_plif, _diet, _tet, _ottt, _stbp, _bntt, _tssl_bp)

@@ -28,21 +28,21 @@ class DISTAConfig(TransformerConfig):
     Args:
         heads: attention heads.
         scale: of the attention, as in Spikformer.
-        window: time steps that the attention of a step sees, its own included; None for all up to it.
+        memory: time steps that the attention of a step sees, its own included; None for all up to it.
         noise: entries of Q K^T up to this many coincidences are taken for noise and dropped; 0 keeps all.
     """
 
     heads: int = 12
     scale: float = 0.125
-    window: int | None = None
+    memory: int | None = None
     noise: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_heads(self.family, self.dim, self.heads)
         self.check_number("scale", above=0)
-        if self.window is not None:
-            self.check_whole("window")
+        if self.memory is not None:
+            self.check_whole("memory")
         if isinstance(self.noise, bool) or not isinstance(self.noise, int) or self.noise < 0:
             raise InputError(f"{self.family}: noise must be a whole number from 0, got {self.noise!r}")
 
@@ -56,7 +56,7 @@ class SpatiotemporalAttention(nn.Module):
     def __init__(self, config: DISTAConfig) -> None:
         super().__init__()
         self.heads, self.scale, self.noise = config.heads, config.scale, config.noise
-        self.window = config.window or config.time_steps
+        self.window = config.memory or config.time_steps
         for name in ("q", "k", "v"):
             add_projection(self, name, "linear", config.dim, config.dim)
             self.add_module(f"{name}_lif", PLIF())
@@ -126,7 +126,7 @@ class DISTA(TokenBody):
     2311.09376), whose code is not public. The paper decides: attention of neurons by time constants that are trained
     (intrinsic), attention of the network to earlier steps by explicit memory, and a nonlinear denoising of the
     attention maps; T of 6 and 10. Decided here: the body and scale of Spikformer, sizes 4-384 and 2-256, one time
-    constant for a layer of neurons, a memory of all earlier steps (`window`), and that an entry of one coincidence is
+    constant for a layer of neurons, a memory of all earlier steps (`memory`), and that an entry of one coincidence is
     noise (`noise`).
     """
 
@@ -140,4 +140,4 @@ class DISTA(TokenBody):
         if rank(weights, f"{attention}.q_linear.weight") != 2 or f"{attention}.v_lif.w" not in weights:
             return None
         common = common_settings(weights, "patch_embed.proj_conv.weight", "block.0.mlp.fc1_linear.weight")
-        return Published(common, {"time_steps": 6, "heads": 12, "scale": 0.125, "window": None, "noise": 1})
+        return Published(common, {"time_steps": 6, "heads": 12, "scale": 0.125, "memory": None, "noise": 1})

@@ -81,10 +81,10 @@ class Block(nn.Module):
     title="E-SpikeFormer (SDT-V3), E-SDSA attention",
     config=ESpikeformerConfig,
     presets={
-        "espikeformer-3m": {**IMAGENET, "time_steps": 1, "dims": (24, 48, 96, 128)},
-        "espikeformer-5m": {**IMAGENET, "time_steps": 1, "dims": (32, 64, 128, 192)},
-        "espikeformer-10m": {**IMAGENET, "time_steps": 1, "dims": (48, 96, 192, 240)},
-        "espikeformer-19m": {**IMAGENET, "time_steps": 1, "dims": (64, 128, 256, 360)},
+        "espikeformer-3m": {**IMAGENET, "time_steps": 1, "widths": (24, 48, 96, 128)},
+        "espikeformer-5m": {**IMAGENET, "time_steps": 1, "widths": (32, 64, 128, 192)},
+        "espikeformer-10m": {**IMAGENET, "time_steps": 1, "widths": (48, 96, 192, 240)},
+        "espikeformer-19m": {**IMAGENET, "time_steps": 1, "widths": (64, 128, 256, 360)},
     },
 )
 class ESpikeformer(MetaFormer):

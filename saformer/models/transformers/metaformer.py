@@ -22,13 +22,13 @@ class MetaFormerConfig(ModelConfig):
     """Settings of a network of four stages.
 
     Args:
-        dims: channels of the stages; the first half of stage 1 has half as many.
+        widths: channels of the stages; the first half of stage 1 has half as many.
         blocks: transformer blocks of stages 3 and 4.
         heads: attention heads.
         mlp_ratio: hidden width of the MLPs and of the channel convolutions over that of their stage.
     """
 
-    dims: tuple[int, ...] = (64, 128, 256, 360)
+    widths: tuple[int, ...] = (64, 128, 256, 360)
     blocks: tuple[int, ...] = (6, 2)
     heads: int = 8
     mlp_ratio: int = 4
@@ -36,11 +36,11 @@ class MetaFormerConfig(ModelConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_whole("mlp_ratio")
-        self.check_whole_each("dims", 4)
+        self.check_whole_each("widths", 4)
         self.check_whole_each("blocks", 2)
-        if self.dims[0] % 2:
-            raise InputError(f"{self.family}: the first of dims is halved and must be even, got {self.dims[0]}")
-        for dim in self.dims[2:]:
+        if self.widths[0] % 2:
+            raise InputError(f"{self.family}: the first of widths is halved and must be even, got {self.widths[0]}")
+        for dim in self.widths[2:]:
             check_heads(self.family, dim, self.heads)
 
     @property
@@ -145,7 +145,7 @@ class MetaFormer(Model):
         block: Callable[[int], nn.Module],
     ) -> None:
         super().__init__(config)
-        half, (one, two, three, four) = config.dims[0] // 2, config.dims
+        half, (one, two, three, four) = config.widths[0] // 2, config.widths
 
         def convolutions(dim: int) -> nn.ModuleList:
             return nn.ModuleList([ConvBlock(separable(dim), dim, dim * config.mlp_ratio, word, neuron)])
@@ -210,7 +210,7 @@ def shown_settings(weights: Mapping[str, Tensor], pointwise: str) -> dict[str, A
 
     hidden = weights["block3.0.mlp.fc1_conv.weight"]
     return {
-        "dims": tuple(stage.shape[0] for stage in stages),
+        "widths": tuple(stage.shape[0] for stage in stages),
         "blocks": (depth("block3"), depth("block4")),
         "mlp_ratio": hidden.shape[0] // hidden.shape[1],
         "num_classes": weights["head.weight"].shape[0],

@@ -63,9 +63,9 @@ class Block(nn.Module):
     title="Meta-SpikeFormer (SDT-V2), SDSA-3 attention",
     config=MetaSpikeformerConfig,
     presets={
-        "metaspikeformer-15m": {**IMAGENET, "time_steps": 4, "dims": (64, 128, 256, 360)},
-        "metaspikeformer-31m": {**IMAGENET, "time_steps": 4, "dims": (96, 192, 384, 480)},
-        "metaspikeformer-55m": {**IMAGENET, "time_steps": 4, "dims": (128, 256, 512, 640)},
+        "metaspikeformer-15m": {**IMAGENET, "time_steps": 4, "widths": (64, 128, 256, 360)},
+        "metaspikeformer-31m": {**IMAGENET, "time_steps": 4, "widths": (96, 192, 384, 480)},
+        "metaspikeformer-55m": {**IMAGENET, "time_steps": 4, "widths": (128, 256, 512, 640)},
     },
 )
 class MetaSpikeformer(MetaFormer):
@@ -80,7 +80,7 @@ class MetaSpikeformer(MetaFormer):
             separable=SepConv,
             block=lambda dim: Block(dim, config.heads, config.mlp_ratio),
         )
-        self.head_kd = nn.Linear(config.dims[-1], config.num_classes) if config.distilled else None
+        self.head_kd = nn.Linear(config.widths[-1], config.num_classes) if config.distilled else None
 
     @classmethod
     def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:

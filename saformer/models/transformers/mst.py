@@ -28,7 +28,7 @@ class MSTConfig(ModelConfig):
 
     Args:
         dim: channels of the first stage; each later one has twice as many, for a quarter of the tokens.
-        depths: blocks of each stage.
+        blocks: how many each stage has.
         heads: attention heads of each stage.
         window: tokens along one side of a window.
         patch_size: pixels along one side of a patch.
@@ -39,7 +39,7 @@ class MSTConfig(ModelConfig):
     image_size: int = 224
     time_steps: int = 128
     dim: int = 96
-    depths: tuple[int, ...] = (2, 2, 6, 2)
+    blocks: tuple[int, ...] = (2, 2, 6, 2)
     heads: tuple[int, ...] = (3, 6, 12, 24)
     window: int = 7
     patch_size: int = 4
@@ -50,11 +50,13 @@ class MSTConfig(ModelConfig):
         super().__post_init__()
         self.check_whole("dim", "window", "patch_size")
         self.check_number("mlp_ratio", above=0)
-        self.check_whole_each("depths")
+        self.check_whole_each("blocks")
         self.check_whole_each("heads")
-        if len(self.depths) != len(self.heads):
-            raise InputError(f"{self.family}: {len(self.depths)} depths need as many heads, got {len(self.heads)}")
-        size = self.patch_size * 2 ** (len(self.depths) - 1)
+        if len(self.blocks) != len(self.heads):
+            raise InputError(
+                f"{self.family}: blocks has {len(self.blocks)} stages and needs as many heads, got {len(self.heads)}"
+            )
+        size = self.patch_size * 2 ** (len(self.blocks) - 1)
         if self.image_size % size:
             raise InputError(f"{self.family}: image_size must be a multiple of {size}, got {self.image_size}")
         for stage, heads in enumerate(self.heads):
@@ -222,8 +224,8 @@ class Stage(nn.Module):
 
     def __init__(self, config: MSTConfig, stage: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(config, stage, shifted=i % 2 == 1) for i in range(config.depths[stage]))
-        last = stage == len(config.depths) - 1
+        self.blocks = nn.ModuleList(Block(config, stage, shifted=i % 2 == 1) for i in range(config.blocks[stage]))
+        last = stage == len(config.blocks) - 1
         self.downsample = None if last else PatchMerging(config.dim * 2**stage, config.side(stage))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -273,8 +275,8 @@ class MaskedSpikingTransformer(Model):
     def __init__(self, config: MSTConfig) -> None:
         super().__init__(config)
         self.patch_embed = PatchEmbedding(config)
-        self.layers = nn.ModuleList(Stage(config, i) for i in range(len(config.depths)))
-        width = config.dim * 2 ** (len(config.depths) - 1)
+        self.layers = nn.ModuleList(Stage(config, i) for i in range(len(config.blocks)))
+        width = config.dim * 2 ** (len(config.blocks) - 1)
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, config.num_classes)
         initialise(self)
@@ -287,20 +289,20 @@ class MaskedSpikingTransformer(Model):
         needed = (table, index, stem, head, hidden, "patch_embed.proj_if.up")
         if any(name not in weights for name in needed):
             return None
-        depths: list[int] = []
-        while holds(weights, f"layers.{len(depths)}."):
-            stage, blocks = len(depths), 0
-            while holds(weights, f"layers.{stage}.blocks.{blocks}."):
-                blocks += 1
-            depths.append(blocks)
+        blocks: list[int] = []
+        while holds(weights, f"layers.{len(blocks)}."):
+            stage, count = len(blocks), 0
+            while holds(weights, f"layers.{stage}.blocks.{count}."):
+                count += 1
+            blocks.append(count)
         heads = tuple(
-            weights[f"layers.{i}.blocks.0.attn.relative_position_bias_table"].shape[1] for i in range(len(depths))
+            weights[f"layers.{i}.blocks.0.attn.relative_position_bias_table"].shape[1] for i in range(len(blocks))
         )
         dim, channels, patch_size, _ = weights[stem].shape
         window = isqrt(len(weights[index]))
         shown: dict[str, Any] = {
             "dim": dim,
-            "depths": tuple(depths),
+            "blocks": tuple(blocks),
             "heads": heads,
             "in_channels": channels,
             "num_classes": len(weights[head]),

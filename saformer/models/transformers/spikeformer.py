@@ -43,7 +43,7 @@ class SpikeformerConfig(ModelConfig):
         heads: attention heads.
         mlp_ratio: hidden width of the MLP over D.
         strides: of each block of the tokenizer, 1 or 2; channels double with each stride of 2 but the first, up to D.
-        kernel_size: of the tokenizer's convolutions.
+        kernel: of the tokenizer's convolutions.
         neuron: "plif", which puts out spikes, or "pliaf", which puts out the positive part of the membrane.
     """
 
@@ -52,12 +52,12 @@ class SpikeformerConfig(ModelConfig):
     heads: int = 4
     mlp_ratio: float = 2.0
     strides: tuple[int, ...] = (2, 1, 2, 1, 2, 1)
-    kernel_size: int = 3
+    kernel: int = 3
     neuron: str = "plif"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_whole("depth", "dim", "kernel_size")
+        self.check_whole("depth", "dim", "kernel")
         check_heads(self.family, self.dim, self.heads)
         self.check_number("mlp_ratio", above=0)
         self.check_one_of("neuron", _NEURONS)
@@ -69,8 +69,8 @@ class SpikeformerConfig(ModelConfig):
                 raise InputError(
                     f"{self.family}: {what} must be a multiple of {2**halvings} with strides {strides}, got {value}"
                 )
-        if self.kernel_size % 2 == 0:
-            raise InputError(f"{self.family}: kernel_size must be odd, got {self.kernel_size}")
+        if self.kernel % 2 == 0:
+            raise InputError(f"{self.family}: kernel must be odd, got {self.kernel}")
 
     @property
     def grid(self) -> int:
@@ -114,7 +114,7 @@ class Tokenizer(nn.Module):
         inputs, blocks = config.in_channels, []
         for i, stride in enumerate(config.strides):
             outputs = config.dim // 2 ** config.strides[i + 1 :].count(2)
-            blocks.append(SEWBlock(inputs, outputs, config.kernel_size, stride, config.neuron))
+            blocks.append(SEWBlock(inputs, outputs, config.kernel, stride, config.neuron))
             inputs = outputs
         self.conv_layers = nn.Sequential(*blocks)
 
@@ -227,7 +227,7 @@ class Encoder(nn.Module):
             "num_classes": 11,
             "time_steps": 16,
             "strides": (2, 2, 2),
-            "kernel_size": 5,
+            "kernel": 5,
         },
         "spikeformer-7-512": {
             "depth": 7,
@@ -275,7 +275,7 @@ class Spikeformer(Model):
             "dim": head.shape[1],
             "num_classes": head.shape[0],
             "in_channels": first.shape[1],
-            "kernel_size": first.shape[-1],
+            "kernel": first.shape[-1],
             "mlp_ratio": len(weights[hidden]) / head.shape[1],
             "strides": strides,
             "time_steps": time.shape[1],

@@ -28,7 +28,7 @@ class SpikingResformerConfig(ModelConfig):
     """Settings of SpikingResformer; tuples have an entry for each stage.
 
     Args:
-        dims: channels.
+        widths: channels.
         blocks: pairs of DSSA and feed-forward network.
         heads: attention heads.
         patches: side of the patches that DSSA sees keys in.
@@ -38,7 +38,7 @@ class SpikingResformerConfig(ModelConfig):
         summed: event frames get a third channel, the sum of both polarities, as the published code gives them.
     """
 
-    dims: tuple[int, ...] = (64, 192, 384)
+    widths: tuple[int, ...] = (64, 192, 384)
     blocks: tuple[int, ...] = (1, 2, 3)
     heads: tuple[int, ...] = (1, 3, 6)
     patches: tuple[int, ...] = (4, 2, 1)
@@ -56,10 +56,10 @@ class SpikingResformerConfig(ModelConfig):
             raise InputError(
                 f"{self.family}: summed adds a channel to the two of event frames; in_channels is {self.in_channels}"
             )
-        self.check_whole_each("dims")
+        self.check_whole_each("widths")
         for name in ("blocks", "heads", "patches"):
-            self.check_whole_each(name, len(self.dims))
-        for dim, heads in zip(self.dims, self.heads, strict=True):
+            self.check_whole_each(name, len(self.widths))
+        for dim, heads in zip(self.widths, self.heads, strict=True):
             check_heads(self.family, dim, heads)
             if 4 * dim % self.group:
                 raise InputError(f"{self.family}: group must divide the {4 * dim} hidden channels, got {self.group}")
@@ -74,7 +74,7 @@ class SpikingResformerConfig(ModelConfig):
     def sizes(self) -> tuple[int, ...]:
         """Height of the image in each stage, as the published code takes it."""
         first = self.image_size // 4 if self.stem == "conv7x7" else self.image_size
-        return tuple(first // 2**stage for stage in range(len(self.dims)))
+        return tuple(first // 2**stage for stage in range(len(self.widths)))
 
 
 class GWFFN(nn.Module):
@@ -121,10 +121,10 @@ class DownSample(nn.Module):
     title="SpikingResformer, DSSA attention",
     config=SpikingResformerConfig,
     presets={
-        "spikingresformer-ti": {**IMAGENET, "dims": (64, 192, 384), "heads": (1, 3, 6)},
-        "spikingresformer-s": {**IMAGENET, "dims": (64, 256, 512), "heads": (1, 4, 8)},
-        "spikingresformer-m": {**IMAGENET, "dims": (64, 384, 768), "heads": (1, 6, 12)},
-        "spikingresformer-l": {**IMAGENET, "dims": (128, 512, 1024), "heads": (2, 8, 16)},
+        "spikingresformer-ti": {**IMAGENET, "widths": (64, 192, 384), "heads": (1, 3, 6)},
+        "spikingresformer-s": {**IMAGENET, "widths": (64, 256, 512), "heads": (1, 4, 8)},
+        "spikingresformer-m": {**IMAGENET, "widths": (64, 384, 768), "heads": (1, 6, 12)},
+        "spikingresformer-l": {**IMAGENET, "widths": (128, 512, 1024), "heads": (2, 8, 16)},
         "spikingresformer-cifar": {
             "stem": "conv3x3",
             "in_channels": 3,
@@ -136,7 +136,7 @@ class DownSample(nn.Module):
         "spikingresformer-gesture": {
             **_EVENTS,
             "num_classes": 11,
-            "dims": (32, 96, 192),
+            "widths": (32, 96, 192),
             "group": 32,
             "neuron": "plif",
         },
@@ -149,7 +149,7 @@ class SpikingResformer(Model):
 
     def __init__(self, config: SpikingResformerConfig) -> None:
         super().__init__(config)
-        first, neuron = config.dims[0], _NEURONS[config.neuron]
+        first, neuron = config.widths[0], _NEURONS[config.neuron]
         inputs = config.in_channels + config.summed
         if config.stem == "conv7x7":
             self.prologue = nn.Sequential(
@@ -161,7 +161,7 @@ class SpikingResformer(Model):
             self.prologue = nn.Sequential(nn.Conv2d(inputs, first, 3, 1, 1, bias=False), StepNorm(first))
         self.layers = nn.Sequential()
         inputs = first
-        stages = zip(config.dims, config.blocks, config.heads, config.patches, config.sizes, strict=True)
+        stages = zip(config.widths, config.blocks, config.heads, config.patches, config.sizes, strict=True)
         for stage, (dim, blocks, heads, patch, size) in enumerate(stages):
             parts: list[nn.Module] = [DownSample(inputs, dim, neuron)] if stage else []
             for _ in range(blocks):
@@ -198,7 +198,7 @@ class SpikingResformer(Model):
             raise InputError("a stage of the checkpoint has no layer W, or no firing_rate_x, in its DSSA")
         learned = "layers.0.0.activation_in.w" in weights
         shown = {
-            "dims": tuple(stage[0].shape[1] for stage in kernels),
+            "widths": tuple(stage[0].shape[1] for stage in kernels),
             "blocks": tuple(len(stage) for stage in kernels),
             "heads": tuple(stage[0].shape[2] for stage in rates),
             "patches": tuple(stage[0].shape[2] for stage in kernels),

@@ -24,11 +24,11 @@ SIZES = {
 
 TINY = {"in_channels": 2, "image_size": 8, "num_classes": 3, "time_steps": 4}
 NARROW: dict[str, tuple[str, dict[str, Any]]] = {
-    "tcja": ("tcja-snn-gesture", {"channels": 8, "blocks": 2, "attended": 1}),
+    "tcja": ("tcja-snn-gesture", {"width": 8, "blocks": 2, "attended": 1}),
     "ta": ("ta-snn-gesture", {"widths": (4, 6), "hidden": 8, "reduction": 2}),
     "ta, mean and maximum": (
         "ta-snn-gesture",
-        {"widths": (4, 6), "hidden": 8, "reduction": 2, "attention": "mean-max"},
+        {"widths": (4, 6), "hidden": 8, "reduction": 2, "temporal": "mean-max"},
     ),
     "liaf": ("liaf-net-gesture", {"widths": (4, 6), "hidden": 8}),
     "decolle": ("decolle", {"widths": (4, 6), "pools": (2, 1), "kernel": 3}),
@@ -99,7 +99,7 @@ def test_attention_is_a_product_and_its_result_no_spikes() -> None:
 
 def test_attention_to_time_is_none_where_its_weights_are_none() -> None:
     model = narrow("ta")
-    plain = saformer.build("ta-snn-gesture", **TINY, **{**NARROW["ta"][1], "attention": "none"})
+    plain = saformer.build("ta-snn-gesture", **TINY, **{**NARROW["ta"][1], "temporal": "none"})
     weights = model.state_dict()
     for name, tensor in weights.items():
         if "temporal_excitation.2" in name:

@@ -16,7 +16,7 @@ def test_the_oracle_is_read_by_itself_and_gives_its_logits_and_integers():
     expected = json.loads(ORACLE.with_name(f"{ORACLE.name}.expected.json").read_text())
     x = torch.from_numpy(np.load(ORACLE.with_name(f"{ORACLE.name}.input.npz"))["x"]).double()
     model = load(ORACLE.with_name(f"{ORACLE.name}.pth.tar")).double()
-    assert (model.config.channels, model.config.image_size, model.config.time_steps) == ((20,) * 7, 128, 4)
+    assert (model.config.widths, model.config.image_size, model.config.time_steps) == ((20,) * 7, 128, 4)
     with torch.inference_mode():
         logits = model(x)
     assert torch.allclose(logits, torch.tensor(expected["logits"], dtype=torch.float64), rtol=0, atol=1e-9)

@@ -22,6 +22,7 @@ from saformer.models.convolutional.vgg_presets import (
     BNTT,
     DIET,
     DSR,
+    DSR_LIF,
     HYBRID,
     OTTT,
     PLIF,
@@ -43,6 +44,7 @@ SIZES = {
     "diet-vgg-16": (39_917_278, 338_403_328),
     "diet-vgg-9": (32_065_234, 281_780_224),
     "dsr-vgg-11": (9_476_327, 342_643_712),
+    "dsr-vgg-11-lif": (9_476_327, 342_643_712),
     "hybrid-vgg-11": (21_116_608, 709_660_672),
     "hybrid-vgg-16": (39_917_248, 338_403_328),
     "ottt-vgg-11": (9_228_362, 605_754_368),
@@ -65,11 +67,14 @@ NARROW: dict[str, dict[str, Any]] = {
     "hybrid": {**HYBRID, "layers": chain("4 p 6 d 6 p f8 d f8 d")},
     "tet": {**TET, "in_channels": 2, "layers": chain("4 6 p 6 p")},
     "dsr": {**DSR, "in_channels": 2, "layers": chain("4 d p 6 d 6 d p a2")},
+    "dsr, leaky": {**DSR_LIF, "in_channels": 2, "layers": chain("4 d p 6 d 6 d p a2")},
     "ottt": {**OTTT, "layers": chain("4 6 p 6 a2")},
     "stbp": {**STBP, "layers": chain("4 5 p 6 p 7 6 f8 f9")},
     "bntt": {**BNTT, "layers": chain("4 4 p 5 5 p 6 6 6 p f8")},
-    "tsslbp": {**TSSL_BP, "layers": chain("4 d 6 p d f8 d")},
+    "tsslbp": {**TSSL_BP, "layers": chain("4 d 6 p d 6 p d 6 d 6 d f8 d f9 d")},
 }
+# Networks whose code saves them in a second way.
+PLAIN = {"ottt, without rates": "ottt"}
 
 
 def narrow(kind: str) -> VGG:
@@ -84,7 +89,7 @@ def narrow(kind: str) -> VGG:
         elif name.endswith(("threshold", "leak")):
             tensor.uniform_(0.5, 1)
         elif name.endswith("Vth"):
-            tensor.uniform_(1, 2)
+            tensor.uniform_(1, 2).mul_(0.1 if "leaky" in kind else 1)
     return model
 
 
@@ -125,9 +130,13 @@ def test_the_published_code_of_plif_gives_the_same_integers() -> None:
 # --- Checkpoints ---
 
 
-def published(model: VGG) -> dict[str, Tensor]:
+def published(model: VGG, plain: bool = False) -> dict[str, Tensor]:
     """Weights under the names of the published code."""
     weights = dict(model.state_dict())
+    if plain:
+        weights = {name.replace(".op.", "."): tensor for name, tensor in weights.items()}
+    if model.config.layout == "tsslbp":  # a list; convolutions slide over time, too
+        weights = {f"my_parameters.{i}": w[..., None] if w.ndim == 4 else w for i, w in enumerate(weights.values())}
     if model.config.neuron == "learnable":  # thresholds and leaks are numbered on from the convolutions
         first = 3 * sum(word[0] == "c" for word in model.config.layers)
         for name in [name for name in weights if name.endswith((".threshold", ".leak"))]:
@@ -139,10 +148,10 @@ def published(model: VGG) -> dict[str, Tensor]:
     return weights
 
 
-@pytest.mark.parametrize("kind", [kind for kind in NARROW if kind != "tsslbp"])
+@pytest.mark.parametrize("kind", [*NARROW, *PLAIN])
 def test_a_published_checkpoint_gives_settings_and_weights(tmp_path: Path, kind: str) -> None:
-    model = narrow(kind)
-    torch.save({"net": published(model)}, tmp_path / "x.pth")
+    model = narrow(PLAIN.get(kind, kind))
+    torch.save({"net": published(model, kind in PLAIN)}, tmp_path / "x.pth")
     found = saformer.load(tmp_path / "x.pth", time_steps=TINY["time_steps"], image_size=TINY["image_size"])
     assert found.config == model.config
     x = pictures(model)
@@ -150,11 +159,24 @@ def test_a_published_checkpoint_gives_settings_and_weights(tmp_path: Path, kind:
         assert torch.equal(found(x), model(x))
 
 
-def test_leaky_neurons_of_dsr_are_not_taken_for_others(tmp_path: Path) -> None:
-    weights = {k: v * 0.1 if k.endswith("Vth") else v for k, v in narrow("dsr").state_dict().items()}
-    torch.save(weights, tmp_path / "x.pth")
-    with pytest.raises(InputError, match="none that is known here"):
-        saformer.load(tmp_path / "x.pth")
+def test_whether_neurons_of_dsr_leak_follows_from_v_th_is_said_and_can_be_given(tmp_path: Path) -> None:
+    torch.save(narrow("dsr").state_dict(), tmp_path / "x.pth")
+    found = saformer.load(tmp_path / "x.pth")
+    assert isinstance(found.config, VGGConfig) and found.origin is not None
+    assert (found.config.neuron, found.config.readout, found.config.threshold) == ("dsr-if", "mean", 6.0)
+    (taken,) = [a for a in found.origin.assumptions if a.setting == "neuron"]
+    assert taken.source == "default" and "--set neuron=" in taken.note
+    leaky = saformer.load(tmp_path / "x.pth", neuron="dsr-lif").config
+    assert isinstance(leaky, VGGConfig)
+    assert (leaky.fires_at, leaky.readout, leaky.least_threshold) == (0.3, "recent", 0.0005)
+
+
+def test_other_networks_of_tssl_bp_than_its_cifarnets_are_named(tmp_path: Path) -> None:
+    torch.save(
+        {"net": {"my_parameters.0": torch.ones(4, 1, 5, 5, 1), "my_parameters.1": torch.ones(9, 64)}}, tmp_path / "x"
+    )
+    with pytest.raises(InputError, match=r"as those of TSSL-BP's code.*--model package\.module:factory --ckpt FILE"):
+        saformer.load(tmp_path / "x")
 
 
 def test_thresholds_of_hybrid_conversion_come_from_beside_the_weights(tmp_path: Path) -> None:

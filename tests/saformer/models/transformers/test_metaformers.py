@@ -41,7 +41,7 @@ def test_published_sizes(name, parameters):
 
 @pytest.mark.parametrize("family", ["metaspikeformer", "espikeformer"])
 def test_a_checkpoint_gives_the_settings_back(tmp_path, family):
-    size = {"dims": (8, 16, 16, 24), "blocks": (1, 2), "num_classes": 5, "image_size": 32}
+    size = {"widths": (8, 16, 16, 24), "blocks": (1, 2), "num_classes": 5, "image_size": 32}
     model = saformer.build(f"{family}-{'15m' if family == 'metaspikeformer' else '5m'}", **size)
     torch.save({"model": model.state_dict()}, tmp_path / "x.pth")
     found = saformer.load(tmp_path / "x.pth", time_steps=model.config.time_steps, image_size=32)
@@ -49,7 +49,7 @@ def test_a_checkpoint_gives_the_settings_back(tmp_path, family):
 
 
 def small(family: str, **settings: object) -> torch.nn.Module:
-    size = {"dims": (4, 8, 8, 16), "blocks": (1, 1), "num_classes": 5, "image_size": 32, "heads": 4}
+    size = {"widths": (4, 8, 8, 16), "blocks": (1, 1), "num_classes": 5, "image_size": 32, "heads": 4}
     return saformer.build("metaspikeformer-15m" if family == "v2" else "espikeformer-5m", **{**size, **settings})
 
 
@@ -79,8 +79,8 @@ def test_every_parameter_learns(family):
 @pytest.mark.parametrize(
     ("family", "settings"),
     [
-        ("v2", {"dims": (4, 8, 8)}),
-        ("v2", {"dims": (5, 8, 8, 8)}),
+        ("v2", {"widths": (4, 8, 8)}),
+        ("v2", {"widths": (5, 8, 8, 8)}),
         ("v2", {"heads": 3}),
         ("v2", {"blocks": (1, 0)}),
         ("v3", {"time_steps": 2}),

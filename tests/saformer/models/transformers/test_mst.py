@@ -13,7 +13,7 @@ def test_the_published_conversion_counts_the_same():
     attentions = [f"layers.{stage}.blocks.{block}.attn" for stage, block in ((0, 0), (1, 0), (1, 1))]
     products = {f"{attention}.{name}" for attention in attentions for name in ("qk", "av")}
     oracle.check(model, products=products, reads_otherwise={"layers.0.downsample.reduction": "averaged"})
-    assert (model.config.depths, model.config.heads, model.config.image_size) == ((1, 2), (2, 4), 28)
+    assert (model.config.blocks, model.config.heads, model.config.image_size) == ((1, 2), (2, 4), 28)
     assert configure(model.config.name, image_size=28, time_steps=4) == model.config
 
 
@@ -36,7 +36,7 @@ def test_a_neuron_counts_a_constant_as_its_quantised_activation_does():
 
 
 def test_every_parameter_learns():
-    settings = {"image_size": 8, "patch_size": 2, "window": 2, "dim": 8, "depths": (2, 1), "heads": (1, 2)}
+    settings = {"image_size": 8, "patch_size": 2, "window": 2, "dim": 8, "blocks": (2, 1), "heads": (1, 2)}
     model = saformer.build("mst-imagenet", **settings, time_steps=2).train()
     model(torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))).square().sum().backward()
     assert all(p.grad is not None for p in model.parameters())
@@ -45,7 +45,7 @@ def test_every_parameter_learns():
 def test_sizes_that_do_not_fit_each_other_are_refused():
     for settings, message in (
         ({"image_size": 32}, "stage 0 has 8 x 8 tokens, no multiple of the window of 7"),
-        ({"depths": (2, 2)}, "2 depths need as many heads, got 4"),
+        ({"blocks": (2, 2)}, "blocks has 2 stages and needs as many heads, got 4"),
         ({"heads": (2, 6, 12, 0)}, "heads takes whole numbers from 1"),
         ({"image_size": 100}, "image_size must be a multiple of 32"),
     ):

@@ -61,8 +61,8 @@ def attention(**settings: Any) -> tuple[SpatiotemporalAttention, torch.Tensor]:
 
 
 def test_attention_looks_back_and_never_ahead() -> None:
-    for window, changed in ((None, [False, True, True]), (1, [False, True, True]), (2, [False, True, True])):
-        layer, x = attention(window=window, noise=0)
+    for memory, changed in ((None, [False, True, True]), (1, [False, True, True]), (2, [False, True, True])):
+        layer, x = attention(memory=memory, noise=0)
         seen: list[torch.Tensor] = []
         layer.attn_lif.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs[0]))
         layer(x)
@@ -73,7 +73,7 @@ def test_attention_looks_back_and_never_ahead() -> None:
 
 
 def test_a_window_of_one_step_without_denoising_is_ssa() -> None:
-    layer, x = attention(window=1, noise=0)
+    layer, x = attention(memory=1, noise=0)
     other = saformer.attention.SSA(16, 2).double().eval()
     other.load_state_dict({k: v for k, v in layer.state_dict().items() if not k.endswith(".w")})
     assert layer(x).any()
@@ -106,7 +106,7 @@ def test_every_parameter_learns_and_a_checkpoint_is_recognised(tmp_path: Path, n
     ("name", "said"),
     [
         ("affspikformer-1-16+mixing=cosine", "mixing must be one of fourier, wavelet"),
-        ("dista-1-16+window=0", "window must be a whole number"),
+        ("dista-1-16+memory=0", "memory must be a whole number"),
         ("dista-1-16+noise=-1", "noise must be a whole number from 0"),
     ],
 )

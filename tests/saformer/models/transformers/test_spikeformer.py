@@ -56,7 +56,7 @@ def test_settings_that_fit_no_image_are_refused():
     for settings, message in (
         ({"strides": (3,)}, "strides are 1 or 2"),
         ({"image_size": 30}, "image_size must be a multiple of 8 with strides 2,1,2,1,2,1, got 30"),
-        ({"kernel_size": 4}, "kernel_size must be odd"),
+        ({"kernel": 4}, "kernel must be odd"),
         ({"neuron": "lif"}, "neuron must be one of plif, pliaf"),
     ):
         with pytest.raises(InputError, match=message):

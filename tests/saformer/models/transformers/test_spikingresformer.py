@@ -5,7 +5,7 @@ import saformer
 from saformer.errors import InputError
 from tests.helpers.oracles import Oracle
 
-SMALL = {"dims": (8, 16), "blocks": (1, 1), "heads": (1, 2), "patches": (2, 1), "group": 8, "image_size": 8}
+SMALL = {"widths": (8, 16), "blocks": (1, 1), "heads": (1, 2), "patches": (2, 1), "group": 8, "image_size": 8}
 
 
 def test_it_computes_what_the_published_code_does():
@@ -36,7 +36,7 @@ def test_published_sizes(name, parameters, of_norms):
 
 @pytest.mark.parametrize("name", ["spikingresformer-gesture", "spikingresformer-cifar"])
 def test_a_checkpoint_gives_the_settings_back(tmp_path, name):
-    model = saformer.build(name, dims=(8, 16), blocks=(1, 2), heads=(1, 2), patches=(2, 1), group=8)
+    model = saformer.build(name, widths=(8, 16), blocks=(1, 2), heads=(1, 2), patches=(2, 1), group=8)
     torch.save({"model": model.state_dict()}, tmp_path / "x.pth")
     assert saformer.load(tmp_path / "x.pth").config == model.config
 
