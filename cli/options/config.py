@@ -4,8 +4,8 @@
     networks = ["digits/saformer", "digits/sdt"]
     accounting = "all"
 
-`saformer compare --config FILE.toml` then is `saformer compare digits/saformer digits/sdt --accounting all`. What stands
-on the command line wins. Paths are those of the folder that the program is started in, as on the command line.
+`saformer compare --config FILE.toml` then is `saformer compare digits/saformer digits/sdt --accounting all`. What
+stands on the command line wins. Paths start from the folder that the program is started in, as on the command line.
 """
 
 import re
@@ -55,7 +55,8 @@ def _line(text: str, keys: tuple[str | int, ...]) -> int | None:
     names = [key for key in keys if isinstance(key, str)]
     entry = next((key for key in keys if isinstance(key, int)), 0)
     table: list[str] = []
-    count, best = -1, (0, None)
+    count, deepest = -1, 0
+    found: int | None = None
     for number, line in enumerate(text.splitlines(), 1):
         if (head := re.match(r"\s*(\[\[?)\s*([^\]]+?)\s*\]", line)) is not None and not re.match(r"\s*\[.*=", line):
             table = [part.strip().strip("\"'") for part in head[2].split(".")]
@@ -69,9 +70,9 @@ def _line(text: str, keys: tuple[str | int, ...]) -> int | None:
         if listed and count != entry:
             continue
         depth = len(here) if here == names[: len(here)] else 0
-        if depth > best[0]:
-            best = (depth, number)
-    return best[1]
+        if depth > deepest:
+            deepest, found = depth, number
+    return found
 
 
 def _head(path: Path) -> bytes:
@@ -171,13 +172,11 @@ def _apply(context: typer.Context, path: Path | None) -> Path | None:
     if path is None or context.resilient_parsing:
         return path
     file, name = read_config(path), context.info_name or ""
-    from saformer.cli.commands import COMMANDS
-
+    commands = [] if context.parent is None else context.parent.command.list_commands(context.parent)
     for table, content in file.data.items():
-        if table not in COMMANDS and table not in OF_FIGURES:
-            close = nearest(table, COMMANDS)
-            raise InputError(f"{file.where(table)}: {briefly(table)} is no command{close}")
-        if table in COMMANDS and not isinstance(content, dict):
+        if table not in commands and table not in OF_FIGURES:
+            raise InputError(f"{file.where(table)}: {briefly(table)} is no command{nearest(table, commands)}")
+        if table in commands and not isinstance(content, dict):
             raise InputError(f"{file.where(table)}: the options of {table} are a table, [{table}]")
     if name not in file.data:
         there = ", ".join(f"[{table}]" for table in file.data) or "nothing"

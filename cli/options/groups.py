@@ -46,7 +46,7 @@ class Options:
 
 
 def opened(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with each group among its parameters opened into the options of its fields, with `--config` and `--plugin`."""
+    """The command with each group of its parameters opened into the options of its fields; also --config, --plugin."""
     parameters = [inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
     groups: dict[str, tuple[type[Options], list[str]]] = {}
     for name, parameter in inspect.signature(command).parameters.items():

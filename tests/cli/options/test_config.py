@@ -17,7 +17,9 @@ def config(tmp_path):
 
 
 def test_a_table_stands_for_the_options_of_its_command(saformer, config, few_digits):
-    path = config('[hardware]\nname = "loihi"\n[energy]\nlimit = 4\naccounting = "exact"\nformat = "csv"\nlayers = true\n')
+    path = config(
+        '[hardware]\nname = "loihi"\n[energy]\nlimit = 4\naccounting = "exact"\nformat = "csv"\nlayers = true\n'
+    )
     said = saformer("energy", "--limit", 4, "--accounting", "exact", "--format", "csv", "--layers")
     assert saformer("energy", "--config", path).out == said.out != ""
     # What stands on the command line wins.
@@ -51,7 +53,9 @@ def test_what_is_wrong_is_said_with_its_line(saformer, config):
 
 
 def test_tables_are_those_of_commands(saformer, config):
-    assert "'enrgy' is no command (did you mean energy?)" in saformer("flops", "--config", config("[enrgy]\n")).complaint
+    assert (
+        "'enrgy' is no command (did you mean energy?)" in saformer("flops", "--config", config("[enrgy]\n")).complaint
+    )
     assert "has no table [flops]" in saformer("flops", "--config", config("[energy]\nlimit = 3\n")).complaint
     assert "[energy]" in saformer("flops", "--config", config("energy = 3\n")).complaint
     assert "No such file" in saformer("flops", "--config", "missing.toml").complaint
