@@ -172,7 +172,8 @@ def _apply(context: typer.Context, path: Path | None) -> Path | None:
     if path is None or context.resilient_parsing:
         return path
     file, name = read_config(path), context.info_name or ""
-    commands = [] if context.parent is None else context.parent.command.list_commands(context.parent)
+    group: Any = context.parent
+    commands: list[str] = [] if group is None else group.command.list_commands(group)
     for table, content in file.data.items():
         if table not in commands and table not in OF_FIGURES:
             raise InputError(f"{file.where(table)}: {briefly(table)} is no command{nearest(table, commands)}")

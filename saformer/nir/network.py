@@ -59,6 +59,9 @@ class NirNetwork(nn.Module):
         InputError: a node is not known, numbers or shapes do not fit, or a loop holds no neuron.
     """
 
+    #: What tables call it.
+    network_name = "NIR graph"
+
     def __init__(self, graph: Any, time_steps: int | None = None, dt: float = DEFAULT_DT) -> None:
         super().__init__()
         self.time_steps, self.dt = time_steps, dt

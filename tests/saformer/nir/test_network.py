@@ -14,7 +14,7 @@ from snntorch.import_nir import import_from_nir
 from torch import nn
 
 from saformer.errors import InputError
-from saformer.nir import network_from
+from saformer.nir.network import network_from
 
 DT = 1e-4
 SNN = {"init_hidden": True, "reset_mechanism": "zero", "reset_delay": False}

@@ -11,7 +11,8 @@ import torch
 
 from saformer.analysis import profile
 from saformer.errors import InputError
-from saformer.nir import is_hdf5, network_from, read_graph
+from saformer.nir.network import network_from
+from saformer.nir.reading import is_hdf5, read_graph
 
 
 @pytest.fixture
