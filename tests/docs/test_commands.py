@@ -126,6 +126,20 @@ def Net():
     functional.set_step_mode(net, "m")
     return net
 """
+
+
+def nir_graph(to: Path) -> None:
+    import nir
+
+    ends = np.ones((3, 4), np.float32), np.zeros(3, np.float32)
+    neurons = nir.LIF(tau=np.full(3, 1e-3), r=np.full(3, 10.0), v_leak=np.zeros(3), v_threshold=np.ones(3))
+    nir.write(to, nir.NIRGraph.from_list(nir.Affine(*ends), neurons))
+
+
+def spikes(to: Path) -> None:
+    np.savez(to, x=(np.random.default_rng(0).random((8, 10, 4)) < 0.3).astype(np.float32))
+
+
 DIGITS = {"in_channels": 1, "image_size": 8}
 
 #: What a reader has and a page names, by that name.
@@ -144,6 +158,8 @@ STAND_INS: dict[str, Callable[[Path, Run], object]] = {
     "rates.csv": lambda to, _: to.write_text("layer,input_firing_rate\n*,0.2\n"),
     "means.csv": lambda to, _: to.write_text("layer,mean_spikes\n2,0.5\n"),
     "profile.json": lambda to, run: profile_of_digits(to, run),
+    "graph.nir": lambda to, _: nir_graph(to),
+    "spikes.npz": lambda to, _: spikes(to),
     "a.json": lambda to, run: profile_of_digits(to, run),
     "b.json": lambda to, run: profile_of_digits(to, run),
     "c.safetensors": lambda to, _: network("saformer-1-16", to),
