@@ -83,8 +83,10 @@ def curves_of(sources: Sequence[Source], parameter: Parameter, values: Sequence[
         placed = {at: source for source, at in group if at is not None}
         in_order = dict(zip(values, [source for source, _ in group], strict=True))
         curves.append(Curve("", placed if placed.keys() == set(values) else in_order))
+    if len(curves) == 1:
+        return curves  # it goes by the network's own name, or its label
     firsts = [next(iter(curve.sources.values())) for curve in curves]
-    if twice := [curve for curve in curves if len(set(map(id, curve.sources.values()))) > 1 and len(curves) > 1]:
+    if twice := [curve for curve in curves if len(set(map(id, curve.sources.values()))) > 1]:
         # Of several files the first one's name would say too little.
         firsts = [_named_by_settings(s) if c in twice else s for s, c in zip(firsts, curves, strict=True)]
     names = names_of(firsts)
