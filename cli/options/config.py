@@ -22,7 +22,7 @@ from saformer.text import briefly, nearest
 
 _LARGEST = 2**20  # bytes
 #: Tables that say what `saformer figures` makes, beside those of commands.
-OF_FIGURES = ("networks", "data", "run", "output")
+OF_FIGURES = ("networks", "data", "output")
 _NEVER = ("config", "help")
 
 
@@ -69,7 +69,7 @@ def _line(text: str, keys: tuple[str | int, ...]) -> int | None:
         listed = isinstance(keys[1] if len(keys) > 1 else None, int)
         if listed and count != entry:
             continue
-        depth = len(here) if here == names[: len(here)] else 0
+        depth = min(len(here), len(names)) if here[: len(names)] == names[: len(here)] else 0
         if depth > deepest:
             deepest, found = depth, number
     return found

@@ -49,8 +49,12 @@ def opened(command: Callable[..., None]) -> Callable[..., None]:
     """The command with each group of its parameters opened into the options of its fields; also --config, --plugin."""
     parameters = [inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
     groups: dict[str, tuple[type[Options], list[str]]] = {}
+    contexts = []
     for name, parameter in inspect.signature(command).parameters.items():
         group = parameter.annotation
+        if group is typer.Context:
+            contexts.append(name)
+            continue
         if not (isinstance(group, type) and issubclass(group, Options)):
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
             continue
@@ -70,7 +74,7 @@ def opened(command: Callable[..., None]) -> Callable[..., None]:
         for name, (group, names) in groups.items():
             flags = tuple(spelled[n] for n in names if spelled[n].startswith("-") and _stands_there(context, n))
             values[name] = group(flags=flags, **{n: values.pop(n) for n in names})
-        command(**values)
+        command(**values, **dict.fromkeys(contexts, context))
 
     del run.__wrapped__
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -7,6 +7,8 @@ and then the same. So `spikformer-2-64+heads=8` has a setting, and `A+B=run.pt` 
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,6 +79,20 @@ FACTORY = Kind("package.module:factory", lambda what: _FACTORY.fullmatch(what) i
 
 NIR = Kind("NIR graph", is_graph, nir_network)
 
+# Where this command keeps profiles that it has just measured.
+_MEASURED_IN: ContextVar[Path | None] = ContextVar("measured_in", default=None)
+
+
+@contextmanager
+def measured_in(folder: Path) -> Iterator[None]:
+    """In the block, saved profiles in the folder count as measured by the command that runs."""
+    before = _MEASURED_IN.set(folder)
+    try:
+        yield
+    finally:
+        _MEASURED_IN.reset(before)
+
+
 #: In the order in which a text is tried: files come first.
 KINDS = [PROFILE, NIR, CHECKPOINT, FACTORY, NAME]
 
@@ -110,6 +126,12 @@ class Source:
     def saved(self) -> bool:
         """It is a profile: there is no network to run."""
         return self.kind is PROFILE
+
+    @property
+    def earlier(self) -> bool:
+        """It is a profile of an earlier command: what it remarks was remarked then."""
+        folder = _MEASURED_IN.get()
+        return self.saved and (folder is None or folder not in Path(self.what).parents)
 
     @property
     def files(self) -> list[str]:
