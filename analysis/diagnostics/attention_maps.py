@@ -78,11 +78,18 @@ class SpikeTrain:
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """One image through one network: attention maps, spike trains in the order of execution, and class scores."""
+    """One image through one network: attention maps, spike trains in the order of execution, and class scores, which
+    are empty where the network gives none.
+    """
 
     maps: tuple[AttentionMap, ...]
     trains: tuple[SpikeTrain, ...]
     scores: Tensor
+
+    @property
+    def predicted(self) -> int | None:
+        """The class with the highest score."""
+        return int(self.scores.argmax()) if self.scores.numel() else None
 
 
 @contextmanager

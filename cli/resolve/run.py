@@ -69,6 +69,8 @@ def run_profile(
     total = len(data) if limit is None else min(limit, len(data))
     _check_processes(run, total)
     said = options or ModelOptions()
+    if isinstance(model, Model):  # which lays out time by itself
+        said = replace(said, time_first=None, time_axis=None, loop=None)
     given = None if isinstance(model, Model) else said.steps or _frames(said, data)
     steps = given or said.loop or (model.config.time_steps if isinstance(model, Model) else None)
     read_from = {}
@@ -79,7 +81,7 @@ def run_profile(
     with enough_memory(min(run.batch_size, total), steps):
         if run.fold:
             example, _ = next(data.batches(1, 1, run.seed))
-            model, remark = fold_for(model, example, options)
+            model, remark = fold_for(model, example, said)
             remarks = [*remarks, remark]
         model = _moved(model, device, dtype)
         check_same_model(model)

@@ -153,7 +153,7 @@ def _source_at(source: Source, parameter: Parameter, value: int) -> Source:
         InputError: nothing says how the value reaches a user's own network.
     """
     options = source.options
-    changed: dict[str, Any] = {parameter.setting: value}
+    changed: dict[str, Any] = {"time_first": None, "time_axis": None, "loop": None, parameter.setting: value}
     if source.foreign:
         held = parameter.placeholder
         changed = {"arguments": [text.replace(held, str(value)) for text in options.arguments or []]}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 FORMATS = ("png", "pdf", "svg")
+_TALLEST = 12_000  # pixels; the map of a network of hundreds of layers is metres high, and gets fewer to the inch
 
 
 def check_format(path: str | Path) -> str:
@@ -49,8 +50,11 @@ def figure_bytes(figure: "Figure", format: str) -> bytes:
     output = BytesIO()
     _name_plainly(figure)
     with figure_style(), warnings.catch_warnings():
+        from matplotlib import rcParams
+
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box stands for it
-        figure.savefig(output, format=format, metadata=metadata)
+        dpi = min(rcParams["savefig.dpi"], _TALLEST / max(figure.get_size_inches()))
+        figure.savefig(output, format=format, metadata=metadata, dpi=dpi)
     return output.getvalue()
 
 

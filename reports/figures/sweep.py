@@ -72,15 +72,23 @@ def sweep_figure(sweep: Sweep, unit: EnergyUnit | None = None) -> "Figure":
                 axes.set_ylim(0, 1.15 * highest or 1.0)  # a cost that hardly changes should look so
             else:
                 axes.set_ylim(top=min(axes.get_ylim()[1], 100.7))
-        mark = " (untrained: random weights)" if untrained(sweep) else ""
+        mark = " (untrained: random weights)" if untrained(sweep.points) and len(curves) == 1 else ""
         who = next(iter(curves)) if len(curves) == 1 else "Networks"
         figure.suptitle(f"{who} on {sweep.points[0].account.data.name}{mark}", fontsize=8)
         style: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 5.5}
         handles = []
         if len(curves) > 1:
             handles = [
-                Line2D([], [], color=looks[n].colour, marker=looks[n].marker, mec=EDGE, markersize=5.5, label=n)
-                for n in curves
+                Line2D(
+                    [],
+                    [],
+                    color=looks[n].colour,
+                    marker=looks[n].marker,
+                    mec=EDGE,
+                    markersize=5.5,
+                    label=f"{n}{' (untrained)' * untrained(points)}",
+                )
+                for n, points in curves.items()
             ]
             look = Look("#888888", "", "o")
         else:

@@ -1,6 +1,6 @@
 """One setting of networks at several values, as records and as JSON: the paper's Figures 5 (over T) and 6 (over n)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,9 +77,9 @@ class Sweep:
         return found
 
 
-def untrained(sweep: Sweep) -> bool:
+def untrained(points: Iterable[SweepPoint]) -> bool:
     """Some point is of random weights."""
-    return any(point.origin == Origin.UNTRAINED for point in sweep.points)
+    return any(point.origin == Origin.UNTRAINED for point in points)
 
 
 def sweep_data(sweep: Sweep) -> dict[str, Any]:
