@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from saformer.cli.resolve import run as runs
+from saformer.cli.resolve import profile
 
 EXAMPLE = Path(__file__).parents[3] / "docs/examples/paper.toml"
 TWO = """
@@ -36,14 +36,13 @@ def paper(tmp_path):
 def counted(monkeypatch):
     """How often a network was run."""
     found = []
-    whole = runs.run_profile
+    whole = profile.run_profile
 
     def counting(*args, **more):
         found.append(args[0].config.name)
         return whole(*args, **more)
 
-    for module in ("profile", "sweep", "run"):
-        monkeypatch.setattr(f"saformer.cli.resolve.{module}.run_profile", counting)
+    monkeypatch.setattr(profile, "run_profile", counting)
     return found
 
 
