@@ -18,6 +18,7 @@ from saformer.cli.options.model import ModelOptions, NetworksOptions
 from saformer.cli.resolve.foreign import foreign_model
 from saformer.cli.resolve.nir import is_graph, nir_network
 from saformer.errors import InputError
+from saformer.files import open_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,9 +48,9 @@ class Kind:
 def is_profile(path: str | Path) -> bool:
     """A JSON object, whatever it is called; checkpoints are binary."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return file.read(64).lstrip().startswith(b"{")
-    except (OSError, ValueError):
+    except (InputError, OSError, ValueError):
         return False
 
 
@@ -208,14 +209,21 @@ def parse(text: str, options: LayoutOptions | None = None) -> Source:
             raise InputError(
                 "an empty name: name a checkpoint file, a model, a saved profile or package.module:factory"
             )
-        if not Path(what).is_dir():
+        if not _there(what):
             close = nearest(what, [*SHIPPED, *PRESETS])
             raise InputError(
                 f"{briefly(what)} is no file, no shipped checkpoint, no model name and no package.module:factory{close}"
                 ": see `saformer models`"
             )
-        found = _Read(CHECKPOINT, label, what, settings)  # which says what is wrong with a folder
+        found = _Read(CHECKPOINT, label, what, settings)  # which says what is wrong with a folder, or a pipe
     return _made(text, found, options)
+
+
+def _there(what: str) -> bool:
+    try:
+        return Path(what).exists()
+    except (OSError, ValueError):  # a name that nothing can have
+        return False
 
 
 def _made(text: str, found: _Read, options: LayoutOptions | None) -> Source:

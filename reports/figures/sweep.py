@@ -79,16 +79,9 @@ def sweep_figure(sweep: Sweep, unit: EnergyUnit | None = None) -> "Figure":
         handles = []
         if len(curves) > 1:
             handles = [
-                Line2D(
-                    [],
-                    [],
-                    color=looks[n].colour,
-                    marker=looks[n].marker,
-                    mec=EDGE,
-                    markersize=5.5,
-                    label=f"{n}{' (untrained)' * untrained(points)}",
-                )
+                Line2D([], [], color=looks[n].colour, marker=looks[n].marker, mec=EDGE, markersize=5.5, label=label)
                 for n, points in curves.items()
+                for label in [f"{n} (untrained)" if untrained(points) else n]
             ]
             look = Look("#888888", "", "o")
         else:
