@@ -29,7 +29,7 @@ ALWAYS = ("README.md", "docs/tour.md")
 # What sets up or publishes a checkout, and the second count of 61 public repositories.
 NOT_OURS = ("make", "pip", "git", "python")
 TERMINAL = {"COLUMNS": "88", "TERM": "dumb"}
-# A test does not wait for a training, nor for the largest sizes; the command is the same. By the command and a flag of it.
+# A test does not wait for a training, nor for the largest sizes; the command is the same. By command and a flag of it.
 SHORTER = {
     ("train", "--dataset"): {"--epochs": "1"},
     ("ablate", "--train"): {"--epochs": "1"},
