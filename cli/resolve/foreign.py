@@ -1,4 +1,4 @@
-"""A user's own model: `--model package.module:factory`, imported from the current folder."""
+"""A user's own model: `package.module:factory`, imported from the current folder."""
 
 import argparse
 import ast
@@ -83,11 +83,13 @@ def load_foreign(
     with building_without_kernels() as told, _own_stage(module_name):
         factory = _imported(name, module_name, attribute)
         options = dict(parse_argument(text, "--model-arg", factory) for text in arguments)
-        with process_kept(), faults(lambda error: f"--model {name}: {attribute} failed: {_words(error)}", ()):
+        if options and isinstance(factory, nn.Module):
+            raise InputError(f"{name} is a network already, which takes no arguments: leave out {', '.join(options)}")
+        with process_kept(), faults(lambda error: f"{name}: {attribute} failed: {_words(error)}", ()):
             model = factory if isinstance(factory, nn.Module) else factory(**options)
-    with own_errors(attribute, "when it was made ready"):
+    with own_errors(attribute, when="when it was made ready"):
         if not isinstance(model, nn.Module):
-            raise InputError(f"--model {name}: {attribute} returned a {type(model).__name__}, not a torch.nn.Module")
+            raise InputError(f"{name}: {attribute} returned a {type(model).__name__}, not a torch.nn.Module")
         model = unwrapped(model)
         if checkpoint is not None:
             _fill(model, checkpoint, weights)
@@ -95,10 +97,23 @@ def load_foreign(
     return model, [remark_on(told)] if told else []
 
 
+def import_own(name: str) -> Any:
+    """A function of the user's own, package.module:function.
+
+    Raises:
+        InputError: it cannot be imported.
+    """
+    module_name, colon, attribute = name.partition(":")
+    if not colon:
+        raise InputError(f"{name} names no function: package.module:function")
+    with _own_stage(module_name):
+        return _imported(name, module_name, attribute)
+
+
 def _imported(name: str, module_name: str, attribute: str) -> Any:
     sys.path.insert(0, "")
     try:
-        with process_kept(), faults(lambda error: f"--model {name}: cannot import {module_name}: {_words(error)}", ()):
+        with process_kept(), faults(lambda error: f"{name}: cannot import {module_name}: {_words(error)}", ()):
             factory: Any = importlib.import_module(module_name)
     finally:
         if "" in sys.path:  # the module may have put the path in order itself
@@ -106,7 +121,7 @@ def _imported(name: str, module_name: str, attribute: str) -> Any:
     for part in attribute.split("."):
         factory = getattr(factory, part, None)
     if not callable(factory):
-        raise InputError(f"--model {name}: {module_name} has no class or function {attribute!r}")
+        raise InputError(f"{name}: {module_name} has no class or function {attribute!r}")
     return factory
 
 
@@ -214,11 +229,14 @@ def model_input(options: ModelOptions) -> "Callable[[torch.Tensor], torch.Tensor
 
 
 @contextmanager
-def own_errors(model: "nn.Module | str", when: str = "on the data") -> Iterator[None]:
+def own_errors(
+    model: "nn.Module | str", options: ModelOptions | None = None, when: str = "on the data"
+) -> Iterator[None]:
     """A user's model may fail in any way: one line, with its own words. Ours must not fail, nor end the program.
 
     Args:
         model: it, or what it is called.
+        options: how its input is laid out now, to say which of them would change it.
         when: it failed.
     """
     from saformer.models import Model
