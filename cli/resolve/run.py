@@ -83,8 +83,9 @@ def run_profile(
             example, _ = next(data.batches(1, 1, run.seed))
             model, remark = fold_for(model, example, said)
             remarks = [*remarks, remark]
-        model = _moved(model, device, dtype)
-        check_same_model(model)
+        with own_errors(model, when=f"when it was moved to {device}"):
+            model = _moved(model, device, dtype)
+            check_same_model(model)
         part = (rank(), world_size())
         batches = data.batches(run.batch_size, limit, run.seed, dtype, device, shuffled=rule is not None, part=part)
         with progress(f"profiling {name} on {data.name}", total) as advance, own_errors(model):
