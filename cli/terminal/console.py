@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from saformer.distributed import is_main
-from saformer.text import printable
+from saformer.text import one_line
 
 if TYPE_CHECKING:
     from saformer.reports.document.blocks import Facts, Line, Report
@@ -28,7 +28,7 @@ def show(*records: "Report | Table | Line | Facts | str") -> None:
 
 def tell(message: str) -> None:
     """A remark in one line on standard error, where it does not mix with results."""
-    print(printable(message), file=sys.stderr)
+    print(one_line(message), file=sys.stderr)
 
 
 @contextmanager
