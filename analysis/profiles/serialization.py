@@ -1,8 +1,6 @@
 """Profiles as JSON, and back: a file that was changed since it was written says so."""
 
 import json
-import os
-import stat
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +12,7 @@ from saformer.analysis.profiles.moments import Moments
 from saformer.analysis.profiles.parsing import parsed
 from saformer.analysis.profiles.records import RunRecord
 from saformer.errors import InputError
-from saformer.files import write_text_atomic
+from saformer.files import read_text, write_text_atomic
 from saformer.text import briefly
 
 R = TypeVar("R", bound=RunRecord)
@@ -98,15 +96,8 @@ def read(path: str | Path, make: type[R]) -> R:
         InputError: the file is missing, no JSON, or no sound profile.
     """
     try:
-        found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode):
-            raise InputError(f"cannot read the profile {path}: it is not a file")
-        if found.st_size > _LARGEST_FILE:
-            raise InputError(f"cannot read the profile {path}: it is larger than a profile can be")
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_text(path, "the profile", _LARGEST_FILE)
         plain = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_once_each)
-    except OSError as error:
-        raise InputError(f"cannot read the profile {path}: {error.strerror or error}") from None
     except _Twice as twice:
         raise InputError(f"profile {path}: {twice}") from None
     except InputError:

@@ -1,6 +1,8 @@
 """A figure as a file: PNG, PDF or SVG."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +41,14 @@ def save_figure(figure: "Figure", path: str | Path) -> None:
     write_bytes_atomic(path, figure_bytes(figure, check_format(path)))
 
 
+def lay_out(figure: "Figure") -> None:
+    """Settle where everything stands, so that files in several formats do not each work it out anew."""
+    _name_plainly(figure)
+    with figure_style(), _missing_glyphs_ignored():
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
 def figure_bytes(figure: "Figure", format: str) -> bytes:
     """The figure as a file of one of `FORMATS`; the same figure, the same bytes."""
     # What matplotlib would put in by itself: its version, and the time of writing.
@@ -49,13 +59,19 @@ def figure_bytes(figure: "Figure", format: str) -> bytes:
     }[format]
     output = BytesIO()
     _name_plainly(figure)
-    with figure_style(), warnings.catch_warnings():
+    with figure_style(), _missing_glyphs_ignored():
         from matplotlib import rcParams
 
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box stands for it
         dpi = min(rcParams["savefig.dpi"], _TALLEST / max(figure.get_size_inches()))
         figure.savefig(output, format=format, metadata=metadata, dpi=dpi)
     return output.getvalue()
+
+
+@contextmanager
+def _missing_glyphs_ignored() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box stands for it
+        yield
 
 
 def _name_plainly(figure: "Figure") -> None:

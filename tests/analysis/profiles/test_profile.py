@@ -397,16 +397,16 @@ def test_files_that_are_no_profiles(content: bytes, tmp_path: Path) -> None:
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
-    assert "No such file" in refusal(tmp_path / "no.json")
-    assert "not a file" in refusal(tmp_path)
+    assert "there is no such file" in refusal(tmp_path / "no.json")
+    assert "it is a folder" in refusal(tmp_path)
     os.mkfifo(tmp_path / "pipe")  # to open it would wait for whoever writes
-    assert "not a file" in refusal(tmp_path / "pipe")
+    assert "not a regular file" in refusal(tmp_path / "pipe")
 
 
 def test_a_file_too_large_is_not_read(tmp_path: Path) -> None:
     with open(tmp_path / "p.json", "wb") as file:
         file.truncate(2**40)
-    assert "larger than a profile can be" in refusal(tmp_path / "p.json")
+    assert "such a file may have 67,108,864 at most" in refusal(tmp_path / "p.json")
 
 
 def test_a_profile_of_an_earlier_version(small: Profile, tmp_path: Path) -> None:
