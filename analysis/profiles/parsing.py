@@ -39,6 +39,7 @@ def parsed(plain: dict[str, Any], make: type[R]) -> R:
             None if model["time_steps"] is None else _integer(model["time_steps"]),
             _text(model["checkpoint"], type(None)),
             _text(model["sha256"], type(None)),
+            _text(model.get("label"), type(None)),
         ),
         data=DataInfo(
             _text(data["name"]),

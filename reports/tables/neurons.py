@@ -47,5 +47,5 @@ def neuron_table(account: Account) -> Table | Line:
     meaning = "rate: spikes / (neurons x time steps); t = 1, 2, ...: rate at that step in %."
     if length > 1:
         meaning += " Of so many steps it is the mean over those named; --json has each."
-    title = f"Spiking layers of {account.model.name} on {account.data.name}"
+    title = f"Spiking layers of {account.model.title} on {account.data.name}"
     return Table(title, columns, rows, [meaning], _LAYOUTS, quiet=True)

@@ -16,6 +16,7 @@ from saformer.checkpoints.reading import RawCheckpoint, read_checkpoint
 from saformer.checkpoints.shipped import resolve_checkpoint
 from saformer.checkpoints.writing import RUN_PREFIX, save_safetensors
 from saformer.errors import InputError
+from saformer.files import check_file
 from saformer.models import config_from_dict
 from saformer.models.config import BaseConfig, Model
 
@@ -70,6 +71,22 @@ def _native(raw: RawCheckpoint, given: dict[str, Any]) -> tuple[BaseConfig, dict
         )
     config_from_dict(settings)  # which says what is wrong with the file before anything is said of what was given
     return config_from_dict({**settings, **given}), details, settings
+
+
+def training_of(path: str | Path) -> dict[str, Any]:
+    """What one of our own checkpoints says about its training; its header alone is read.
+
+    Nothing where it is not ours, cannot be read, or says nothing: whoever reads the weights says what is wrong.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        check_file(path)
+        with safe_open(path, framework="pt") as file:
+            found = json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}")).get("training")
+    except (OSError, SafetensorError, ValueError, AttributeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def load(path: str | Path, *, weights: str | None = None, **settings: Any) -> Model:
