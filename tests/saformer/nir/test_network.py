@@ -212,6 +212,20 @@ def test_state_ends_with_a_call_and_images_repeat():
         network(torch.ones(2, 2, 1))
 
 
+def test_samples_of_another_shape_are_read_in_their_order():
+    x = torch.arange(12.0).view(1, 3, 2, 2)
+    graph = chain(nir.Scale(np.ones(4)), shape=[4])
+    assert torch.equal(ran(graph, x), x.transpose(0, 1).flatten(2))
+    assert torch.equal(ran(graph, x[:, 0], time_steps=2), x[:, :1].transpose(0, 1).flatten(2).repeat(2, 1, 1))
+    images = x[:, :1]  # of one channel, which is no step of time
+    assert len(ran(graph, images, time_steps=2)) == 2
+    with pytest.raises(InputError, match="has no time"):
+        ran(graph, images)
+    assert len(ran(graph, images.flatten(2))) == 1
+    # A sample of the graph's own shape is one, whatever its first dimension could be.
+    assert len(ran(chain(nir.Scale(np.ones((3, 4))), shape=[3, 4]), x.view(1, 3, 4), time_steps=5)) == 5
+
+
 def test_what_cannot_run_is_refused_in_one_line():
     linear = nir.Linear(np.ones((3, 2)))
     for graph, words in (
