@@ -9,13 +9,14 @@ JOBS   ?= 2
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint format bench bench-gpu picture clean
+.PHONY: help demo test lint format typed docs bench bench-gpu picture clean
 
 help:
 	@echo "make demo    energy of a trained SAFormer, layer by layer (installs into $(VENV) first)"
 	@echo "make test    the test suite, in two processes (JOBS=N: in N)"
 	@echo "make lint    ruff, mypy, and vulture: code that nobody calls"
 	@echo "make format  let ruff rewrite the sources"
+	@echo "make docs    the documentation site, in out/site; runs every command of its pages first"
 	@echo "make picture docs/images/way_of_the_data.svg, drawn anew"
 	@echo "make bench   speed and memory against SpikingJelly and syops (takes minutes)"
 	@echo "make bench-gpu  the same on a GPU, in one table: out/gpu.md"
@@ -24,11 +25,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	@echo "Installing into $(VENV); this takes a few minutes the first time."
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.installed
-	@$(BIN)/python -m pip install --quiet --editable '.[dev,bench]'
+	@$(BIN)/python -m pip install --quiet --editable '.[dev,docs,bench]'
 	@touch $@
 
 demo: $(VENV)/.installed
@@ -42,19 +43,25 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal
 
-# mypy does not follow the mapping of the four folders to one package, so it gets the package as links.
-lint: $(VENV)/.installed
+lint: $(VENV)/.installed typed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/vulture
+	cd build/typed && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p saformer
+
+# Neither mypy nor mkdocstrings follows the mapping of the four folders to one package: they get the package as links.
+typed:
 	@rm -rf build/typed && mkdir -p build/typed/saformer
 	@ln -s $(addprefix $(CURDIR)/saformer/,$(notdir $(wildcard saformer/*))) build/typed/saformer/
 	@ln -s $(CURDIR)/analysis $(CURDIR)/reports $(CURDIR)/cli build/typed/saformer/
-	cd build/typed && MYPYPATH=. $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml -p saformer
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.installed typed
+	$(BIN)/python -m pytest --numprocesses $(JOBS) tests/docs --every-command
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: $(VENV)/.bench
 	$(BIN)/python tests/benchmarks/run.py

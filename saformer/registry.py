@@ -23,7 +23,8 @@ class Registry(Mapping[str, T]):
     Args:
         kind: what an entry is called in messages, such as "data set".
         builtin: the modules of this package that register entries, in the order of lists. They are imported, and
-            installed plugins loaded, when an entry is first asked for.
+            installed plugins loaded, when an entry is first asked for; of an entry that has the name of a module, that
+            module alone.
     """
 
     def __init__(self, kind: str, builtin: Sequence[str] = ()) -> None:
@@ -69,7 +70,10 @@ class Registry(Mapping[str, T]):
         return self[name]
 
     def __getitem__(self, name: str) -> T:
-        self._complete_once()
+        if not self._complete:
+            self._import_namesake(name)
+        if name not in self._entries:
+            self._complete_once()
         return self._entries[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -79,6 +83,14 @@ class Registry(Mapping[str, T]):
     def __len__(self) -> int:
         self._complete_once()
         return len(self._entries)
+
+    def _import_namesake(self, name: str) -> None:
+        """Import the module that is called as the entry, if there is one."""
+        last = name.replace("-", "_")
+        for module in self._builtin:
+            if module.rpartition(".")[2] == last:
+                import_module(module)
+                load_installed()
 
     def _complete_once(self) -> None:
         with self._lock:

@@ -36,3 +36,11 @@ class StepNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The shape of `x`."""
         return self.bn(x)
+
+
+class PerStep(nn.Sequential):
+    """Layers without state, applied to every time step, T x B x ...; named as in SpikingJelly's SeqToANNContainer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """T x B x ... from T x B x ..."""
+        return per_step(super().forward, x)

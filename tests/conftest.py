@@ -99,7 +99,9 @@ def _fork_server() -> Iterator[subprocess.Popen[str]]:
 def forked(tmp_path: Path, _fork_server: subprocess.Popen[str]) -> Callable[..., list[Ended]]:
     """As `processes`, without starting an interpreter and importing torch for each: see fork_server.py."""
 
-    def run(*arguments: object, folder: Path = tmp_path, count: int = 2, **variables: str) -> list[Ended]:
+    def run(
+        *arguments: object, folder: Path = tmp_path, count: int = 2, seconds: int = 120, **variables: str
+    ) -> list[Ended]:
         outputs = [(tmp_path / f".out{rank}", tmp_path / f".err{rank}") for rank in range(count)]
         request = {
             "arguments": list(map(str, arguments)),
@@ -112,7 +114,7 @@ def forked(tmp_path: Path, _fork_server: subprocess.Popen[str]) -> Callable[...,
         assert _fork_server.stdin is not None and _fork_server.stdout is not None
         _fork_server.stdin.write(json.dumps(request) + "\n")
         _fork_server.stdin.flush()
-        too_long = threading.Timer(120, os.killpg, (_fork_server.pid, signal.SIGKILL))
+        too_long = threading.Timer(seconds, os.killpg, (_fork_server.pid, signal.SIGKILL))
         too_long.start()
         answer = _fork_server.stdout.readline()
         too_long.cancel()

@@ -112,6 +112,18 @@ def test_a_folder_imports_only_from_those_before_it(floor: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_families_of_models_stand_on_shared_ground_and_not_on_each_other() -> None:
+    kinds = ("saformer.models.transformers.", "saformer.models.convolutional.")
+    wrong = [
+        f"{name} -> {target}"
+        for name, targets in IMPORTS.items()
+        for target in targets
+        if f"{name}.".startswith("saformer.models.") and target.startswith(kinds)
+        if not any(f"{name}.".startswith(kind) and target.startswith(kind) for kind in kinds)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def reached(start: str) -> set[str]:
     """The modules that a module imports, and those that they import, and so on."""
     found: set[str] = set()

@@ -8,6 +8,7 @@ from sympy import Expr, Symbol
 
 from saformer.analysis.complexity.formulas import Sizes
 from saformer.analysis.complexity.growth import degree, leading_share
+from saformer.analysis.profiles.student import quantile
 
 # A size takes part in a fit where its leading term makes up this share of the formula, and where it takes this many
 # times as long as the same module at its smallest, which is the cost of calling it.
@@ -48,11 +49,10 @@ def fit_power_law(sizes: Sequence[float], values: Sequence[float], confidence: f
     factor = math.exp(mean_y - exponent * mean_x)
     if count == 2:
         return PowerLaw(exponent, None, None, factor)
-    from scipy.stats import t
 
     residuals = [b - mean_y - exponent * (a - mean_x) for a, b in zip(x, y, strict=True)]
     deviation = math.sqrt(math.fsum(r * r for r in residuals) / (count - 2) / spread)
-    half_width = float(t.ppf((1 + confidence) / 2, count - 2)) * deviation
+    half_width = quantile(count - 2, confidence) * deviation
     return PowerLaw(exponent, exponent - half_width, exponent + half_width, factor)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from saformer.analysis.profiles.student import quantile
+
 _BITS = 24
 _CHUNK = 4096  # rows whose products of 24-bit parts sum to less than 2**63
 
@@ -110,10 +112,6 @@ class Moments:
 
     def _width(self, squares: float, confidence: float) -> float:
         """Half-width from the sum of squared residuals, which carry a factor of the number of images."""
-        from scipy.special import stdtrit
-
         images = self.sums[0]
         variance = squares / images**2 / (self.units - 1)
-        return (
-            float(stdtrit(self.units - 1, 0.5 + confidence / 2)) * sqrt(variance / self.units) / (images / self.units)
-        )
+        return quantile(self.units - 1, confidence) * sqrt(variance / self.units) / (images / self.units)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +18,11 @@ DEVICE_PASS = 1 << 24
 
 def _pass_size(x: Tensor) -> int:
     return CPU_PASS if x.device.type == "cpu" else DEVICE_PASS
+
+
+def broadcast(*shapes: torch.Size) -> torch.Size:
+    """As `torch.broadcast_shapes`, which imports sympy at its first call."""
+    return torch.Size(np.broadcast_shapes(*shapes))
 
 
 def as_rows(x: Tensor, rows: int) -> Tensor:
@@ -253,7 +259,7 @@ class Counter:
             y: ... x k x m, the same leading dimensions after broadcasting.
             rows: leading groups of the product to keep apart.
         """
-        lead = torch.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+        lead = broadcast(x.shape[:-2], y.shape[:-2])
         columns = self._nonzero_along(x, -2).expand(*lead, -1).reshape(rows, -1)
         lines = self._nonzero_along(y, -1).expand(*lead, -1).reshape(rows, -1)
         return (columns * lines).sum(1)

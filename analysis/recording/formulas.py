@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from saformer.analysis.recording.call import Call
-from saformer.analysis.recording.counters import Counter, spatial_fan_out
+from saformer.analysis.recording.counters import Counter, broadcast, spatial_fan_out
 from saformer.analysis.recording.operators import Effect, Role, register_operator
 
 aten = torch.ops.aten
@@ -32,7 +32,7 @@ def _matrix(x: Tensor, y: Tensor, is_activation: Callable[[Tensor], bool]) -> Ca
     """
     x2 = x.unsqueeze(0) if x.ndim == 1 else x
     y2 = y.unsqueeze(-1) if y.ndim == 1 else y
-    lead = torch.broadcast_shapes(x2.shape[:-2], y2.shape[:-2])
+    lead = broadcast(x2.shape[:-2], y2.shape[:-2])
     n, k, m = x2.shape[-2], x2.shape[-1], y2.shape[-1]
     dense = math.prod(lead) * n * k * m
     if not is_activation(y):
@@ -131,7 +131,7 @@ def _with_made_kernel(call: Call, kernel: Tensor, both: bool) -> Call:
 
 def _mask(x: Tensor, y: Tensor, read: tuple[Tensor, ...] = ()) -> Call:
     """x * y, element by element: dense = elements of the result; events are the places where both are nonzero."""
-    shape = torch.broadcast_shapes(x.shape, y.shape)
+    shape = broadcast(x.shape, y.shape)
     both = lambda rows, counter: counter.positions(x, y, rows)  # noqa: E731
     return Call("product", shape.numel(), (x, y), None, both, torch.mul, rows=shape, read=read)
 
@@ -147,7 +147,7 @@ def elementwise_product(args: tuple[Any, ...], out: Tensor, is_activation: Calla
     if is_activation(x) and is_activation(y):
         return _mask(x, y)
     x, weight = (x, y) if is_activation(x) else (y, x)
-    dense = torch.broadcast_shapes(x.shape, weight.shape).numel()
+    dense = broadcast(x.shape, weight.shape).numel()
     if dense <= x.numel() or not is_activation(x):
         return None
     return Call("linear", dense, (x,), weight, _uniform(x, dense // max(x.numel(), 1)), torch.mul, inner=1, layer=True)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from saformer.analysis.recording.counters import broadcast
 from saformer.analysis.recording.sources import Provenance, Source
 
 aten = torch.ops.aten
@@ -43,7 +44,7 @@ def chosen_by(func: Any, args: tuple[Any, ...], source_of: Sources) -> Tensor | 
     if before is None or before.shape != kept.shape or before.stride() != kept.stride():
         before = torch.zeros_like(kept, dtype=torch.bool)
     if isinstance(where, Tensor):
-        return before | where if torch.broadcast_shapes(where.shape, kept.shape) == kept.shape else None
+        return before | where if broadcast(where.shape, kept.shape) == kept.shape else None
     return before.index_put(where, torch.ones((), dtype=torch.bool, device=before.device))
 
 

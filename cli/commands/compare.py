@@ -64,6 +64,7 @@ def compare(
     from saformer.analysis.accounting.hardware import load_hardware
     from saformer.analysis.accounting.rules import ACCOUNTINGS, get_accounting
     from saformer.reports.document.blocks import Report, note
+    from saformer.reports.document.numbers import energy_unit
     from saformer.reports.figures.saving import check_format, save_figure
     from saformer.reports.results.comparison import comparison_rows, published_rows
     from saformer.reports.tables.comparison import accountings_comparison_table, comparison_table
@@ -112,8 +113,10 @@ def compare(
     if plot is not None:
         save_figure(_figure(figure, by_accounting), plot)
         tell(f"wrote {plot}")
-    shown = comparison_table(rows) if len(accountings) == 1 else accountings_comparison_table(by_accounting)
-    read = what_each_read(zip(names, accounts[accountings[0]], strict=True))
+    unit = energy_unit(*(row.energy_mj for each in by_accounting.values() for row in each))
+    one = len(accountings) == 1
+    shown = comparison_table(rows, unit) if one else accountings_comparison_table(by_accounting, unit)
+    read = what_each_read(zip(names, accounts[accountings[0]], strict=True), unit)
     outputs.emit(Report([shown, *read, *notes]))
 
 

@@ -48,6 +48,7 @@ def energy(
     from saformer.analysis.accounting.memory_access import load_memory_model, memory_energy
     from saformer.analysis.accounting.rules import ACCOUNTINGS, get_accounting
     from saformer.reports.document.blocks import Line, Report
+    from saformer.reports.document.numbers import energy_unit
     from saformer.reports.figures.saving import check_format
     from saformer.reports.tables.accountings import accountings_report
     from saformer.reports.tables.energy import energy_report, energy_table
@@ -85,12 +86,7 @@ def energy(
     profile = profile_for(model, data, run, instead)
     accounts = [profile.account(name, table, **charge.choices) for name in accountings for table in tables]
     account = accounts[0]
-    if everywhere:
-        report = hardware_report(accounts)
-    elif every_way:
-        report = accountings_report(accounts, layers=layers)
-    else:
-        report = energy_report(account, layers=layers)
+    unit = energy_unit(*(account.energy_mj for account in accounts))
     if memory_model is not None:
         cost = memory_energy(
             profile,
@@ -98,7 +94,15 @@ def energy(
             first_layer_once=charge.choices["first_layer"] == "once",
             leave_out=charge.choices["leave_out"],
         )
-        report += Report([Line()]) + memory_report(cost, account, layers=layers)
+        unit = energy_unit(account.energy_mj, cost.total_mj)  # of both tables
+    if everywhere:
+        report = hardware_report(accounts)
+    elif every_way:
+        report = accountings_report(accounts, layers=layers, unit=unit)
+    else:
+        report = energy_report(account, layers=layers, unit=unit)
+    if memory_model is not None:
+        report += Report([Line()]) + memory_report(cost, account, layers=layers, unit=unit)
     if spikes:
         report += Report([Line(), neuron_table(account)])
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from saformer.analysis.complexity.benchmark import Measurement
     from saformer.data.dataset import Dataset
     from saformer.reports.document.blocks import Part, Report
+    from saformer.reports.document.numbers import EnergyUnit
     from saformer.reports.page.contents import Subject
 
     _Opened = dict[tuple[Any, ...], Dataset]  # what was read for one section, for the next
@@ -81,7 +82,7 @@ def report(
     from saformer.analysis.accounting.rules import get_accounting
     from saformer.analysis.complexity.serialization import read_measurement
     from saformer.files import check_target
-    from saformer.reports.page.contents import Subject, page
+    from saformer.reports.page.contents import Subject, page, page_unit
 
     get_accounting(accounting)
     table = load_hardware(hardware)
@@ -106,7 +107,8 @@ def report(
     more: list[Part] = []
     if not quick and (again := _checkpoints(sources)):
         more += _attention(again, sources, data, run, opened)
-        more += _sweeps(again, sources, data, run, accounting, table, choices, opened)
+        unit = page_unit(profiles, table, accounting, choices)
+        more += _sweeps(again, sources, data, run, accounting, table, choices, opened, unit)
     more += _complexity(subjects, table, measurement)
     _write(page(subjects, table, accounting, wanted, command, more, choices), title, out)
 
@@ -137,6 +139,7 @@ def _sweeps(
     hardware: "Hardware",
     choices: "Choices",
     opened: "_Opened",
+    unit: "EnergyUnit",
 ) -> "list[Part]":
     """Figures 5 and 6 of the first SAFormer."""
     from saformer.reports.page.sections import sweep_section
@@ -155,7 +158,7 @@ def _sweeps(
         part
         for parameter, chosen in values.items()
         for part in sweep_section(
-            swept(parameter, dict.fromkeys(chosen, option), found, wide, accounting, hardware, choices)
+            swept(parameter, dict.fromkeys(chosen, option), found, wide, accounting, hardware, choices), unit
         )
     ]
 

@@ -34,6 +34,7 @@ def sensitivity(
     from saformer.analysis.accounting.rules import get_accounting
     from saformer.analysis.statistics.sensitivity import sensitivities
     from saformer.reports.document.blocks import Line, Report, note
+    from saformer.reports.document.numbers import energy_unit
     from saformer.reports.tables.sensitivity import SensitivityRow, sensitivity_table
     from saformer.reports.tables.what_was_run import what_was_read
 
@@ -47,9 +48,9 @@ def sensitivity(
         SensitivityRow(s.name, s.firing_rate, s.energy_mj, s.per_point_mj, s.per_tenth_mj)
         for s in sensitivities(profile, accounting, table, **charge.choices)
     ]
+    energy = energy_unit(account.energy_mj).text(account.energy_mj)
     heading = (
-        f"{account.model.name} on {account.data.name}: {account.energy_mj:.4g} mJ per image "
-        f"(accounting {accounting}, on {table.name})"
+        f"{account.model.name} on {account.data.name}: {energy} per image (accounting {accounting}, on {table.name})"
     )
     ranking = sensitivity_table(rows, account.energy_mj, top or len(rows))
     emit(Report([Line(heading), *what_was_read(account), ranking, *map(note, account.notes)]), format)

@@ -1,14 +1,14 @@
 """Numbers as text: one way of writing a count, an energy, a share and an interval, for every report."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 NOT_KNOWN = "-"
 
 _PREFIXES = ("", "k", "M", "G", "T", "P")
-# From the largest to the smallest: the unit and how many of it make one millijoule.
-_ENERGY_UNITS = (("J", 1e-3), ("mJ", 1.0), ("µJ", 1e3), ("nJ", 1e6), ("pJ", 1e9))
 _SMALLEST_PERCENT = 0.05
+_NOISE = 1e-12  # an interval below this share of its value is the rounding of floats
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -40,28 +40,56 @@ def si(value: float | None, digits: int = 3) -> str:
     return text + _PREFIXES[-1]
 
 
-def energy_unit(largest_mj: float) -> tuple[str, float]:
-    """The unit in which `largest_mj` millijoules is at least 1, and how many of it make one millijoule.
+class EnergyUnit(NamedTuple):
+    """The unit of every energy of one output, be it a line, a table, a figure or a page.
 
-    Never above millijoules: that is the unit of the papers a table is laid beside.
+    `energy_unit` chooses it once, from the largest number that the output is about; it is then passed on.
+
+    Args:
+        name: pJ, nJ, µJ, mJ or J.
+        per_mj: how many of it make one millijoule.
     """
-    for unit, factor in _ENERGY_UNITS[1:]:
-        if abs(largest_mj) * factor >= 1:
-            return unit, factor
-    return _ENERGY_UNITS[1] if not largest_mj else _ENERGY_UNITS[-1]
+
+    name: str
+    per_mj: float
+
+    def interval(self, mj: float | None, half_width_mj: float | None = None, digits: int = 3) -> tuple[str, str]:
+        """An energy and the half width of its interval, both in millijoules, as `interval` writes them."""
+        half_width = None if half_width_mj is None else half_width_mj * self.per_mj
+        return interval(math.nan if mj is None else mj * self.per_mj, half_width, digits)
+
+    def text(self, mj: float | None, half_width_mj: float | None = None, digits: int = 3) -> str:
+        """An energy in millijoules with its unit: `4.580 ± 0.044 µJ`; `-` for what is not known."""
+        value, half_width = self.interval(mj, half_width_mj, digits)
+        if value == NOT_KNOWN:
+            return NOT_KNOWN
+        return f"{value} ± {half_width} {self.name}" if half_width else f"{value} {self.name}"
+
+    def column(self, mj: Iterable[float | None], more_decimals: int = 0) -> Callable[[float | None], str]:
+        """What writes a column of energies in millijoules with equally many decimals, enough for the largest."""
+        largest = max((abs(value) for value in mj if value is not None and math.isfinite(value)), default=0.0)
+        decimals = fixed_decimals(largest * self.per_mj) + more_decimals
+        return lambda value: NOT_KNOWN if value is None else fixed(value * self.per_mj, decimals)
 
 
-def energy(mj: float | None, digits: int = 3) -> str:
-    """An energy given in millijoules, in the unit that reads best: 0.0123 is `12.3 µJ`."""
-    if mj is None or not math.isfinite(mj):
-        return NOT_KNOWN
-    if mj == 0:
-        return "0 mJ"
-    for unit, factor in _ENERGY_UNITS:
-        text = significant(mj * factor, digits)
-        if abs(float(text)) >= 1:
-            return f"{text} {unit}"
-    return f"{text} {unit}"
+_MILLIJOULE = EnergyUnit("mJ", 1.0)
+# From the largest to the smallest.
+_ENERGY_UNITS = (
+    EnergyUnit("J", 1e-3),
+    _MILLIJOULE,
+    EnergyUnit("µJ", 1e3),
+    EnergyUnit("nJ", 1e6),
+    EnergyUnit("pJ", 1e9),
+)
+
+
+def energy_unit(*mj: float | None) -> EnergyUnit:
+    """The unit in which the largest of these energies in millijoules is at least 1; millijoules where there is none."""
+    largest = max((abs(value) for value in mj if value is not None and math.isfinite(value)), default=0.0)
+    # The test is on the rounded number: 0.9996 mJ is written 1.00 mJ.
+    rounded = float(f"{largest:.2e}")
+    fitting = (unit for unit in _ENERGY_UNITS if rounded * unit.per_mj >= 1 - 1e-9)
+    return next(fitting, _ENERGY_UNITS[-1]) if largest else _MILLIJOULE
 
 
 def percent(share: float | None, decimals: int = 1, sign: bool = False) -> str:
@@ -99,20 +127,17 @@ def level(confidence: float | None) -> str:
 
 
 def interval(value: float, half_width: float | None, digits: int = 4) -> tuple[str, str]:
-    """A value and the half width of its interval as text, the value cut where the interval starts.
-
-    The half width keeps one significant digit, or two when the first is a 1 (rounding 0.14 to 0.1 would
-    shrink it by a third). Without a half width the value keeps `digits` and the second text is empty.
+    """A value and the half width of its interval as text: the half width with two significant digits, the value cut
+    where those end. Without a half width the value keeps `digits` and the second text is empty.
     """
-    if half_width is None or not math.isfinite(half_width):
+    if half_width is None or not math.isfinite(half_width) or not math.isfinite(value):
         return significant(value, digits), ""
-    if half_width <= 0:
+    if half_width <= _NOISE * abs(value):
         return significant(value, digits), "0"
-    two = f"{half_width:.1e}"
-    keep = 2 if two[0] == "1" else 1
-    rounded = float(f"{half_width:.{keep - 1}e}")
-    decimals = max(0, keep - 1 - math.floor(math.log10(rounded)))
-    return f"{value:.{decimals}f}", f"{rounded:.{decimals}f}"
+    rounded = float(f"{half_width:.1e}")
+    decimals = 1 - math.floor(math.log10(rounded))
+    shown = max(0, decimals)
+    return f"{round(value, decimals):.{shown}f}", f"{rounded:.{shown}f}"
 
 
 def align_decimal_points(texts: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
-from saformer.reports.document.numbers import NOT_KNOWN, si
+from saformer.reports.document.numbers import NOT_KNOWN, EnergyUnit, si
 
 Role = Literal["", "heading", "subtotal", "total", "sum"]
 
@@ -100,6 +100,20 @@ def number(title: str, unit: str = "", key: str = "", write: Callable[[Any], str
 def hidden(key: str) -> Column:
     """A column that is in CSV and JSON alone."""
     return Column(key, key=key, shown=False)
+
+
+def energy_columns(unit: EnergyUnit) -> list[Column]:
+    """The energy per image with its error bar, and for CSV and JSON the error bar by itself."""
+    return [
+        number("energy", unit.name, key="energy_mj_per_image", align=Align.decimal),
+        hidden("energy_mj_ci95"),
+    ]
+
+
+def energy_cells(unit: EnergyUnit, mj: float, half_width_mj: float | None, digits: int = 3) -> list[Any]:
+    """The cells of `energy_columns`."""
+    value, error = unit.interval(mj, half_width_mj, digits)
+    return [Cell(mj, value, f" ± {error}" if error else ""), half_width_mj]
 
 
 @dataclass(frozen=True)

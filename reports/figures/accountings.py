@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from saformer.analysis.profiles.origin import Origin
 from saformer.errors import InputError
-from saformer.reports.document.numbers import energy_unit
+from saformer.reports.document.numbers import EnergyUnit, energy_unit
 from saformer.reports.figures.lettering import wrapped
 from saformer.reports.figures.style import BAND, EDGE, PAGE_HEIGHT, PAPER, Width, figure_style, model_looks
 from saformer.reports.results.comparison import ComparisonRow, by_data
@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 _UNDER_NOTHING = "no operation charged"
 
 
-def accountings_figure(by_accounting: Mapping[str, Sequence[ComparisonRow]], width: Width = Width.page) -> "Figure":
+def accountings_figure(
+    by_accounting: Mapping[str, Sequence[ComparisonRow]], unit: EnergyUnit | None = None, width: Width = Width.page
+) -> "Figure":
     """Energy of each model under each accounting, a marker each, on a logarithmic axis; a panel for each data set.
 
     A model of which an accounting sees no operation has no marker there: the row says so where it holds of all.
 
     Args:
         by_accounting: rows of the same models under each accounting.
+        unit: of the energies; that of the largest where it is not given.
         width: of the figure.
 
     Raises:
@@ -50,7 +53,7 @@ def accountings_figure(by_accounting: Mapping[str, Sequence[ComparisonRow]], wid
         height = min(PAGE_HEIGHT, fixed + len(data_sets) * len(groups) * row_inches)
         figure = Figure(figsize=(width.inches, height), layout="constrained")
         panels = figure.subplots(len(data_sets), 1, sharex=True, squeeze=False)[:, 0]
-        unit, factor = energy_unit(max(row.energy_mj for row in rows))
+        unit = unit or energy_unit(*(row.energy_mj for row in rows))
         labelled: set[str] = set()
         for axes, data in zip(panels, data_sets, strict=True):
             for place, group in enumerate(groups.values()):
@@ -64,7 +67,7 @@ def accountings_figure(by_accounting: Mapping[str, Sequence[ComparisonRow]], wid
                     untrained = row.origin == Origin.UNTRAINED
                     name = names[row.name] + (" (untrained)" if untrained else "")
                     axes.plot(
-                        row.energy_mj * factor,
+                        row.energy_mj * unit.per_mj,
                         place + (i - (len(found) - 1) / 2) * 0.78 / len(found),  # equal energies stay visible
                         linestyle="none",
                         marker=look.marker,
@@ -75,12 +78,12 @@ def accountings_figure(by_accounting: Mapping[str, Sequence[ComparisonRow]], wid
                     )
                     labelled.add(row.name)
             axes.set_xscale("log")
-            _plain_decades(axes, [row.energy_mj * factor for row in rows], width)
+            _plain_decades(axes, [row.energy_mj * unit.per_mj for row in rows], width)
             axes.set_yticks(range(len(groups)), list(groups))
             axes.set_ylim(len(groups) - 0.5, -0.5)
             axes.set_title(data, loc="left")
             axes.grid(axis="x")
-        panels[-1].set_xlabel(f"Energy per image ({unit})")
+        panels[-1].set_xlabel(f"Energy per image ({unit.name})")
         figure.legend(loc="outside upper center", ncols=columns)
         return figure
 

@@ -1,12 +1,13 @@
 """Models beside each other: energy and accuracy."""
 
 from collections.abc import Sequence
+from functools import partial
 from math import isnan
 from typing import TYPE_CHECKING
 
 from saformer.analysis.profiles.origin import Origin
 from saformer.analysis.statistics.shares import wilson
-from saformer.reports.document.numbers import NOT_KNOWN, energy_unit, interval, percent
+from saformer.reports.document.numbers import NOT_KNOWN, EnergyUnit, energy_unit, percent
 from saformer.reports.figures.lettering import annotate, percent_ticks
 from saformer.reports.figures.model_bars import Looks, Quantity, draw_bars, panels_by_data_set
 from saformer.reports.figures.style import EDGE, INK, PAPER, Width
@@ -20,30 +21,35 @@ _LEAST_POINTS = 1.0  # of accuracy on an axis: a smaller difference should look 
 _ERROR = {"color": INK, "capsize": 2, "capthick": 0.7, "linewidth": 0.7}
 
 
-def comparison_figure(rows: Sequence[ComparisonRow], width: Width = Width.page) -> "Figure":
+def comparison_figure(
+    rows: Sequence[ComparisonRow], unit: EnergyUnit | None = None, width: Width = Width.page
+) -> "Figure":
     """Energy per image (bars, with the 95 % interval where known) and top-1 accuracy (markers) by model.
 
     Two panels share the rows instead of one panel with two scales, where the place at which a marker meets a bar
     would mean nothing; each data set has its own pair. Where some rows have no energy, as most of the published ones,
     energies and accuracies have rows of their own. Without any accuracy there are energies alone.
 
+    Args:
+        rows: of models on one or more data sets.
+        unit: of the energies; that of the largest where it is not given.
+        width: of the figure.
+
     Raises:
         InputError: there are no rows.
     """
-    unit, factor = energy_unit(max((row.energy_mj for row in rows if not isnan(row.energy_mj)), default=0.0))
+    unit = unit or energy_unit(*(row.energy_mj for row in rows))
 
-    def energies(axes: "Axes", group: Sequence[ComparisonRow], looks: Looks, size: float) -> None:
-        _energies(axes, group, looks, size, factor)
-
-    energy = Quantity(f"Energy per image ({unit})", lambda row: not isnan(row.energy_mj), energies, 1.35)
+    energies = partial(_energies, unit)
+    energy = Quantity(f"Energy per image ({unit.name})", lambda row: not isnan(row.energy_mj), energies, 1.35)
     accuracy = Quantity("Top-1 accuracy (%)", lambda row: row.top1 is not None, _accuracies)
     known = [quantity for quantity in (energy, accuracy) if any(map(quantity.known, rows))]
     return panels_by_data_set(by_data(rows), known or [Quantity(energy.label, lambda _: True, energies)], width)
 
 
-def _energies(axes: "Axes", rows: Sequence[ComparisonRow], looks: Looks, size: float, factor: float) -> None:
+def _energies(unit: EnergyUnit, axes: "Axes", rows: Sequence[ComparisonRow], looks: Looks, size: float) -> None:
     # NaN where the hardware has no energy for any operation of the model: no bar, and a dash.
-    energies = [0.0 if isnan(row.energy_mj) else row.energy_mj for row in rows]
+    factor, energies = unit.per_mj, [0.0 if isnan(row.energy_mj) else row.energy_mj for row in rows]
     draw_bars(axes, [energy * factor for energy in energies], rows, looks)
     axes.set_xlim(0, max((e + (r.energy_ci95 or 0.0)) * factor for e, r in zip(energies, rows, strict=True)) or 1.0)
     axes.locator_params(axis="x", nbins=6)
@@ -51,7 +57,7 @@ def _energies(axes: "Axes", rows: Sequence[ComparisonRow], looks: Looks, size: f
         half_width = (row.energy_ci95 or 0.0) * factor
         if half_width:
             axes.errorbar(energy * factor, place, xerr=half_width, **_ERROR)
-        value, error = interval(row.energy_mj * factor, half_width or None, digits=3)
+        value, error = unit.interval(row.energy_mj, row.energy_ci95 or None)
         annotate(axes, f"{value} ± {error}" if error else value, energy * factor + half_width, place, size)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from saformer.analysis.accounting.account import Account, LayerAccount
 from saformer.errors import InputError
-from saformer.reports.document.numbers import NOT_KNOWN, energy_unit, fixed, significant
+from saformer.reports.document.numbers import NOT_KNOWN, EnergyUnit, energy_unit, fixed, significant
 from saformer.reports.figures.lettering import make_room, shortened
 from saformer.reports.figures.style import (
     BAND,
@@ -41,19 +41,19 @@ class _Line:
     layer: LayerAccount | None = None
 
 
-def energy_figure(account: Account, width: Width = Width.page) -> "Figure":
+def energy_figure(account: Account, unit: EnergyUnit | None = None, width: Width = Width.page) -> "Figure":
     """Energy of each operation, and beside it, on the same rows, the firing rate of its input.
 
     Bars are coloured and hatched by kind of operation; grey bands group the operations of a block. An
-    open marker is an input that is not spikes. Energy is per image, in the unit named on the axis. Where a page cannot
-    hold all operations, those of least energy share the last row.
+    open marker is an input that is not spikes. Energy is per image, in `unit`, or in that of the account's own energy.
+    Where a page cannot hold all operations, those of least energy share the last row.
 
     Raises:
         InputError: the account has no operations.
     """
     if not account.layers:
         raise InputError(f"nothing to draw: no operation of {account.model.name} is counted")
-    unit, factor = energy_unit(max((layer.energy_mj or 0.0 for layer in account.layers), default=0.0))
+    name, factor = unit or energy_unit(account.energy_mj)
     lines = _lines(account.layers, factor)
     row_inches = min(_ROW, (PAGE_HEIGHT - _OVERHEAD) / len(lines))
     size = min(NAME_SIZE - 0.5, row_inches * 72 / 1.25)
@@ -74,7 +74,7 @@ def energy_figure(account: Account, width: Width = Width.page) -> "Figure":
         left.bar_label(bars, [line.label for line in lines], padding=2, fontsize=size - 0.5)
         left.set_xlim(0, max(energies) or 1.0)
         left.locator_params(axis="x", nbins=6 if width is Width.page else 4)
-        left.set_xlabel(f"Energy per image ({unit})")
+        left.set_xlabel(f"Energy per image ({name})")
         most = 40 if width is Width.page else 22
         left.set_yticks(rows, [shortened(line.name, most) for line in lines], fontsize=size)
         left.set_ylim(len(lines) - 0.4, -0.6)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from saformer.analysis.profiles.origin import Origin
 from saformer.analysis.statistics.shares import wilson
 from saformer.errors import InputError
-from saformer.reports.document.numbers import energy_unit
+from saformer.reports.document.numbers import EnergyUnit, energy_unit
 from saformer.reports.figures.lettering import formula, wrapped
 from saformer.reports.figures.style import EDGE, MUTED, NAME_SIZE, PAPER, Look, Width, figure_style, model_looks
 from saformer.reports.results.comparison import ComparisonRow
@@ -41,7 +41,12 @@ class _Quantity:
     share: bool = False
 
 
-def sweep_figure(sweep: Sweep, published: Sequence[ComparisonRow] = (), width: Width = Width.page) -> "Figure":
+def sweep_figure(
+    sweep: Sweep,
+    unit: EnergyUnit | None = None,
+    published: Sequence[ComparisonRow] = (),
+    width: Width = Width.page,
+) -> "Figure":
     """A panel for each quantity over the value of the setting, a curve for each network, with 95 % intervals.
 
     A filled marker is the value that the checkpoint was trained with, an open one any other. The axis of n is
@@ -49,6 +54,7 @@ def sweep_figure(sweep: Sweep, published: Sequence[ComparisonRow] = (), width: W
 
     Args:
         sweep: points of one or several networks.
+        unit: of the energies; that of the largest where it is not given.
         published: rows of the paper on the same data, drawn at their T where the setting is T.
         width: of the figure.
 
@@ -58,7 +64,7 @@ def sweep_figure(sweep: Sweep, published: Sequence[ComparisonRow] = (), width: W
     if not sweep.points:
         raise InputError("nothing to draw: a sweep without a value")
     curves = _curves(sweep)
-    quantities = _quantities(sweep)
+    quantities = _quantities(sweep, unit or energy_unit(*(point.account.energy_mj for point in sweep.points)))
     beside = [row for row in published if row.time_steps is not None] if sweep.parameter == "time_steps" else []
     with figure_style():
         from matplotlib.figure import Figure
@@ -221,9 +227,8 @@ def _legend(
     return handles
 
 
-def _quantities(sweep: Sweep) -> list[_Quantity]:
-    known = [point.account.energy_mj for point in sweep.points if point.account.energy_mj == point.account.energy_mj]
-    unit, factor = energy_unit(max(known, default=0.0))
+def _quantities(sweep: Sweep, unit: EnergyUnit) -> list[_Quantity]:
+    factor = unit.per_mj
 
     def interval(point: SweepPoint) -> tuple[float, float] | None:
         if point.top1 is None:
@@ -246,7 +251,7 @@ def _quantities(sweep: Sweep) -> list[_Quantity]:
     ] * any(point.top1 is not None for point in sweep.points)
     if sweep.parameter == "time_steps":
         energy = _Quantity(
-            f"Energy per image ({unit})",
+            f"Energy per image ({unit.name})",
             lambda point: point.account.energy_mj * factor if point.account.energy_mj >= 0 else None,
             energy_bounds,
             lambda row: row.energy_mj * factor if row.energy_mj >= 0 else None,

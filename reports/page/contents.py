@@ -1,7 +1,7 @@
 """What the page says: every table and figure of the paper that can be made from the given profiles."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from saformer.analysis.accounting.account import Account
@@ -12,7 +12,7 @@ from saformer.analysis.diagnostics.spike_driven import Audit, audit
 from saformer.analysis.profiles import Profile
 from saformer.analysis.profiles.origin import Origin
 from saformer.reports.document.blocks import Facts, Heading, Line, Part, Picture, Report, Verbatim
-from saformer.reports.document.numbers import energy, interval, percent
+from saformer.reports.document.numbers import EnergyUnit, energy_unit, percent
 from saformer.reports.figures.accountings import accountings_figure
 from saformer.reports.figures.comparison import comparison_figure
 from saformer.reports.figures.energy import energy_figure
@@ -67,14 +67,15 @@ def page(
         name: comparison_rows([(s.name, each[name]) for s, each in zip(subjects, accounts, strict=True)], ours)
         for name in [accounting, *(name for name in ACCOUNTINGS if name != accounting)]
     }
+    unit = page_unit([s.profile for s in subjects], hardware, accounting, choices)
     return Report(
         [
-            *_opening(rows[accounting], accounting, hardware),
-            *_overview(rows, accounting),
+            *_opening(rows[accounting], accounting, hardware, unit),
+            *_overview(rows, accounting, unit),
             *(
                 part
                 for subject, each in zip(subjects, accounts, strict=True)
-                for part in _network(subject, each, accounting, audit(subject.profile, hardware, **choices))
+                for part in _network(subject, each, accounting, audit(subject.profile, hardware, **choices), unit)
             ),
             *published_section(rows[accounting]),
             *more,
@@ -83,17 +84,26 @@ def page(
     )
 
 
-def _opening(rows: Sequence[ComparisonRow], accounting: str, hardware: Hardware) -> list[Part]:
+def page_unit(
+    profiles: Iterable[Profile], hardware: Hardware, accounting: str, choices: Choices | None = None
+) -> EnergyUnit:
+    """The unit of every energy on the page: that of the dearest network under the accounting of its tables."""
+    return energy_unit(*(each.account(accounting, hardware, **(choices or {})).energy_mj for each in profiles))
+
+
+def _opening(rows: Sequence[ComparisonRow], accounting: str, hardware: Hardware, unit: EnergyUnit) -> list[Part]:
     """The result in a few sentences."""
     parts: list[Part] = []
     for row in rows:
-        value, half_width = interval(row.energy_mj, row.energy_ci95)
-        error = f" ± {half_width}" if half_width else ""
         accuracy = "" if row.top1 is None else f", top-1 accuracy {percent(row.top1, decimals=2)}"
         untrained = " Its weights are random: the numbers say nothing about a trained network." * (
             row.origin == Origin.UNTRAINED
         )
-        parts.append(Line(f"{row.name} on {row.data}: {value}{error} mJ per image{accuracy}.{untrained}"))
+        parts.append(
+            Line(
+                f"{row.name} on {row.data}: {unit.text(row.energy_mj, row.energy_ci95)} per image{accuracy}.{untrained}"
+            )
+        )
     parts.append(
         Line(
             f"Accounting {accounting}, on {hardware.name}. All numbers are per image, over all T time steps; ± is a "
@@ -104,29 +114,29 @@ def _opening(rows: Sequence[ComparisonRow], accounting: str, hardware: Hardware)
     return parts
 
 
-def _overview(rows: dict[str, list[ComparisonRow]], accounting: str) -> list[Part]:
+def _overview(rows: dict[str, list[ComparisonRow]], accounting: str, unit: EnergyUnit) -> list[Part]:
     shown = rows[accounting]
     names = ", ".join(row.name for row in shown)
     parts: list[Part] = [
         Heading("Overview"),
-        comparison_table(shown),
+        comparison_table(shown, unit),
         Picture(
             "comparison",
-            comparison_figure(shown),
+            comparison_figure(shown, unit),
             "Bars of the energy per image and, beside them, markers of the top-1 accuracy: "
-            + "; ".join(f"{r.name} on {r.data} {energy(r.energy_mj)}, {percent(r.top1, 2)}" for r in shown),
+            + "; ".join(f"{r.name} on {r.data} {unit.text(r.energy_mj)}, {percent(r.top1, 2)}" for r in shown),
             f"Energy per image and top-1 accuracy of {names}; accounting {accounting}.",
         ),
         Heading("The same networks under every accounting", 3),
-        accountings_comparison_table(rows),
+        accountings_comparison_table(rows, unit),
     ]
     if any(row.energy_mj > 0 for row in shown):
         parts.append(
             Picture(
                 "accountings",
-                accountings_figure(rows),
+                accountings_figure(rows, unit),
                 "Energy per image on a logarithmic axis, one row for each accounting, one marker for each network: "
-                + "; ".join(f"{name} {energy(found[0].energy_mj)}" for name, found in rows.items())
+                + "; ".join(f"{name} {unit.text(found[0].energy_mj)}" for name, found in rows.items())
                 + f" for {shown[0].name}",
                 "The same integers under each accounting. Only the rule changes between rows of the figure.",
             )
@@ -134,20 +144,22 @@ def _overview(rows: dict[str, list[ComparisonRow]], accounting: str) -> list[Par
     return parts
 
 
-def _network(subject: Subject, accounts: Mapping[str, Account], accounting: str, audited: Audit) -> list[Part]:
+def _network(
+    subject: Subject, accounts: Mapping[str, Account], accounting: str, audited: Audit, unit: EnergyUnit
+) -> list[Part]:
     """What one network does and costs."""
     account = accounts[accounting]
     slug = Heading(subject.name).anchor
-    parts: list[Part] = [Heading(f"{subject.name} on {account.data.name}"), *energy_report(account, layers=True).parts]
+    parts: list[Part] = [Heading(f"{subject.name} on {account.data.name}"), *energy_report(account, True, unit).parts]
     if account.layers:
         largest = max(account.layers, key=lambda layer: layer.energy_mj or 0.0)
         share = (largest.energy_mj or 0.0) / account.energy_mj if account.energy_mj > 0 else math.nan
         parts.append(
             Picture(
                 f"{slug}-energy",
-                energy_figure(account),
+                energy_figure(account, unit),
                 f"Bars of the energy of {len(account.layers)} operations and, on the same rows, the firing rate of "
-                f"their inputs. The largest is {largest.name} with {percent(share)} of {energy(account.energy_mj)}",
+                f"their inputs. The largest is {largest.name} with {percent(share)} of {unit.text(account.energy_mj)}",
                 f"Energy and firing rate of each operation of {subject.name}; the table above has the numbers.",
             )
         )
@@ -168,9 +180,9 @@ def _network(subject: Subject, accounts: Mapping[str, Account], accounting: str,
         )
     parts += [
         Heading(f"Accountings of {subject.name}, block by block", 3),
-        *accountings_report(list(accounts.values())).parts[1:],  # what was run stands above
+        *accountings_report(list(accounts.values()), unit=unit).parts[1:],  # what was run stands above
         Heading(f"Is {subject.name} spike-driven?", 3),
-        *audit_report(audited).parts,
+        *audit_report(audited, unit).parts,
     ]
     return parts
 

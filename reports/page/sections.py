@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from saformer.analysis.accounting.hardware import Hardware
 from saformer.reports.document.blocks import Heading, Part, Picture
-from saformer.reports.document.numbers import energy, percent
+from saformer.reports.document.numbers import EnergyUnit, percent
 from saformer.reports.figures.attention import attention_figure
 from saformer.reports.figures.complexity import formula_panels, measured_panels, scaling_figure
 from saformer.reports.figures.raster import raster_figure
@@ -81,21 +81,21 @@ def attention_section(inspections: "Mapping[str, Inspection]", image: "Tensor", 
     return parts
 
 
-def sweep_section(sweep: Sweep) -> list[Part]:
+def sweep_section(sweep: Sweep, unit: EnergyUnit) -> list[Part]:
     """Figure 5 (time steps) or 6 (aggregated tokens)."""
     number_of_figure, what = ("5", "time steps") if sweep.parameter == "time_steps" else ("6", "aggregated tokens")
     name = sweep.points[0].account.model.name
     values = "; ".join(
         f"{point.value}: {percent(point.account.accuracy.top1 if point.account.accuracy else None, 2)}, "
-        f"{energy(point.account.energy_mj)}"
+        f"{unit.text(point.account.energy_mj)}"
         for point in sweep.points
     )
     return [
         Heading(f"Figure {number_of_figure}: {what}"),
-        *sweep_report(sweep).parts,
+        *sweep_report(sweep, unit).parts,
         Picture(
             f"sweep-{sweep.parameter.replace('_', '-')}",
-            sweep_figure(sweep),
+            sweep_figure(sweep, unit),
             f"Accuracy and costs of {name} over {what}: {values}",
             f"{name} over {what}, measured here; the table above has the numbers.",
         ),

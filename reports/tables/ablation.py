@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from saformer.analysis.profiles.origin import Origin
-from saformer.reports.document.numbers import NOT_KNOWN, energy_unit, interval, percent
-from saformer.reports.document.table import Align, Cell, Column, Row, Table, hidden, number
+from saformer.reports.document.numbers import NOT_KNOWN, energy_unit, percent
+from saformer.reports.document.table import Cell, Column, Row, Table, energy_cells, energy_columns, hidden, number
 from saformer.reports.results.comparison import ComparisonRow
 from saformer.reports.tables.comparison import origin_notes
 
@@ -24,7 +24,7 @@ def ablation_table(rows: Sequence[ComparisonRow], published: bool = False) -> Ta
         rows: named as in Table 3 or by their attentions, all on one data set; one of them is the reference.
         published: add the paper's accuracies, which are of saformer-2-512 on CIFAR.
     """
-    unit, factor = energy_unit(max((row.energy_mj for row in rows if row.energy_mj == row.energy_mj), default=0.0))
+    unit = energy_unit(*(row.energy_mj for row in rows))
     beside = _published() if published else {}
     data_sets = list(dict.fromkeys(data for data, _ in beside))
     columns = [
@@ -33,16 +33,13 @@ def ablation_table(rows: Sequence[ComparisonRow], published: bool = False) -> Ta
         number("params", key="parameters"),
         number("FLOPs", key="flops_per_image"),
         number("SOPs", key="sops_per_image"),
-        number("energy", unit, key="energy_mj_per_image", align=Align.decimal),
-        hidden("energy_mj_ci95"),
+        *energy_columns(unit),
         number("top-1", key="top1_accuracy"),
         Column("from", key="from", shown=any(row.origin != Origin.MEASURED for row in rows)),
         *(number(f"{data} (paper)", key=f"top1_{data}_paper") for data in data_sets),
     ]
     made = []
     for row in rows:
-        half_width = None if row.energy_ci95 is None else row.energy_ci95 * factor
-        value, error = interval(row.energy_mj * factor, half_width, digits=3)
         trained = row.origin == Origin.MEASURED
         top1 = row.top1 if trained else None
         made.append(
@@ -53,8 +50,7 @@ def ablation_table(rows: Sequence[ComparisonRow], published: bool = False) -> Ta
                     row.parameters,
                     row.flops,
                     row.sops,
-                    Cell(row.energy_mj, value, f" ± {error}" if error else ""),
-                    row.energy_ci95,
+                    *energy_cells(unit, row.energy_mj, row.energy_ci95),
                     Cell(top1, percent(top1, decimals=2)),
                     row.origin,
                     *(_paper(beside.get((data, row.name))) for data in data_sets),

@@ -6,7 +6,7 @@ from saformer.analysis.accounting.account import Account
 from saformer.analysis.accounting.explain import differences
 from saformer.analysis.accounting.rules import summary
 from saformer.reports.document.blocks import Line, Part, Report, note
-from saformer.reports.document.numbers import energy, energy_unit, fixed, fixed_decimals, si
+from saformer.reports.document.numbers import EnergyUnit, energy_unit, si
 from saformer.reports.document.table import Cell, Column, Row, Table, TableLayout, number
 from saformer.reports.results.accounts import accounts_data
 from saformer.reports.tables.what_was_run import what_was_run
@@ -16,14 +16,16 @@ ACCOUNTING_LAYOUTS = tuple(TableLayout(gap, hyphens=hyphens) for hyphens in (Fal
 _NAMES = 5  # operations that an explanation names before it stops
 
 
-def accountings_report(accounts: Sequence[Account], layers: bool = False) -> Report:
+def accountings_report(accounts: Sequence[Account], layers: bool = False, unit: EnergyUnit | None = None) -> Report:
     """A column for each accounting, a row for each block (with `layers` each operation), totals, and the reasons.
 
     Args:
         accounts: of one profile on one hardware; the first is what the others are compared with.
         layers: a row for each operation instead of each block.
+        unit: of all energies; chosen here where it is not given.
     """
     reference = accounts[0]
+    unit = unit or energy_unit(*(account.energy_mj for account in accounts))
     lines: list[Line] = []
     for account in accounts:
         lines += [Line(), Line(f"{account.accounting}: {summary(account.accounting)}", "strong")]
@@ -36,29 +38,25 @@ def accountings_report(accounts: Sequence[Account], layers: bool = False) -> Rep
             names = ", ".join(difference.names[:_NAMES])
             if len(difference.names) > _NAMES:
                 names += f" and {len(difference.names) - _NAMES} more"
-            change = "" if difference.energy_mj is None else f"{_signed(difference.energy_mj)}  "
+            change = "" if difference.energy_mj is None else f"{_signed(unit, difference.energy_mj)}  "
             lines.append(Line(f"{change}{difference.reason}: {names}", label="  "))
     notes = dict.fromkeys(text for account in accounts for text in account.notes)
-    facts = what_was_run(reference, accounting="several, side by side")
-    parts: list[Part] = [facts, Line(), accountings_table(accounts, layers), *lines, Line(), *map(note, notes)]
+    facts = what_was_run(reference, accounting="several, side by side", unit=unit)
+    parts: list[Part] = [facts, Line(), accountings_table(accounts, layers, unit), *lines, Line(), *map(note, notes)]
     return Report(parts, accounts_data(accounts))
 
 
-def accountings_table(accounts: Sequence[Account], layers: bool = False) -> Table:
+def accountings_table(accounts: Sequence[Account], layers: bool = False, unit: EnergyUnit | None = None) -> Table:
     """The energies alone: a column for each accounting, a row for each block or operation."""
-    unit, factor = energy_unit(max((account.energy_mj or 0.0) for account in accounts))
+    unit = unit or energy_unit(*(account.energy_mj for account in accounts))
     cells: dict[str, list[float]] = {}
     for i, account in enumerate(accounts):
         for layer in account.layers:
             key = layer.name if layers else layer.block
             cells.setdefault(key, [0.0] * len(accounts))[i] += layer.energy_mj or 0.0
-    decimals = fixed_decimals(max((value * factor for row in cells.values() for value in row), default=0.0))
-
-    def write(millijoules: float) -> str:
-        return fixed(millijoules * factor, decimals)
-
+    write = unit.column(value for row in cells.values() for value in row)
     columns = [
-        Column(f"energy ({unit})", key="layer" if layers else "block"),
+        Column(f"energy ({unit.name})", key="layer" if layers else "block"),
         *(number(account.accounting, key=f"{account.accounting}_mj_per_image", write=write) for account in accounts),
     ]
     rows = [Row([name, *values], rule=i == len(cells) - 1) for i, (name, values) in enumerate(cells.items())]
@@ -73,5 +71,5 @@ def accountings_table(accounts: Sequence[Account], layers: bool = False) -> Tabl
     )
 
 
-def _signed(millijoules: float) -> str:
-    return f"{'+' if millijoules >= 0 else '-'}{energy(abs(millijoules))}"
+def _signed(unit: EnergyUnit, millijoules: float) -> str:
+    return f"{'+' if millijoules >= 0 else '-'}{unit.text(abs(millijoules))}"

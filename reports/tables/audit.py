@@ -7,14 +7,15 @@ from saformer.analysis.diagnostics.spike_driven import Audit, NotBinary
 from saformer.analysis.profiles.chains import folding_of
 from saformer.analysis.profiles.values import rank
 from saformer.reports.document.blocks import Line, Report
-from saformer.reports.document.numbers import energy, percent
+from saformer.reports.document.numbers import EnergyUnit, energy_unit, percent
 from saformer.reports.document.table import Cell, Column, Table, TableLayout, number
 from saformer.reports.tables.what_was_run import counted
 from saformer.text import some
 
 
-def audit_report(audit: Audit) -> Report:
-    """Everything an audit found, the verdict last."""
+def audit_report(audit: Audit, unit: EnergyUnit | None = None) -> Report:
+    """Everything an audit found, the verdict last; energies in `unit`, or in that of the network's own energy."""
+    unit = unit or energy_unit(audit.energy_mj)
     parts: list[Line | Table] = []
     if audit.not_binary:
         parts += [_not_spikes_table(audit), Line(), Line("where they come from", "strong")]
@@ -36,11 +37,11 @@ def audit_report(audit: Audit) -> Report:
             Column("what Eqs. 18-20 leave out", key="left_out"),
             number("modules", write=str),
             number("elements", key="elements_per_image"),
-            number("energy", key="energy_mj_per_image", write=energy),
+            number("energy", key="energy_mj_per_image", write=unit.text),
             Column("taken as, per element", key="cost_per_element"),
         ]
         rows = [[item.what, item.places, item.elements, item.energy_mj, item.cost] for item in audit.left_out]
-        comparison = f"energy under the accounting paper, for comparison: {energy(audit.energy_mj)}"
+        comparison = f"energy under the accounting paper, for comparison: {unit.text(audit.energy_mj)}"
         parts.append(Table("What Eqs. 18-20 leave out", columns, rows, [comparison], quiet=True))
     parts += [counted(audit), Line(), Line(audit.verdict, "strong")]
     return Report(parts, audit.to_json())

@@ -3,8 +3,18 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from saformer.analysis.profiles.origin import Origin
-from saformer.reports.document.numbers import NOT_KNOWN, energy_unit, fixed, fixed_decimals, interval, percent
-from saformer.reports.document.table import Align, Cell, Column, Row, Table, TableLayout, hidden, number
+from saformer.reports.document.numbers import NOT_KNOWN, EnergyUnit, energy_unit, percent
+from saformer.reports.document.table import (
+    Cell,
+    Column,
+    Row,
+    Table,
+    TableLayout,
+    energy_cells,
+    energy_columns,
+    hidden,
+    number,
+)
 from saformer.reports.results.comparison import ORIGINS, ComparisonRow, by_data
 from saformer.reports.tables.accountings import ACCOUNTING_LAYOUTS
 
@@ -17,19 +27,21 @@ def time_steps_text(value: int | None) -> str:
     return NOT_KNOWN if value is None else str(value)
 
 
-def comparison_table(rows: Sequence[ComparisonRow]) -> Table:
-    """A row for each model, grouped by data set; the RD columns are Eq. 21 against the reference of the group."""
+def comparison_table(rows: Sequence[ComparisonRow], unit: EnergyUnit | None = None) -> Table:
+    """A row for each model, grouped by data set; the RD columns are Eq. 21 against the reference of the group.
+
+    Energies are in `unit`, or in that of the largest.
+    """
     groups = by_data(rows)
     several = len(groups) > 1
-    unit, factor = energy_unit(max((row.energy_mj for row in rows if row.energy_mj == row.energy_mj), default=0.0))
+    unit = unit or energy_unit(*(row.energy_mj for row in rows))
     columns = [
         Column("model"),
         number("params", key="parameters", rank=2),
         number("T", key="time_steps", write=time_steps_text),
         number("FLOPs", key="flops_per_image", rank=2),
         number("SOPs", key="sops_per_image"),
-        number("energy", unit, key="energy_mj_per_image", align=Align.decimal),
-        hidden("energy_mj_ci95"),
+        *energy_columns(unit),
         number("RD energy", key="relative_difference_energy", write=_signed),
         number("top-1", key="top1_accuracy", write=lambda value: percent(value, decimals=2)),
         number("RD top-1", key="relative_difference_top1", write=_signed, rank=1),
@@ -41,16 +53,13 @@ def comparison_table(rows: Sequence[ComparisonRow]) -> Table:
         if several:
             made.append(Row([data], "heading"))
         for row in group:
-            half_width = None if row.energy_ci95 is None else row.energy_ci95 * factor
-            value, error = interval(row.energy_mj * factor, half_width, digits=3)
             cells = [
                 _name(row, several),
                 row.parameters,
                 row.time_steps,
                 row.flops,
                 row.sops,
-                Cell(row.energy_mj, value, f" ± {error}" if error else ""),
-                row.energy_ci95,
+                *energy_cells(unit, row.energy_mj, row.energy_ci95),
                 _relative_energy(row),
                 row.top1,
                 Cell(row.relative_accuracy, NOT_KNOWN) if row.reference else row.relative_accuracy,
@@ -63,18 +72,21 @@ def comparison_table(rows: Sequence[ComparisonRow]) -> Table:
     return Table(title, columns, made, _explanations(rows), _LAYOUTS)
 
 
-def accountings_comparison_table(by_accounting: Mapping[str, Sequence[ComparisonRow]]) -> Table:
+def accountings_comparison_table(
+    by_accounting: Mapping[str, Sequence[ComparisonRow]], unit: EnergyUnit | None = None
+) -> Table:
     """Energies of the same models under several accountings, then Eq. 21 under each; a column for each accounting.
 
     Published energies have a column of their own: what they were charged by is the paper's affair.
 
     Args:
         by_accounting: rows of the same models, in the same order, under each accounting.
+        unit: of the energies; that of the largest where it is not given.
     """
     first = next(iter(by_accounting.values()))
-    energies = [row.energy_mj for rows in by_accounting.values() for row in rows if row.energy_mj == row.energy_mj]
-    unit, factor = energy_unit(max(energies, default=0.0))
-    decimals = fixed_decimals(max(energies, default=0.0) * factor)
+    energies = [row.energy_mj for rows in by_accounting.values() for row in rows]
+    unit = unit or energy_unit(*energies)
+    write = unit.column(energies)
     published = any(row.published for row in first)
     groups = by_data(first)
     several = len(groups) > 1
@@ -95,11 +107,11 @@ def accountings_comparison_table(by_accounting: Mapping[str, Sequence[Comparison
         return [_name(row, True), quantity, *there, cell(row) if row.published else blank, row.origin, row.data]
 
     def energy(row: ComparisonRow) -> Cell:
-        return Cell(row.energy_mj, fixed(row.energy_mj * factor, decimals))
+        return Cell(row.energy_mj, write(row.energy_mj))
 
     made: list[Row] = []
     quantities = (
-        ("energy_mj_per_image", f"energy ({unit})", energy),
+        ("energy_mj_per_image", f"energy ({unit.name})", energy),
         ("relative_difference_energy", "RD (Eq. 21)", _relative_energy),
     )
     for quantity, title, cell in quantities:

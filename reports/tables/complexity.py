@@ -21,7 +21,7 @@ from saformer.analysis.complexity.formulas import (
 from saformer.analysis.complexity.growth import order
 from saformer.reports.document.blocks import Line, Part, Report
 from saformer.reports.document.formulas import big_o, formula_text
-from saformer.reports.document.numbers import NOT_KNOWN, energy_unit, fixed, fixed_decimals
+from saformer.reports.document.numbers import NOT_KNOWN, EnergyUnit, energy_unit
 from saformer.reports.document.table import Cell, Column, Table, TableLayout, number
 from saformer.reports.results.complexity import CHARGED, complexity_data, millijoules, published
 from saformer.reports.tables.scaling import scaling_report
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from saformer.analysis.complexity.verify import Difference
 
 DIFFERS = "≠"
+_MORE_DECIMALS = 2  # a scale or a mask is small beside a projection
 
 
 def complexity_report(
@@ -56,12 +57,13 @@ def complexity_parts(
         hardware: picojoules per operation.
         measurement: adds exponents, and times and peak memory at every size.
     """
+    unit = energy_unit(*(millijoules(a, sizes, hardware) for a in attentions))
     parts: list[Part] = [
         _orders(attentions),
         Line(),
-        _energies(attentions, sizes, hardware),
+        _energies(attentions, sizes, hardware, unit),
         Line(),
-        _numbers(attentions, sizes, hardware),
+        _numbers(attentions, sizes, hardware, unit),
     ]
     return parts if measurement is None else [*parts, Line(), *scaling_report(attentions, measurement).parts]
 
@@ -139,7 +141,7 @@ def _map_alone(attentions: Sequence[Attention]) -> list[str]:
     return [f"The attention map of SASA alone takes {big_o(term.count)}."]
 
 
-def _energies(attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware) -> Table:
+def _energies(attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware, unit: EnergyUnit) -> Table:
     import sympy
 
     def write(formula: "Expr") -> str:
@@ -157,13 +159,13 @@ def _energies(attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware)
             paper = _beside(ours, theirs.get((a.key, part)), write)
             rows.append([Cell(a.key, title), part, Cell(str(ours), write(ours)), paper, values[-1]])
             title = ""
-    unit, text = _energy_writer(values)
+    text = unit.column(values, _MORE_DECIMALS)
     columns = [
         Column("attention"),
         Column("part"),
         Column("energy", key="energy"),
         Column("paper", key="energy_published"),
-        number(unit, key="energy_mj_per_image", write=text),
+        number(unit.name, key="energy_mj_per_image", write=text),
     ]
     # One blank between columns: room for every formula on one line counts for more than air.
     return Table("Energy (Table 5)", columns, rows, _energy_notes(attentions), [TableLayout(1)])
@@ -184,9 +186,9 @@ def _energy_notes(attentions: Sequence[Attention]) -> list[str]:
     return lines
 
 
-def _numbers(attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware) -> Table:
+def _numbers(attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware, unit: EnergyUnit) -> Table:
     energies = [(millijoules(a, sizes, hardware, *SYNAPTIC), millijoules(a, sizes, hardware)) for a in attentions]
-    unit, text = _energy_writer([value for pair in energies for value in pair])
+    text = unit.column((value for pair in energies for value in pair), _MORE_DECIMALS)
     rows = [
         [
             Cell(a.key, a.title),
@@ -204,8 +206,8 @@ def _numbers(attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware) 
         number("ACs", key="acs_per_image"),
         number("multiplies", key="multiplies_per_image"),
         number("elements", key="elements_per_image"),
-        number("Eqs. 18-20", unit, key="energy_mj_per_image", write=text),
-        number("Table 5", unit, key="energy_mj_table_5_per_image", write=text),
+        number("Eqs. 18-20", unit.name, key="energy_mj_per_image", write=text),
+        number("Table 5", unit.name, key="energy_mj_table_5_per_image", write=text),
     ]
     title = (
         f"N = {sizes.tokens}, D = {sizes.dim}, n = {sizes.aggregated}, H = {sizes.heads}, T = {sizes.time_steps}, "
@@ -217,14 +219,6 @@ def _numbers(attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware) 
         f"{hardware.name}: " + _prices(hardware),
     ]
     return Table(title, columns, rows, notes)
-
-
-def _energy_writer(values: "Sequence[float | None]") -> "tuple[str, Callable[[float | None], str]]":
-    """The unit of a column of energies in millijoules, and what writes them with equally many decimals."""
-    largest = max((value for value in values if value is not None), default=0.0)
-    unit, factor = energy_unit(largest)
-    decimals = fixed_decimals(largest * factor) + 2  # a scale or a mask is small beside a projection
-    return unit, lambda value: NOT_KNOWN if value is None else fixed(value * factor, decimals)
 
 
 def _prices(hardware: Hardware) -> str:

@@ -8,7 +8,7 @@ from saformer.analysis.accounting.account import Account, LayerAccount
 from saformer.analysis.accounting.classes import worst_class
 from saformer.analysis.profiles import ValueClass
 from saformer.reports.document.blocks import Line, Report, note
-from saformer.reports.document.numbers import energy_unit, fixed, fixed_decimals, interval, level, percent, si
+from saformer.reports.document.numbers import EnergyUnit, energy_unit, level, percent, si
 from saformer.reports.document.table import Cell, Column, Role, Row, Table, TableLayout, hidden, number
 from saformer.reports.tables.what_was_run import counted, what_was_run
 
@@ -24,15 +24,22 @@ CI_SOURCES = {"image": "variance over images", "batch": "from batch means"}
 _LAYOUTS = tuple(TableLayout(gap, bar) for gap, bar in ((2, 12), (2, 6), (1, 6), (2, 0), (1, 0)))
 
 
-def energy_report(account: Account, layers: bool = False) -> Report:
-    """What was run, the energy of each block (with `layers`, of each operation too), and the totals."""
+def energy_report(account: Account, layers: bool = False, unit: EnergyUnit | None = None) -> Report:
+    """What was run, the energy of each block (with `layers`, of each operation too), and the totals.
+
+    Args:
+        account: of one network.
+        layers: with a row for each operation.
+        unit: of all energies; that of the account's own where it is not given.
+    """
+    unit = unit or energy_unit(account.energy_mj)
     return Report(
         (
-            what_was_run(account),
+            what_was_run(account, unit=unit),
             Line(),
-            energy_table(account, layers),
+            energy_table(account, layers, unit),
             Line(),
-            _energy_line(account),
+            _energy_line(account, unit),
             *map(note, account.notes),
             counted(account),
         ),
@@ -40,7 +47,7 @@ def energy_report(account: Account, layers: bool = False) -> Report:
     )
 
 
-def energy_table(account: Account, layers: bool = False) -> Table:
+def energy_table(account: Account, layers: bool = False, unit: EnergyUnit | None = None) -> Table:
     """The energy of each block, or of each operation with its block as a subtotal. Per image.
 
     Accounting and hardware stand in every row of CSV, so that tables of several accountings can be put together.
@@ -48,8 +55,8 @@ def energy_table(account: Account, layers: bool = False) -> Table:
     found = blocks(account.layers)
     sums = {name: _sum(members) for name, members in found.items()}
     largest = max((total.energy_mj or 0.0 for total in sums.values()), default=0.0)
-    unit, factor = energy_unit(largest)
-    decimals = fixed_decimals(largest * factor)
+    unit = unit or energy_unit(account.energy_mj)
+    write = unit.column([largest])
     show_macs = any(layer.macs for layer in account.layers)
     show_acs = any(layer.acs for layer in account.layers) or not show_macs
     what = [Column("operation", key="layer"), hidden("block"), Column("op")]
@@ -68,7 +75,7 @@ def energy_table(account: Account, layers: bool = False) -> Table:
         hidden("sops_exact_per_image"),
         number("MACs", key="macs_per_image", shown=show_macs),
         number("ACs", key="acs_per_image", shown=show_acs),
-        number(unit, key="energy_mj_per_image"),
+        number(unit.name, key="energy_mj_per_image"),
         number("share", data=False, write=percent),
         Column("", bar=True, data=False),
         hidden("accounting"),
@@ -93,7 +100,7 @@ def energy_table(account: Account, layers: bool = False) -> Table:
             total.sops_exact,
             total.macs,
             total.acs,
-            Cell(total.energy_mj, fixed(energy * factor, decimals)),
+            Cell(total.energy_mj, write(total.energy_mj)),
             share,
             None if role == "total" else energy / largest if largest else 0.0,
             account.accounting,
@@ -136,15 +143,15 @@ def _steps(account: Account) -> str:
     return "all time steps" if steps is None else f"all T = {steps} time steps"
 
 
-def _energy_line(account: Account) -> Line:
-    value, half_width = interval(account.energy_mj, account.energy_mj_ci95)
+def _energy_line(account: Account, unit: EnergyUnit) -> Line:
     left_out = f" without {si(account.macs_not_covered)} MACs" if account.macs_not_covered else ""
-    if not half_width:
-        return Line(f"energy {value} mJ per image{left_out}", "strong")
+    text = f"energy {unit.text(account.energy_mj, account.energy_mj_ci95, digits=4)} per image{left_out}"
+    if account.energy_mj_ci95 is None:
+        return Line(text, "strong")
     source = CI_SOURCES.get(account.ci_unit or "")
     width = level(account.ci_level)
     comment = f"{width} interval" if source is None else f"{width} interval, {source}"
-    return Line(f"energy {value} ± {half_width} mJ per image{left_out}", "strong", after=f" ({comment})")
+    return Line(text, "strong", after=f" ({comment})")
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from saformer.analysis.accounting.account import Account
 from saformer.analysis.accounting.hardware import Hardware
 from saformer.reports.document.blocks import Facts, Part, Report, note
-from saformer.reports.document.numbers import NOT_KNOWN, energy_unit, interval, level, si
-from saformer.reports.document.table import Align, Cell, Column, Table, hidden, number
+from saformer.reports.document.numbers import NOT_KNOWN, energy_unit, level, si
+from saformer.reports.document.table import Align, Column, Table, energy_cells, energy_columns, hidden, number
 from saformer.reports.results.accounts import accounts_data
 from saformer.reports.tables.what_was_run import counted
 
@@ -62,21 +62,17 @@ def hardware_report(accounts: Sequence[Account]) -> Report:
     images = "1 image" if data.images == 1 else f"{data.images:,} images"
     title = f"Energy per image of {model.name} on {data.name}, {images}; accounting {first.accounting}"
 
-    known = [account.energy_mj for account in accounts if account.energy_mj == account.energy_mj]
-    unit, factor = energy_unit(max(known, default=0.0))
+    unit = energy_unit(*(account.energy_mj for account in accounts))
     columns = [
         Column("name"),
         Column("hardware"),
-        Column("energy", unit, key="energy_mj_per_image", align=Align.decimal),
-        hidden("energy_mj_ci95"),
+        *energy_columns(unit),
         number("MACs left out", key="macs_not_covered", write=lambda macs: si(macs) if macs else NOT_KNOWN),
     ]
     rows = []
     for account in accounts:
-        half = account.energy_mj_ci95
-        value, half_width = interval(account.energy_mj * factor, None if half is None else half * factor)
-        energy = Cell(account.energy_mj, value, f" ± {half_width}" if half_width else "")
-        rows.append([account.hardware.name, _title(account.hardware), energy, half, account.macs_not_covered])
+        energy = energy_cells(unit, account.energy_mj, account.energy_mj_ci95, digits=4)
+        rows.append([account.hardware.name, _title(account.hardware), *energy, account.macs_not_covered])
     caption = []
     with_interval = next((account for account in accounts if account.energy_mj_ci95), None)
     if with_interval is not None:

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from saformer.analysis.accounting.account import Account
 from saformer.analysis.accounting.memory_access import MemoryEnergy, MemoryRow
 from saformer.reports.document.blocks import Line, Part, Report
-from saformer.reports.document.numbers import energy_unit, fixed, fixed_decimals, percent, significant
+from saformer.reports.document.numbers import EnergyUnit, energy_unit, percent
 from saformer.reports.document.table import Column, Row, Table, number
 
 _PARTS = ("weights", "inputs", "membranes", "addressing", "total")
 
 
-def memory_report(memory: MemoryEnergy, account: Account, layers: bool = False) -> Report:
+def memory_report(
+    memory: MemoryEnergy, account: Account, layers: bool = False, unit: EnergyUnit | None = None
+) -> Report:
     """What memory costs in each block (with `layers`, in each operation), the total, and what is assumed.
 
     In JSON, the object of the account with the object `memory` added.
@@ -20,6 +22,7 @@ def memory_report(memory: MemoryEnergy, account: Account, layers: bool = False) 
         memory: of the profile.
         account: of the same profile, for the energy of the arithmetic.
         layers: a row for each operation and spiking layer instead of each block.
+        unit: of all energies; chosen here where it is not given.
     """
     groups: dict[str, list[MemoryRow]] = {}
     for row in memory.rows:
@@ -27,14 +30,12 @@ def memory_report(memory: MemoryEnergy, account: Account, layers: bool = False) 
     sums = {name: [_sum(rows, part) for part in _PARTS] for name, rows in groups.items()}
     total = [_sum(memory.rows, part) for part in _PARTS]
     largest = max((values[-1] for values in sums.values()), default=0.0)
-    unit, factor = energy_unit(largest)
-    decimals = fixed_decimals(largest * factor)
-
-    def write(millijoules: float) -> str:
-        return fixed(millijoules * factor, decimals)
-
+    arithmetic = account.energy_mj
+    # The arithmetic stands above, and the two are added.
+    unit = unit or energy_unit(memory.total_mj, arithmetic)
+    write = unit.column([largest])
     columns = [
-        Column(f"memory ({unit})", key="layer" if layers else "block"),
+        Column(f"memory ({unit.name})", key="layer" if layers else "block"),
         *(number(part, key=f"{part}_mj_per_image", write=write) for part in _PARTS),
         number("share", data=False, write=percent),
     ]
@@ -43,10 +44,9 @@ def memory_report(memory: MemoryEnergy, account: Account, layers: bool = False) 
         for i, (name, values) in enumerate(sums.items())
     ]
     rows.append(Row(["total", *total, 1.0 if total[-1] else None], "total"))
-    arithmetic = account.energy_mj
-    line = f"memory {significant(memory.total_mj, 4)} mJ per image, beside the arithmetic above"
+    line = f"memory {unit.text(memory.total_mj, digits=4)} per image, beside the arithmetic above"
     if arithmetic == arithmetic:  # a number
-        line += f"; together {significant(memory.total_mj + arithmetic, 4)} mJ"
+        line += f"; together {unit.text(memory.total_mj + arithmetic, digits=4)}"
     parts: list[Part] = [
         Line("inputs: inputs read, spikes and results written. Per image, over all time steps.", "dim"),
         Table("What memory costs", columns, rows, quiet=True),

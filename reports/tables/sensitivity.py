@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from saformer.reports.document.numbers import energy_unit, fixed, fixed_decimals, percent
+from saformer.reports.document.numbers import energy_unit, percent
 from saformer.reports.document.table import Column, Table, number
 
 
@@ -23,22 +23,16 @@ class SensitivityRow:
 
 def sensitivity_table(rows: Sequence[SensitivityRow], energy_mj: float, shown: int) -> Table:
     """The first `shown` operations with the change of the total `energy_mj` when their input rate rises."""
-    unit, factor = energy_unit(max((row.energy_mj or 0.0 for row in rows), default=0.0))
-    values = [[row.energy_mj or 0.0, row.per_point_mj, row.per_tenth_mj] for row in rows]
-    decimals = [fixed_decimals(max((abs(row[i]) * factor for row in values), default=0.0)) for i in range(3)]
-
-    def millijoules(title: str, key: str, places: int) -> Column:
-        def write(value: float | None) -> str:
-            return fixed(float("nan") if value is None else value * factor, places)
-
-        return number(title, key=key, write=write)
-
+    unit = energy_unit(energy_mj)
+    gains: dict[str, tuple[str, list[float | None]]] = {
+        "energy_mj_per_image": (unit.name, [row.energy_mj for row in rows]),
+        "per_point_mj": (f"+1 point ({unit.name})", [row.per_point_mj for row in rows]),
+        "per_tenth_mj": (f"+10% ({unit.name})", [row.per_tenth_mj for row in rows]),
+    }
     columns = [
         Column("operation"),
         number("rate", key="firing_rate", write=percent),
-        millijoules(unit, "energy_mj_per_image", decimals[0]),
-        millijoules(f"+1 point ({unit})", "per_point_mj", decimals[1]),
-        millijoules(f"+10% ({unit})", "per_tenth_mj", decimals[2]),
+        *(number(title, key=key, write=unit.column(values)) for key, (title, values) in gains.items()),
         number("of total", key="per_tenth_of_total", write=lambda share: percent(share, decimals=2, sign=True)),
     ]
     made = []

@@ -1,29 +1,25 @@
 """A sweep as a table, a row for each value: what `saformer sweep` prints."""
 
-from math import isnan
-
 from saformer.analysis.profiles.origin import Origin
 from saformer.reports.document.blocks import Line, Report, note
-from saformer.reports.document.numbers import energy_unit, interval, percent, si, significant
-from saformer.reports.document.table import Align, Cell, Column, Row, Table, hidden, number
+from saformer.reports.document.numbers import EnergyUnit, energy_unit, percent, si, significant
+from saformer.reports.document.table import Column, Row, Table, energy_cells, energy_columns, hidden, number
 from saformer.reports.results.sweep import MEBIBYTE, PARAMETERS, Sweep, sweep_data
 from saformer.reports.tables.comparison import origin_notes
 from saformer.reports.tables.what_was_run import remarks, what_each_read
 
 
-def sweep_report(sweep: Sweep) -> Report:
-    """A table with a row for each value, and the notes of all of them."""
+def sweep_report(sweep: Sweep, unit: EnergyUnit | None = None) -> Report:
+    """A table with a row for each value, and the notes of all of them; energies in `unit`, or that of the largest."""
     first = sweep.points[0].account
     symbol, words = PARAMETERS[sweep.parameter]
-    known = [point.account.energy_mj for point in sweep.points if not isnan(point.account.energy_mj)]
-    unit, factor = energy_unit(max(known, default=0.0))
+    unit = unit or energy_unit(*(point.account.energy_mj for point in sweep.points))
     columns = [
         number(symbol, key=sweep.parameter, write=str),
         number("top-1", key="top1_accuracy", write=_top1),
         number("FLOPs", key="flops_per_image", rank=1),
         number("SOPs", key="sops_per_image"),
-        number("energy", unit, key="energy_mj_per_image", align=Align.decimal),
-        hidden("energy_mj_ci95"),
+        *energy_columns(unit),
         number("time per batch", "ms", key="seconds_per_batch", write=_milliseconds),
         number("memory", "MiB", key="peak_bytes", write=_mebibytes),
         Column("from", key="from", shown=any(point.origin != Origin.MEASURED for point in sweep.points)),
@@ -32,8 +28,6 @@ def sweep_report(sweep: Sweep) -> Report:
     rows = []
     for point in sweep.points:
         account = point.account
-        half_width = None if account.energy_mj_ci95 is None else account.energy_mj_ci95 * factor
-        value, error = interval(account.energy_mj * factor, half_width, digits=3)
         rows.append(
             Row(
                 [
@@ -41,8 +35,7 @@ def sweep_report(sweep: Sweep) -> Report:
                     point.top1,
                     account.flops,
                     account.sops,
-                    Cell(account.energy_mj, value, f" ± {error}" if error else ""),
-                    account.energy_mj_ci95,
+                    *energy_cells(unit, account.energy_mj, account.energy_mj_ci95),
                     point.seconds,
                     point.peak_bytes,
                     point.origin,
@@ -59,7 +52,7 @@ def sweep_report(sweep: Sweep) -> Report:
     ]
     title = f"{first.model.name} on {first.data.name}, {first.data.images:,} images, over {words} {symbol}"
     table = Table(title, columns, rows, captions)
-    read = what_each_read([(f"{symbol} = {point.value}", point.account) for point in sweep.points], steps=False)
+    read = what_each_read([(f"{symbol} = {point.value}", point.account) for point in sweep.points], unit, steps=False)
     return Report([table, *read, *_notes(sweep)], data=sweep_data(sweep))
 
 

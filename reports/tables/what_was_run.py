@@ -9,11 +9,11 @@ from saformer.analysis.accounting.classes import starred
 from saformer.analysis.diagnostics.spike_driven import Audit
 from saformer.analysis.profiles.metadata import StepsFrom
 from saformer.reports.document.blocks import Facts, Line, note
-from saformer.reports.document.numbers import NOT_KNOWN, energy, percent, si
+from saformer.reports.document.numbers import NOT_KNOWN, EnergyUnit, energy_unit, percent, si
 from saformer.text import some
 
 
-def what_was_run(account: Account, accounting: str | None = None) -> Facts:
+def what_was_run(account: Account, accounting: str | None = None, unit: EnergyUnit | None = None) -> Facts:
     """Model, checkpoint, data, accounting and accuracy; `accounting` replaces the account's own name."""
     model, data, hardware = account.model, account.data, account.hardware
     facts = [("model", f"{model.name}, {si(model.parameters)} parameters")]
@@ -22,7 +22,7 @@ def what_was_run(account: Account, accounting: str | None = None) -> Facts:
         facts.append(("checkpoint", Path(model.checkpoint).name + digest))
     split = f", {data.split} split" if data.split else ""
     facts.append(("data", f"{data.name}{split}, {_images(data.images)}"))
-    facts += [(line.label.removesuffix(": "), line.text) for line in what_was_read(account)]
+    facts += [(line.label.removesuffix(": "), line.text) for line in what_was_read(account, unit)]
     mac = NOT_KNOWN if hardware.mac_pj is None else f"{hardware.mac_pj:g} pJ"
     costs = f"MAC {mac}, AC {hardware.ac_pj:g} pJ"
     facts.append(("accounting", f"{accounting or account.accounting}, on {hardware.name}: {costs}"))
@@ -33,12 +33,13 @@ def what_was_run(account: Account, accounting: str | None = None) -> Facts:
     return Facts(facts)
 
 
-def what_was_read(account: Account, steps: bool = True) -> list[Line]:
+def what_was_read(account: Account, unit: EnergyUnit | None = None, steps: bool = True) -> list[Line]:
     """A line on what the input is taken for, its shape, the classes, T, and the shares of the dense operations by the
     class of what gates them; a second one where real values beyond the first layer cost more than 1 % of the energy.
 
     Args:
         account: of one network.
+        unit: of the energies; that of the account's own where it is not given.
         steps: with T and where it was read.
     """
     what = account.taken_for or ("static images" if account.data.kind == "static" else "event frames")
@@ -55,17 +56,22 @@ def what_was_read(account: Account, steps: bool = True) -> list[Line]:
     real = account.real_values
     if real is not None:
         names = some(starred(real.names))
-        instead = f"{energy(real.as_acs_mj)} as ACs at their rate"
-        cost = f"{energy(real.energy_mj)}, {percent(real.share)} of the energy ({instead})"
+        unit = unit or energy_unit(account.energy_mj)
+        instead = f"{unit.text(real.as_acs_mj)} as ACs at their rate"
+        cost = f"{unit.text(real.energy_mj)}, {percent(real.share)} of the energy ({instead})"
         lines.append(Line(f"{names}: {cost}", label="real values: "))
     return lines
 
 
-def what_each_read(accounts: Iterable[tuple[str, Account]], steps: bool = True) -> list[Line]:
+def what_each_read(
+    accounts: Iterable[tuple[str, Account]], unit: EnergyUnit | None = None, steps: bool = True
+) -> list[Line]:
     """The same of several networks by name; once, without names, where it is the same of all."""
     groups: dict[tuple[Line, ...], list[str]] = {}
+    accounts = list(accounts)
+    unit = unit or energy_unit(*(account.energy_mj for _, account in accounts))
     for name, account in accounts:
-        groups.setdefault(tuple(what_was_read(account, steps)), []).append(name)
+        groups.setdefault(tuple(what_was_read(account, unit, steps)), []).append(name)
     return [
         line if len(groups) == 1 else replace(line, label=f"{', '.join(names)}, {line.label}")
         for lines, names in groups.items()

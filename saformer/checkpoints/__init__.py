@@ -113,6 +113,7 @@ def model_from(raw: RawCheckpoint, **settings: Any) -> Model:
             for name in found.repeated:
                 del tensors[name]
             tensors = {found.renamed.get(name, name): tensor for name, tensor in tensors.items()}
+            tensors |= {name: tensors[name].squeeze(-1) for name in found.timed}
         unused_parameters = sum(tensors.pop(name).numel() for name in unused)
         model = from_config(config)
         fill_weights(model, tensors)

@@ -12,7 +12,7 @@ from saformer.models.config import BaseConfig
 from saformer.models.recognition import Published
 from saformer.models.registry import MODELS, Family
 from saformer.models.settings import typed
-from saformer.models.transformer import default_heads, pooling_for
+from saformer.models.transformer_config import default_heads, pooling_for
 
 # Names under which published training scripts store a setting.
 _STORED_NAMES = {
@@ -44,13 +44,14 @@ _ELSEWHERE = {
 @dataclass(frozen=True)
 class Recognised:
     """Architecture of a checkpoint, with what had to be assumed, which tensors no forward pass uses, which repeat
-    others, and which have another name here."""
+    others, which have another name here, and which of them (by our names) a last dimension of 1 too many."""
 
     config: BaseConfig
     assumptions: tuple[Assumption, ...]
     unused: tuple[str, ...]
     repeated: tuple[str, ...]
     renamed: Mapping[str, str]
+    timed: tuple[str, ...]
 
 
 def _family_of(weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> tuple[Family, Published]:
@@ -137,4 +138,5 @@ def recognise(weights: Mapping[str, Tensor], stored: Mapping[str, Any], given: M
         settings[setting] = value
     unused = tuple(key for key in weights if published.is_unused(key))
     repeated = tuple(key for key in weights if published.is_repeated(key))
-    return Recognised(config_class(**settings), tuple(assumptions), unused, repeated, published.renamed)
+    timed = tuple(name for key in weights if published.is_timed(name := published.renamed.get(key, key)))
+    return Recognised(config_class(**settings), tuple(assumptions), unused, repeated, published.renamed, timed)

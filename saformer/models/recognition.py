@@ -23,6 +23,8 @@ class Published:
         unused: a pattern of the names of tensors that no forward pass uses.
         repeated: a pattern of the names under which the file holds a tensor again, for a layer with two names.
         renamed: our name of a parameter by that in the file, where the published code keeps it outside its layer.
+        timed: a pattern of our names of weights of convolutions that the published code slides over time, too, with a
+            kernel of 1, as their last dimension.
         ignored: settings that the published code fixes, whatever its training script stores.
         notes: what to know of a setting that is taken by default, a few words by setting.
     """
@@ -32,12 +34,17 @@ class Published:
     unused: str = ""
     repeated: str = ""
     renamed: Mapping[str, str] = field(default_factory=dict)
+    timed: str = ""
     ignored: frozenset[str] = frozenset()
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def is_repeated(self, name: str) -> bool:
         """Whether the tensor of this name is there under another one, too."""
         return re.fullmatch(self.repeated, name) is not None
+
+    def is_timed(self, name: str) -> bool:
+        """Whether the tensor that has this name here has a last dimension of time in the file."""
+        return re.fullmatch(self.timed, name) is not None
 
     def is_unused(self, name: str) -> bool:
         """Whether no forward pass uses the tensor of this name."""

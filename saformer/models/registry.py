@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from saformer.errors import InputError
 from saformer.models.config import BaseConfig, Model
-from saformer.models.transformer import TransformerConfig
+from saformer.models.transformer_config import TransformerConfig
 from saformer.registry import Registry
 
 M = TypeVar("M", bound=type[Model])
@@ -40,33 +40,33 @@ class Family:
 MODELS: Registry[Family] = Registry(
     "model family",
     builtin=(
-        "saformer.models.saformer",
-        "saformer.models.spikformer",
-        "saformer.models.spikingformer",
-        "saformer.models.sdt",
-        "saformer.models.metaspikeformer",
-        "saformer.models.espikeformer",
-        "saformer.models.spikingresformer",
-        "saformer.models.affspikformer",
-        "saformer.models.dista",
-        "saformer.models.qkformer",
-        "saformer.models.maxformer",
-        "saformer.models.spikegpt",
-        "saformer.models.stsa",
-        "saformer.models.spikeformer",
-        "saformer.models.mst",
-        "saformer.models.vit",
-        "saformer.models.vgg",
-        "saformer.models.tcja",
-        "saformer.models.ta_snn",
-        "saformer.models.decolle",
-        "saformer.models.conv_snn",
-        "saformer.models.resnet",
-        "saformer.models.ms_resnet",
-        "saformer.models.sew_resnet",
-        "saformer.models.sew_7b",
-        "saformer.models.preact_resnet",
-        "saformer.models.diet_resnet",
+        "saformer.models.transformers.saformer",
+        "saformer.models.transformers.spikformer",
+        "saformer.models.transformers.spikingformer",
+        "saformer.models.transformers.sdt",
+        "saformer.models.transformers.metaspikeformer",
+        "saformer.models.transformers.espikeformer",
+        "saformer.models.transformers.spikingresformer",
+        "saformer.models.transformers.affspikformer",
+        "saformer.models.transformers.dista",
+        "saformer.models.transformers.qkformer",
+        "saformer.models.transformers.maxformer",
+        "saformer.models.transformers.spikegpt",
+        "saformer.models.transformers.stsa",
+        "saformer.models.transformers.spikeformer",
+        "saformer.models.transformers.mst",
+        "saformer.models.transformers.vit",
+        "saformer.models.convolutional.vgg",
+        "saformer.models.convolutional.tcja",
+        "saformer.models.convolutional.ta_snn",
+        "saformer.models.convolutional.decolle",
+        "saformer.models.convolutional.conv_snn",
+        "saformer.models.convolutional.resnet",
+        "saformer.models.convolutional.ms_resnet",
+        "saformer.models.convolutional.sew_resnet",
+        "saformer.models.convolutional.sew_7b",
+        "saformer.models.convolutional.preact_resnet",
+        "saformer.models.convolutional.diet_resnet",
     ),
 )
 

@@ -35,7 +35,7 @@ def mine(item, context):
 # Two families: Spikformer under another name, which claims the checkpoints of Spikformer, too.
 MODEL = """
 from saformer.models import Model, register_model
-from saformer.models.spikformer import Spikformer
+from saformer.models.transformers.spikformer import Spikformer
 
 @register_model("twin", title="Twin")
 class Twin(Model):
@@ -158,7 +158,7 @@ def test_a_plugin_of_an_installed_package(plugin: Any, monkeypatch: pytest.Monke
 
 def test_a_model_needs_settings_of_its_own(plugin: Any) -> None:
     text = MODEL.replace('title="Twin"', 'title="Twin", config=SDTConfig')
-    said = complaint(plugin("from saformer.models.sdt import SDTConfig" + text))
+    said = complaint(plugin("from saformer.models.transformers.sdt import SDTConfig" + text))
     assert said.endswith("SDTConfig holds the settings of sdt: give 'twin' a class of its own")
     assert "small letters and digits" in complaint(plugin(MODEL.replace('"twin"', '"Twin-2"')))
 

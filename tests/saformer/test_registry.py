@@ -55,7 +55,7 @@ def test_a_view_follows_its_registry(colours: Registry[str]) -> None:
     assert dict(view) == {"red": 7, "blue": 4} and len(view) == 2
 
 
-@pytest.mark.parametrize("first", ["saformer.models.vit", "saformer.models.registry", "saformer"])
+@pytest.mark.parametrize("first", ["saformer.models.transformers.vit", "saformer.models.registry", "saformer"])
 def test_the_order_is_that_of_the_list_whatever_is_imported_first(first: str) -> None:
     code = f"import {first}; from saformer.models import FAMILIES; print(*FAMILIES)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

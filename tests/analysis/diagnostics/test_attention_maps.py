@@ -56,7 +56,7 @@ def test_each_attention_has_a_map_for_each_step_and_head(name, settings, kind, h
     torch.testing.assert_close(found.scores, model(IMAGE)[0].detach())
 
 
-STAGES = {"dims": (8, 16, 16, 32), "blocks": (1, 1), "heads": 4}
+STAGES = {"widths": (8, 16, 16, 32), "blocks": (1, 1), "heads": 4}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_maps_of_four_stages_are_column_means(name, settings, kind, product):
 
 
 def test_dssa_maps_give_each_token_what_its_patch_gets():
-    settings = {"dims": (8, 16), "blocks": (1, 1), "heads": (1, 2), "patches": (2, 1), "group": 8, "time_steps": 2}
+    settings = {"widths": (8, 16), "blocks": (1, 1), "heads": (1, 2), "patches": (2, 1), "group": 8, "time_steps": 2}
     model = spiking("spikingresformer-cifar", **settings)
     first, second = inspect_image(model, IMAGE).maps
     assert (first.values.shape, second.values.shape) == ((2, 1, 8, 8), (2, 2, 4, 4))

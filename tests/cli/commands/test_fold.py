@@ -19,7 +19,7 @@ def images(tmp_path):
 def awake(tmp_path):
     """A checkpoint of a small Meta-SpikeFormer whose neurons fire."""
     torch.manual_seed(0)
-    model = build("metaspikeformer-15m", dims=(4, 8, 8, 16), blocks=(1, 1), num_classes=5, image_size=32)
+    model = build("metaspikeformer-15m", widths=(4, 8, 8, 16), blocks=(1, 1), num_classes=5, image_size=32)
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm1d | torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.bias, 0, 2)

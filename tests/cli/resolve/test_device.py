@@ -16,7 +16,7 @@ def test_out_of_memory_says_which_batch_size_to_try(saformer, monkeypatch):
     def exhaust(self, *args, **kwargs):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr("saformer.models.saformer.SAFormer.forward", exhaust)
+    monkeypatch.setattr("saformer.models.transformers.saformer.SAFormer.forward", exhaust)
     assert "--batch-size 8" in saformer("energy").complaint
     assert "even one image" in saformer("energy", "--batch-size", "1").complaint
 

@@ -4,7 +4,6 @@ import pytest
 
 from saformer.reports.document.numbers import (
     align_decimal_points,
-    energy,
     energy_unit,
     fixed,
     fixed_decimals,
@@ -46,25 +45,32 @@ def test_significant_rounds_before_it_counts_digits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mj", "text"),
+    ("mj", "half_width", "text"),
     [
-        (0.49, "490 µJ"),
-        (7.4635, "7.46 mJ"),
-        (0, "0 mJ"),
-        (2.5e-6, "2.50 nJ"),
-        (5400, "5.40 J"),
-        (9.999e-4, "1.00 µJ"),
+        (0.49, None, "490 µJ"),
+        (7.4635, None, "7.46 mJ"),
+        (0, None, "0 mJ"),
+        (2.5e-6, None, "2.50 nJ"),
+        (5400, None, "5.40 J"),
+        (9.999e-4, None, "1.00 µJ"),
+        (1e-12, None, "0.00100 pJ"),
+        (7.3950e-5, 1.5e-8, "73.950 ± 0.015 nJ"),
+        (0.00458, 0.0000438, "4.580 ± 0.044 µJ"),
+        (0.00458, 0.0, "4.58 ± 0 µJ"),
+        (None, None, "-"),
+        (math.nan, 0.1, "-"),
     ],
 )
-def test_energy_takes_the_unit_that_reads_best(mj: float, text: str) -> None:
-    assert energy(mj) == text
+def test_an_energy_has_the_unit_that_reads_best_and_the_digits_of_its_error(mj, half_width, text) -> None:
+    assert energy_unit(mj).text(mj, half_width) == text
 
 
-def test_energy_column_has_one_unit_never_above_millijoules() -> None:
-    assert energy_unit(1234.5) == ("mJ", 1.0)
-    assert energy_unit(0.0587) == ("µJ", 1e3)
-    assert energy_unit(0.0) == ("mJ", 1.0)
-    assert energy_unit(1e-12) == ("pJ", 1e9)
+def test_all_energies_of_an_output_have_the_unit_of_the_largest() -> None:
+    unit = energy_unit(0.0587, 0.0001, None, math.nan)
+    assert unit.name == "µJ"
+    assert [unit.text(mj) for mj in (0.0587, 1e-4, 1e-8)] == ["58.7 µJ", "0.100 µJ", "1.00e-05 µJ"]
+    write = unit.column([0.0587, 0.0001])
+    assert [write(mj) for mj in (0.0587, 0.0001, 1e-9, None)] == ["58.70", "0.10", "<0.01", "-"]
 
 
 def test_percent_does_not_round_what_is_there_to_nothing() -> None:
@@ -87,16 +93,19 @@ def test_fixed_columns_say_less_than_instead_of_zero() -> None:
 @pytest.mark.parametrize(
     ("value", "half_width", "texts"),
     [
-        (0.12342, 0.00047, ("0.1234", "0.0005")),
+        (0.12342, 0.00047, ("0.12342", "0.00047")),
         (0.49, 0.0014, ("0.4900", "0.0014")),
         (0.49, 0.00996, ("0.490", "0.010")),
         (123.4, 12.6, ("123", "13")),
+        (1234.5, 126.0, ("1230", "130")),
         (0.12342, None, ("0.1234", "")),
         (0.12342, math.nan, ("0.1234", "")),
         (0.12342, 0.0, ("0.1234", "0")),
+        (0.12342, 1e-17, ("0.1234", "0")),
+        (math.nan, 0.1, ("-", "")),
     ],
 )
-def test_value_is_cut_where_its_interval_starts(value: float, half_width: float | None, texts: tuple[str, str]) -> None:
+def test_the_error_has_two_digits_and_the_value_ends_where_they_do(value, half_width, texts) -> None:
     assert interval(value, half_width) == texts
 
 

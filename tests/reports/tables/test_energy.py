@@ -100,9 +100,9 @@ def test_event_data_has_no_column_of_macs(account: Account, render: Render) -> N
 @pytest.mark.parametrize(
     ("unit", "words"),
     [
-        ("image", " ± 0.0005 mJ per image (95 % interval, variance over images)"),
-        ("batch", " ± 0.0005 mJ per image (95 % interval, from batch means)"),
-        (None, " ± 0.0005 mJ per image (95 % interval)"),
+        ("image", " ± 0.47 µJ per image (95 % interval, variance over images)"),
+        ("batch", " ± 0.47 µJ per image (95 % interval, from batch means)"),
+        (None, " ± 0.47 µJ per image (95 % interval)"),
     ],
 )
 def test_interval_says_where_it_is_from(account: Account, render: Render, unit: str | None, words: str) -> None:
@@ -111,7 +111,7 @@ def test_interval_says_where_it_is_from(account: Account, render: Render, unit: 
 
 def test_no_interval_no_claim(account: Account, render: Render) -> None:
     text = render(energy_report(replace(account, energy_mj_ci95=None, ci_unit=None)), 100)
-    assert "energy 0.1638 mJ per image\n" in text
+    assert "energy 163.8 µJ per image\n" in text
     assert "interval" not in text
 
 

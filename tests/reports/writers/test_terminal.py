@@ -85,5 +85,5 @@ def test_an_output_without_the_characters_gets_others(reports: dict[str, Report]
     console.print(Renderable(reports["comparison"]))
     text = raw.getvalue()
     assert text.isascii() and "?" not in text
-    assert "0.1638 +/- 0.0005 mJ" in text and " uJ" in text
+    assert "163.85 +/- 0.47 uJ" in text
     assert "0.4900 +/- 0.0014" in text

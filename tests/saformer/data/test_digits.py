@@ -28,7 +28,7 @@ def test_each_split_holds_its_own_images_exactly(parts, split):
     assert data.labels.tolist() == digits.target[indices[split]].tolist()
 
 
-def test_the_held_out_part_is_the_same_with_every_scikit_learn(parts):
+def test_the_held_out_part_is_what_it_was(parts):
     # Every accuracy and energy given for digits is of these images; a new split must not go unseen.
     _, indices = parts
     digest = hashlib.sha256(indices["test"].astype("<i8").tobytes()).hexdigest()

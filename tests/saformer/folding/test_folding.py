@@ -204,7 +204,7 @@ def test_python_is_told_where_nothing_could_be_folded():
 
 # --- our networks ---
 
-TINY = {"dims": (4, 8, 8, 16), "blocks": (1, 1), "num_classes": 5, "image_size": 32, "heads": 4}
+TINY = {"widths": (4, 8, 8, 16), "blocks": (1, 1), "num_classes": 5, "image_size": 32, "heads": 4}
 
 
 def test_repconvs_of_meta_spikeformer_become_one_layer_on_spikes():

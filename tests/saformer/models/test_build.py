@@ -12,7 +12,7 @@ from saformer.errors import InputError
 from saformer.models import PRESETS, config_from_dict, configure, from_config
 from saformer.models.config import Model
 from saformer.models.registry import MODELS
-from saformer.models.transformer import TransformerConfig, pooling_for
+from saformer.models.transformer_config import TransformerConfig, pooling_for
 
 SMALL = [
     pytest.param("saformer-2-32", {}, id="saformer"),

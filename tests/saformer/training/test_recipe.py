@@ -90,7 +90,7 @@ def test_a_model_that_does_not_fit_is_refused(overrides: dict, said: str) -> Non
 
 
 def test_settings_of_several_numbers_are_read_back_as_they_were(tmp_path):
-    settings = {"channels": (4, 8), "connect": "IAND"}
+    settings = {"widths": (4, 8), "connect": "IAND"}
     recipe = load_recipe("digits", model="sew-7b-net-gesture+in_channels=1+image_size=8", settings=settings)
     (tmp_path / "recipe.toml").write_text(recipe.to_toml())
     assert load_recipe(file=tmp_path / "recipe.toml") == recipe and recipe.settings == settings

@@ -1,0 +1,1 @@
+"""Transformers, one file per family, and the settings and parts that several of them share."""
