@@ -8,12 +8,11 @@ import typer
 from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions
 from saformer.cli.options.model import ModelOptions, Weights, checkpoints
-from saformer.cli.options.output import Format, Json, figure_file
+from saformer.cli.options.output import Format, Json, PlotOptions, figure_file
 from saformer.cli.options.run import Device
 from saformer.cli.resolve.attention import inspected
 from saformer.cli.resolve.data import data_for, default_dataset
 from saformer.cli.resolve.model import DEFAULT_CHECKPOINT, load_for
-from saformer.cli.terminal.console import tell
 from saformer.cli.terminal.outputs import plan
 from saformer.errors import InputError
 
@@ -29,10 +28,11 @@ def attention(
     device: Device = "auto",
     format: Format = None,
     json: Json = None,
-    plot: Annotated[Path | None, figure_file("Draw the attention maps.")] = None,
     raster: Annotated[
         Path | None, figure_file("Draw the spikes of every layer (of one checkpoint).", "--raster")
     ] = None,
+    *,
+    drawn: PlotOptions,
 ) -> None:
     """Attention maps over an image (Figure 4), and spike rasters of all layers.
 
@@ -40,7 +40,6 @@ def attention(
     """
     from saformer.reports.figures.attention import attention_figure
     from saformer.reports.figures.raster import raster_figure
-    from saformer.reports.figures.saving import check_format, save_figure
     from saformer.reports.tables.attention import attention_report
 
     names = ckpt or [DEFAULT_CHECKPOINT]
@@ -48,10 +47,8 @@ def attention(
         raise InputError("--ckpt: each checkpoint once")
     if raster is not None and len(names) > 1:
         raise InputError("--raster draws one network: give one --ckpt")
-    for path in (plot, raster):
-        if path is not None:
-            check_format(path)
-    outputs = plan(format, json, files={"--plot": plot, "--raster": raster}, inputs=[*names, data.input, image])
+    drawn.check(raster, pixels=True)
+    outputs = plan(format, json, files={"--plot": drawn.plot, "--raster": raster}, inputs=[*names, data.input, image])
     options = {name: ModelOptions(checkpoint=name, weights=weights) for name in names}
     for one in options.values():
         load_for(one, None)  # a file at fault should not wait for the data
@@ -68,10 +65,8 @@ def attention(
         raise InputError(
             f"{which} has no attention with maps (`saformer attentions` lists them): --raster FILE draws its spikes"
         )
-    if plot is not None:
-        save_figure(attention_figure(inspections, taken, title), plot)
-        tell(f"wrote {plot}")
+    drawn.write(lambda width: attention_figure(inspections, taken, title, width))
     if raster is not None:
-        save_figure(raster_figure(inspections[names[0]].trains, f"{names[0]}: {title}"), raster)
-        tell(f"wrote {raster}")
+        trains, about = inspections[names[0]].trains, f"{names[0]}: {title}"
+        drawn.write(lambda width: raster_figure(trains, about, width), raster)
     outputs.emit(attention_report(inspections, title, label))

@@ -9,12 +9,11 @@ from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions
 from saformer.cli.options.energy import AccountingName, ChargeOptions, HardwareName, file_of
 from saformer.cli.options.model import ModelOptions, Untrained, Weights, checkpoints
-from saformer.cli.options.output import Csv, Format, Json, Plot
+from saformer.cli.options.output import Csv, Format, Json, PlotOptions
 from saformer.cli.options.run import BatchSize, RunOptions
 from saformer.cli.resolve.data import data_for, default_dataset
 from saformer.cli.resolve.model import DEFAULT_CHECKPOINT
 from saformer.cli.resolve.sweep import Parameter, swept
-from saformer.cli.terminal.console import tell
 from saformer.cli.terminal.outputs import plan
 from saformer.errors import InputError
 
@@ -41,8 +40,8 @@ def sweep(
     format: Format = None,
     json: Json = None,
     csv: Csv = None,
-    plot: Plot = None,
     *,
+    drawn: PlotOptions,
     charge: ChargeOptions,
 ) -> None:
     """Vary a setting: accuracy, operations, energy, time and memory at each value (Figures 5 and 6).
@@ -53,23 +52,21 @@ def sweep(
     """
     from saformer.analysis.accounting.hardware import load_hardware
     from saformer.analysis.accounting.rules import get_accounting
-    from saformer.reports.figures.saving import check_format, save_figure
     from saformer.reports.figures.sweep import sweep_figure
     from saformer.reports.tables.sweep import sweep_report
 
     get_accounting(accounting)
     table = load_hardware(hardware)
     wanted = _values(parameter, values)
-    if plot is not None:
-        check_format(plot)
-    outputs = plan(format, json, csv, files={"--plot": plot}, inputs=[*(ckpt or []), data.input, file_of(hardware)])
+    drawn.check()
+    outputs = plan(
+        format, json, csv, files={"--plot": drawn.plot}, inputs=[*(ckpt or []), data.input, file_of(hardware)]
+    )
     options = _sources(wanted, ckpt, model, weights)
     opened = data_for(options[0], data, default_dataset(one.checkpoint for one in options))
     run = replace(run, graded=charge.unroll)
     result = swept(parameter, dict(zip(wanted, options, strict=True)), opened, run, accounting, table, charge.choices)
-    if plot is not None:
-        save_figure(sweep_figure(result), plot)
-        tell(f"wrote {plot}")
+    drawn.write(lambda width: sweep_figure(result, width=width))
     outputs.emit(sweep_report(result))
 
 

@@ -39,7 +39,9 @@ _SIGNS = {
 
 def tex(text: str) -> str:
     """Text that LaTeX sets as it is; a letter that its fonts lack is named by its number."""
-    made = "".join(_SIGNS.get(c) or (c if c.isascii() or _accented(c) else f"[U+{ord(c):04X}]") for c in printable(text))
+    made = "".join(
+        _SIGNS.get(c) or (c if c.isascii() or _accented(c) else f"[U+{ord(c):04X}]") for c in printable(text)
+    )
     # A minus before a digit is a sign, and a bracket at the start of a row would be read as an option of \\.
     made = re.sub(r"^([+-])(?=\d)", r"$\1$", made)
     return re.sub(r"^\[", "{[}", made)

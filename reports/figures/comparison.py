@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from math import isnan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from saformer.analysis.profiles.origin import Origin
 from saformer.analysis.statistics.shares import wilson
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LEAST_POINTS = 1.0  # of accuracy on an axis: a smaller difference should look small
-_ERROR = {"color": INK, "capsize": 2, "capthick": 0.7, "linewidth": 0.7}
+_ERROR: dict[str, Any] = {"color": INK, "capsize": 2, "capthick": 0.7, "linewidth": 0.7}
 
 
 def comparison_figure(

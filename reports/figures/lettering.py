@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
@@ -69,9 +68,8 @@ def percent_ticks(axis: "Axis", most: int) -> None:
     from matplotlib.ticker import MaxNLocator
 
     class UpTo100(MaxNLocator):
-        def tick_values(self, vmin: float, vmax: float) -> "np.ndarray":
-            ticks: np.ndarray = super().tick_values(vmin, vmax)
-            return ticks[ticks <= 100]
+        def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+            return [tick for tick in super().tick_values(vmin, vmax) if tick <= 100]
 
     axis.set_major_locator(UpTo100(most))
 

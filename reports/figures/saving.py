@@ -101,7 +101,7 @@ def _lettered(figure: "Figure", write: Callable[[str, bool], str]) -> Iterator[N
     def written(text: str, math: bool) -> str:
         return "\n".join(write(line, math) for line in text.split("\n"))
 
-    shared = {}  # axes that share an axis share its labels, whichever of them shows them
+    shared: dict[int, tuple[Any, Any]] = {}  # axes that share an axis share its labels, whichever of them shows them
     for axes in figure.findobj(lambda artist: hasattr(artist, "get_xaxis")):
         for axis in (axes.xaxis, axes.yaxis):  # type: ignore[attr-defined]
             if isinstance(axis.get_major_locator(), FixedLocator):  # labels of ticks are made anew for each drawing

@@ -115,6 +115,7 @@ def model_looks(models: Mapping[str, str], published: Collection[str] = ()) -> d
     families = {label: model_family(name) for label, name in models.items()}
     free = [*_FOREIGN, *(look for family, look in _FAMILIES.items() if family not in families.values())]
     seen: Counter[str] = Counter()
+    further = 0
     looks = {}
     for label, family in families.items():
         kind = "published" if family == "other" and label in published else family
@@ -126,11 +127,15 @@ def model_looks(models: Mapping[str, str], published: Collection[str] = ()) -> d
             (colour, marker), again = free[i % len(free)], i // len(free)
         else:
             (colour, marker), again = _FAMILIES[kind], i
-        if again:
+        line = _LINES[0]
+        if again and kind == "published":
             marker = _MORE_MARKERS[(again - 1) % len(_MORE_MARKERS)]
-            if kind != "published":
-                colour = shaded(colour, _SHADES[again % len(_SHADES)])
-        looks[label] = Look(colour, _HATCHES[again % len(_HATCHES)], marker, _LINES[again % len(_LINES)])
+        elif again:
+            colour = shaded(colour, _SHADES[again % len(_SHADES)])
+            marker = _MORE_MARKERS[further % len(_MORE_MARKERS)]
+            line = _LINES[1 + further % (len(_LINES) - 1)]
+            further += 1
+        looks[label] = Look(colour, _HATCHES[again % len(_HATCHES)], marker, line)
     return looks
 
 

@@ -145,7 +145,7 @@ def _panel(
             axes.plot(point.value, value, **marker, transform=moved, zorder=3, clip_on=False)
     for row in published:
         value = quantity.published(row)
-        if value is not None:
+        if value is not None and row.time_steps is not None:
             ends.append(value)
             axes.plot(row.time_steps, value, **_marker(looks[_published(row)], False), zorder=3, clip_on=False)
     if not ends:
@@ -220,10 +220,7 @@ def _legend(
     if count := _keys(sweep):
         look = next(iter(looks.values())) if len(curves) == 1 else Look(MUTED, "", "o")
         texts = (f"trained at another ${sweep.symbol}$", f"${sweep.symbol}$ of the training")
-        handles += [
-            Line2D([], [], **_marker(look, filled), label=texts[filled])
-            for filled in (True, False)[-count:]
-        ]
+        handles += [Line2D([], [], **_marker(look, filled), label=texts[filled]) for filled in (True, False)[-count:]]
     return handles
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from saformer.errors import InputError
-from saformer.reports.figures.lettering import formula, shortened
+from saformer.reports.figures.lettering import formula, power_of_ten, shortened
 from saformer.reports.figures.style import MARK_SIZE, PAGE_HEIGHT, Width, figure_style, kind_look
 from saformer.training.metrics import SATURATED, SILENT, Epoch
 
@@ -82,7 +82,7 @@ def _small_numbers(axes: "Axes", largest: float) -> None:
     from matplotlib.ticker import FuncFormatter
 
     exponent = math.floor(math.log10(largest)) if largest > 0 else 0
-    formula(axes.set_ylabel(f"Learning rate (${{10}}^{{{exponent}}}$)" if exponent else "Learning rate"))
+    formula(axes.set_ylabel(f"Learning rate ({power_of_ten(exponent)})" if exponent else "Learning rate"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 10.0**exponent:g}"))
 
 
@@ -93,9 +93,7 @@ def _whole_epochs(axes: "Axes", epochs: Sequence[int]) -> None:
     axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
 
 
-def _rates(
-    axes: "Axes", history: Sequence[Epoch], layers: Sequence[str], row_inches: float, width: Width
-) -> None:
+def _rates(axes: "Axes", history: Sequence[Epoch], layers: Sequence[str], row_inches: float, width: Width) -> None:
     rates = [[100 * epoch.firing_rates.get(layer, float("nan")) for epoch in history] for layer in layers]
     known = [value for row in rates for value in row if value == value]
     first, last = history[0].epoch - 0.5, history[-1].epoch + 0.5

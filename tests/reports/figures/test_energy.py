@@ -51,7 +51,7 @@ def test_very_long_names_keep_their_start_and_end(account: Account) -> None:
     figure = energy_figure(replace(account, layers=(replace(account.layers[0], name=name),)))
     label = figure.axes[0].get_yticklabels()[0].get_text()
     assert label.startswith("block.3.") and label.endswith(".proj")
-    assert len(label) == 44
+    assert len(label) == 40
 
 
 def test_labels_of_bars_stay_inside_their_panel(account: Account) -> None:
