@@ -127,7 +127,10 @@ def inspect_image(model: Model, image: Tensor) -> Inspection:
         scores = model(image)[0].cpu()
     maps = []
     for name, attention in attentions.items():
-        by_token = attention.attention_map(*(found[f"{name}.{part}"] for part in attention.map_inputs))[:, 0]
+        by_image = attention.attention_map(*(found[f"{name}.{part}"] for part in attention.map_inputs))
+        if by_image.shape[:2] != (model.config.time_steps, 1):
+            continue  # of the windows of an image, each of which is a row of its own
+        by_token = by_image[:, 0]
         side = math.isqrt(by_token.shape[-1])  # our models take square images
         maps.append(
             AttentionMap(name, type(attention).__name__, attention.map_meaning, by_token.unflatten(-1, (side, side)))

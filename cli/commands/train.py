@@ -83,7 +83,9 @@ def train(
     resolved = load_recipe(file=recipe, **flags)
     if settings:
         family, _ = parse_name(resolved.model)
-        resolved = replace(resolved, settings=typed(family.config.types(), settings, family.name))
+        resolved = replace(
+            resolved, settings=typed(family.config.types(), settings, family.name, family.config.without)
+        )
     config = resolved.model_config()  # a wrong name should not wait for the data
     target = out or Path(f"{resolved.model}-{resolved.dataset}")
     if target.suffix == ".safetensors":

@@ -128,6 +128,7 @@ ATTENTIONS: Registry[RegisteredAttention] = Registry(
         "saformer.attention.dssa",
         "saformer.attention.sdsa3",
         "saformer.attention.esdsa",
+        "saformer.attention.esdsa_linear",
     ),
 )
 

@@ -97,7 +97,7 @@ def recognise(weights: Mapping[str, Tensor], stored: Mapping[str, Any], given: M
     family, published = _family_of(weights, stored)
     config_class = family.config
     known = config_class.types()
-    given = typed(known, given, config_class.family)
+    given = typed(known, given, config_class.family, config_class.without)
     # What is given may say which published variant it is, and with it other defaults.
     published = family.model.recognise(weights, {**stored, **given}) or published
     shown, defaults = published.shown, dict(published.defaults)

@@ -23,8 +23,10 @@ def configure(name: str, **settings: Any) -> BaseConfig:
     family, said = parse_name(name)
     hints = family.config.types()
     size = {"depth", "dim"} if family.sized else set()  # which the name says
-    given = typed({key: hint for key, hint in hints.items() if key not in size}, settings, family.name)
-    return family.config(**family.config.completed({**typed(hints, said, family.name), **given}))
+    free = {key: hint for key, hint in hints.items() if key not in size}
+    given = typed(free, settings, family.name, family.config.without)
+    said = typed(hints, said, family.name, family.config.without)
+    return family.config(**family.config.completed({**said, **given}))
 
 
 def configure_for(name: str, data: Mapping[str, Any], **settings: Any) -> BaseConfig:
@@ -43,7 +45,7 @@ def configure_for(name: str, data: Mapping[str, Any], **settings: Any) -> BaseCo
     family, said = parse_name(name)
     if issubclass(family.config, TokenConfig) and "in_channels" in data:
         raise InputError(f"{name} reads tokens, and the data has images: choose a network for images")
-    said = typed(family.config.types(), said, family.name)
+    said = typed(family.config.types(), said, family.name, family.config.without)
     size = ("in_channels", "image_size")
     if wrong := [key for key in size if key in data and said.get(key, data[key]) != data[key] and key not in settings]:
         own = configure(name)
@@ -75,7 +77,7 @@ def config_from_dict(settings: dict[str, Any]) -> BaseConfig:
     # JSON has no tuples.
     plain = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
     try:
-        return MODELS[family].config(**typed(hints, plain, family))
+        return MODELS[family].config(**typed(hints, plain, family, MODELS[family].config.without))
     except TypeError as error:
         raise InputError(f"settings of {family} do not fit: {error}") from None
 

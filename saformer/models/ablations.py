@@ -39,10 +39,10 @@ def with_attentions(body: str, attentions: Sequence[str]) -> Variants:
     """One body with its own attention and with others, by the attention's name.
 
     Raises:
-        InputError: `body` is the name of no transformer of one width.
+        InputError: `body` is the name of no transformer whose attention can be another.
     """
     family, settings = parse_name(body)
-    if not family.sized or "attention" in settings:
+    if "attention" not in family.config.types() or "attention" in settings:
         raise InputError(f"attentions are compared in a body such as saformer-2-64, named without one; got {body}")
     return {OWN: (body, {}), **{name: (f"{body}+attention={name}", {}) for name in attentions}}
 

@@ -38,6 +38,9 @@ class BaseConfig(ABC):
     #: Settings that say what goes in and comes out, and how often: a network keeps its name at any of them.
     input_settings: ClassVar[tuple[str, ...]] = ("num_classes", "time_steps")
 
+    #: Why it has not a setting that other families have, by its name, for messages.
+    without: ClassVar[Mapping[str, str]] = {"attention": "it has no attention that another could replace"}
+
     num_classes: int = 10
     time_steps: int = 4
 

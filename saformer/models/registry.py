@@ -46,6 +46,7 @@ MODELS: Registry[Family] = Registry(
         "saformer.models.transformers.sdt",
         "saformer.models.transformers.metaspikeformer",
         "saformer.models.transformers.espikeformer",
+        "saformer.models.transformers.espikeformer_large",
         "saformer.models.transformers.spikingresformer",
         "saformer.models.transformers.affspikformer",
         "saformer.models.transformers.dista",

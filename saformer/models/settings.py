@@ -43,19 +43,24 @@ def setting_text(value: Any) -> str:
     return ",".join(map(setting_text, value)) if isinstance(value, tuple | list) else str(value)
 
 
-def typed(hints: Mapping[str, Any], settings: Mapping[str, Any], family: str) -> dict[str, Any]:
+def typed(
+    hints: Mapping[str, Any], settings: Mapping[str, Any], family: str, without: Mapping[str, str] = {}
+) -> dict[str, Any]:
     """Settings with each `Text` read as the type of its field.
 
     Args:
         hints: type by name of setting.
         settings: what was given.
         family: of the model, for messages.
+        without: why it has no such setting, by names that others have.
 
     Raises:
         InputError: no such setting, or a text that is none of its type.
     """
     if unknown := [key for key in settings if key not in hints]:
         key = min(unknown)
+        if key in without:
+            raise InputError(f"{family} has no setting {key!r}: {without[key]}")
         raise InputError(f"{family} has no setting {key!r}{nearest(key, hints)}; it has {', '.join(sorted(hints))}")
     return {
         key: _read(value, hints[key], f"{family}: {key}") if isinstance(value, Text) else value

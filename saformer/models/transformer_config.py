@@ -1,4 +1,4 @@
-"""Settings of spiking transformers that embed patches once and then keep depth, D and the number of tokens."""
+"""Settings of transformers: their attention, and those that embed patches once and then keep depth, D and tokens."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -21,7 +21,54 @@ IMAGENET_SIZES = ("8-384", "6-512", "8-512", "10-512", "8-768")
 
 
 @dataclass(frozen=True, kw_only=True)
-class OneWidthConfig(ModelConfig):
+class AttentiveConfig(ModelConfig):
+    """Settings of a network whose attention can be another's.
+
+    Args:
+        attention: another attention in the place of the family's own, such as "ssa" or package.module:Class; embedding,
+            shortcuts and MLP stay.
+    """
+
+    attention: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.attention is not None:
+            if not isinstance(self.attention, str):
+                raise InputError(f"{self.family}: attention is named by a text, got {self.attention!r}")
+            check_attention(self.attention)
+
+    def attention_at(
+        self,
+        own: Callable[[], nn.Module],
+        dim: int,
+        heads: int,
+        side: int,
+        layout: str,
+        reads: str,
+        gives: str,
+        aggregated: int | None = None,
+    ) -> nn.Module:
+        """The attention of a block.
+
+        Args:
+            own: makes the family's own attention.
+            dim: channels there.
+            heads: attention heads there.
+            side: tokens along one side of the image there.
+            layout: of what the block hands over and takes back; see `saformer.attention.registry`.
+            reads: what it hands over: "membranes", "spikes" or "values".
+            gives: what it takes back.
+            aggregated: n, for attentions that aggregate tokens; None for 16, or all where there are fewer.
+        """
+        if self.attention is None:
+            return own()
+        tokens = side**2
+        return hosted(self.attention, Place(dim, heads, tokens, aggregated or min(16, tokens), layout, reads, gives))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneWidthConfig(AttentiveConfig):
     """Sizes of a transformer of one width, and what follows from them.
 
     Args:
@@ -57,6 +104,12 @@ class OneWidthConfig(ModelConfig):
         # A ratio read off the weights is a quotient: times D it may fall just short of the whole number it came from.
         return int(round(self.dim * self.mlp_ratio, 6))
 
+    def make_attention(self, layout: str, reads: str, gives: str, own: Callable[[], nn.Module]) -> nn.Module:
+        """The attention of a block, at D and the number of tokens that all have (see `attention_at`)."""
+        heads = getattr(self, "heads", default_heads(self.dim))
+        aggregated = getattr(self, "aggregated", None)
+        return self.attention_at(own, self.dim, heads, self.grid, layout, reads, gives, aggregated)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerConfig(OneWidthConfig):
@@ -64,14 +117,10 @@ class TransformerConfig(OneWidthConfig):
 
     Args:
         dim: embedding dimension D, a multiple of 8.
-        attention: another attention in the place of the family's own, such as "ssa" or package.module:Class; embedding,
-            shortcuts and MLP stay.
     """
 
     #: Settings in which published files differ that are one network in the papers.
     unnamed: ClassVar[tuple[str, ...]] = ()
-
-    attention: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,10 +129,6 @@ class TransformerConfig(OneWidthConfig):
         ratio = self.mlp_ratio
         if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 1 <= self.dim * ratio <= MOST:
             raise InputError(f"{self.family}: mlp_ratio must be a number that leaves a hidden width, got {ratio!r}")
-        if self.attention is not None:
-            if not isinstance(self.attention, str):
-                raise InputError(f"{self.family}: attention is named by a text, got {self.attention!r}")
-            check_attention(self.attention)
         if self.grid < 1:
             raise InputError(
                 f"{self.family}: an image of {self.image_size} pixels is too small for pooling {self.pooling}"
@@ -113,21 +158,6 @@ class TransformerConfig(OneWidthConfig):
         theirs = asdict(type(self)(**self.completed({**self.presets.get(sized, {}), **same})))
         apart = (f"+{key}={setting_text(value)}" for key, value in mine.items() if theirs[key] != value)
         return sized + "".join(apart)
-
-    def make_attention(self, layout: str, reads: str, gives: str, own: Callable[[], nn.Module]) -> nn.Module:
-        """The attention of a block.
-
-        Args:
-            layout: of what the block hands over and takes back; see `saformer.attention.registry`.
-            reads: what it hands over: "membranes", "spikes" or "values".
-            gives: what it takes back.
-            own: makes the family's own attention.
-        """
-        if self.attention is None:
-            return own()
-        heads = getattr(self, "heads", default_heads(self.dim))
-        aggregated = getattr(self, "aggregated", None) or min(16, self.tokens)
-        return hosted(self.attention, Place(self.dim, heads, self.tokens, aggregated, layout, reads, gives))
 
 
 def pooling_for(image_size: int) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from saformer.attention.esdsa import ESDSA
 from saformer.errors import InputError
+from saformer.models.config import BaseConfig
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
 from saformer.models.transformers.metaformer import IMAGENET, MLP, MetaFormer, MetaFormerConfig, shown_settings
@@ -31,12 +32,18 @@ class ESpikeformerConfig(MetaFormerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_whole("levels", "expansion")
-        if self.time_steps != 1:
-            raise InputError(
-                f"{self.family}: its time lies in the integers of its neurons, levels={self.levels}: "
-                f"time_steps must be 1, got {self.time_steps}"
-            )
+        self.check_whole("expansion")
+        check_levels(self, self.levels)
+
+
+def check_levels(config: BaseConfig, levels: int) -> None:
+    """Raise InputError unless `levels` is a whole number from 1, and T is 1."""
+    config.check_whole("levels")
+    if config.time_steps != 1:
+        raise InputError(
+            f"{config.family}: its time lies in the integers of its neurons, levels={levels}: "
+            f"time_steps must be 1, got {config.time_steps}"
+        )
 
 
 class SepConv(nn.Module):
@@ -66,7 +73,7 @@ class Block(nn.Module):
     def __init__(self, dim: int, config: ESpikeformerConfig, neuron: Callable[[], nn.Module]) -> None:
         super().__init__()
         self.conv = SepConv(dim, 3, neuron)
-        self.attn = ESDSA(dim, config.heads, config.expansion, neuron)
+        self.attn = config.make_attention(dim, own=lambda: ESDSA(dim, config.heads, config.expansion, neuron))
         self.mlp = MLP(dim, dim * config.mlp_ratio, "spike", neuron)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,14 +1,15 @@
 """Settings of QKFormer and Max-Former: stages of tokens whose width doubles where their number falls to a quarter."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from saformer.errors import InputError
-from saformer.models.config import MOST, ModelConfig
+from saformer.models.config import MOST
 from saformer.models.recognition import Published, holds, rank
+from saformer.models.transformer_config import AttentiveConfig
 
 #: Blocks of the stages before the last, by variant.
 EARLY_BLOCKS = {"cifar": (1, 1), "imagenet": (1, 2), "events": (1,)}
@@ -17,7 +18,7 @@ _SHRINKS = {"cifar": 4, "imagenet": 16, "events": 16}
 
 
 @dataclass(frozen=True, kw_only=True)
-class StagesConfig(ModelConfig):
+class StagesConfig(AttentiveConfig):
     """Settings of a transformer in stages, named FAMILY-DEPTH-DIM.
 
     Args:
@@ -66,7 +67,8 @@ class StagesConfig(ModelConfig):
     @property
     def name(self) -> str:
         """FAMILY-DEPTH-DIM, as in the papers, or a preset of its own name."""
-        return self.preset_apart_from(*self.input_settings) or f"{self.family}-{self.depth}-{self.dim}"
+        own = self.preset_apart_from(*self.input_settings, "attention") or f"{self.family}-{self.depth}-{self.dim}"
+        return own if self.attention is None else f"{own}+attention={self.attention}"
 
     @property
     def blocks(self) -> tuple[int, ...]:
@@ -79,6 +81,16 @@ class StagesConfig(ModelConfig):
         """Channels of each stage."""
         stages = len(self.blocks)
         return tuple(self.dim // 2 ** (stages - 1 - i) for i in range(stages))
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Tokens along one side of the image in each stage."""
+        last, stages = self.image_size // _SHRINKS[self.variant], len(self.blocks)
+        return tuple(last * 2 ** (stages - 1 - i) for i in range(stages))
+
+    def make_attention(self, stage: int, gives: str, own: Callable[[], nn.Module]) -> nn.Module:
+        """The attention of a block of a stage (from 0), which reads what it gives: "spikes" or "membranes"."""
+        return self.attention_at(own, self.widths[stage], self.heads, self.sides[stage], "conv1d", gives, gives)
 
     def hidden(self, width: int) -> int:
         """Hidden width of the MLPs of a stage."""

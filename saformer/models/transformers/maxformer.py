@@ -164,10 +164,15 @@ class ShortcutMLP(MLP):
 class Block(nn.Module):
     """Mixes tokens by a depthwise convolution (`mixer`), by SSA (`attn`) or not at all; then the MLP."""
 
-    def __init__(self, config: "MaxFormerConfig", width: int, kernel: int | None) -> None:
+    def __init__(self, config: "MaxFormerConfig", stage: int, kernel: int | None) -> None:
         super().__init__()
+        width = config.widths[stage]
         if kernel is None:
-            self.attn = SSA(width, config.heads, "conv1d", keys_first=True, spikes_out=False, first="x_lif")
+            self.attn = config.make_attention(
+                stage,
+                "membranes",
+                own=lambda: SSA(width, config.heads, "conv1d", keys_first=True, spikes_out=False, first="x_lif"),
+            )
         elif kernel:
             self.mixer = DepthwiseMixer(width, kernel)
         self.mlp = ShortcutMLP(width, config.hidden(width))
@@ -211,7 +216,7 @@ class MaxFormer(Model):
         kernels = (*_KERNELS[config.variant], None)
         for i, (blocks, width, kernel) in enumerate(zip(config.blocks, config.widths, kernels, strict=True)):
             self.add_module(f"patch_embed{i + 1}", Embedding(inputs, width, config.variant, first=i == 0))
-            self.add_module(f"stage{i + 1}", nn.ModuleList(Block(config, width, kernel) for _ in range(blocks)))
+            self.add_module(f"stage{i + 1}", nn.ModuleList(Block(config, i, kernel) for _ in range(blocks)))
             inputs = width
         self.head_lif = LIF()
         self.head = nn.Linear(config.dim, config.num_classes)

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from saformer.attention.projection import add_projection, project
 from saformer.errors import InputError
-from saformer.models.config import Model, ModelConfig, in_time, initialise
+from saformer.models.config import Model, in_time, initialise
 from saformer.models.recognition import holds
-from saformer.models.transformer_config import check_heads
+from saformer.models.transformer_config import AttentiveConfig, check_heads
 from saformer.steps import per_step
 
 #: Input of the published networks; the time steps are those of each family.
@@ -18,7 +18,7 @@ IMAGENET = {"in_channels": 3, "image_size": 224, "num_classes": 1000}
 
 
 @dataclass(frozen=True, kw_only=True)
-class MetaFormerConfig(ModelConfig):
+class MetaFormerConfig(AttentiveConfig):
     """Settings of a network of four stages.
 
     Args:
@@ -46,7 +46,16 @@ class MetaFormerConfig(ModelConfig):
     @property
     def tokens(self) -> int:
         """N, that of the stages with attention: pixels of the image at a sixteenth of its size."""
-        return (-(-self.image_size // 16)) ** 2
+        return self.side**2
+
+    @property
+    def side(self) -> int:
+        """Tokens along one side of the image."""
+        return -(-self.image_size // 16)
+
+    def make_attention(self, dim: int, own: Callable[[], nn.Module]) -> nn.Module:
+        """The attention of a block with so many channels."""
+        return self.attention_at(own, dim, self.heads, self.side, "conv2d", "membranes", "membranes")
 
 
 class DownSampling(nn.Module):

@@ -47,10 +47,10 @@ class SepConv(nn.Module):
 class Block(nn.Module):
     """X' = SDSA-3(X) + X; X = MLP(X') + X', sums of membranes."""
 
-    def __init__(self, dim: int, heads: int, mlp_ratio: int) -> None:
+    def __init__(self, dim: int, config: MetaSpikeformerConfig) -> None:
         super().__init__()
-        self.attn = SDSA3(dim, heads)
-        self.mlp = MLP(dim, dim * mlp_ratio, "lif", LIF)
+        self.attn = config.make_attention(dim, own=lambda: SDSA3(dim, config.heads))
+        self.mlp = MLP(dim, dim * config.mlp_ratio, "lif", LIF)
 
     def forward(self, x: Tensor) -> Tensor:
         """Membranes from membranes, T x B x D x h x w."""
@@ -78,7 +78,7 @@ class MetaSpikeformer(MetaFormer):
             neuron=LIF,
             last=LIF,
             separable=SepConv,
-            block=lambda dim: Block(dim, config.heads, config.mlp_ratio),
+            block=lambda dim: Block(dim, config),
         )
         self.head_kd = nn.Linear(config.widths[-1], config.num_classes) if config.distilled else None
 

@@ -13,18 +13,20 @@ import torch
 from torch import Tensor, nn
 
 from saformer.errors import InputError
-from saformer.models.config import Model, ModelConfig, in_time, initialise
+from saformer.models.config import Model, in_time, initialise
 from saformer.models.recognition import Published, holds
 from saformer.models.registry import register_model
-from saformer.models.transformer_config import check_heads
+from saformer.models.transformer_config import AttentiveConfig, check_heads
 from saformer.naming import named
 from saformer.neurons import IF
 from saformer.steps import per_step
 
 
 @dataclass(frozen=True, kw_only=True)
-class MSTConfig(ModelConfig):
+class MSTConfig(AttentiveConfig):
     """Settings of the Masked Spiking Transformer: those of a Swin transformer.
+
+    Another `attention` stands in each window, shifted ones included, without the position bias and the mask.
 
     Args:
         dim: channels of the first stage; each later one has twice as many, for a quarter of the tokens.
@@ -142,7 +144,7 @@ class WindowAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
         self.proj_if = ScaledIF()
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """T x (B windows) x N x C -> the same; `mask` is windows x N x N."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(3, 0, 1, 4, 2, 5)
         q, k = self.q_if(q), self.k_if(k)
@@ -187,16 +189,21 @@ class Block(nn.Module):
         # Where one window holds the whole image there is nothing to shift.
         self.shift = config.window // 2 if shifted and self.side > config.window else 0
         self.norm1, self.shortcut1_if = nn.BatchNorm1d(dim), ScaledIF()
-        self.attn = WindowAttention(dim, config.heads[stage], self.window)
+        heads = config.heads[stage]
+        self.attn = config.attention_at(
+            lambda: WindowAttention(dim, heads, self.window), dim, heads, self.window, "linear", "spikes", "spikes"
+        )
         self.norm2, self.shortcut2_if = nn.BatchNorm1d(dim), ScaledIF()
         self.mlp = MLP(dim, int(round(dim * config.mlp_ratio, 6)), config.mlp_norm)
-        self.register_buffer("attn_mask", _mask(self.side, self.window, self.shift) if self.shift else None)
+        mask = _mask(self.side, self.window, self.shift) if self.shift and config.attention is None else None
+        self.register_buffer("attn_mask", mask)
 
     def forward(self, x: Tensor) -> Tensor:
         """T x B x N x C -> T x B x N x C."""
         spikes = self.shortcut1_if(_per_channel(self.norm1, x))
         rows = _windows(_rolled(spikes.flatten(0, 1), self.side, -self.shift), self.side, self.window)
-        rows = self.attn(rows.unflatten(0, (len(x), -1)), self.attn_mask).flatten(0, 1)
+        rows = rows.unflatten(0, (len(x), -1))
+        rows = (self.attn(rows) if self.attn_mask is None else self.attn(rows, self.attn_mask)).flatten(0, 1)
         x = x + _rolled(_joined(rows, self.side, self.window), self.side, self.shift).view_as(x)
         x = _per_channel(self.norm2, x)
         return x + self.mlp(self.shortcut2_if(x))

@@ -115,25 +115,25 @@ class QKFormer(Model):
 
     def __init__(self, config: QKFormerConfig) -> None:
         super().__init__(config)
-        inputs, last = config.in_channels, len(config.blocks)
+        inputs = config.in_channels
         for stage, (blocks, width) in enumerate(zip(config.blocks, config.widths, strict=True), 1):
             layers, branch = (_FIRST if stage == 1 else _LATER)[config.variant]
             self.add_module(f"patch_embed{stage}", Embedding(inputs, width, layers, branch))
-            self.add_module(
-                f"stage{stage}", nn.ModuleList(self._block(config, width, stage == last) for _ in range(blocks))
-            )
+            self.add_module(f"stage{stage}", nn.ModuleList(self._block(config, stage - 1) for _ in range(blocks)))
             inputs = width
         self.head = nn.Linear(config.dim, config.num_classes)
         initialise(self)
 
     @staticmethod
-    def _block(config: QKFormerConfig, width: int, last: bool) -> Block:
+    def _block(config: QKFormerConfig, stage: int) -> Block:
+        width, heads = config.widths[stage], config.heads
         mlp = MLP(width, config.hidden(width), "conv2d", _MLP[config.variant])
-        if not last:
-            return Block("tssa", QKAttention(width, config.heads), mlp)
+        if stage < len(config.blocks) - 1:
+            attention = config.make_attention(stage, "spikes", own=lambda: QKAttention(width, heads))
+            return Block("tssa", attention, mlp)
+        attention = config.make_attention(stage, "spikes", own=lambda: SSA(width, heads, "conv1d", keys_first=True))
         # The code for ImageNet calls it attn.
-        name = "attn" if config.variant == "imagenet" else "ssa"
-        return Block(name, SSA(width, config.heads, "conv1d", keys_first=True), mlp)
+        return Block("attn" if config.variant == "imagenet" else "ssa", attention, mlp)
 
     @classmethod
     def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:

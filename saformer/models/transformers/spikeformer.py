@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from saformer.errors import InputError
-from saformer.models.config import Model, ModelConfig, in_time, initialise
+from saformer.models.config import Model, in_time, initialise
 from saformer.models.recognition import Published, holds
 from saformer.models.registry import register_model
-from saformer.models.transformer_config import check_heads
+from saformer.models.transformer_config import AttentiveConfig, check_heads
 from saformer.naming import named
 from saformer.neurons import PLIF
 from saformer.steps import PerStep
@@ -34,8 +34,8 @@ _NEURONS: dict[str, type[PLIF]] = {"plif": PLIF, "pliaf": PLIAF}
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpikeformerConfig(ModelConfig):
-    """Settings of Spikeformer.
+class SpikeformerConfig(AttentiveConfig):
+    """Settings of Spikeformer; another `attention` takes the place of that over space, and that over time stays.
 
     Args:
         depth: encoder blocks.
@@ -124,7 +124,7 @@ class Tokenizer(nn.Module):
 
 
 class Attention(nn.Module):
-    """softmax(Q K^T / sqrt(d)) V with a joint projection, of rows that each hold one sequence."""
+    """softmax(Q K^T / sqrt(d)) V with a joint projection, over the axis before the channels."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
@@ -133,14 +133,14 @@ class Attention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """rows x L x D -> rows x L x D."""
-        q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        """... x L x D -> ... x L x D."""
+        q, k, v = self.qkv(x.flatten(0, -3)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         with named("qk"):
             scores = q @ k.transpose(-1, -2)
         weights = (scores * self.scale).softmax(-1)
         with named("av"):
             mixed = weights @ v
-        return self.proj(mixed.transpose(1, 2).reshape(x.shape))
+        return self.proj(mixed.transpose(1, 2).flatten(2)).view_as(x)
 
 
 class MLP(nn.Module):
@@ -162,7 +162,9 @@ class Block(nn.Module):
         super().__init__()
         dim, heads = config.dim, config.heads
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
-        self.attn = Attention(dim, heads)
+        self.attn = config.attention_at(
+            lambda: Attention(dim, heads), dim, heads, config.grid, "linear", "values", "values"
+        )
         self.temporal_norm1 = nn.LayerNorm(dim, eps=1e-6)
         self.temporal_attn = Attention(dim, heads)
         self.temporal_fc = nn.Linear(dim, dim)
@@ -171,12 +173,11 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """T x B x N x D -> T x B x N x D."""
-        steps, batch, tokens, _ = x.shape
+        _, batch, tokens, _ = x.shape
         series = x.permute(1, 2, 0, 3).flatten(0, 1)  # B N x T x D
         series = self.temporal_fc(self.temporal_attn(self.temporal_norm1(series)))
         x = x + series.unflatten(0, (batch, tokens)).permute(2, 0, 1, 3)
-        frames = x.flatten(0, 1)
-        x = x + self.attn(self.norm1(frames)).unflatten(0, (steps, batch))
+        x = x + self.attn(self.norm1(x))
         return x + self.mlp(self.norm2(x))
 
 

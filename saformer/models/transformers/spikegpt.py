@@ -6,7 +6,7 @@ The recurrence is no registered attention (`saformer/attention/`): its tokens ar
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,10 @@ class SpikeGPTConfig(TokenConfig):
         binary_embedding: the embedding is made spikes, 1 where it is not negative, as in the paper and the training
             code; the released inference code for 50,277 tokens reads it as it is.
     """
+
+    without: ClassVar[Mapping[str, str]] = {
+        "attention": "a recurrence over the tokens (WKV) stands where transformers have attention"
+    }
 
     num_classes: int = _NEOX
     time_steps: int = 1024

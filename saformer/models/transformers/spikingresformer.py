@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from saformer.attention.dssa import DSSA
 from saformer.errors import InputError
-from saformer.models.config import Model, ModelConfig, in_time
+from saformer.models.config import Model, in_time
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
-from saformer.models.transformer_config import check_heads
+from saformer.models.transformer_config import AttentiveConfig, check_heads
 from saformer.neurons import LIF, PLIF
 from saformer.steps import StepNorm, per_step
 
@@ -24,7 +24,7 @@ _NEURONS = {"lif": LIF, "plif": PLIF}
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpikingResformerConfig(ModelConfig):
+class SpikingResformerConfig(AttentiveConfig):
     """Settings of SpikingResformer; tuples have an entry for each stage.
 
     Args:
@@ -75,6 +75,39 @@ class SpikingResformerConfig(ModelConfig):
         """Height of the image in each stage, as the published code takes it."""
         first = self.image_size // 4 if self.stem == "conv7x7" else self.image_size
         return tuple(first // 2**stage for stage in range(len(self.widths)))
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Height of the image in each stage, as its convolutions leave it."""
+        first = -(-self.image_size // 4) if self.stem == "conv7x7" else self.image_size
+        return tuple(-(-first // 2**stage) for stage in range(len(self.widths)))
+
+    def make_attention(self, stage: int, neuron: Callable[[], nn.Module]) -> nn.Module:
+        """DSSA of a stage (from 0) with its shortcut, or another attention with it."""
+        dim, heads, patch = self.widths[stage], self.heads[stage], self.patches[stage]
+        length = (self.sizes[stage] // patch) ** 2
+        made = self.attention_at(
+            lambda: DSSA(dim, heads, length, (patch, patch), neuron, shortcut=True),
+            dim,
+            heads,
+            self.sides[stage],
+            "conv2d",
+            "membranes",
+            "membranes",
+        )
+        return made if self.attention is None else Shortcut(made)
+
+
+class Shortcut(nn.Module):
+    """X + attention(X), as the module DSSA does by itself."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Membranes from membranes, T x B x D x H x W."""
+        return x + self.inner(x)
 
 
 class GWFFN(nn.Module):
@@ -161,11 +194,10 @@ class SpikingResformer(Model):
             self.prologue = nn.Sequential(nn.Conv2d(inputs, first, 3, 1, 1, bias=False), StepNorm(first))
         self.layers = nn.Sequential()
         inputs = first
-        stages = zip(config.widths, config.blocks, config.heads, config.patches, config.sizes, strict=True)
-        for stage, (dim, blocks, heads, patch, size) in enumerate(stages):
+        for stage, (dim, blocks) in enumerate(zip(config.widths, config.blocks, strict=True)):
             parts: list[nn.Module] = [DownSample(inputs, dim, neuron)] if stage else []
             for _ in range(blocks):
-                parts.append(DSSA(dim, heads, (size // patch) ** 2, (patch, patch), neuron, shortcut=True))
+                parts.append(config.make_attention(stage, neuron))
                 parts.append(GWFFN(dim, config.group, neuron))
             self.layers.append(nn.Sequential(*parts))
             inputs = dim

@@ -165,7 +165,7 @@ class Block(nn.Module):
 
     def __init__(self, config: STSAConfig) -> None:
         super().__init__()
-        self.attn = STSA(config)
+        self.attn = config.make_attention("conv2d", "spikes", "spikes", own=lambda: STSA(config))
         self.mlp = MLP(config.dim, config.hidden)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Any attention in any model: the body stays, the operations of the attention are those of its formulas."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -11,10 +12,14 @@ import saformer
 from saformer.analysis import profile
 from saformer.analysis.complexity.formulas import SYNAPTIC, Sizes, attentions
 from saformer.attention import DSSA
+from saformer.attention.hosted import Hosted
 from saformer.attention.registry import ATTENTIONS
 from saformer.errors import InputError
 from saformer.models import configure
+from saformer.models.config import example_input
+from saformer.models.registry import MODELS
 from saformer.plugins import faults_located
+from tests.helpers.small_networks import SMALL
 
 HOSTS = ["saformer-1-32", "sdt-1-32", "spikformer-1-32", "spikingformer-1-32", "vit-1-32"]
 CONVOLUTIONS = {"projection": "conv1d", "mlp_projection": "conv2d"}
@@ -34,6 +39,44 @@ def test_every_attention_stands_in_every_body(host: str, attention: str) -> None
     entry = attentions()[attention]
     expected = {t.name: model.config.time_steps * t.at(sizes.values()) for t in entry.terms if t.part in SYNAPTIC}
     assert {name: count // 2 for name, count in inside.items()} == expected
+
+
+ATTENTIVE = [family for family in SMALL if "attention" in MODELS[family].config.types()]
+
+
+@pytest.mark.parametrize("attention", ["ssa", "sasa", "vsa", "dssa", "my_attention:Mean"])
+@pytest.mark.parametrize("family", ATTENTIVE)
+def test_every_transformer_takes_another_attention(family: str, attention: str, mine: None, tmp_path: Path) -> None:
+    name, settings = SMALL[family]
+    own, model = (saformer.build(name, **settings, **more) for more in ({}, {"attention": attention}))
+    x = example_input(model, random=True)
+    assert model(x).isfinite().all()
+    inputs = {key: getattr(model.config, key) for key in model.config.input_settings}
+    assert configure(model.config.name, **inputs) == model.config
+    kinds = [module.inner if isinstance(module, Hosted) else module for module in model.modules()]
+    expected = ATTENTIONS[attention].module.__name__ if attention in ATTENTIONS else "Mean"
+    assert sum(type(kind).__name__ == expected for kind in kinds) >= 1
+    rest, stayed = (
+        {key: w.shape for key, w in network.named_parameters() if not _of_attention(key)} for network in (own, model)
+    )
+    assert stayed == rest
+    saformer.save(model, tmp_path / "x.safetensors")
+    loaded = saformer.load(tmp_path / "x.safetensors", attention=attention)
+    with torch.inference_mode():
+        assert loaded.config == model.config and torch.equal(loaded(x), model(x))
+
+
+def _of_attention(key: str) -> bool:
+    """Whether a parameter lies in an attention, by the names of the families; blocks of SpikingResformer are one."""
+    return any(part in ("attn", "tssa", "ssa", "mixing") for part in key.split(".")) or bool(
+        re.match(r"layers\.\d+\.\d+\.(inner|W|norm|Wproj|norm_proj|activation\w*)\b", key)
+    )
+
+
+def test_why_a_network_takes_none_is_said() -> None:
+    for name, said in (("spikegpt-1-32", "a recurrence over the tokens"), ("ms-resnet-18", "it has no attention that")):
+        with pytest.raises(InputError, match=f"has no setting 'attention': {said}"):
+            saformer.build(name, attention="ssa")
 
 
 @pytest.mark.parametrize(("image", "patch"), [(32, (2, 2)), (16, (1, 1)), (28, (1, 7)), (56, (2, 7))])

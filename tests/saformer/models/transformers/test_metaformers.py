@@ -30,6 +30,8 @@ def test_e_spikeformer_computes_what_the_published_code_does():
         ("espikeformer-5m", 5_105_608),
         ("espikeformer-10m", 10_023_112),
         ("espikeformer-19m", 18_987_504),
+        ("espikeformer-83m", 83_015_952),
+        ("espikeformer-173m", 171_740_714),
     ],
 )
 def test_published_sizes(name, parameters):
