@@ -92,5 +92,5 @@ def _accuracies(axes: "Axes", rows: Sequence[ComparisonRow], looks: Looks, size:
     missing = max(0.0, _LEAST_POINTS - (highest - lowest))
     pad = 0.1 * (highest - lowest + missing)
     axes.set_xlim(lowest - missing / 2 - pad, highest + missing / 2 + pad)
-    percent_ticks(axes.xaxis, 4)
+    percent_ticks(axes, 4)
     axes.spines["left"].set_visible(False)

@@ -92,16 +92,16 @@ def energy_figure(account: Account, unit: EnergyUnit | None = None, width: Width
 
 def _lines(layers: Sequence[LayerAccount], factor: float) -> list[_Line]:
     """A line for each operation in its order; beyond a page, the smallest of them together."""
-    kept = {id(layer) for layer in layers}
+    kept = set(range(len(layers)))
     if len(layers) > _MOST_ROWS:
-        by_energy = sorted(layers, key=lambda layer: layer.energy_mj or 0.0, reverse=True)
-        kept = {id(layer) for layer in by_energy[: _MOST_ROWS - 1]}
+        by_energy = sorted(kept, key=lambda i: layers[i].energy_mj or 0.0, reverse=True)
+        kept = set(by_energy[: _MOST_ROWS - 1])
     lines = [
         _Line(layer.name, layer.energy_mj or 0.0, _energy_label(layer, factor), layer.block, layer)
-        for layer in layers
-        if id(layer) in kept
+        for i, layer in enumerate(layers)
+        if i in kept
     ]
-    rest = [layer for layer in layers if id(layer) not in kept]
+    rest = [layer for i, layer in enumerate(layers) if i not in kept]
     if rest:
         energy = sum(layer.energy_mj or 0.0 for layer in rest)
         lines.append(_Line(f"{len(rest)} smaller operations", energy, _number(energy * factor)))
@@ -114,6 +114,8 @@ def _rates(axes: "Axes", layers: Sequence[LayerAccount | None], size: float) -> 
     axes.hlines([place for place, _, _ in known], 0, [rate for _, rate, _ in known], color=MUTED)
     for spikes in (True, False):
         chosen = [(place, rate) for place, rate, its in known if its is spikes]
+        if not chosen:  # an empty line has a place, the corner of the figure
+            continue
         axes.plot(
             [rate for _, rate in chosen],
             [place for place, _ in chosen],

@@ -5,12 +5,15 @@ mathematics, and `typeset` is what makes such text.
 """
 
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from saformer.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
@@ -63,32 +66,73 @@ def annotate(axes: "Axes", text: str, x: float, y: float, size: float, gap: floa
     axes.annotate(text, (x, y), xytext=(gap, 0), textcoords="offset points", va="center", fontsize=size)
 
 
-def percent_ticks(axis: "Axis", most: int) -> None:
-    """At most so many ticks of an axis of shares in percent, none above 100."""
+def percent_ticks(axes: "Axes", most: int) -> None:
+    """At most so many ticks on the x axis of shares in percent, none above 100."""
     from matplotlib.ticker import MaxNLocator
 
     class UpTo100(MaxNLocator):
         def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
             return [tick for tick in super().tick_values(vmin, vmax) if tick <= 100]
 
-    axis.set_major_locator(UpTo100(most))
+    axes.xaxis.set_major_locator(UpTo100(most))
+
+
+def as_is(text: str, math: bool) -> str:
+    """What cannot be drawn in names that come from files written out: control characters, bytes that are no text."""
+    return printable(text)
+
+
+@contextmanager
+def lettered(figure: "Figure", write: Callable[[str, bool], str]) -> Iterator[None]:
+    """All texts of the figure as `write` has them, line by line, while it is measured or saved."""
+    from matplotlib.text import Text
+    from matplotlib.ticker import FixedFormatter, FixedLocator
+
+    def written(text: str, math: bool) -> str:
+        return "\n".join(write(line, math) for line in text.split("\n"))
+
+    shared: dict[int, tuple[Any, Any]] = {}  # axes that share an axis share its labels, whichever of them shows them
+    for axes in figure.findobj(lambda artist: hasattr(artist, "get_xaxis")):
+        for axis in (axes.xaxis, axes.yaxis):  # type: ignore[attr-defined]
+            if isinstance(axis.get_major_locator(), FixedLocator):  # labels of ticks are made anew for each drawing
+                shared.setdefault(id(axis.major), (axis, axis.get_major_formatter()))
+    for axis, formatter in shared.values():
+        math = any(label.get_parse_math() for label in axis.get_ticklabels())
+        labels = [written(label, math) for label in formatter.format_ticks(axis.get_majorticklocs())]
+        axis.set_major_formatter(FixedFormatter(labels))
+    texts = [(artist, artist.get_text()) for artist in figure.findobj(Text) if isinstance(artist, Text)]
+    for artist, text in texts:
+        artist.set_text(written(text, artist.get_parse_math()))
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box stands for it
+            yield
+    finally:
+        for artist, text in texts:
+            artist.set_text(text)
+        for axis, formatter in shared.values():
+            axis.set_major_formatter(formatter)
 
 
 def make_room(figure: "Figure", panels: Sequence["Axes"]) -> None:
     """Widen linear x axes until the labels of their marks lie inside the panels."""
     from matplotlib.text import Annotation
 
-    figure.draw_without_rendering()
-    for axes in panels:
-        low, high = axes.get_xlim()
-        box, pad = axes.get_window_extent(), _PAD_POINTS * figure.dpi / 72
-        end = high
-        for text in axes.texts:
-            if not (isinstance(text, Annotation) and text.get_text()):
-                continue
-            extent, x = text.get_window_extent(), float(text.xy[0])
-            anchor = box.x0 + (x - low) / (high - low) * box.width
-            behind = extent.x1 - anchor + pad  # in pixels, whatever the axis
-            if 0 < behind < box.width:
-                end = max(end, low + (x - low) * box.width / (box.width - behind))
-        axes.set_xlim(low, end)
+    labels = {
+        axes: [text for text in axes.texts if isinstance(text, Annotation) and text.get_text()] for axes in panels
+    }
+    for text in (text for found in labels.values() for text in found):
+        text.set_in_layout(False)  # the panel makes room for them, not the space between panels
+    with lettered(figure, as_is):
+        figure.draw_without_rendering()
+        for axes, found in labels.items():
+            low, high = axes.get_xlim()
+            box, pad = axes.get_window_extent(), _PAD_POINTS * figure.dpi / 72
+            end = high
+            for text in found:
+                extent, x = text.get_window_extent(), float(text.xy[0])
+                anchor = box.x0 + (x - low) / (high - low) * box.width
+                behind = extent.x1 - anchor + pad  # in pixels, whatever the axis
+                if 0 < behind < box.width:
+                    end = max(end, low + (x - low) * box.width / (box.width - behind))
+            axes.set_xlim(low, end)

@@ -3,9 +3,6 @@
 import re
 import shutil
 import subprocess
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from saformer.errors import InputError
 from saformer.files import write_bytes_atomic
 from saformer.reports.document.tex import tex
+from saformer.reports.figures.lettering import as_is, lettered
 from saformer.reports.figures.style import figure_style
-from saformer.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,16 +69,10 @@ def save_figure(figure: "Figure", path: str | Path) -> None:
 def figure_bytes(figure: "Figure", format: str) -> bytes:
     """The figure as a file of one of `FORMATS`; the same figure, the same bytes."""
     output: BytesIO | StringIO = StringIO() if format == "pgf" else BytesIO()
-    with figure_style(), _lettered(figure, _in_tex if format == "pgf" else _as_is), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box stands for it
+    with figure_style(), lettered(figure, _in_tex if format == "pgf" else as_is):
         figure.savefig(output, format=format, **_SETTINGS[format])
     made = output.getvalue()
     return made.encode() if isinstance(made, str) else made
-
-
-def _as_is(text: str, math: bool) -> str:
-    """What cannot be drawn in names that come from files written out: control characters, bytes that are no text."""
-    return printable(text)
 
 
 def _in_tex(text: str, math: bool) -> str:
@@ -90,33 +81,3 @@ def _in_tex(text: str, math: bool) -> str:
         return tex(text)
     parts = re.split(r"(?<!\\)\$", text)
     return "$".join(part if i % 2 else tex(part.replace(r"\$", "$")) for i, part in enumerate(parts))
-
-
-@contextmanager
-def _lettered(figure: "Figure", write: Callable[[str, bool], str]) -> Iterator[None]:
-    """All texts of the figure as `write` has them, line by line, while it is saved."""
-    from matplotlib.text import Text
-    from matplotlib.ticker import FixedFormatter, FixedLocator
-
-    def written(text: str, math: bool) -> str:
-        return "\n".join(write(line, math) for line in text.split("\n"))
-
-    shared: dict[int, tuple[Any, Any]] = {}  # axes that share an axis share its labels, whichever of them shows them
-    for axes in figure.findobj(lambda artist: hasattr(artist, "get_xaxis")):
-        for axis in (axes.xaxis, axes.yaxis):  # type: ignore[attr-defined]
-            if isinstance(axis.get_major_locator(), FixedLocator):  # labels of ticks are made anew for each drawing
-                shared.setdefault(id(axis.major), (axis, axis.get_major_formatter()))
-    for axis, formatter in shared.values():
-        math = any(label.get_parse_math() for label in axis.get_ticklabels())
-        labels = [written(label, math) for label in formatter.format_ticks(axis.get_majorticklocs())]
-        axis.set_major_formatter(FixedFormatter(labels))
-    texts = [(artist, artist.get_text()) for artist in figure.findobj(Text) if isinstance(artist, Text)]
-    for artist, text in texts:
-        artist.set_text(written(text, artist.get_parse_math()))
-    try:
-        yield
-    finally:
-        for artist, text in texts:
-            artist.set_text(text)
-        for axis, formatter in shared.values():
-            axis.set_major_formatter(formatter)
