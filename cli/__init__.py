@@ -23,7 +23,7 @@ def main() -> None:
 def _run() -> None:
     from saformer.cli.app import app
     from saformer.distributed import process_group
-    from saformer.errors import InputError, Stopped
+    from saformer.errors import InputError, Stopped, out_of_memory
     from saformer.plugins import faults_located
     from saformer.text import PLAIN_ERRORS, briefly
 
@@ -47,8 +47,6 @@ def _run() -> None:
         what = "cannot write the output" if error.filename is None else briefly(error.filename, quoted=False)
         fail(f"{what}: {error.strerror or error}")
     except (MemoryError, RuntimeError) as error:
-        from saformer.cli.resolve.device import out_of_memory
-
         if not out_of_memory(error):
             raise
         fail("out of memory: the model is too large for this machine")

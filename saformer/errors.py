@@ -17,3 +17,17 @@ def brief(reason: object) -> str:
     """Fit a reason that a hostile file may have worded into one line."""
     text = " ".join(str(reason).split()) or type(reason).__name__
     return text if len(text) <= 120 else text[:117] + "..."
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """The error says that there is not enough memory, in the words of Python, torch or a GPU."""
+    text = str(error).lower()
+    signs = (
+        "out of memory",
+        "can't allocate memory",
+        "not enough memory",
+        "cannot allocate",
+        "storage size calculation overflowed",
+        "invalid shape dimension",
+    )
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(sign in text for sign in signs))

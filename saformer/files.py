@@ -1,7 +1,8 @@
-"""Writes files whole or not at all."""
+"""Reads the files that a user hands over, with a bound; writes files whole or not at all."""
 
 import contextlib
 import errno
+import io
 import os
 import secrets
 import shutil
@@ -11,6 +12,100 @@ from pathlib import Path
 
 from saformer.errors import InputError
 from saformer.text import printable
+
+#: Bytes that a file may have which people write by hand: tables of hardware, recipes, settings, lists.
+BY_HAND = 2**18
+#: Bytes that a table or a JSON file may have which programs write.
+TABLE = 2**24
+#: Bytes that a file of weights or data may have; what is made of it is bounded by what it has.
+DATA = 2**40
+
+
+def check_file(path: str | Path, what: str = "", most: int = DATA) -> os.stat_result:
+    """What the system knows of a regular file, or of one that a link leads to, of at most `most` bytes.
+
+    Nothing is opened: a pipe could wait for ever, and a device do something.
+
+    Args:
+        path: what the user named.
+        what: it is in a message, such as "the recipe".
+        most: bytes.
+
+    Raises:
+        InputError: it is missing, a folder, a pipe, a socket, a device, or larger.
+    """
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise _unread(path, what, _read_reason(error)) from None
+    except ValueError:  # a NUL character in the name
+        raise _unread(path, what, "that is not a file name") from None
+    _check_status(found, path, what, most)
+    return found
+
+
+def open_file(path: str | Path, what: str = "", most: int = DATA) -> io.BufferedReader:
+    """The file, opened to read bytes; arguments and errors as those of `check_file`."""
+    check_file(path, what, most)
+    try:
+        # It may have become a pipe since: opening one waits for a writer unless told not to.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        raise _unread(path, what, _read_reason(error)) from None
+    file = os.fdopen(descriptor, "rb")
+    try:
+        _check_status(os.fstat(descriptor), path, what, most)
+    except InputError:
+        file.close()
+        raise
+    return file
+
+
+def read_bytes(path: str | Path, what: str = "", most: int = TABLE) -> bytes:
+    """The contents of the file; arguments and errors as those of `check_file`."""
+    with open_file(path, what, most) as file:
+        try:
+            content = file.read(most + 1)
+        except OSError as error:
+            raise _unread(path, what, _read_reason(error)) from None
+    if len(content) > most:  # it grew, or is one of those that the system makes up as they are read
+        raise _unread(path, what, f"it has more than {most:,} bytes, the most that such a file may have")
+    return content
+
+
+def read_text(path: str | Path, what: str = "", most: int = TABLE) -> str:
+    """The contents of a file of UTF-8, without the mark that some editors begin it with; lines end in a line feed.
+
+    Arguments and errors as those of `check_file`; a file that is no text is refused, too.
+    """
+    try:
+        text = read_bytes(path, what, most).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _unread(path, what, f"it is no text (UTF-8): byte {error.start} is part of none") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _check_status(found: os.stat_result, path: str | Path, what: str, most: int) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise _unread(path, what, "it is a folder; name the file in it") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise _unread(path, what, "it is not a regular file; copy its contents to one") from None
+    if found.st_size > most:
+        reason = f"it has {found.st_size:,} bytes, and such a file may have {most:,} at most"
+        raise _unread(path, what, reason) from None
+
+
+def _read_reason(error: OSError) -> str:
+    match error.errno:
+        case errno.ENOENT:
+            return "there is no such file"
+        case errno.EACCES | errno.EPERM:
+            return "no permission to read it"
+    return " ".join((error.strerror or str(error) or type(error).__name__).split())
+
+
+def _unread(path: str | Path, what: str, reason: str) -> InputError:
+    return InputError(f"cannot read {what}{' ' if what else ''}{_shown(path)}: {reason}")
 
 
 def write_atomic(path: str | Path, write: Callable[[Path], None]) -> None:
@@ -116,7 +211,7 @@ def _reason(error: OSError, path: Path) -> str:
     return " ".join((error.strerror or str(error) or type(error).__name__).split())
 
 
-def _shown(path: Path) -> str:
+def _shown(path: str | Path) -> str:
     return printable(str(path))
 
 

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from saformer.errors import InputError, Stopped
+from saformer.files import TABLE, check_file
 
 GROUP = "saformer.plugins"
 
@@ -33,8 +34,7 @@ def load(path: str | Path) -> ModuleType:
         InputError: the file cannot be read or fails; the message has its name and the line.
     """
     file = Path(path)
-    if not file.is_file():
-        raise InputError(f"plugin {path}: there is no such file")
+    check_file(file, "the plugin", TABLE)
     where = str(file.resolve())
     # One name for one file, so that what it registers replaces what it registered before.
     name = f"saformer_plugin_{sha256(where.encode()).hexdigest()[:12]}"

@@ -22,7 +22,8 @@ from saformer.analysis.accounting.rules import (
     Context,
     get_accounting,
 )
-from saformer.analysis.profiles import FreeArithmetic, Neurons, Operation, Profile
+from saformer.analysis.accounting.slopes import picojoules, slopes
+from saformer.analysis.profiles import FreeArithmetic, Neurons, Profile
 from saformer.analysis.profiles.chains import chains_of, folding_of
 from saformer.errors import InputError
 
@@ -37,57 +38,6 @@ class Choices(TypedDict, total=False):
     graded: str | None
     rate_at: str
     leave_out: Sequence[str]
-
-
-def _picojoules(charge: Charge, hardware: Hardware) -> float | None:
-    """None where MACs are charged and the hardware has no energy for one."""
-    acs = charge.acs * hardware.ac_pj
-    if not charge.macs:
-        return acs
-    return None if hardware.mac_pj is None else charge.macs * hardware.mac_pj + acs
-
-
-def _more(operation: Operation, counter: int) -> Operation:
-    """The operation with one more in the given counter (nonzeros of an operand, then events), its kind unchanged."""
-    if counter == len(operation.operands):
-        share = (operation.events + 1) / operation.events if operation.events else 1.0
-        graded = None if operation.graded is None else operation.graded * share
-        return replace(operation, events=operation.events + 1, effective=operation.effective * share, graded=graded)
-    operands = list(operation.operands)
-    operands[counter] = operands[counter].at(operands[counter].nonzero + 1)
-    return replace(operation, operands=tuple(operands))
-
-
-def _siblings(a: Operation, b: Operation) -> bool:
-    return a.name.rpartition(".")[0] == b.name.rpartition(".")[0]
-
-
-def _gradient(profile: Profile, charge: Accounting, context: Context, hardware: Hardware) -> list[float]:
-    """Picojoules that one more of each counter costs.
-
-    Accountings are linear in the counts (or piecewise so), hence this is the exact slope, and the variance of the
-    energy follows from the moments of the counts whatever the accounting. What is not in the energy has no slope.
-    """
-    slopes = []
-    for operation in profile.operations:
-        # An accounting may look from one product of an attention at the other.
-        others = [
-            o for o in profile.operations if len(o.operands) > 1 and o is not operation and _siblings(o, operation)
-        ]
-        before = [_picojoules(charge(o, context), hardware) for o in (operation, *others)]
-        for counter in range(len(operation.operands) + 1):
-            more = _more(operation, counter)
-            changed = replace(context, operations={**context.operations, operation.name: more})
-            after = [_picojoules(charge(o, changed), hardware) for o in (more, *others)]
-            slopes.append(sum(a - b for a, b in zip(after, before, strict=True) if a is not None and b is not None))
-    if len(slopes) + 1 < len(profile.moments.sums):  # earlier versions kept no moments of pools
-        for pool in profile.pools:
-            x = pool.operand
-            assert x is not None  # what makes it one of `pools`
-            one_more = replace(pool, operand=x.at(x.nonzero + 1))
-            now, then = (_picojoules(charge(item, context), hardware) for item in (one_more, pool))
-            slopes.append(0.0 if now is None or then is None else now - then)
-    return slopes
 
 
 def _not_covered(layers: Sequence[LayerAccount], hardware: Hardware) -> list[str]:
@@ -110,7 +60,7 @@ def _beside(item: FreeArithmetic | Neurons, charged: Charge, images: int, hardwa
     operand = item.operand if isinstance(item, FreeArithmetic) else None
     elements = item.elements if operand is None else operand.elements
     nonzero = elements if operand is None else operand.nonzero
-    picojoules = _picojoules(charged, hardware)
+    cost = picojoules(charged, hardware)
     return LayerAccount(
         name=item.name,
         op=item.op if isinstance(item, FreeArithmetic) else "neurons",
@@ -123,7 +73,36 @@ def _beside(item: FreeArithmetic | Neurons, charged: Charge, images: int, hardwa
         sops_exact=0.0,
         macs=charged.macs / images,
         acs=charged.acs / images,
-        energy_mj=None if picojoules is None else picojoules / images * MJ_PER_PJ,
+        energy_mj=None if cost is None else cost / images * MJ_PER_PJ,
+    )
+
+
+def context_for(
+    profile: Profile,
+    first_layer_once: bool = False,
+    unroll: bool = False,
+    first_layer: str = "repeat",
+    graded: str | None = None,
+    rate_at: str = "input",
+) -> Context:
+    """What accountings may know of a profile, under these answers; arguments as of `account_for`.
+
+    Raises:
+        InputError: unrolled events of a profile that was recorded without them.
+    """
+    graded = "unroll" if unroll else graded
+    if graded == "unroll" and not profile.run.get("graded"):
+        raise InputError("the profile was recorded without integer events: record it with --graded unroll")
+    return Context(
+        static=profile.data.kind == "static",
+        time_steps=profile.model.time_steps or 1,
+        first_layer="once" if first_layer_once else first_layer,
+        graded=graded,
+        rate_at=rate_at,
+        passes=profile.passes,
+        images=profile.images,
+        operations={operation.name: operation for operation in profile.operations},
+        neurons={layer.name: layer for layer in profile.neurons},
     )
 
 
@@ -161,20 +140,7 @@ def account_for(
     charge = get_accounting(accounting)
     table = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
     profile, left_out = without(profile, leave_out)
-    graded = "unroll" if unroll else graded
-    context = Context(
-        static=profile.data.kind == "static",
-        time_steps=profile.model.time_steps or 1,
-        first_layer="once" if first_layer_once else first_layer,
-        graded=graded,
-        rate_at=rate_at,
-        passes=profile.passes,
-        images=profile.images,
-        operations={operation.name: operation for operation in profile.operations},
-        neurons={layer.name: layer for layer in profile.neurons},
-    )
-    if graded == "unroll" and not profile.run.get("graded"):
-        raise InputError("the profile was recorded without integer events: record it with --graded unroll")
+    context = context_for(profile, first_layer_once, unroll, first_layer, graded, rate_at)
     level = confidence or profile.run.get("confidence", 0.95)
     layers = _layers(profile, charge, context, table, level)
     if not all(isfinite(layer.energy_mj) for layer in layers if layer.energy_mj is not None):
@@ -184,7 +150,7 @@ def account_for(
         )
     half_width = None
     if not layers or any(layer.energy_mj is not None for layer in layers):
-        half_width = profile.moments.half_width(_gradient(profile, charge, context, table), level)
+        half_width = profile.moments.half_width(slopes(profile, charge, context, table), level)
     notes = [*profile.notes, *left_out, *_remarks(profile, charge, context, layers), *_chains(profile, layers)]
     return Account(
         model=profile.model,
@@ -261,7 +227,7 @@ def _layers(
     counter = 1  # of the moments: the nonzeros of the operation's first operand
     for operation in profile.operations:
         charged = charge(operation, context)
-        picojoules = _picojoules(charged, table)
+        cost = picojoules(charged, table)
         gate = operation.gate
         width = profile.moments.counter_half_width(counter + operation.gating, level)
         counter += len(operation.operands) + 1
@@ -278,7 +244,7 @@ def _layers(
                 sops_exact=operation.events / images,
                 macs=charged.macs / images,
                 acs=charged.acs / images,
-                energy_mj=None if picojoules is None else picojoules / images * MJ_PER_PJ,
+                energy_mj=None if cost is None else cost / images * MJ_PER_PJ,
                 firing_rate_ci95=width * images / gate.elements if width is not None and gate.elements else None,
                 kind=gate_class(operation, context.static),
                 unit=gate.unit,

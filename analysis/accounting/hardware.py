@@ -7,9 +7,11 @@ from importlib import resources
 from pathlib import Path
 
 from saformer.errors import InputError
+from saformer.files import BY_HAND, read_text
 
 DEFAULT_HARDWARE = "45nm-fp32"
 _ENERGIES = ("mac", "ac", "multiply")
+_ATTEMPTS = 40  # parses of a faulty file, to name a line of it; one that is written as usual takes a dozen
 _MOST = 1e15  # picojoules: a kilojoule for one operation is a slip of the pen
 
 
@@ -55,16 +57,17 @@ def load_hardware(name: str | Path = DEFAULT_HARDWARE) -> Hardware:
     """
     shipped = resources.files("saformer.analysis.accounting").joinpath("hardware_tables", f"{name}.toml")
     try:
-        if shipped.is_file():
-            text = shipped.read_text(encoding="utf-8")
-        elif str(name).endswith(".toml"):
-            text = Path(name).read_text(encoding="utf-8")
-        else:
-            raise InputError(
-                f"unknown hardware {str(name)!r}: choose one of {', '.join(hardware_names())} or give a .toml file"
-            )
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the hardware file {name}: {getattr(error, 'strerror', None) or error}") from None
+        is_shipped = shipped.is_file()
+    except (OSError, ValueError):  # the name is too long for a file, or has a NUL character
+        is_shipped = False
+    if is_shipped:
+        text = shipped.read_text(encoding="utf-8")
+    elif str(name).endswith(".toml"):
+        text = read_text(name, "the hardware file", BY_HAND)
+    else:
+        raise InputError(
+            f"unknown hardware {str(name)!r}: choose one of {', '.join(hardware_names())} or give a .toml file"
+        )
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOML's own error; a number of 5000 digits; 5000 brackets
@@ -122,19 +125,41 @@ def load_hardware(name: str | Path = DEFAULT_HARDWARE) -> Hardware:
 def _line_of(text: str, *path: str) -> int | None:
     """The line on which the key or section at `path` starts; None if the text has none.
 
-    Found by parsing ever more lines: any way of writing a key (dotted, quoted, inline) is read as TOML reads it. A
-    value over several lines starts after the longest beginning of the text that parses without it.
+    Found by parsing beginnings of the text, of half the lines first: any way of writing a key (dotted, quoted, inline)
+    is read as TOML reads it. A value over several lines starts after the longest beginning that parses without it.
+    None, too, where the values are so long that this would take more than a moment.
     """
     lines = text.split("\n")
-    start = 1
-    for end in range(1, len(lines) + 1):
+    left = _ATTEMPTS
+
+    def holds(count: int) -> bool | None:
+        """Whether these lines have the key; None where they end within a value."""
+        nonlocal left
+        left -= 1
         try:
-            found: object = tomllib.loads("\n".join(lines[:end]))
+            found: object = tomllib.loads("\n".join(lines[:count]))
         except tomllib.TOMLDecodeError:
-            continue
+            return None
         for key in path:
             found = found.get(key) if isinstance(found, dict) else None
-        if found is not None:
-            return start
-        start = end + 1
-    return None
+        return found is not None
+
+    without, with_it = 0, len(lines)  # the longest beginning known to lack the key, and the shortest to have it
+    while with_it - without > 1 and left:
+        middle = (without + with_it) // 2
+        found = None
+        for end in range(middle, with_it):
+            if left and (found := holds(end)) is not None:
+                break
+        if found is None:
+            # From the middle on no beginning parses but those that have the key: it stands before, or there.
+            for end in range(middle - 1, without, -1):
+                if left and (found := holds(end)) is not None:
+                    break
+            if found is None:
+                break
+        if found:
+            with_it = end
+        else:
+            without = end
+    return without + 1 if left and holds(with_it) else None

@@ -11,6 +11,7 @@ from saformer.analysis.accounting.account import SCHEMA
 from saformer.analysis.complexity.benchmark import AXES, Measurement, Point
 from saformer.analysis.complexity.formulas import Sizes, attentions
 from saformer.errors import InputError
+from saformer.files import read_text
 
 _HOW = "write one with saformer complexity --measure --json FILE"
 
@@ -43,9 +44,9 @@ def read_measurement(path: str | Path) -> Measurement:
         InputError: the file is missing, no JSON, of another schema, without a measurement, or damaged.
     """
     try:
-        plain = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read the measurement {path}: {error.strerror or error}") from None
+        plain = json.loads(read_text(path, "the measurement"))
+    except InputError:
+        raise
     except (ValueError, RecursionError):
         raise InputError(f"measurement {path} is not JSON, or was cut short: {_HOW}") from None
     if not isinstance(plain, dict) or not isinstance(plain.get("measured"), dict):

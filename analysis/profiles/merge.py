@@ -110,6 +110,9 @@ def _check_belongs(ours: RunRecord, theirs: RunRecord) -> None:
         if n.name in steps
     ]
     pairs.append(("the number of counters", len(ours.moments.sums), len(theirs.moments.sums)))
+    # Earlier versions kept the products of all pairs, however many.
+    kept = ["pairs" if profile.moments.groups is None else "groups" for profile in (ours, theirs)]
+    pairs.append(("what its spread is kept in", kept[0], kept[1]))
     for what, mine, its in pairs:
         if mine != its:
             raise InputError(

@@ -2,72 +2,74 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import sqrt
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from saformer.analysis.profiles.exact_sums import exact_gram, exact_sums
+from saformer.analysis.profiles.groups import GROUPS, Groups, plus
 from saformer.analysis.profiles.student import quantile
 
-_BITS = 24
-_CHUNK = 4096  # rows whose products of 24-bit parts sum to less than 2**63
-
-
-def _product(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[Any]:
-    total = np.zeros((a.shape[1], b.shape[1]), dtype=object)
-    for start in range(0, len(a), _CHUNK):
-        total = total + (a[start : start + _CHUNK].T @ b[start : start + _CHUNK]).astype(object)
-    return total
-
-
-def exact_gram(z: NDArray[np.int64]) -> NDArray[Any]:
-    """Z^T Z without rounding or overflow, as Python integers.
-
-    Args:
-        z: rows x counters, each below 2**48.
-    """
-    high, low = z >> _BITS, z & ((1 << _BITS) - 1)
-    cross = _product(high, low)
-    return (_product(high, high) << (2 * _BITS)) + ((cross + cross.T) << _BITS) + _product(low, low)
+#: Counters of which every pair has its product. Of more, there are groups: this many pairs are as many integers.
+PAIRED = 2 * GROUPS
 
 
 @dataclass(frozen=True)
 class Moments:
     """Sums over units (images, or batches) of counters and of products of counters, exact and additive.
 
-    Counter 0 is the number of images in the unit, 1 for an image.
+    Counter 0 is the number of images in the unit, 1 for an image. Products of all pairs grow with the square of the
+    network: of more than `PAIRED` counters there are `groups` instead.
 
     Args:
         units: how many there were.
         sums: of each counter.
-        gram: of each product of two counters.
+        gram: of each product of two counters; empty where there are groups.
+        groups: of the units; None where there are products.
     """
 
     units: int
     sums: tuple[int, ...]
     gram: tuple[tuple[int, ...], ...]
+    groups: Groups | None = None
 
     @staticmethod
     def of(z: NDArray[np.int64]) -> "Moments":
         """Moments of a matrix units x counters."""
-        gram = exact_gram(z)
-        sums = [int(v) for v in z.astype(object).sum(0)] if len(z) else [0] * z.shape[1]
-        return Moments(len(z), tuple(sums), tuple(tuple(int(v) for v in row) for row in gram))
+        sums = exact_sums(z)
+        if len(sums) > PAIRED:
+            return Moments(len(z), sums, (), Groups.of(z))
+        return Moments(len(z), sums, tuple(tuple(int(v) for v in row) for row in exact_gram(z)))
+
+    @staticmethod
+    def of_unit(sums: Sequence[int]) -> "Moments":
+        """Moments of one unit, of counters however large."""
+        row = tuple(sums)
+        if len(row) > PAIRED:
+            return Moments(1, row, (), Groups.of_unit(row))
+        return Moments(1, row, tuple(tuple(a * b for b in row) for a in row))
 
     def __add__(self, other: "Moments") -> "Moments":
-        """Moments of both sets of units together."""
-        return Moments(
-            self.units + other.units,
-            tuple(a + b for a, b in zip(self.sums, other.sums, strict=True)),
-            tuple(tuple(a + b for a, b in zip(x, y, strict=True)) for x, y in zip(self.gram, other.gram, strict=True)),
-        )
+        """Moments of both sets of units together.
+
+        Raises:
+            ValueError: they are of other counters, or one has products and the other groups.
+        """
+        units, sums = self.units + other.units, plus(self.sums, other.sums)
+        if self.groups is not None and other.groups is not None:
+            return Moments(units, sums, (), self.groups + other.groups)
+        if self.groups is not other.groups:
+            raise ValueError("products of counters and groups of units do not add up")
+        return Moments(units, sums, tuple(plus(x, y) for x, y in zip(self.gram, other.gram, strict=True)))
 
     def of_counters(self, kept: Sequence[int]) -> "Moments":
         """Moments of these counters alone."""
-        return Moments(
-            self.units, tuple(self.sums[i] for i in kept), tuple(tuple(self.gram[i][j] for j in kept) for i in kept)
-        )
+        sums = tuple(self.sums[i] for i in kept)
+        if self.groups is not None:
+            return Moments(self.units, sums, (), self.groups.of_counters(kept))
+        return Moments(self.units, sums, tuple(tuple(self.gram[i][j] for j in kept) for i in kept))
 
     def half_width(self, coefficients: list[float], confidence: float = 0.95) -> float | None:
         """Half-width of the confidence interval of the mean per image of a linear function of the counters.
@@ -80,38 +82,60 @@ class Moments:
             confidence: coverage.
 
         Returns:
-            None with fewer than two units.
+            None with fewer than two units, or groups of units that are not alike.
         """
         if self.units < 2:
             return None
-        gram, sums = np.array(self.gram, dtype=object), np.array(self.sums, dtype=object)
-        residual = self._residual(
-            gram, gram[0], np.outer(gram[0], sums) + np.outer(sums, gram[0]), np.outer(sums, sums)
-        )
+        if not any(self._residual(i, i) for i in range(len(self.sums))):
+            return 0.0
+        count = self.units if self.groups is None else self.groups.filled
+        if count < 2:
+            return None
         weights = np.array([0.0, *coefficients])
         # Common scales keep the integers, and squares of large weights, within what a double holds.
         largest = float(np.abs(weights).max()) or 1.0
         weights /= largest
-        scale = max(int(np.abs(residual).max()), 1)
-        scaled = np.array([[value / scale for value in row] for row in residual], dtype=float)
-        return self._width(max(float(weights @ scaled @ weights), 0.0) * scale, confidence) * largest
+        if self.groups is None:
+            products, scale = self._products
+            return self._width(max(float(weights @ products @ weights), 0.0) * scale, count, confidence) * largest
+        residuals, scale = self._residuals
+        return self._width(float(((residuals @ weights) ** 2).sum()), count, confidence) * scale * largest
 
     def counter_half_width(self, counter: int, confidence: float = 0.95) -> float | None:
         """The same for the mean per image of one counter (the first after the images is counter 1)."""
-        if self.units < 2:
-            return None
-        cross, total = self.gram[counter][0], self.sums[counter]
-        return self._width(
-            self._residual(self.gram[counter][counter], self.gram[0], 2 * cross * total, total**2), confidence
+        return None if self.units < 2 else self._width(self._residual(counter, counter), self.units, confidence)
+
+    # A residual is r = images * z - sums * m, for a unit or group of m images with counters z: an exact integer.
+
+    @cached_property
+    def _products(self) -> tuple[NDArray[np.float64], int]:
+        """Sums of products of residuals over the units, pair by pair, and the scale that they were divided by."""
+        size = range(len(self.sums))
+        scale = max(1, *(self._residual(i, i) for i in size))  # none is larger than that of a counter with itself
+        return np.array([[self._residual(i, j) / scale for j in size] for i in size]), scale
+
+    @cached_property
+    def _residuals(self) -> tuple[NDArray[np.float64], int]:
+        """Residuals, group by group, and the scale that they were divided by."""
+        assert self.groups is not None
+        images, sums = self.sums[0], self.sums
+        exact = [
+            [images * z - total * row[1] for z, total in zip(row[1:], sums, strict=True)] for row in self.groups.rows
+        ]
+        scale = max(1, *(abs(value) for row in exact for value in row))
+        return np.array([[value / scale for value in row] for row in exact]), scale
+
+    def _residual(self, i: int, j: int) -> int:
+        """Sum of products of the residuals of two counters, or of one with itself, over the units."""
+        images, sums = self.sums[0], self.sums
+        first, product = (
+            (self.gram[0], self.gram[i][j]) if self.groups is None else (self.groups.cross, self.groups.squares[i])
         )
+        cross = first[i] * sums[j] + first[j] * sums[i]
+        return images**2 * product - images * cross + first[0] * sums[i] * sums[j]
 
-    def _residual(self, gram: Any, first: Any, cross: Any, squares: Any) -> Any:
-        """Products of residuals r = images * z - sums * m, for a unit of m images with counters z; exact integers."""
-        images = self.sums[0]
-        return images**2 * gram - images * cross + self.gram[0][0] * squares
-
-    def _width(self, squares: float, confidence: float) -> float:
+    def _width(self, squares: float, count: int, confidence: float) -> float:
         """Half-width from the sum of squared residuals, which carry a factor of the number of images."""
         images = self.sums[0]
-        variance = squares / images**2 / (self.units - 1)
-        return quantile(self.units - 1, confidence) * sqrt(variance / self.units) / (images / self.units)
+        variance = squares / images**2 / (count - 1)
+        return quantile(count - 1, confidence) * sqrt(variance / count) / (images / count)

@@ -247,8 +247,7 @@ def profile_from_rates(
         neurons=neurons,
         free=tuple(_unknown_pool(entry) for entry in many.free),
         unit="batch",
-        # One unit, hence no variance.
-        moments=Moments(1, sums, tuple(tuple(a * b for b in sums) for a in sums)),
+        moments=Moments.of_unit(sums),  # one, hence no variance
         run={**many.run, **(run or {})},
         notes=tuple(_notes(many, neurons, operations)),
         origin=Origin.RATES,

@@ -1,6 +1,7 @@
 """Published firing rates as a table: read from a CSV file, found by the names of layers."""
 
 import csv
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from saformer.errors import InputError
+from saformer.files import BY_HAND, read_text
 
 # Names that authors published rates under, and have since changed in their code.
 _RENAMED = {
@@ -56,22 +58,19 @@ def read_rates(path: str | Path) -> Rates:
     """
     rows: dict[str, float] = {}
     try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            quantity = _quantity(reader.fieldnames or (), path)
-            for row in reader:
-                layer, text = ((row[column] or "").strip() for column in ("layer", quantity))
-                where = f"rates {path}, line {reader.line_num}"
-                if extra := row.get(None):
-                    raise InputError(f"{where}: {len(extra)} more fields than the first line names: quote the commas")
-                if not layer:
-                    raise InputError(f"{where}: the layer has no name")
-                if layer in rows:
-                    raise InputError(f"{where}: layer {layer} has a rate already")
-                rows[layer] = _number(text, quantity, where)
-    except OSError as error:
-        raise InputError(f"cannot read the rates {path}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+        reader = csv.DictReader(io.StringIO(read_text(path, "the rates", BY_HAND)))
+        quantity = _quantity(reader.fieldnames or (), path)
+        for row in reader:
+            layer, text = ((row[column] or "").strip() for column in ("layer", quantity))
+            where = f"rates {path}, line {reader.line_num}"
+            if extra := row.get(None):
+                raise InputError(f"{where}: {len(extra)} more fields than the first line names: quote the commas")
+            if not layer:
+                raise InputError(f"{where}: the layer has no name")
+            if layer in rows:
+                raise InputError(f"{where}: layer {layer} has a rate already")
+            rows[layer] = _number(text, quantity, where)
+    except csv.Error as error:
         raise InputError(f"rates {path}: this is not a CSV file ({error})") from None
     if not rows:
         raise InputError(f"rates {path}: there is no layer in the file")

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import Unpack
 
-from saformer.analysis.accounting.energy import Choices, account_for, without
+from saformer.analysis.accounting.account import MJ_PER_PJ
+from saformer.analysis.accounting.energy import Choices, account_for, context_for, without
 from saformer.analysis.accounting.hardware import DEFAULT_HARDWARE, Hardware, load_hardware
-from saformer.analysis.accounting.rules import DEFAULT_ACCOUNTING
+from saformer.analysis.accounting.rules import DEFAULT_ACCOUNTING, get_accounting
+from saformer.analysis.accounting.slopes import change_of_energy
 from saformer.analysis.profiles import Operation, Profile
 from saformer.analysis.profiles.moments import Moments
 
@@ -73,28 +75,28 @@ def sensitivities(
     table = hardware if isinstance(hardware, Hardware) else load_hardware(hardware)
     # Without the moments, which would be evaluated for an interval that nobody asks for.
     profile, _ = without(profile, choices.pop("leave_out", ()))
-    without_moments = replace(profile, moments=Moments(0, (), ()))
-    base = account_for(without_moments, accounting, table, first_layer_once, unroll, **choices)
+    base = account_for(
+        replace(profile, moments=Moments(0, (), ())), accounting, table, first_layer_once, unroll, **choices
+    )
+    context = context_for(
+        profile,
+        first_layer_once,
+        unroll,
+        choices.get("first_layer", "repeat"),
+        choices.get("graded"),
+        choices.get("rate_at", "input"),
+    )
+    change = change_of_energy(profile, get_accounting(accounting), context, table)
     found = []
     # After the operations an accounting may have rows for what is not synaptic: those have no rate of their own.
-    for i, (operation, layer) in enumerate(zip(without_moments.operations, base.layers, strict=False)):
+    for operation, layer in zip(profile.operations, base.layers, strict=False):
         gate = operation.gate
         step = max(round(POINT * gate.elements), 1)
         if gate.nonzero + step > gate.elements:
             step = -min(step, gate.nonzero)
-        slope = 0.0
-        if step:
-            operations = (
-                *without_moments.operations[:i],
-                _with_gate(operation, step),
-                *without_moments.operations[i + 1 :],
-            )
-            moved = account_for(
-                replace(without_moments, operations=operations), accounting, table, first_layer_once, unroll, **choices
-            )
-            # Layer by layer: what does not move cancels to nothing, not to the rounding of a sum.
-            pairs = zip(base.layers, moved.layers, strict=True)
-            slope = sum((after.energy_mj or 0.0) - (before.energy_mj or 0.0) for before, after in pairs) / step or 0.0
+        moved = change(operation, _with_gate(operation, step)) if step else 0.0
+        # Nothing is nothing, not -0, where there was room downwards alone.
+        slope = moved / step / profile.images * MJ_PER_PJ if moved else 0.0
         found.append(
             Sensitivity(
                 name=operation.name,

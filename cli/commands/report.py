@@ -76,7 +76,7 @@ def report(
 
       saformer report --out report digits/saformer digits/sdt digits/spikformer
 
-    Writes report.html (one file, opens without a network), report.md, report.tex, and the figures as PDF and PNG.
+    Writes report.html (one file, opens without a network), report.md, report.tex, and the figures as PDF and SVG.
     """
     from saformer.analysis.accounting.hardware import load_hardware
     from saformer.analysis.accounting.rules import get_accounting
@@ -178,6 +178,7 @@ def _write(made: "Report", title: str, out: Path) -> None:
     """The page in three formats, and its figures in two."""
     from saformer.files import make_folder, write_bytes_atomic, write_text_atomic
     from saformer.reports.document.blocks import Heading, Report
+    from saformer.reports.figures.drawing import drawing_of
     from saformer.reports.figures.saving import figure_bytes
     from saformer.reports.writers.common import PICTURES
     from saformer.reports.writers.html.page import html_text
@@ -185,13 +186,17 @@ def _write(made: "Report", title: str, out: Path) -> None:
     from saformer.reports.writers.markdown import markdown_text
 
     pictures = make_folder(out / PICTURES)
+    drawings = {}
     with progress("drawing", 2 * len(made.pictures) + 3) as advance:
         for picture in made.pictures:
-            for format in ("pdf", "png"):
-                write_bytes_atomic(pictures / f"{picture.name}.{format}", figure_bytes(picture.figure, format))
-                advance(1)
+            # One layout and one SVG, for the page and for Markdown; LaTeX takes the PDF.
+            drawings[picture.name] = drawing_of(picture.figure)
+            write_bytes_atomic(pictures / f"{picture.name}.svg", drawings[picture.name].svg)
+            advance(1)
+            write_bytes_atomic(pictures / f"{picture.name}.pdf", figure_bytes(picture.figure, "pdf"))
+            advance(1)
         for name, text in (
-            (PAGE, html_text(made, title, figure_bytes)),
+            (PAGE, html_text(made, title, drawings)),
             ("report.md", markdown_text(Report([Heading(title, 1), *made.parts]))),
             ("report.tex", latex_document(made, title)),
         ):

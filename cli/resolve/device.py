@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from saformer.errors import InputError
+from saformer.errors import InputError, out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -35,20 +35,6 @@ def choose_device(name: str) -> "torch.device":
     if device.type == "meta":
         raise InputError("--device meta computes nothing: choose cpu or cuda")
     return device
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """The error says that there is not enough memory, in the words of Python, torch or a GPU."""
-    text = str(error).lower()
-    signs = (
-        "out of memory",
-        "can't allocate memory",
-        "not enough memory",
-        "cannot allocate",
-        "storage size calculation overflowed",
-        "invalid shape dimension",
-    )
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(sign in text for sign in signs))
 
 
 @contextmanager

@@ -12,8 +12,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin
 
 from saformer.cli.options.model import ModelOptions
-from saformer.cli.resolve.device import out_of_memory
-from saformer.errors import InputError
+from saformer.errors import InputError, out_of_memory
 
 if TYPE_CHECKING:
     import torch

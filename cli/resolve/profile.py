@@ -15,6 +15,7 @@ from saformer.cli.resolve.random_inputs import random_data, random_inputs
 from saformer.cli.resolve.run import run_profile
 from saformer.distributed import is_main
 from saformer.errors import InputError
+from saformer.files import open_file
 
 if TYPE_CHECKING:
     from saformer.analysis.profiles import Profile
@@ -149,9 +150,9 @@ def _profile_foreign(options: ModelOptions, data: DataOptions, run: RunOptions) 
 def is_profile(path: str | Path) -> bool:
     """A JSON object, whatever it is called; checkpoints are binary."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return file.read(64).lstrip().startswith(b"{")
-    except OSError:
+    except (InputError, OSError):
         return False
 
 

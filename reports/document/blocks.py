@@ -58,10 +58,19 @@ class Facts:
 
 @dataclass(frozen=True)
 class Heading:
-    """The title of a page (level 1), of a section (2), or of a part of one (3)."""
+    """The title of a page (level 1), of a section (2), or of a part of one (3).
+
+    Args:
+        text: the title.
+        level: see above.
+        gist: what the section comes to, for where it is folded.
+        open: it is not folded at first.
+    """
 
     text: str
     level: Literal[1, 2, 3] = 2
+    gist: str = ""
+    open: bool = False
 
     @property
     def anchor(self) -> str:

@@ -8,6 +8,7 @@ NOT_KNOWN = "-"
 
 _PREFIXES = ("", "k", "M", "G", "T", "P")
 _SMALLEST_PERCENT = 0.05
+_SMALLEST = 0.0001  # of a unit
 _NOISE = 1e-12  # an interval below this share of its value is the rounding of floats
 
 
@@ -63,6 +64,8 @@ class EnergyUnit(NamedTuple):
         value, half_width = self.interval(mj, half_width_mj, digits)
         if value == NOT_KNOWN:
             return NOT_KNOWN
+        if "e-" in value:
+            value = f"<{_SMALLEST}"  # of no weight beside what the unit was chosen for
         return f"{value} ± {half_width} {self.name}" if half_width else f"{value} {self.name}"
 
     def column(self, mj: Iterable[float | None], more_decimals: int = 0) -> Callable[[float | None], str]:

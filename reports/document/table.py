@@ -33,11 +33,15 @@ class Cell:
         value: the number, name or truth value itself, for CSV and JSON.
         text: what a reader sees.
         after: text behind the column's alignment, such as an error bar or a mark.
+        link: the heading of a section that says more, where the format has links.
+        shares: parts of a whole by name, where the format can draw them as one bar.
     """
 
     value: Any
     text: str
     after: str = ""
+    link: str = ""
+    shares: Sequence[tuple[str, float]] = ()
 
 
 def plain(value: Any) -> str:
@@ -156,6 +160,7 @@ class Table:
         rows: of values, of `Cell`s, or `Row`s.
         notes: what explains the columns.
         layouts: for terminals, from wide to narrow.
+        cards: on a narrow page each row is a card, with the headers beside its cells.
     """
 
     title: str
@@ -164,6 +169,7 @@ class Table:
     notes: Sequence[str] = ()
     layouts: Sequence[TableLayout] = (TableLayout(2), TableLayout(1))
     quiet: bool = False
+    cards: bool = False
 
     @property
     def every_row(self) -> list[Row]:

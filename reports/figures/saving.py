@@ -66,6 +66,13 @@ def save_figure(figure: "Figure", path: str | Path) -> None:
     write_bytes_atomic(path, figure_bytes(figure, check_format(path)))
 
 
+def lay_out(figure: "Figure") -> None:
+    """Settle where everything stands, so that files in several formats do not each work it out anew."""
+    with figure_style(), lettered(figure, as_is):
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
 def figure_bytes(figure: "Figure", format: str) -> bytes:
     """The figure as a file of one of `FORMATS`; the same figure, the same bytes."""
     output: BytesIO | StringIO = StringIO() if format == "pgf" else BytesIO()

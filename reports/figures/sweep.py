@@ -142,12 +142,14 @@ def _panel(
                 )
             filled = point.trained_at is None or point.value == point.trained_at
             marker = _marker(look, filled and point.origin != Origin.UNTRAINED)
-            axes.plot(point.value, value, **marker, transform=moved, zorder=3, clip_on=False)
+            label = name if len(curves) > 1 else "_"
+            axes.plot(point.value, value, **marker, label=label, transform=moved, zorder=3, clip_on=False)
     for row in published:
         value = quantity.published(row)
         if value is not None and row.time_steps is not None:
             ends.append(value)
-            axes.plot(row.time_steps, value, **_marker(looks[_published(row)], False), zorder=3, clip_on=False)
+            marker = _marker(looks[_published(row)], False)
+            axes.plot(row.time_steps, value, **marker, label=_published(row), zorder=3, clip_on=False)
     if not ends:
         return
     if quantity.share:

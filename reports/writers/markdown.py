@@ -22,7 +22,7 @@ def markdown_text(report: Report) -> str:
         elif isinstance(part, Verbatim):
             blocks.append("\n".join(["```", *part.lines, "```"]))
         elif isinstance(part, Picture):
-            blocks.append(f"![{_md(part.alt)}]({PICTURES}/{part.name}.png)\n\n*{_md(part.caption)}*")
+            blocks.append(f"![{_md(part.alt)}]({PICTURES}/{part.name}.svg)\n\n*{_md(part.caption)}*")
         elif part.text:
             text = _md_line(part)
             if part.label and in_list:

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from saformer.checkpoints.building import build_for
 from saformer.checkpoints.origin import Assumption, Origin
 from saformer.checkpoints.published import recognise
 from saformer.checkpoints.reading import RawCheckpoint, read_checkpoint
 from saformer.checkpoints.shipped import resolve_checkpoint
 from saformer.checkpoints.writing import RUN_PREFIX, save_safetensors
 from saformer.errors import InputError
-from saformer.models import config_from_dict, from_config
+from saformer.models import config_from_dict
 from saformer.models.config import BaseConfig, Model
 
 _METADATA_KEY = "saformer"
@@ -115,7 +116,7 @@ def model_from(raw: RawCheckpoint, **settings: Any) -> Model:
             tensors = {found.renamed.get(name, name): tensor for name, tensor in tensors.items()}
             tensors |= {name: tensors[name].squeeze(-1) for name in found.timed}
         unused_parameters = sum(tensors.pop(name).numel() for name in unused)
-        model = from_config(config)
+        model = build_for(config, tensors)
         fill_weights(model, tensors)
     except InputError as error:
         raise InputError(f"checkpoint {raw.path}: {error}") from None

@@ -4,9 +4,7 @@ import hashlib
 import io
 import os
 import pickle
-import pickletools
 import re
-import stat
 import struct
 import tempfile
 import threading
@@ -14,7 +12,7 @@ import warnings
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -25,14 +23,22 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from saformer.errors import InputError
+from saformer.files import check_file, open_file
+from saformer.pickles import UnsafePickle, check_pickle
 from saformer.text import printable
 
+_LONGEST_SETTING = 10_000  # characters of a text, or items of a list
+_MOST_TENSORS = 10_000  # those of a network and of its optimiser are a thousand or two
+_WHAT = "the checkpoint"
 _WEIGHTS_KEYS = ("state_dict", "model", "net", "model_ema", "state_dict_ema")
 _SETTINGS_KEYS = ("args", "config", "hyper_parameters")
 _PREFIXES = ("module.", "_orig_mod.")  # left by DistributedDataParallel and torch.compile
 
 # The most that the format allows; what looks like a longer header is a file of another kind.
 _LONGEST_SAFETENSORS_HEADER = 100_000_000
+
+# The pickles of torch's old files stand before the weights.
+_LONGEST_PICKLES = 2**26
 
 # What the parsers of torch, safetensors, zipfile and pickle are known to raise for a damaged file.
 # MemoryError is not among them: it says nothing about the file.
@@ -77,7 +83,7 @@ def read_checkpoint(path: str | Path, weights_key: str | None = None) -> RawChec
     Raises InputError, in one line, for everything that is wrong with the file.
     """
     path = Path(path)
-    before = _regular_file(path)
+    before = _checked(path)
     sha256 = sha256_of(path)
     metadata: dict[str, str] = {}
     kind = _kind(path, before.st_size)
@@ -88,7 +94,7 @@ def read_checkpoint(path: str | Path, weights_key: str | None = None) -> RawChec
         stored = _load_torch(path, kind)
     found, key = _find_weights(path, stored, weights_key)
     weights = _own_copies(path, found, before.st_size)
-    after = _regular_file(path)
+    after = _checked(path)
     if (after.st_size, after.st_mtime_ns, after.st_ino) != (
         before.st_size,
         before.st_mtime_ns,
@@ -109,28 +115,15 @@ def read_checkpoint(path: str | Path, weights_key: str | None = None) -> RawChec
 
 def sha256_of(path: str | Path) -> str:
     """The SHA-256 of a file, in hexadecimal, without holding the file in memory."""
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        _refuse_os(Path(path), error)
+    with open_file(path, _WHAT) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # --- The file and its kind -------------------------------------------------------------------------------
 
 
-def _regular_file(path: Path) -> os.stat_result:
-    try:
-        found = path.stat()
-    except OSError as error:
-        _refuse_os(path, error)
-    except ValueError:  # a NUL character in the name
-        _refuse(path, "that is not a file name")
-    if stat.S_ISDIR(found.st_mode):
-        _refuse(path, "it is a folder; name the file in it")
-    if not stat.S_ISREG(found.st_mode):
-        # Opening a pipe could wait for ever.
-        _refuse(path, "it is not a regular file; copy its contents to one")
+def _checked(path: Path) -> os.stat_result:
+    found = check_file(path, _WHAT)
     if found.st_size == 0:
         _refuse(path, "the file is empty; copy or download it again")
     return found
@@ -138,11 +131,8 @@ def _regular_file(path: Path) -> os.stat_result:
 
 def _kind(path: Path, size: int) -> str:
     """Which reader the file is for: "safetensors", "zip" or "legacy"."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(2**16)
-    except OSError as error:
-        _refuse_os(path, error)
+    with open_file(path, _WHAT) as file:
+        start = file.read(2**16)
     if start.startswith(b"PK\x03\x04"):
         return "zip"
     if len(start) >= 9 and start[8:9] == b"{":
@@ -163,8 +153,11 @@ def _refuse_unknown(path: Path, start: bytes) -> NoReturn:
     if start[257:262] == b"ustar":
         _refuse(path, f"it is a tar archive, {expected}; unpack it, or save the weights again")
     # Pickle's first protocols begin without a mark of their own.
-    names, complete = _globals_named(io.BytesIO(start))
-    if names and complete:
+    names: list[str] = []
+    with suppress(ValueError):
+        check_pickle(start, names.append)
+        names.append("")  # it was followed to its end
+    if len(names) > 1 and not names[-1]:
         _refuse_global(path, names[0])
     if all(byte >= 32 or byte in b"\t\n\r\f" for byte in start):
         _refuse(path, f"it is a text file, {expected}")
@@ -280,14 +273,22 @@ def _load_torch(path: Path, kind: str) -> Any:
     try:
         if kind == "zip":
             _check_archive(path)
+        else:
+            _check_legacy(path)
         with warnings.catch_warnings(), _only_our_globals():
             warnings.simplefilter("ignore")
             return _load_zip(path) if kind == "zip" else _load_legacy(path)
     except InputError:
         raise
-    except pickle.UnpicklingError as error:
-        _refuse_pickle(path, kind, error)
+    except UnsafePickle as error:
+        _refuse(path, f"{error}; the file is damaged, or was made to do harm")
     except _PARSER_ERRORS as error:
+        if "Unsupported operand" in str(error):
+            _refuse(
+                path,
+                "its pickle is damaged, or of a protocol that cannot be read safely; "
+                "save the weights again with torch.save(model.state_dict(), ...) and its default protocol",
+            )
         _refuse(path, _reason(error))
 
 
@@ -314,8 +315,16 @@ def _load_mapped(path: Path) -> Any:
 
 
 def _load_legacy(path: Path) -> Any:
-    with _BoundedReader(io.FileIO(path)) as file:
+    with _BoundedReader(open_file(path, _WHAT).detach()) as file:
         return torch.load(file, map_location="cpu", weights_only=True)
+
+
+# What torch itself takes, apart from functions that may copy a tensor to another type, however large it claims to be.
+_TORCH = re.compile(
+    r"torch\.(cuda\.)?\w+|torch\.storage\.\w+|torch\.nn\.parameter\.Parameter|torch\.serialization\._get_layout"
+    r"|torch\._utils\._rebuild_(?!device)\w+|torch\._tensor\._rebuild_from_type_v2"
+    r"|collections\.Counter|_codecs\.encode|builtins\.(bytearray|set|complex)"
+)
 
 
 class _BoundedReader(io.BufferedReader):
@@ -328,100 +337,58 @@ class _BoundedReader(io.BufferedReader):
 
 
 def _check_archive(path: Path) -> None:
-    """Refuses a zip archive that torch.save did not write."""
-    with zipfile.ZipFile(path) as archive:
+    """Refuses a zip archive that torch.save did not write, and one whose pickle would take more than its size."""
+    with open_file(path, _WHAT) as file, zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
-    inside = {entry.filename.partition("/")[2] for entry in entries}
-    if "data.pkl" not in inside:
-        shown = _listed([entry.filename for entry in entries])
-        _refuse(path, f"it is a zip archive, but no checkpoint; it holds {shown}")
-    if "constants.pkl" in inside:
-        _refuse(path, "it is a TorchScript archive, which holds code; save model.state_dict() instead")
-    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        # The map would show the compressed bytes in place of the weights.
-        _refuse(path, "it has been compressed since torch.save wrote it; load it with torch and save it again")
-    # Whoever told torch to leave the checksums out finds zeros in their place, and nothing to check.
-    if any(entry.CRC for entry in entries):
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
+        inside = [entry.filename.partition("/")[2] for entry in entries]
+        if "data.pkl" not in inside:
+            shown = _listed([entry.filename for entry in entries])
+            _refuse(path, f"it is a zip archive, but no checkpoint; it holds {shown}")
+        if "constants.pkl" in inside:
+            _refuse(path, "it is a TorchScript archive, which holds code; save model.state_dict() instead")
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            # The map would show the compressed bytes in place of the weights.
+            _refuse(path, "it has been compressed since torch.save wrote it; load it with torch and save it again")
+        # Torch looks for names without regard to case: it must find the pickle that is looked through here.
+        if len({name.casefold() for name in inside}) < len(inside):
+            _refuse(path, "two files in it have one name; the file is damaged, or torch.save did not write it")
+        if sum(entry.file_size for entry in entries) > file.seek(0, os.SEEK_END):
+            _refuse(path, "the files in it claim more bytes than it has; copy or download it again")
+        check_pickle(_stored(file, entries[inside.index("data.pkl")]), _GlobalsOf(path))
+        # Whoever told torch to leave the checksums out finds zeros in their place, and nothing to check.
+        damaged = archive.testzip() if any(entry.CRC for entry in entries) else None
         if damaged is not None:
             inner = damaged.partition("/")[2]
             _refuse(path, f"its checksum says that {_shown(inner)} in it is damaged; copy or download it again")
 
 
-def _refuse_pickle(path: Path, kind: str, error: pickle.UnpicklingError) -> NoReturn:
-    # Torch says which global it met and refused, except where the pickle protocol is one that it cannot
-    # read: then we look for ourselves.
-    message = str(error)
-    named = re.search(r"GLOBAL (\S+) (?:was not an allowed global|whose module \S+ is blocked)", message)
-    if named is not None:
-        name = named.group(1)
-        _refuse_global(path, name if "." in name else f"builtins.{name}")
-    forbidden = _forbidden_global(path, kind)
-    if forbidden is not None:
-        _refuse_global(path, forbidden)
-    if "Unsupported operand" in message:
-        _refuse(
-            path,
-            "its pickle is damaged, or of a protocol that cannot be read safely; "
-            "save the weights again with torch.save(model.state_dict(), ...) and its default protocol",
-        )
-    _refuse(path, _reason(error))
+def _stored(file: io.BufferedReader, entry: zipfile.ZipInfo) -> bytes:
+    """The bytes of an entry as torch reads them: whatever checksum it has, or none."""
+    file.seek(entry.header_offset)
+    name, more = struct.unpack("<26xHH", file.read(30))
+    file.seek(name + more, os.SEEK_CUR)
+    return file.read(entry.file_size)
 
 
-def _forbidden_global(path: Path, kind: str) -> str | None:
-    """The first global in the pickles of a file that is not allowed; the pickles are disassembled, never run.
+def _check_legacy(path: Path) -> None:
+    """Looks through the five pickles of torch's old files: a number, a version, the machine, the tensors, the keys."""
+    with open_file(path, _WHAT) as file:
+        content = file.read(_LONGEST_PICKLES)
+    end = 0
+    for _ in range(5):
+        end = check_pickle(content, _GlobalsOf(path), end)
 
-    torch.serialization.get_unsafe_globals_in_checkpoint does not serve here: it reads pickle protocol 2 alone, in which
-    torch.load has named the global already, no legacy files, and returns a set without order.
-    """
-    names: list[str] = []
-    try:
-        if kind == "zip":
-            with zipfile.ZipFile(path) as archive:
-                inner = next(name for name in archive.namelist() if name.partition("/")[2] == "data.pkl")
-                names, _ = _globals_named(io.BytesIO(archive.read(inner)))
-        else:
-            with _BoundedReader(io.FileIO(path)) as file:
-                # Torch's old files begin with a number, a version and a description of the machine.
-                for _ in range(4):
-                    found, complete = _globals_named(file)
-                    names += found
-                    if not complete:
-                        break
-    except _PARSER_ERRORS:
-        pass
-    harmless = ("torch.", "collections.", "_codecs.encode", "builtins.set", "builtins.bytearray")
-    for name in names:
+
+class _GlobalsOf:
+    """Refuses a file that names a global which no checkpoint needs, in any protocol of pickle."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, name: str) -> None:
         # A damaged pickle can name anything; what could be imported is a dotted name.
-        if name not in _STAND_INS and not name.startswith(harmless) and re.fullmatch(r"\w+(\.\w+)+", name):
-            return name
-    return None
-
-
-def _globals_named(file: Any) -> tuple[list[str], bool]:
-    """The globals that the next pickle of a stream names, and whether it could be followed to its end."""
-    names: list[str] = []
-    pushed: list[str] = []  # the texts on the stack, which is where STACK_GLOBAL takes its two from
-    memo: dict[int, str] = {}
-    try:
-        for code, argument, _ in pickletools.genops(file):
-            if code.name in ("GLOBAL", "INST"):
-                module, _, name = str(argument).partition(" ")
-                names.append(f"{'builtins' if module == '__builtin__' else module}.{name}")
-            elif code.name == "STACK_GLOBAL":
-                names.append(".".join(["?", "?", *pushed][-2:]))
-            elif code.name == "MEMOIZE":
-                memo[len(memo)] = pushed[-1] if pushed else ""
-            elif code.name in ("BINPUT", "LONG_BINPUT", "PUT"):
-                memo[int(str(argument))] = pushed[-1] if pushed else ""
-            elif code.name in ("BINGET", "LONG_BINGET", "GET"):
-                pushed.append(memo.get(int(str(argument)), ""))
-            elif isinstance(argument, str):
-                pushed.append(argument)
-    except _PARSER_ERRORS:
-        return names, False
-    return names, True
+        if name not in _STAND_INS and not _TORCH.fullmatch(name) and re.fullmatch(r"\w+(\.\w+)+", name):
+            _refuse_global(self._path, name)
 
 
 # --- What the file held ----------------------------------------------------------------------------------
@@ -451,6 +418,8 @@ def _find_weights(path: Path, stored: Any, wanted: str | None) -> tuple[dict[str
         found = _listed(list(stored)) or "nothing"
         _refuse(path, f"it holds no weights; at its top level it has: {found}")
     weights = {name: value for name, value in places[key].items() if isinstance(value, torch.Tensor)}
+    if len(weights) > _MOST_TENSORS:
+        _refuse(path, f"it holds {len(weights):,} tensors, and no network has more than {_MOST_TENSORS:,}")
     for name in weights:
         if not isinstance(name, str):
             _refuse(path, f"the weights have the name {_shown(name)}, where every name must be text")
@@ -559,6 +528,8 @@ def _other(stored: Mapping[Any, Any], weights_key: str) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """The value, if it is text, a number, a truth value, None or a list of these; otherwise _Opaque."""
+    if isinstance(value, list | tuple | str) and len(value) > _LONGEST_SETTING:
+        return _Opaque()  # of a file in which it stands a thousand times, it would be copied as often
     if isinstance(value, list | tuple):
         items = [item if isinstance(item, list | tuple) else _plain(item) for item in value]
         if any(isinstance(item, list | tuple | _Opaque) for item in items):
@@ -577,14 +548,6 @@ def _plain(value: Any) -> Any:
 
 def _refuse(path: Path, reason: str) -> NoReturn:
     raise InputError(f"cannot read the checkpoint {_shown(path, 4096)}: {reason}") from None
-
-
-def _refuse_os(path: Path, error: OSError) -> NoReturn:
-    if isinstance(error, FileNotFoundError):
-        _refuse(path, "there is no such file")
-    if isinstance(error, PermissionError):
-        _refuse(path, "no permission to read it")
-    _refuse(path, _first_line(error.strerror or error))
 
 
 def _refuse_global(path: Path, name: str) -> NoReturn:

@@ -1,6 +1,5 @@
 """Arrays of one's own, from an .npz file: images already normalised, event frames, or what one's own model takes."""
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from saformer.data.dataset import Dataset
+from saformer.data.npz import open_npz
 from saformer.errors import InputError
 
 # torch has few operations on unsigned integers wider than eight bits, and its older versions fewer.
@@ -86,43 +86,14 @@ def _dataset(path: Path, images: Tensor, labels: Tensor | None, kind: str) -> Da
 
 def _load(path: Path, names: tuple[str, ...] | None = None) -> dict[str, np.ndarray]:
     """The arrays of these names, of which the first must be there; all of them unless told."""
-    if not path.exists():
-        raise InputError(f"{path} does not exist: give the path of an .npz file with an array x")
-    if path.is_dir():
-        raise InputError(f"{path} is a directory: give the path of an .npz file with an array x")
-    try:
-        archive = np.load(path, allow_pickle=False)
-    except zipfile.BadZipFile as error:
-        raise InputError(f"{path} is a truncated or damaged .npz file: save or copy it again") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-    # What is no .npz at all may break numpy's reader in almost any way.
-    except Exception as error:
-        raise InputError(f"{path} is not an .npz file: save the arrays with numpy.savez(path, x=..., y=...)") from error
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise InputError(f"{path} is a single array, not an .npz file: save it with numpy.savez(path, x=...)")
-    with archive:
-        if names and names[0] not in archive.files:
-            held = ", ".join(map(repr, archive.files[:8])) or "none"
+    with open_npz(path, "save the arrays with numpy.savez(path, x=..., y=...)") as archive:
+        if names and names[0] not in archive.names:
+            held = ", ".join(map(repr, archive.names[:8])) or "none"
             raise InputError(
                 f"{path} has no array {names[0]!r} (arrays found: {held}): save the images under that name"
             )
-        wanted = archive.files if names is None else [name for name in names if name in archive.files]
-        return {name: _member(path, archive, name) for name in wanted}
-
-
-def _member(path: Path, archive: "np.lib.npyio.NpzFile", name: str) -> np.ndarray:
-    try:
-        array = archive[name]
-    # A member may be cut short, damaged, encrypted, too large, or made of Python objects.
-    except Exception as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise InputError(
-            f"{path}: {name} cannot be read ({reason}): save it again as a plain array of numbers"
-        ) from error
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{path}: {name} is not an array: save it with numpy.savez")
-    return array
+        wanted = archive.names if names is None else [name for name in names if name in archive.names]
+        return {name: archive.array(name) for name in wanted}
 
 
 def _images(path: Path, x: np.ndarray) -> Tensor:

@@ -10,10 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saformer.data.registry import DATASETS, DatasetInfo, Request, register_dataset
+from saformer.data.tar_gz import members
 from saformer.errors import InputError, brief
+from saformer.files import open_file, read_bytes
 
 if TYPE_CHECKING:
     from saformer.data.dataset import Dataset
+
+
+_LARGEST = 2**29  # bytes of a file, or of an archive and of what is unpacked from it; the real ones have 186 MB
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,7 @@ def _find(name: str, data_dir: Path, split: str) -> tuple[CifarLayout, Iterable[
         paths = [folder / file for file in layout.files[split]]
         absent = [path for path in paths if not os.path.isfile(path)]
         if not absent:
-            return layout, ((str(path), _read(path)) for path in paths)
+            return layout, ((str(path), read_bytes(path, most=_LARGEST)) for path in paths)
         begun = len(absent) < len(paths) if folder == data_dir else folder.is_dir()
         if begun and incomplete is None:
             incomplete = absent[0]
@@ -162,34 +167,26 @@ def _find(name: str, data_dir: Path, split: str) -> tuple[CifarLayout, Iterable[
     )
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-
-
 def _read_archive(archive: Path, layout: CifarLayout, split: str) -> list[tuple[str, bytes]]:
     """Read the wanted members of an archive into memory; nothing is extracted to disk."""
     wanted = layout.files[split]
     found: dict[str, tuple[str, bytes]] = {}
-    try:
-        with tarfile.open(archive, "r:gz") as tar:
-            for member in tar:
-                path = posixpath.normpath(member.name)
-                folder, file = posixpath.split(path)
-                # A link or a device of the right name is not followed.
-                if file not in wanted or folder not in (layout.folder, "") or not member.isreg():
-                    continue
-                stream = tar.extractfile(member)
-                if stream is not None:
-                    found[file] = (f"{archive} ({path})", stream.read())
+
+    def is_wanted(name: str) -> bool:
+        folder, file = posixpath.split(posixpath.normpath(name))
+        return file in wanted and folder in (layout.folder, "")
+
+    with open_file(archive, most=_LARGEST) as packed:
+        try:
+            for name, content in members(packed, is_wanted, _LARGEST):
+                path = posixpath.normpath(name)
+                found[posixpath.basename(path)] = (f"{archive} ({path})", content)
                 if len(found) == len(wanted):
                     break
-    except (tarfile.TarError, OSError, EOFError, ValueError, MemoryError, zlib.error) as error:
-        raise InputError(
-            f"{archive} is truncated or not a .tar.gz archive ({brief(error)}): download it again"
-        ) from error
+        except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
+            raise InputError(
+                f"{archive} is truncated or not a .tar.gz archive ({brief(error)}): download it again"
+            ) from error
     for file in wanted:
         if file not in found:
             raise InputError(

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from saformer.errors import InputError, brief
+from saformer.pickles import check_pickle
 
 SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
@@ -54,7 +55,9 @@ def python_batch(content: bytes, where: str, label_key: bytes, classes: int) -> 
     if not content:
         raise InputError(f"{where} is empty: download it again")
     try:
-        batch = _BatchUnpickler(content, where).load()
+        unpickler = _BatchUnpickler(content, where)
+        check_pickle(content, unpickler.check_name)
+        batch = unpickler.load()
     except InputError:
         raise
     # Damage in a pickle can surface as almost any exception.
@@ -169,6 +172,10 @@ class _BatchUnpickler(pickle.Unpickler):
         # The publisher wrote the batches with Python 2, whose strings are bytes.
         super().__init__(io.BytesIO(content), encoding="bytes")
         self._where = where
+
+    def check_name(self, name: str) -> None:
+        """Refuses a name as `find_class` does, before anything is made."""
+        self.find_class(*name.rsplit(".", 1))
 
     def find_class(self, module: str, name: str) -> type:
         stand_in = self._stand_ins.get((module, name))

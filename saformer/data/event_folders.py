@@ -16,6 +16,7 @@ from saformer.data.frames import FrameSettings
 from saformer.data.recordings import Recording, Sample
 from saformer.data.registry import DATASETS
 from saformer.errors import InputError, brief
+from saformer.files import read_text
 
 #: Folders of classes; the place of each is its label. SpikingJelly's loader sorts the numbers of the gestures as
 #: text, so gesture 11 (folder 10) has label 2, in published checkpoints as well.
@@ -42,6 +43,7 @@ TRAINING_SHARE = 0.9
 _ROOTS = {"dvs128gesture": "DVS128Gesture", "cifar10dvs": "CIFAR10DVS"}
 _EVENTS = "events_np"
 _LISTS = {"train": "trials_to_train.txt", "test": "trials_to_test.txt"}
+_LIST = 2**14  # bytes of a list of trials or of gestures; the longest of the set has 2,000
 _COLUMNS = ("class", "startTime_usec", "endTime_usec")
 
 
@@ -218,11 +220,6 @@ def _gesture_samples(path: Path) -> Iterator[Sample]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror or error}"
-        raise InputError(f"{path} {reason}: unpack the archive of the data set again") from None
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path} is damaged: at byte {error.start} there is no text; unpack the archive again"
-        ) from None
+        return read_text(path, most=_LIST).splitlines()
+    except InputError as error:
+        raise InputError(f"{error}; unpack the archive of the data set again") from None

@@ -104,11 +104,22 @@ def _is_image(path: Path) -> bool:
 
 
 def _images(folder: Path) -> Iterator[Path]:
-    """Images in a folder and the folders in it, by name."""
+    """Images in a folder and the folders in it, by name; a folder that links lead to again is not read again."""
+    seen: set[tuple[int, int]] = set()
+
+    def is_new(path: str) -> bool:
+        found = os.stat(path)
+        place = (found.st_dev, found.st_ino)
+        new = place not in seen
+        seen.add(place)
+        return new
+
+    is_new(str(folder))
     for root, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
         here = Path(root).resolve()
-        # A link to a folder above would be followed for ever.
-        folders[:] = sorted(name for name in folders if not here.is_relative_to(Path(root, name).resolve()))
+        # A link to a folder above would take in the other classes.
+        inside = (name for name in sorted(folders) if not here.is_relative_to(Path(root, name).resolve()))
+        folders[:] = [name for name in inside if is_new(os.path.join(root, name))]
         yield from (path for path in (Path(root, file) for file in sorted(files)) if _is_image(path))
 
 

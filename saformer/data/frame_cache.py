@@ -22,7 +22,7 @@ from saformer.data.dataset import LazyImages
 from saformer.data.frames import FrameSettings
 from saformer.data.recordings import Recording
 from saformer.errors import InputError, brief
-from saformer.files import write_atomic, write_text_atomic
+from saformer.files import TABLE, check_file, read_text, write_atomic, write_text_atomic
 
 # Raise it when a reader gives other events or frames than before: older files are then left alone and made anew.
 VERSION = 1
@@ -42,13 +42,13 @@ class CachedFrames(LazyImages):
     """
 
     def __init__(self, path: Path, recordings: Sequence[Recording], settings: FrameSettings) -> None:
-        index = json.loads(_index(path).read_text(encoding="utf-8"))
+        index = json.loads(read_text(_index(path), most=TABLE))
         self._path, self._recordings, self._settings = path, tuple(recordings), settings
         self._sums: list[int] = index["crc32"]
         if index["check"] != _check(self._sums):
             raise ValueError(f"the index of {path} is damaged")
         self._sound = np.zeros(len(self._sums), bool)
-        self._frames = np.load(path, mmap_mode="r", allow_pickle=False)
+        self._frames = _mapped(path)
         shape = _shape(recordings, settings)
         whole = isinstance(self._sums, list) and len(self._sums) == shape[0]
         if index["version"] != VERSION or self._frames.shape != shape or not whole:
@@ -61,7 +61,7 @@ class CachedFrames(LazyImages):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._frames = np.load(self._path, mmap_mode="r", allow_pickle=False)
+        self._frames = _mapped(self._path)
 
     def read(self, indices: list[int]) -> Tensor:
         """Frames of these samples, N x T x 2 x H x W counts."""
@@ -86,6 +86,11 @@ class CachedFrames(LazyImages):
 
     def _source(self, index: int) -> Path:
         return self._recordings[_order(self._recordings)[index][0]].path
+
+
+def _mapped(path: Path) -> np.ndarray:
+    check_file(path)
+    return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def cached_frames(

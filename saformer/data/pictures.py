@@ -9,6 +9,7 @@ import torch
 from saformer.data.dataset import Dataset
 from saformer.data.registry import DATASETS
 from saformer.errors import InputError, brief
+from saformer.files import open_file
 
 _MODES = {1: "L", 3: "RGB"}
 
@@ -48,14 +49,14 @@ def open_picture(path: str | Path, like: str, channels: int, size: int) -> Datas
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG", "JPEG")) as file:
+            with open_file(path, "the picture") as content, Image.open(content, formats=("PNG", "JPEG")) as file:
                 upright = ImageOps.exif_transpose(file).convert(_MODES[channels])
                 pixels = np.array(ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS))
     except UnidentifiedImageError:
         raise InputError(f"{path} is no PNG or JPEG picture") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise InputError(f"{path} has too many pixels: make it smaller first") from None
-    except MemoryError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # decoders fail on damage in almost any way
         reason = getattr(error, "strerror", None) or brief(error)

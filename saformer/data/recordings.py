@@ -1,6 +1,5 @@
 """One recorded file of an event set, in any of its forms, and the frames of the samples in it."""
 
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,11 @@ import numpy as np
 
 from saformer.data.aedat import read_aedat2, read_aedat3
 from saformer.data.frames import SENSOR, Events, FrameSettings, integrate, shrink_frames
-from saformer.errors import InputError, brief
+from saformer.data.npz import open_npz
+from saformer.errors import InputError
+from saformer.files import read_bytes
+
+_RECORDING = 2**31  # bytes; those of the two sets have 2**28 at most
 
 
 @dataclass(frozen=True)
@@ -61,34 +64,14 @@ class Recording:
                 raise InputError(f"{where}: {error}") from None
 
 
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
-
-
 def _arrays(path: Path, names: tuple[str, ...]) -> list[np.ndarray]:
     """Arrays of an .npz file, each a plain array of numbers."""
-    try:
-        with path.open("rb") as file:
-            if not zipfile.is_zipfile(file):  # numpy would take it for something else, and advise to unpickle it
-                raise zipfile.BadZipFile("it is no zip archive")
-        with np.load(path, allow_pickle=False) as archive:
-            for name in names:
-                if name not in archive.files:
-                    held = ", ".join(archive.files[:8]) or "nothing"
-                    raise InputError(f"{path} has no array {name!r} (it holds {held}): was it written by SpikingJelly?")
-            return [archive[name] for name in names]
-    except InputError:
-        raise
-    except zipfile.BadZipFile as error:
-        raise InputError(
-            f"{path} is a truncated or damaged .npz file ({brief(error)}): make or copy it again"
-        ) from error
-    # A member may be cut short, encrypted, too large, or made of Python objects, and fail in almost any way.
-    except Exception as error:
-        raise InputError(f"{path} cannot be read as an .npz file ({brief(error)}): make or copy it again") from error
+    with open_npz(path, "make or copy it again") as archive:
+        for name in names:
+            if name not in archive.names:
+                held = ", ".join(archive.names[:8]) or "nothing"
+                raise InputError(f"{path} has no array {name!r} (it holds {held}): was it written by SpikingJelly?")
+        return [archive.array(name) for name in names]
 
 
 def _read_events(path: Path) -> Events:
@@ -125,7 +108,7 @@ def _read_frames(path: Path, settings: FrameSettings) -> np.ndarray:
 
 #: form of a recording -> its reader.
 READERS: dict[str, Callable[[Path], Events]] = {
-    "aedat2": lambda path: read_aedat2(_read_bytes(path), str(path)),
-    "aedat3": lambda path: read_aedat3(_read_bytes(path), str(path)),
+    "aedat2": lambda path: read_aedat2(read_bytes(path, most=_RECORDING), str(path)),
+    "aedat3": lambda path: read_aedat3(read_bytes(path, most=_RECORDING), str(path)),
     "events": _read_events,
 }

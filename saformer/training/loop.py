@@ -18,6 +18,7 @@ from saformer.errors import InputError, Stopped, brief
 from saformer.models import Model
 from saformer.training.batches import Batches, labels_of
 from saformer.training.evaluation import evaluate
+from saformer.training.faults import gradient_fault
 from saformer.training.folder import RunFolder
 from saformer.training.metrics import Epoch, Progress, extreme_layers, extremes_text
 from saformer.training.optimiser import learning_rate
@@ -89,7 +90,7 @@ class _Learner:
         # behind it has a perfectly finite loss.
         self._check("loss", loss_sum / len(chosen), chosen)
         if not state.scaler.is_enabled() or state.scaler.get_scale() < _LEAST_SCALE:
-            self._check("gradient", norm.item(), chosen)
+            self._check("gradient", norm.item(), chosen, lambda: gradient_fault(state.model, self._inputs(chosen)))
         if recipe.clip_gradient:
             torch.nn.utils.clip_grads_with_norm_(state.model.parameters(), recipe.clip_gradient, norm)
         state.scaler.step(state.optimiser)
@@ -123,14 +124,19 @@ class _Learner:
             right += (scores.argmax(1) == targets.argmax(1)).sum()
         return loss, right
 
-    def _check(self, name: str, value: float, chosen: Tensor) -> None:
+    def _inputs(self, chosen: Tensor) -> Tensor:
+        """This process's first share of a batch, as the network takes it."""
+        start, stop = self.batches.shares(len(chosen))[0]
+        return self.batches.inputs(chosen, self.state.position.step, start, stop)[0]
+
+    def _check(self, name: str, value: float, chosen: Tensor, why: Callable[[], str] = lambda: "") -> None:
         if not math.isfinite(value):
             position = self.state.position
             images = ", ".join(map(str, sorted(chosen.tolist())))
+            advice = f"check that the images are finite, or try a learning rate below {self.recipe.learning_rate:g}"
             raise InputError(
                 f"the {name} became {value} in epoch {position.epoch}, at step {position.step + 1} of {self.steps}: "
-                f"check that the images are finite, or try a learning rate below {self.recipe.learning_rate:g}; "
-                f"it was learning from the training images {images}"
+                f"{(why() if math.isinf(value) else '') or advice}; it was learning from the training images {images}"
             )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from saformer.errors import InputError
+from saformer.files import read_text
 
 #: Below this rate a layer of neurons is called silent, above the other saturated: it tells images hardly apart.
 SILENT, SATURATED = 0.001, 0.95
@@ -114,11 +115,8 @@ def read_metrics(path: str | Path) -> tuple[Epoch, ...]:
         InputError: the file cannot be read, or is none of these.
     """
     try:
-        with Path(path).open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+        rows = list(csv.DictReader(io.StringIO(read_text(path))))
+    except csv.Error as error:
         raise InputError(f"{path} is not a table of epochs: {error}") from None
     epochs = []
     for line, row in enumerate(rows, start=2):

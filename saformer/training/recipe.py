@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from saformer.data.registry import DATASETS
 from saformer.errors import InputError
+from saformer.files import BY_HAND, read_text
 
 if TYPE_CHECKING:
     from saformer.models.config import BaseConfig
@@ -290,10 +291,10 @@ def load_recipe(dataset: str | None = None, file: str | Path | None = None, **ov
 
 def _read(path: Path, given: dict[str, Any]) -> Recipe:
     try:
-        stored = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read the recipe {path}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        stored = tomllib.loads(read_text(path, "the recipe", BY_HAND))
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:  # TOML's own error; a number of 5000 digits; 5000 brackets
         raise InputError(f"the recipe {path} is not a TOML file: {' '.join(str(error).split())}") from None
     try:
         return _make({**stored, **given})

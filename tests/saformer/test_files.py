@@ -1,17 +1,28 @@
 import errno
 import os
+import signal
+import socket
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from saformer.errors import InputError
-from saformer.files import write_atomic, write_bytes_atomic, write_text_atomic
+from saformer.files import (
+    check_file,
+    open_file,
+    read_bytes,
+    read_text,
+    write_atomic,
+    write_bytes_atomic,
+    write_text_atomic,
+)
+from saformer.text import printable
 
 NOT_ROOT = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
 
@@ -206,3 +217,73 @@ def test_torch_is_not_imported() -> None:
     code = "import saformer.files, sys; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+# --- what a user hands over
+
+
+def unread(path: str | Path, most: int = 100) -> str:
+    said = set()
+    for read in (check_file, open_file, read_bytes, read_text):
+        with pytest.raises(InputError) as caught:
+            read(path, "the list", most)
+        said.add(str(caught.value))
+    (message,) = said
+    start = f"cannot read the list {printable(str(path))}: "
+    assert message.startswith(start)
+    return message.removeprefix(start)
+
+
+@pytest.fixture
+def quick() -> Iterator[None]:
+    """A test that waits for a pipe fails, and does not wait for ever."""
+    before = signal.signal(signal.SIGALRM, lambda number, frame: pytest.fail("it waited"))
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        for path in (tmp_path / "pipe", tmp_path / "link", "/dev/zero", "/dev/null", tmp_path / "socket"):
+            assert unread(path) == "it is not a regular file; copy its contents to one"
+    assert unread(tmp_path) == "it is a folder; name the file in it"
+    assert unread(tmp_path / "absent") == "there is no such file"
+    assert unread(tmp_path / "a\0b") == "that is not a file name"
+    (tmp_path / "round").symlink_to("round")
+    assert unread(tmp_path / "round") == "Too many levels of symbolic links"
+    assert unread("x" * 5000) == "File name too long"
+
+
+@NOT_ROOT
+def test_a_file_of_somebody_else(tmp_path: Path) -> None:
+    (tmp_path / "f").touch(0o000)
+    with pytest.raises(InputError, match="no permission to read it"):
+        read_bytes(tmp_path / "f")
+
+
+def test_no_more_is_read_than_may_be_there(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"x" * 100)
+    (tmp_path / "link").symlink_to(path)
+    assert read_bytes(path, most=100) == read_bytes(tmp_path / "link", most=100) == b"x" * 100
+    path.write_bytes(b"x" * 101)
+    assert unread(path) == "it has 101 bytes, and such a file may have 100 at most"
+    made_up = Path("/proc/self/status")  # says that it has none
+    if made_up.exists():
+        with pytest.raises(InputError, match="it has more than 100 bytes"):
+            read_bytes(made_up, most=100)
+
+
+def test_text_is_utf8_with_any_line_ends(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"\xef\xbb\xbfa\r\nb\rc\n\xc3\x9f")
+    assert read_text(path) == "a\nb\nc\nß"
+    path.write_bytes(b"ab\xff")
+    with pytest.raises(InputError, match=rf"^cannot read {path}: it is no text \(UTF-8\): byte 2 is part of none$"):
+        read_text(path)

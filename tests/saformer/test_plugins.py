@@ -127,7 +127,7 @@ def test_a_fault_is_one_line_with_file_and_line(plugin: Any, text: str, said: st
 
 
 def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
-    assert complaint(tmp_path / "no.py") == f"plugin {tmp_path / 'no.py'}: there is no such file"
+    assert complaint(tmp_path / "no.py") == f"cannot read the plugin {tmp_path / 'no.py'}: there is no such file"
     (tmp_path / "zip.py").write_bytes(b"PK\x03\x04\x00\xff")
     assert complaint(tmp_path / "zip.py").startswith(f"plugin {tmp_path / 'zip.py'}")
 

@@ -1,171 +1,154 @@
-"""A document as one HTML page that needs no network: style, script and figures are inside it."""
+"""A document as one HTML page that needs no network and allows none: style, script and figures are inside it."""
 
 import base64
-import math
-from collections.abc import Callable
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import Any
 
 from saformer.reports.document.blocks import Facts, Heading, Line, Part, Picture, Report, Verbatim
-from saformer.reports.document.table import Align, Cell, Row, Table
-from saformer.text import printable
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-FigureBytes = Callable[["Figure", str], bytes]
-# Shorter tables need no buttons.
-_INTERACTIVE_ROWS = 6
+from saformer.reports.document.drawing import Drawing
+from saformer.reports.document.table import Table
+from saformer.reports.writers.html.svg import InlineFigures
+from saformer.reports.writers.html.tables import table_html
+from saformer.reports.writers.html.text import escaped
 
 
-def html_text(report: Report, title: str, figure_bytes: FigureBytes) -> str:
-    """The page. Its tables sort and fold with a short script; without it everything is shown, in order.
+def html_text(report: Report, title: str, drawings: Mapping[str, Drawing]) -> str:
+    """The page: what stands before the first section is open, and sections fold, the parts of a section in it, too.
+
+    Its tables sort and fold and its figures enlarge with a short script; without it all is there, in order.
 
     Args:
         report: what to write.
         title: of the page.
-        figure_bytes: makes a figure's file in a format, as `saformer.reports.figures.saving.figure_bytes` does.
+        drawings: of its pictures, by their names.
     """
     from jinja2 import Environment
     from markupsafe import Markup
 
     import saformer
 
-    parts = list(report.parts)
-    starts = [i for i, part in enumerate(parts) if isinstance(part, Heading) and part.level == 2]
-    first = starts[0] if starts else len(parts)
-    sections = [
-        {"heading": parts[start], "parts": parts[start + 1 : end]}
-        for start, end in zip(starts, [*starts[1:], len(parts)], strict=True)
-    ]
     here = resources.files("saformer.reports.writers.html")
     read = lambda name: here.joinpath(name).read_text(encoding="utf-8")  # noqa: E731
+    writer = _Writer(drawings, _identifiers(report.parts))
+    opening, sections = writer.sections(list(report.parts))
+    css, js = read("page.css") + writer.figures.css, read("page.js")
     template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(read("page.html.jinja"))
     return template.render(
         title=title,
-        opening=list(report.parts[:first]),
+        opening=Markup(opening),
         sections=sections,
         version=saformer.__version__,
-        css=Markup(read("page.css")),
-        js=Markup(read("page.js")),
-        show=lambda part: Markup(_part(part, figure_bytes)),
+        css=Markup(css),
+        js=Markup(js),
+        css_hash=_hash(css),
+        js_hash=_hash(js),
     )
 
 
-def _part(part: Part, figure_bytes: FigureBytes) -> str:
-    if isinstance(part, Table):
-        return _table(part)
-    if isinstance(part, Picture):
-        return _picture(part, figure_bytes)
-    if isinstance(part, Heading):
-        return f"<h3>{_text(part.text)}</h3>"
-    if isinstance(part, Verbatim):
-        return f'<pre tabindex="0"><code>{_escaped(part.lines)}</code></pre>'
-    if isinstance(part, Facts):
-        pairs = "".join(f"<dt>{_text(label)}</dt><dd>{_text(text)}</dd>" for label, text in part.facts)
-        return f'<dl class="facts">{pairs}</dl>'
-    return _line(part)
+def _hash(text: str) -> str:
+    """What a Content-Security-Policy calls a style or a script by."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
 
 
-def _text(text: str) -> str:
-    from markupsafe import escape
+def _identifiers(parts: Sequence[Part]) -> dict[int, str]:
+    """An identifier of its own for each heading, by its place."""
+    found: dict[int, str] = {}
+    for i, part in enumerate(parts):
+        if isinstance(part, Heading):
+            name, more = part.anchor or "section", 1
+            while (unique := name if more == 1 else f"{name}-{more}") in found.values():
+                more += 1
+            found[i] = unique
+    return found
 
-    return str(escape(printable(text)))
+
+@dataclass
+class _Writer:
+    drawings: Mapping[str, Drawing]
+    identifiers: Mapping[int, str]
+    figures: InlineFigures = field(default_factory=InlineFigures)
+
+    def sections(self, parts: Sequence[Part]) -> tuple[str, list[dict[str, Any]]]:
+        """What stands before the first heading, and the sections below it."""
+        from markupsafe import Markup
+
+        self._links = {
+            part.text: self.identifiers[i] for i, part in reversed(list(enumerate(parts))) if isinstance(part, Heading)
+        }
+        starts = [i for i, part in enumerate(parts) if isinstance(part, Heading) and part.level == 2]
+        first = starts[0] if starts else len(parts)
+        sections = []
+        for start, end in zip(starts, [*starts[1:], len(parts)], strict=True):
+            inner = [i for i in range(start + 1, end) if isinstance(parts[i], Heading)]
+            edges = [*inner, end]
+            written = self._parts(parts[start + 1 : edges[0]])
+            for i, stop in zip(inner, edges[1:], strict=True):
+                heading = parts[i]
+                assert isinstance(heading, Heading)
+                written += (
+                    f'<details class="part" id="{self.identifiers[i]}"><summary><h3>{escaped(heading.text)}</h3>'
+                    f"{_gist(heading)}</summary>{self._parts(parts[i + 1 : stop])}</details>"
+                )
+            heading = parts[start]
+            assert isinstance(heading, Heading)
+            sections.append(
+                {
+                    "id": self.identifiers[start],
+                    "heading": heading,
+                    "gist": Markup(_gist(heading)),
+                    "content": Markup(written),
+                }
+            )
+        return self._parts(parts[:first]), sections
+
+    def _parts(self, parts: Sequence[Part]) -> str:
+        return "\n".join(self._part(part) for part in parts)
+
+    def _part(self, part: Part) -> str:
+        match part:
+            case Table():
+                return table_html(part, self._links.get)
+            case Picture():
+                return self._picture(part)
+            case Heading():
+                return f"<h3>{escaped(part.text)}</h3>"
+            case Verbatim():
+                code = "\n".join(escaped(line) for line in part.lines)
+                return f'<pre tabindex="0"><code>{code}</code></pre>'
+            case Facts():
+                pairs = "".join(f"<dt>{escaped(label)}</dt><dd>{escaped(text)}</dd>" for label, text in part.facts)
+                return f'<dl class="facts">{pairs}</dl>'
+            case Line():
+                return _line(part)
+
+    def _picture(self, picture: Picture) -> str:
+        drawing = self.drawings[picture.name]
+        svg = self.figures.inline(drawing.svg, " ".join(picture.alt.split()), drawing.marks)
+        values = drawing.table("Values of the figure above")
+        table = (
+            ""
+            if values is None
+            else f'<details class="values"><summary>Values as a table</summary>{table_html(values, self._links.get)}'
+            "</details>"
+        )
+        return (
+            f'<figure><div class="frame">{svg}</div><figcaption>{escaped(picture.caption)}</figcaption>{table}</figure>'
+        )
 
 
-def _escaped(lines: list[str]) -> str:
-    from markupsafe import escape
-
-    return "\n".join(str(escape(line)) for line in lines)
+def _gist(heading: Heading) -> str:
+    return f' <span class="gist">{escaped(heading.gist)}</span>' if heading.gist else ""
 
 
 def _line(line: Line) -> str:
     if not line.text:
         return ""
-    text = _text(line.text)
+    text = escaped(line.text)
     if line.style in ("strong", "warning"):
         text = f"<strong>{text}</strong>"
-    label = f"{_text(line.label.strip())} " if line.label else ""
+    label = f"{escaped(line.label.strip())} " if line.label else ""
     kind = ' class="note"' if line.style in ("dim", "note") else ""
-    return f"<p{kind}>{label}{text}{_text(line.after)}</p>"
-
-
-def _picture(picture: Picture, figure_bytes: FigureBytes) -> str:
-    data = base64.b64encode(figure_bytes(picture.figure, "svg")).decode("ascii")
-    alt = _text(picture.alt).replace("\n", " ")
-    return (
-        f'<figure><img src="data:image/svg+xml;base64,{data}" alt="{alt}">'
-        f"<figcaption>{_text(picture.caption)}</figcaption></figure>"
-    )
-
-
-def _table(table: Table) -> str:
-    columns = [i for i, column in enumerate(table.columns) if column.shown]
-    rows = table.every_row
-    # Where a name stands for the rows below it, too, sorting would part them from it.
-    named = all(table.cell(0, row.cells[0]).text.strip() for row in rows)
-    kind = ' class="interactive"' if named and len(rows) >= _INTERACTIVE_ROWS else ""
-    head = "".join(
-        f'<th scope="col"{_class(_number(table, i))}>{_text(table.columns[i].header) or "&nbsp;"}</th>' for i in columns
-    )
-    body: list[str] = []
-    group = 0
-    for row in rows:
-        name = table.cell(0, row.cells[0]).text if row.cells else ""
-        opens, inside = row.role in ("heading", "subtotal"), name.startswith(" ") and group > 0
-        group += opens
-        attributes = f' data-block="{group}"' if opens else f' data-group="{group}"' if inside and not opens else ""
-        classes = [*(["group"] if opens else []), *(["child"] if inside and not opens else [])]
-        classes += ["total"] if row.role in ("total", "sum") else []
-        classes += ["strong"] if row.strong else []
-        body.append(f"<tr{_class(*classes)}{attributes}>{_cells(table, row, columns)}</tr>")
-    notes = "".join(f'<p class="note">{_text(note)}</p>' for note in table.notes)
-    title = _text(table.title or "table")
-    caption = f"<caption>{title}</caption>" if table.title else ""
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table{kind}>{caption}'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>{notes}"
-    )
-
-
-def _cells(table: Table, row: Row, columns: list[int]) -> str:
-    cells = []
-    for place, i in enumerate(columns):
-        if i >= len(row.cells):
-            cells.append("<td></td>")
-            continue
-        cell = table.cell(i, row.cells[i])
-        if table.columns[i].bar:
-            share = min(max(_finite(cell) or 0.0, 0.0), 1.0)
-            cells.append(f'<td class="bar" style="--share:{share:.2%}" data-value="{_value(cell)}"></td>')
-            continue
-        text = _text((cell.text + cell.after).strip().replace("\n", " "))
-        if place == 0:
-            value = f' data-value="{_value(cell)}"' if _number(table, i) else ""
-            cells.append(f'<th scope="row"{_class(_number(table, i))}{value}>{text}</th>')
-        elif _number(table, i):
-            cells.append(f'<td class="number" data-value="{_value(cell)}">{text}</td>')
-        else:
-            cells.append(f"<td{_class('text' if len(text) > 40 else '')}>{text}</td>")
-    return "".join(cells)
-
-
-def _number(table: Table, column: int) -> str:
-    return "" if table.columns[column].align is Align.left else "number"
-
-
-def _class(*names: str) -> str:
-    used = " ".join(name for name in names if name)
-    return f' class="{used}"' if used else ""
-
-
-def _finite(cell: Cell) -> float | None:
-    value = cell.value
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
-    return None
-
-
-def _value(cell: Cell) -> str:
-    value = _finite(cell)
-    return "" if value is None else repr(value)
+    return f"<p{kind}>{label}{text}{escaped(line.after)}</p>"

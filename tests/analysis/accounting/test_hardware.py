@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from saformer.analysis import Profile
+from saformer.analysis.accounting import hardware
 from saformer.analysis.accounting.account import DataInfo, ModelInfo
 from saformer.analysis.accounting.hardware import hardware_names, load_hardware
 from saformer.analysis.profiles import Neurons, Operand, Operation, Values
@@ -189,3 +190,19 @@ def test_every_account_on_cmos_covers_every_mac() -> None:
         assert account.macs_not_covered == 0
         expected = 1e-9 * ((hardware.mac_pj or 0) * account.macs + hardware.ac_pj * account.acs)
         assert account.energy_mj == pytest.approx(expected, rel=1e-14)
+
+
+def test_the_line_of_a_fault_is_found_in_a_long_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = []
+    loads = hardware.tomllib.loads
+    monkeypatch.setattr(hardware.tomllib, "loads", lambda text: parsed.append(len(text)) or loads(text))
+    path = tmp_path / "mine.toml"
+    path.write_text("[energy_pj]\n" + "# a remark\n" * 4000 + "ac = -1\n" + "# a remark\n" * 4000)
+    with pytest.raises(InputError, match=r", line 4002: energy_pj\.ac"):
+        load_hardware(path)
+    assert len(parsed) < 20
+    # A value of many lines: without the line, but soon.
+    path.write_text("[energy_pj]\nac = -1\nx = [\n" + "1,\n" * 4000 + "]\n")
+    with pytest.raises(InputError, match=r"mine\.toml: unknown key energy_pj\.x"):
+        load_hardware(path)
+    assert len(parsed) < 70

@@ -263,6 +263,7 @@ def test_the_recorder_writes_down_the_number_of_weights() -> None:
 
 def test_a_profile_of_an_earlier_version_says_that_it_lacks_them() -> None:
     plain = tiny().to_json()
+    del plain["checksum"]
     for operation in plain["operations"]:
         del operation["weights"]
     old = Profile.from_json(plain)

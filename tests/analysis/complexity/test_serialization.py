@@ -46,11 +46,14 @@ def test_what_is_read_is_what_was_measured(measurement: Measurement, document: d
 
 def test_files_that_are_no_measurement(tmp_path: Path) -> None:
     path = tmp_path / "scaling.json"
-    with pytest.raises(InputError, match=r"cannot read the measurement .*scaling\.json: No such file"):
+    with pytest.raises(InputError, match=r"cannot read the measurement .*scaling\.json: there is no such file"):
         read_measurement(path)
-    with pytest.raises(InputError, match="Is a directory"):
+    with pytest.raises(InputError, match="it is a folder"):
         read_measurement(tmp_path)
-    for text in (b"{", b"\xff\xfe", b"[" * 100_000):
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="it is no text"):
+        read_measurement(path)
+    for text in (b"{", b"[" * 100_000):
         path.write_bytes(text)
         with pytest.raises(InputError, match="is not JSON, or was cut short: write one with"):
             read_measurement(path)

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 import saformer
 from saformer.analysis import profile
-from saformer.analysis.profiles.moments import Moments, exact_gram
+from saformer.analysis.profiles.exact_sums import exact_gram
+from saformer.analysis.profiles.groups import GROUPS, Groups
+from saformer.analysis.profiles.moments import PAIRED, Moments
 from saformer.models.config import Model
 
 
@@ -159,6 +161,103 @@ def test_adding_parts_gives_the_interval_of_the_whole() -> None:
     z = ones_and(np.random.default_rng(2).integers(0, 1000, (25, 2)))
     parts = Moments.of(z[:7]) + Moments.of(z[7:11]) + Moments.of(z[11:])
     assert parts.half_width([1.0, 2.0]) == Moments.of(z).half_width([1.0, 2.0])
+
+
+# --- More counters than have pairs ---
+
+
+WIDE = PAIRED + 9
+
+
+def wide(units: int, seed: int = 0) -> np.ndarray:
+    """Units of so many counters: busy ones are busy in every layer."""
+    generator = np.random.default_rng(seed)
+    return ones_and(generator.poisson(generator.gamma(8, 1 / 8, (units, 1)) * np.full((1, WIDE), 400)))
+
+
+def test_what_is_kept_of_wide_networks_does_not_grow_with_their_square() -> None:
+    few, many = Moments.of(wide(5)), Moments.of(wide(3 * GROUPS))
+    assert few.gram == many.gram == ()
+    assert few.groups is not None and len(few.groups.rows) == 5
+    assert many.groups is not None and len(many.groups.rows) == GROUPS
+    assert Moments.of(wide(5)[:, :PAIRED]).groups is None
+
+
+@pytest.mark.parametrize("units", [2, 40, GROUPS])
+def test_few_units_of_wide_networks_have_the_textbook_interval(units: int) -> None:
+    z, coefficients = wide(units), np.random.default_rng(1).random(WIDE)
+    assert Moments.of(z).half_width([*coefficients]) == pytest.approx(textbook(z[:, 1:] @ coefficients), rel=1e-9)
+    assert Moments.of(z).counter_half_width(3) == pytest.approx(textbook(z[:, 3]), rel=1e-9)
+
+
+@pytest.mark.parametrize("units", [GROUPS - 1, GROUPS + 1, 2 * GROUPS + 5])
+def test_groups_add_up_in_whatever_order(units: int) -> None:
+    z = wide(units)
+    whole = Moments.of(z)
+    for cuts in ([1], [GROUPS // 3, GROUPS - 2], [units - 1]):
+        a, b, *rest = (Moments.of(part) for part in np.split(z, cuts))
+        assert sum(rest, a + b) == sum(rest, b + a) == whole
+        assert sum(rest[::-1], Moments.of(z[:0])) + (b + a) == whole
+    assert Moments.of(z[::-1]) == whole
+
+
+def test_the_random_groups_of_many_units_cover_the_mean_as_often_as_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("saformer.analysis.profiles.moments.PAIRED", 4)
+    monkeypatch.setattr("saformer.analysis.profiles.groups.GROUPS", 24)
+    coefficients, rates = [0.9, 4.6, 0.1, 2.0], np.array([400.0, 30.0, 5000.0, 100.0])
+    truth, covered, widths = float(rates @ np.array(coefficients)), 0, []
+    for seed in range(400):
+        generator = np.random.default_rng(seed)
+        z = generator.poisson(generator.gamma(8, 1 / 8, (90, 1)) * rates)
+        half_width = Moments.of(ones_and(z)).half_width(coefficients)
+        assert half_width is not None
+        energies = z @ np.array(coefficients)
+        widths.append(half_width / textbook(energies))
+        covered += abs(float(energies.mean()) - truth) <= half_width
+    assert 0.92 * 400 <= covered <= 0.98 * 400
+    assert np.mean(widths) == pytest.approx(stats.t.ppf(0.975, 23) / stats.t.ppf(0.975, 89), rel=0.05)
+
+
+def test_equal_units_of_wide_networks_have_no_spread() -> None:
+    z = np.repeat(wide(1), GROUPS + 1, 0)
+    assert Moments.of(z).half_width([1.0] * WIDE) == Moments.of(z[1:]).half_width([1.0] * WIDE) == 0
+    assert Moments.of(z).counter_half_width(1) == 0
+
+
+def test_every_counter_has_the_interval_of_single_units() -> None:
+    z = wide(GROUPS + 40)
+    assert Moments.of(z).counter_half_width(7) == pytest.approx(textbook(z[:, 7]), rel=1e-9)
+
+
+@pytest.mark.parametrize("units", [3, GROUPS + 3])
+def test_batches_of_wide_networks(units: int) -> None:
+    z = wide(units)
+    sizes = np.random.default_rng(3).integers(1, 20, (units, 1))
+    z *= sizes  # column 0 holds the sizes
+    single = Moments.of(z[:, [0, 4]])
+    assert Moments.of(z).counter_half_width(4) == pytest.approx(single.counter_half_width(1), rel=1e-12)
+    only = [float(i == 4) for i in range(1, WIDE + 1)]
+    assert Moments.of(z).half_width(only) == pytest.approx(single.half_width([1.0]), rel=1e-9 if units == 3 else 0.3)
+
+
+def test_counters_of_groups_can_be_left_out() -> None:
+    z = wide(GROUPS + 9)
+    alone = Moments.of(z).of_counters([0, 2, 5])
+    assert alone.sums == tuple(int(z[:, i].sum()) for i in (0, 2, 5))
+    assert alone.counter_half_width(1) == Moments.of(z).counter_half_width(2)
+
+
+def test_one_unit_of_counters_beyond_any_word() -> None:
+    assert Moments.of_unit((3, 2**70)) + Moments.of_unit((1, 2)) == Moments(
+        2, (4, 2**70 + 2), ((10, 3 * 2**70 + 2), (3 * 2**70 + 2, 2**140 + 4))
+    )
+    ones = (1,) * (PAIRED + 1)
+    assert Moments.of_unit(ones).groups == Groups(ones, ones, ((1, *ones),))
+
+
+def test_pairs_and_groups_do_not_add() -> None:
+    with pytest.raises(ValueError, match="do not add up"):
+        Moments.of(wide(2)) + Moments(2, (2,) * (WIDE + 1), ())
 
 
 # --- Batches as units ---

@@ -1,4 +1,3 @@
-import copy
 import json
 import os
 from collections.abc import Callable
@@ -15,6 +14,9 @@ from torch import Tensor, nn
 import saformer
 from saformer.analysis import Profile, profile
 from saformer.analysis.profiles import Operand, ValueClass
+from saformer.analysis.profiles.groups import GROUPS
+from saformer.analysis.profiles.moments import PAIRED, Moments
+from saformer.analysis.profiles.serialization import UNSEALED
 from saformer.analysis.recording.operators import OPERATORS
 from saformer.errors import InputError
 from saformer.models.config import Model
@@ -395,21 +397,21 @@ def test_files_that_are_no_profiles(content: bytes, tmp_path: Path) -> None:
 
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
-    assert "No such file" in refusal(tmp_path / "no.json")
-    assert "not a file" in refusal(tmp_path)
+    assert "there is no such file" in refusal(tmp_path / "no.json")
+    assert "it is a folder" in refusal(tmp_path)
     os.mkfifo(tmp_path / "pipe")  # to open it would wait for whoever writes
-    assert "not a file" in refusal(tmp_path / "pipe")
+    assert "not a regular file" in refusal(tmp_path / "pipe")
 
 
 def test_a_file_too_large_is_not_read(tmp_path: Path) -> None:
     with open(tmp_path / "p.json", "wb") as file:
         file.truncate(2**40)
-    assert "larger than a profile can be" in refusal(tmp_path / "p.json")
+    assert "such a file may have 67,108,864 at most" in refusal(tmp_path / "p.json")
 
 
 def test_a_profile_of_an_earlier_version(small: Profile, tmp_path: Path) -> None:
     # Neither passes, nor moments of what pools read.
-    plain = json.loads(json.dumps(small.to_json()))
+    plain = without_checksum(small)
     size = len(plain["moments"]["sums"]) - len(small.pools)
     assert small.pools
     plain["moments"] = {
@@ -424,15 +426,22 @@ def test_a_profile_of_an_earlier_version(small: Profile, tmp_path: Path) -> None
     single = replace(small, passes=1).account("syops")
     assert before.account("syops").energy_mj == single.energy_mj
     assert before.account("syops").energy_mj_ci95 == pytest.approx(single.energy_mj_ci95, rel=0.5)
-    assert before.account().to_json() == small.account().to_json()
+    assert before.account().to_json() == {**small.account().to_json(), "notes": [UNSEALED]}
     assert (before + before).images == 2 * small.images
     with pytest.raises(InputError, match="the number of counters"):
         before + small
 
 
+def without_checksum(p: Profile) -> dict[str, Any]:
+    """The profile as an earlier version would write it, to be changed."""
+    plain = json.loads(json.dumps(p.to_json()))
+    del plain["checksum"]
+    return plain
+
+
 def as_written_before_classes(p: Profile) -> dict[str, Any]:
     """The profile as a version wrote it that told zeros and ones from the rest alone."""
-    plain = json.loads(json.dumps(p.to_json()))
+    plain = without_checksum(p)
     for operation in plain["operations"]:
         for key in ("weights", "executions", "summed", "constant"):
             del operation[key]
@@ -467,7 +476,7 @@ def test_a_profile_from_before_values_were_looked_at(name: str, tmp_path: Path) 
             assert x.kind is wanted and x.unit is None
     # It says so, is charged as it was, and can be saved, loaded and added once more.
     account = old.account()
-    assert account.notes == (LACKS,)
+    assert account.notes == (UNSEALED, LACKS)
     rows = {row.name: row for row in account.layers}
     for row in new.account().layers:
         if row.kind is not ValueClass.REAL or row.name == new.operations[0].name:
@@ -515,7 +524,7 @@ def test_time_steps_that_nobody_knows(tmp_path: Path) -> None:
 
 
 def changed(small: Profile, path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    plain = copy.deepcopy(json.loads(json.dumps(small.to_json())))
+    plain = without_checksum(small)
     change(plain)
     path.write_text(json.dumps(plain))
     return path
@@ -631,6 +640,105 @@ def negative(value: int) -> int:
 )
 def test_edited_files(small: Profile, tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     refusal(changed(small, tmp_path / "p.json", change))
+
+
+@pytest.mark.parametrize(
+    ("change", "contradict"),
+    [
+        (at("operations", 1, "graded", value=10**30), "events"),
+        (at("operations", 1, "operands", 0, "values", "total", value=0), "the values of operands"),
+        (at("operations", 1, "operands", 0, "values", "total", value=10**30), "the values of operands"),
+        (at("operations", 1, "operands", 0, "values", "levels", value=0), "the values of operands"),
+        (at("operations", 1, "outputs", value=0), "events"),
+        (at("operations", 1, "effective", value=lambda v: v + 10**9), "events"),
+        (at("operations", 1, "operands", 0, "ones", value=lambda v: v + 10**9), "elements, nonzeros and ones"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_counts_that_cannot_be(
+    small: Profile, tmp_path: Path, change: Callable[[dict[str, Any]], None], contradict: str
+) -> None:
+    message = refusal(changed(small, tmp_path / "p.json", change))
+    assert f"contradict each other in {contradict}: it was cut or edited" in message
+
+
+@pytest.fixture(scope="module")
+def deep() -> Profile:
+    """More counters than have pairs, more units than are kept one by one."""
+    net = nn.Sequential(*[nn.Linear(3, 3) for _ in range(PAIRED // 2)])
+    x = torch.randn(GROUPS + 2, 3, generator=torch.Generator().manual_seed(0))
+    return profile(net, [x], check_flops=False)
+
+
+def test_a_deep_profile_saves_loads_and_adds_up(deep: Profile, tmp_path: Path) -> None:
+    assert deep.moments.groups is not None and deep.unit == "image"
+    deep.save(tmp_path / "p.json")
+    again = Profile.load(tmp_path / "p.json")
+    assert again == deep
+    both = again + deep
+    assert both.moments.units == 2 * deep.images
+    assert Profile.from_json(both.to_json()) == both
+    assert deep.account().energy_mj_ci95 == 0  # dense operations alone: every image costs the same
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        at("moments", "groups", value=lambda v: v[:-1]),
+        at("moments", "groups", value=[]),
+        at("moments", "groups", value=None),
+        at("moments", "groups", 0, value=lambda v: v[:-1]),
+        at("moments", "groups", 0, 0, value=more),
+        at("moments", "groups", 0, 1, value=more),
+        at("moments", "groups", 0, 2, value=more),
+        at("moments", "groups", 0, 2, value=-1),
+        at("moments", "squares", value=lambda v: v[:-1]),
+        at("moments", "squares", 3, value=0),
+        at("moments", "squares", 0, value=more),
+        at("moments", "cross", 3, value=more),
+        lambda plain: plain["moments"].pop("cross"),
+        at("moments", "units", value=more),
+    ],
+    ids=lambda change: change.__name__,
+)
+def test_edited_groups(deep: Profile, tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    refusal(changed(deep, tmp_path / "p.json", change))
+
+
+def test_a_deep_profile_of_an_earlier_version_has_pairs(deep: Profile, tmp_path: Path) -> None:
+    one = [total // deep.images for total in deep.moments.sums]  # every image costs the same
+    gram = tuple(tuple(deep.images * a * b for a in one) for b in one)
+    pairs = replace(deep, moments=Moments(deep.images, deep.moments.sums, gram))
+    pairs.save(tmp_path / "p.json")
+    before = Profile.load(tmp_path / "p.json")
+    assert before == pairs and (before + before).images == 2 * deep.images
+    assert before.account().to_json() == deep.account().to_json()
+    with pytest.raises(InputError, match="spread is kept in is 'pairs' in one, 'groups' in the other"):
+        pairs + deep
+
+
+def test_a_file_that_was_changed_says_so_and_how_to_go_on(small: Profile, tmp_path: Path) -> None:
+    small.save(tmp_path / "p.json")
+    plain = json.loads((tmp_path / "p.json").read_text())
+    (tmp_path / "pretty.json").write_text(json.dumps(plain, indent=4, sort_keys=True))
+    assert Profile.load(tmp_path / "pretty.json") == small == Profile.load(tmp_path / "p.json")
+    plain["operations"][0]["name"] = "stem"
+    (tmp_path / "p.json").write_text(json.dumps(plain))
+    assert "changed after it was written" in (message := refusal(tmp_path / "p.json"))
+    assert 'record it again, or take its entry "checksum" out' in message
+    del plain["checksum"]
+    (tmp_path / "p.json").write_text(json.dumps(plain))
+    edited = Profile.load(tmp_path / "p.json")
+    assert edited.operations[0].name == "stem" and edited.notes == (UNSEALED,) == edited.account().notes
+    edited.save(tmp_path / "again.json")  # does not launder it
+    assert Profile.load(tmp_path / "again.json") == edited
+
+
+def test_a_key_that_stands_twice_is_refused(small: Profile, tmp_path: Path) -> None:
+    text = json.dumps(without_checksum(small))
+    path = tmp_path / "p.json"
+    path.write_text(text.replace('"images": 5', '"images": 5, "images": 6', 1))
+    assert "'images' stands twice in one object" in refusal(path)
 
 
 def test_another_schema_is_named(small: Profile, tmp_path: Path) -> None:

@@ -72,10 +72,10 @@ def test_files_at_fault(tmp_path, text, named):
 
 
 def test_files_that_cannot_be_read(tmp_path):
-    assert "No such file" in refusal(read_rates, tmp_path / "none.csv")
-    assert "directory" in refusal(read_rates, tmp_path)
+    assert "there is no such file" in refusal(read_rates, tmp_path / "none.csv")
+    assert "it is a folder" in refusal(read_rates, tmp_path)
     (tmp_path / "b.csv").write_bytes(b"layer,input_firing_rate\n\xff\xfe,0.1\n")
-    assert "not a CSV file" in refusal(read_rates, tmp_path / "b.csv")
+    assert "it is no text (UTF-8)" in refusal(read_rates, tmp_path / "b.csv")
 
 
 # --- The published sum ---

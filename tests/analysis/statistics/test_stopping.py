@@ -1,8 +1,7 @@
 """Early stopping: when it looks, and that its interval keeps its promise."""
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, cast
 
@@ -278,6 +277,6 @@ def test_the_images_before_the_stop_are_counted_as_ever() -> None:
 
 def test_the_confidence_of_the_looks_goes_with_the_profile() -> None:
     p, _ = _run(400)
-    wider = Profile.from_json(json.loads(json.dumps({**p.to_json(), "run": {**p.run, "confidence": 0.99}})))
+    wider = Profile.from_json(replace(p, run={**p.run, "confidence": 0.99}).to_json())
     assert wider.account().energy_mj_ci95 == account_for(p, confidence=0.99).energy_mj_ci95
     assert wider.account().energy_mj_ci95 > p.account().energy_mj_ci95

@@ -85,7 +85,7 @@ def test_the_formulas_can_be_drawn(saformer, tmp_path):
         (("--plot", "no/such/figure.png"), "no/such"),
         (("--hardware", "none"), "unknown hardware"),
         (("--measure", "--measured", "scaling.json"), "either --measure or --measured"),
-        (("--measured", "no/such.json"), "cannot read the measurement no/such.json: No such file"),
+        (("--measured", "no/such.json"), "cannot read the measurement no/such.json: there is no such file"),
         (("--json", "-", "--format", "csv"), "both want standard output"),
         (("--json", "same.png", "--plot", "same.png"), "same.png"),
     ],

@@ -14,8 +14,8 @@ def test_it_writes_a_page_in_three_formats_and_the_figures(saformer, tmp_path):
     assert (out / "report.md").exists()
     assert "\\end{document}" in (out / "report.tex").read_text(encoding="utf-8")
     formats = {path.suffix for path in (out / "figures").iterdir()}
-    assert formats == {".pdf", ".png"}
-    assert len(list((out / "figures").glob("*.pdf"))) == len(list((out / "figures").glob("*.png"))) > 6
+    assert formats == {".pdf", ".svg"}
+    assert len(list((out / "figures").glob("*.pdf"))) == len(list((out / "figures").glob("*.svg"))) > 6
 
 
 def test_saved_profiles_are_enough(saformer, tmp_path):

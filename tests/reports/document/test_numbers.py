@@ -68,7 +68,7 @@ def test_an_energy_has_the_unit_that_reads_best_and_the_digits_of_its_error(mj, 
 def test_all_energies_of_an_output_have_the_unit_of_the_largest() -> None:
     unit = energy_unit(0.0587, 0.0001, None, math.nan)
     assert unit.name == "µJ"
-    assert [unit.text(mj) for mj in (0.0587, 1e-4, 1e-8)] == ["58.7 µJ", "0.100 µJ", "1.00e-05 µJ"]
+    assert [unit.text(mj) for mj in (0.0587, 1e-4, 1e-8)] == ["58.7 µJ", "0.100 µJ", "<0.0001 µJ"]
     write = unit.column([0.0587, 0.0001])
     assert [write(mj) for mj in (0.0587, 0.0001, 1e-9, None)] == ["58.70", "0.10", "<0.01", "-"]
 

@@ -1,4 +1,4 @@
-"""A page of two networks that come with the program, profiled on a few images."""
+"""A page of the three networks that come with the program, profiled on a few images, and its figures."""
 
 import pytest
 import torch
@@ -8,6 +8,8 @@ from saformer.analysis import profile
 from saformer.analysis.accounting.hardware import load_hardware
 from saformer.data import open_dataset
 from saformer.reports.document.blocks import Report
+from saformer.reports.document.drawing import Drawing
+from saformer.reports.figures.drawing import drawing_of
 from saformer.reports.page.contents import Subject, page
 
 
@@ -15,7 +17,7 @@ from saformer.reports.page.contents import Subject, page
 def subjects() -> list[Subject]:
     data = open_dataset("digits", None, "test")
     made = []
-    for name in ("digits/saformer", "digits/spikformer"):
+    for name in ("digits/saformer", "digits/sdt", "digits/spikformer"):
         model = saformer.load(name)
         with torch.random.fork_rng():
             recorded = profile(model, data.batches(8, 16, 0), data="digits", split="test", name=model.config.name)
@@ -26,3 +28,8 @@ def subjects() -> list[Subject]:
 @pytest.fixture(scope="session")
 def made_page(subjects) -> Report:
     return page(subjects, load_hardware("45nm-fp32"), "paper", [], "saformer report digits/saformer digits/spikformer")
+
+
+@pytest.fixture(scope="session")
+def drawings(made_page) -> dict[str, Drawing]:
+    return {picture.name: drawing_of(picture.figure) for picture in made_page.pictures}

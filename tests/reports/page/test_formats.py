@@ -34,7 +34,7 @@ def test_published_numbers_are_told_from_measured_ones(made_page):
 
 
 def test_html_escapes_what_it_is_given():
-    page = html_text(Report([Heading("<b>"), Verbatim("a <script>\nb")]), "<i>", figure_bytes)
+    page = html_text(Report([Heading("<b>"), Verbatim("a <script>\nb")]), "<i>", {})
     assert "<script>\nb" not in page
     assert "a &lt;script&gt;\nb" in page
     assert "<title>&lt;i&gt;</title>" in page
@@ -43,7 +43,7 @@ def test_html_escapes_what_it_is_given():
 def test_markdown_names_each_picture_of_the_folder(made_page):
     text = markdown_text(made_page)
     for picture in made_page.pictures:
-        assert f"]({PICTURES}/{picture.name}.png)" in text
+        assert f"]({PICTURES}/{picture.name}.svg)" in text
     names = [picture.name for picture in made_page.pictures]
     assert len(names) == len(set(names))
 

@@ -575,3 +575,59 @@ def test_damage_is_refused_or_harmless(tmp_path: Path) -> None:
                 assert "weights_only" not in str(error)
                 outcomes[False] += 1
     assert min(outcomes.values()) > 20
+
+
+# --- Files that would take more than they have ---
+
+
+def with_pickle(path: Path, pickled: bytes, more: tuple[tuple[str, bytes], ...] = ()) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (("c/data.pkl", pickled), ("c/version", b"3\n"), ("c/byteorder", b"little"), *more):
+            archive.writestr(name, content)
+    return path
+
+
+DOUBLED = b"\x80\x02}K\x01" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(40)) + b"Ns."
+
+
+@pytest.mark.parametrize(
+    ("pickled", "said"),
+    [
+        (DOUBLED, "a tuple of 2,199,023,255,551 parts is a key in it"),
+        (b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R.", "it asks for an array of bytes of any length"),
+        (b"\x80\x02Nr\xff\xff\xff\x0f.", "places to remember values in"),
+        (
+            b"\x80\x02ctorch._utils\n_rebuild_device_tensor_from_cpu_tensor\n.",
+            "asks for torch._utils._rebuild_device",
+        ),
+    ],
+)
+def test_a_small_pickle_that_asks_for_much(tmp_path: Path, pickled: bytes, said: str) -> None:
+    assert said in refusal(with_pickle(tmp_path / "c.pth", pickled))
+    legacy = packed(weights(), _use_new_zipfile_serialization=False)
+    start = legacy.index(b"\x80\x02}", 30)  # after the number and the version: in place of the machine
+    (tmp_path / "c.pth").write_bytes(legacy[:start] + pickled + legacy[start:])
+    assert said in refusal(tmp_path / "c.pth")
+
+
+def test_the_pickle_that_torch_reads_is_the_one_that_is_looked_through(tmp_path: Path) -> None:
+    harmless = pickle.dumps({}, 2)
+    path = tmp_path / "c.pth"
+    for name in ("c/data.pkl", "c/DATA.PKL", "d/data.pkl"):
+        with warnings.catch_warnings(action="ignore"):  # of the zip module, at two of one name
+            with_pickle(path, harmless, ((name, DOUBLED),))
+        assert "two files in it have one name" in refusal(path)
+
+
+def test_files_in_an_archive_cannot_overlap(tmp_path: Path) -> None:
+    path = with_pickle(tmp_path / "c.pth", pickle.dumps({}, 2), (("c/data/0", bytes(1000)),))
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"PK\x01\x02")
+    content[entry + 20 : entry + 28] = struct.pack("<II", 10**6, 10**6)
+    path.write_bytes(content)
+    assert "the files in it claim more bytes than it has" in refusal(path)
+
+
+def test_a_long_text_among_the_settings_is_left_out(tmp_path: Path) -> None:
+    path = saved(tmp_path / "c.pth", {"state_dict": weights(), "args": {"a": "x" * 20_000, "b": [1] * 20_000, "c": 1}})
+    assert read_checkpoint(path).settings == {"c": 1}

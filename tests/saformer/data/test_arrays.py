@@ -1,10 +1,11 @@
+import io
 import zipfile
 
 import numpy as np
 import pytest
 import torch
 
-from saformer.data import open_arrays
+from saformer.data import npz, open_arrays
 from saformer.data.arrays import NamedArrays, open_inputs
 from saformer.errors import InputError
 
@@ -102,11 +103,11 @@ def test_wide_unsigned_counts_do_not_wrap_round(save):
 
 
 def test_a_missing_file(tmp_path):
-    assert "does not exist" in refusal(tmp_path / "absent.npz")
+    assert "there is no such file" in refusal(tmp_path / "absent.npz")
 
 
 def test_a_directory(tmp_path):
-    assert "is a directory" in refusal(tmp_path)
+    assert "it is a folder" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"hello, this is some text\n" * 20, b"\x80\x04K\x01."])
@@ -311,3 +312,33 @@ def test_inputs_that_cannot_be(save, arrays, words):
     with pytest.raises(InputError) as caught:
         open_inputs(path)
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+# --- files that would take more memory than they have
+
+
+def test_an_array_that_claims_to_be_larger_than_it_is(tmp_path):
+    path = tmp_path / "big.npz"
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<f4", "fortran_order": False, "shape": (500_000, 3, 32, 32)}
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", header.getvalue() + bytes(100))
+    assert "x cannot be read (500000 x 3 x 32 x 32 of float32 are 6,144,000,000 bytes, it has 100)" in refusal(path)
+
+
+def test_zeros_that_are_packed_a_thousandfold(tmp_path, monkeypatch):
+    monkeypatch.setattr(npz, "_ALLOWANCE", 0)
+    path = tmp_path / "zeros.npz"
+    np.savez_compressed(path, x=np.zeros((1, 2, 200, 2000), np.float32))
+    assert "its arrays claim 3,200,128 bytes, far more than its" in refusal(path)
+    np.savez_compressed(path, x=np.zeros((1, 2, 20, 20), np.float32))
+    assert len(open_arrays(path)) == 1
+
+
+def test_a_packing_that_numpy_never_uses(tmp_path):
+    path = tmp_path / "odd.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("x.npy", bytes(100))
+    assert "x.npy is compressed as numpy never does it" in refusal(path)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from saformer.data import DATASETS, open_dataset
+from saformer.data import DATASETS, open_dataset, tar_gz
 from saformer.data.cifar import LAYOUTS
 from saformer.errors import InputError
 
@@ -546,3 +546,43 @@ def test_reading_a_batch_leaves_the_reader_as_it_was(tmp_path):
         refusal(folder)
         (folder / "cifar-10-batches-py" / "test_batch").write_bytes(good)
         assert len(open_dataset("cifar10", folder)) == 2
+
+
+# --- files that would take more than they have
+
+
+@pytest.mark.parametrize("name", ["cifar-10-batches-py/test_batch", "cifar-10-batches-py/notes", "x" * (8 * 2**20)])
+def test_an_archive_of_zeros_is_not_unpacked(tmp_path, monkeypatch, name):
+    """In a file that is wanted, in another, and in a long name, which tarfile would take into memory."""
+    monkeypatch.setattr(tar_gz, "_ALLOWANCE", 2**20)
+    archive = tmp_path / "cifar-10-python.tar.gz"
+    with tarfile.open(archive, "w:gz", format=tarfile.GNU_FORMAT) as tar:
+        info = tarfile.TarInfo(name)
+        info.size = 0 if name.startswith("x") else 8 * 2**20
+        tar.addfile(info, io.BytesIO(bytes(info.size)))
+    assert "(it unpacks to more than its size allows)" in refusal(tmp_path)
+
+
+def test_attributes_and_long_names_in_an_archive_are_passed_over(tmp_path):
+    pixels, labels = records("cifar10", 3, 0)
+    with tarfile.open(tmp_path / "cifar-10-python.tar.gz", "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in (("long" * 100, b"?" * 700), ("cifar-10-batches-py/test_batch", None)):
+            content = content or python_batch("cifar10", pixels, labels)
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime = len(content), 1.5  # a time that only an attribute can hold
+            tar.addfile(info, io.BytesIO(content))
+    assert open_dataset("cifar10", tmp_path, "test").labels.tolist() == labels
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\x80\x02Nr\xff\xff\xff\x0f.", "places to remember values in"),
+        (
+            b"\x80\x02}K\x01" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(40)) + b"Ns.",
+            "a tuple of 2,199,023,255,551 parts is a key in it, or part of a set",
+        ),
+    ],
+)
+def test_a_small_batch_that_asks_for_much(tmp_path, content, said):
+    assert said in refusal(put_one(tmp_path, content))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from saformer.data import open_dataset
+from saformer.data import image_files, open_dataset
 from saformer.errors import InputError
 
 
@@ -124,3 +124,32 @@ def test_what_is_wrong_with_a_folder_is_said(root, tmp_path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty holds no images: give --data-dir"):
         open_dataset("imagefolder", tmp_path / "empty")
+
+
+def test_images_of_too_many_pixels_are_not_decoded(tmp_path, monkeypatch) -> None:
+    folder = tmp_path / "val" / "n01"
+    folder.mkdir(parents=True)
+    Image.new("1", (9000, 9000)).save(folder / "a.png")
+    with warnings.catch_warnings(action="error"):
+        with pytest.raises(InputError, match=r"a\.png .*it has 81,000,000 pixels, more than 67,108,864"):
+            open_dataset("imagefolder", tmp_path, "val").images[:]
+        Image.new("1", (1, 300_000)).save(folder / "a.png")
+        with pytest.raises(InputError, match=r"1 x 300000 pixels are no picture: scaled, it would have"):
+            open_dataset("imagefolder", tmp_path, "val").images[:]
+
+
+def test_large_images_are_decoded_one_at_a_time(root, monkeypatch) -> None:
+    expected = open_dataset("imagefolder", root, "val").images[:]
+    monkeypatch.setattr(image_files, "_MANY_PIXELS", 0)
+    assert torch.equal(open_dataset("imagefolder", root, "val").images[:], expected)
+
+
+def test_links_between_folders_do_not_multiply_images(tmp_path) -> None:
+    folder = tmp_path / "val" / "n01"
+    picture(folder / "0" / "a.png", 8, 8)
+    for level in range(20):  # each leads to the next by two ways: a million paths
+        folder_of = folder / str(level)
+        (folder / str(level + 1)).mkdir()
+        for way in ("left", "right"):
+            (folder_of / way).symlink_to(folder / str(level + 1))
+    assert len(open_dataset("imagefolder", tmp_path, "val")) == 1

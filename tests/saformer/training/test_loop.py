@@ -47,6 +47,15 @@ def watched() -> tuple[TrainingResult, list[Progress], list[Epoch]]:
     return result, steps, epochs
 
 
+def test_layers_whose_silence_blows_gradients_up_are_named() -> None:
+    # As in the public code of Meta-SpikeFormer, whose attention does not fire on images as small as these.
+    settings = {"widths": (8, 16, 16, 16), "image_size": 8, "in_channels": 1}
+    with pytest.raises(
+        InputError, match=r"became inf in epoch 1, at step 1 .* block3\.0\.attn\.proj_conv\.0\.body\.1\.bn"
+    ):
+        _run(32, model="metaspikeformer-15m", time_steps=1, settings=settings)
+
+
 def test_the_loss_falls_and_the_accuracy_rises(watched) -> None:
     result, _, _ = watched
     first, last = result.history[0], result.history[-1]
