@@ -52,7 +52,7 @@ def energy_figure(account: Account, unit: EnergyUnit | None = None, width: Width
         InputError: the account has no operations.
     """
     if not account.layers:
-        raise InputError(f"nothing to draw: no operation of {account.model.name} is counted")
+        raise InputError(f"nothing to draw: no operation of {account.model.title} is counted")
     name, factor = unit or energy_unit(account.energy_mj)
     lines = _lines(account.layers, factor)
     row_inches = min(_ROW, (PAGE_HEIGHT - _OVERHEAD) / len(lines))

@@ -22,7 +22,7 @@ def rates_figure(account: Account, width: Width = Width.page) -> "Figure":
         InputError: the account has no spiking layers.
     """
     if not account.neurons:
-        raise InputError(f"nothing to draw: no spiking layers of {account.model.name} were recorded")
+        raise InputError(f"nothing to draw: no spiking layers of {account.model.title} were recorded")
     rates = firing_rates(account)
     row_inches = min(_ROW, (PAGE_HEIGHT - _OVERHEAD) / len(rates))
     size = min(NAME_SIZE - 0.5, row_inches * 72 / 1.25)

@@ -11,7 +11,7 @@ from saformer.reports.document.numbers import EnergyUnit, energy_unit
 from saformer.reports.figures.lettering import formula, wrapped
 from saformer.reports.figures.style import EDGE, MUTED, NAME_SIZE, PAPER, Look, Width, figure_style, model_looks
 from saformer.reports.results.comparison import ComparisonRow
-from saformer.reports.results.sweep import MEBIBYTE, PARAMETERS, Sweep, SweepPoint
+from saformer.reports.results.sweep import MEBIBYTE, PARAMETERS, Sweep, SweepPoint, untrained
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +63,7 @@ def sweep_figure(
     """
     if not sweep.points:
         raise InputError("nothing to draw: a sweep without a value")
-    curves = _curves(sweep)
+    curves = {name: sorted(points, key=lambda point: point.value) for name, points in sweep.curves.items()}
     quantities = _quantities(sweep, unit or energy_unit(*(point.account.energy_mj for point in sweep.points)))
     beside = [row for row in published if row.time_steps is not None] if sweep.parameter == "time_steps" else []
     with figure_style():
@@ -103,14 +103,6 @@ def sweep_figure(
             legend = figure.legend(handles=handles, loc="outside lower center", ncols=columns)
             formula(*legend.get_texts()[len(handles) - _keys(sweep) :])
         return figure
-
-
-def _curves(sweep: Sweep) -> dict[str, list[SweepPoint]]:
-    """The points of each network, in the order of their values."""
-    curves: dict[str, list[SweepPoint]] = {}
-    for point in sorted(sweep.points, key=lambda point: point.value):
-        curves.setdefault(point.account.model.name, []).append(point)
-    return curves
 
 
 def _panel(
@@ -188,8 +180,7 @@ def _published(row: ComparisonRow) -> str:
 def _title(sweep: Sweep, curves: Mapping[str, Sequence[SweepPoint]]) -> str:
     """The data; the network too where it is one; and whether weights are random."""
     subject = f"{next(iter(curves))} on " if len(curves) == 1 else ""
-    random = {name for name, points in curves.items() if points[0].origin == Origin.UNTRAINED}
-    mark = " (untrained: random weights)" if len(random) == len(curves) else ""
+    mark = " (untrained: random weights)" if untrained(sweep.points) and len(curves) == 1 else ""
     return f"{subject}{sweep.points[0].account.data.name}{mark}"
 
 
@@ -213,9 +204,9 @@ def _legend(
     most = 36 if width is Width.page else 26
     handles = []
     for name, points in curves.items() if len(curves) > 1 or published else ():
-        look, untrained = looks[name], points[0].origin == Origin.UNTRAINED
-        label = wrapped(name, most) + (" (untrained)" if untrained else "")
-        style = {**_marker(look, not untrained), "linestyle": look.line, "color": look.colour}
+        look, random = looks[name], untrained(points)
+        label = wrapped(name, most) + (" (untrained)" if random else "")
+        style = {**_marker(look, not random), "linestyle": look.line, "color": look.colour}
         handles.append(Line2D([], [], **style, label=label))
     for label in dict.fromkeys(map(_published, published)):
         handles.append(Line2D([], [], **_marker(looks[label], False), label=label))
