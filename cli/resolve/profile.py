@@ -119,7 +119,11 @@ def _foreign_shapes(source: Source, seed: int) -> "Profile":
 
 def _run(source: Source, data: DataOptions, run: RunOptions) -> "Profile":
     """A run of the network that was named; where none was, of the shipped SAFormer on digits."""
+    from saformer.data import DATASETS
+
     if source.implied and data.named and data.dataset != "digits":
+        if data.dataset is not None:
+            DATASETS.find(data.dataset)  # a name that is none is what is wrong
         raise InputError("give a checkpoint (--ckpt FILE) or a model (--model NAME) to run on this data")
     check_reach([source], source.options)
     shown = []
