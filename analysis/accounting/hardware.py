@@ -67,7 +67,8 @@ def load_hardware(name: str | Path = DEFAULT_HARDWARE) -> Hardware:
         text = read_text(name, "the hardware file", BY_HAND)
     else:
         raise InputError(
-            f"unknown hardware {str(name)!r}{nearest(str(name), hardware_names())}: choose one of {', '.join(hardware_names())} or give a .toml file"
+            f"unknown hardware {str(name)!r}{nearest(str(name), hardware_names())}: choose one of "
+            f"{', '.join(hardware_names())} or give a .toml file"
         )
     try:
         table = tomllib.loads(text)
