@@ -21,7 +21,7 @@ from saformer.cli.resolve.network import default_data
 from saformer.cli.resolve.run import run_profile
 from saformer.cli.resolve.source import DEFAULT_CHECKPOINT, Source, files_of, sources_of
 from saformer.cli.terminal.console import tell, training_progress
-from saformer.cli.terminal.outputs import plan
+from saformer.cli.terminal.outputs import folder_named, plan
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def ablate(
     ] = False,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over the training set.")] = None,
     keep: Annotated[
-        Path | None, typer.Option("--keep", metavar="DIR", help="Write the trained networks into this folder.")
+        str | None, typer.Option("--keep", metavar="DIR", help="Write the trained networks into this folder.")
     ] = None,
     published: Annotated[bool, typer.Option("--published", help="Lay the paper's accuracies beside.")] = False,
     accounting: AccountingName = "paper",
@@ -100,10 +100,11 @@ def ablate(
     for option, given in (("--epochs", epochs is not None), ("--keep", keep is not None)):
         if given and not train:
             raise InputError(f"{option} is for --train")
-    if keep is not None:
+    kept = None if keep is None else folder_named(keep, "--keep")
+    if kept is not None:
         from saformer.files import make_folder
 
-        make_folder(keep)
+        make_folder(kept)
     if plot is not None:
         check_format(plot)
     sources = sources_of(NetworksOptions(checkpoints=ckpt))
@@ -129,7 +130,7 @@ def ablate(
         if row in found:
             continue
         if train:
-            network = _trained(row, name, dict(settings), opened, data, run, epochs, keep)
+            network = _trained(row, name, dict(settings), opened, data, run, epochs, kept)
             found[row] = network, [f"trained here by the recipe of {opened.name}, seed {run.seed}"]
         else:
             found[row] = _untrained(name, dict(settings), opened, run.seed)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 FORMATS = ("png", "pdf", "svg")
-_TALLEST = 12_000  # pixels; the map of a network of hundreds of layers is metres high, and gets fewer to the inch
+_TALLEST = 9_000  # pixels; the map of a network of hundreds of layers is metres high, and gets fewer to the inch
 
 
 def check_format(path: str | Path) -> str:
