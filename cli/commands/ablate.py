@@ -12,7 +12,7 @@ from saformer.cli.options.data import DataOptions
 from saformer.cli.options.energy import AccountingName, ChargeOptions, HardwareName, file_of
 from saformer.cli.options.groups import Panel
 from saformer.cli.options.model import ModelOptions, NetworksOptions
-from saformer.cli.options.output import Csv, Format, Json, Plot
+from saformer.cli.options.output import Csv, Format, Json, PlotOptions
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.data import open_data
 from saformer.cli.resolve.device import choose_device
@@ -73,8 +73,8 @@ def ablate(
     format: Format = None,
     json: Json = None,
     csv: Csv = None,
-    plot: Plot = None,
     *,
+    drawn: PlotOptions,
     charge: ChargeOptions,
 ) -> None:
     """Ablation of SAFormer (Table 3): parameters, operations, energy, and accuracy of what was trained.
@@ -90,7 +90,6 @@ def ablate(
     from saformer.models.ablations import OWN, table_3, with_attentions
     from saformer.reports.document.blocks import Report
     from saformer.reports.figures.comparison import comparison_figure
-    from saformer.reports.figures.saving import check_format, save_figure
     from saformer.reports.results.comparison import comparison_rows
     from saformer.reports.tables.ablation import ablation_table
     from saformer.reports.tables.what_was_run import remarks_of_several, what_each_read
@@ -105,11 +104,10 @@ def ablate(
         from saformer.files import make_folder
 
         make_folder(kept)
-    if plot is not None:
-        check_format(plot)
+    drawn.check()
     sources = sources_of(NetworksOptions(checkpoints=ckpt))
     outputs = plan(
-        format, json, csv, files={"--plot": plot}, inputs=[*files_of(sources), data.input, file_of(hardware)]
+        format, json, csv, files={"--plot": drawn.plot}, inputs=[*files_of(sources), data.input, file_of(hardware)]
     )
     opened = open_data(data, default_data(sources or sources_of(NetworksOptions(), [DEFAULT_CHECKPOINT]), data))
     if train and (data.input is not None or opened.kind != "static"):
@@ -145,9 +143,7 @@ def ablate(
     ]
     rows = comparison_rows(accounts, ["SAFormer" if others is None else OWN])
     lines = remarks_of_several(accounts, {})
-    if plot is not None:
-        save_figure(comparison_figure(rows), plot)
-        tell(f"wrote {plot}")
+    drawn.write(lambda width: comparison_figure(rows, width=width))
     outputs.emit(Report([ablation_table(rows, published), *what_each_read(accounts), *lines]))
 
 
