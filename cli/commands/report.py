@@ -190,10 +190,11 @@ def _write(made: "Report", title: str, out: Path) -> None:
     with progress("drawing", 2 * len(made.pictures) + 3) as advance:
         for picture in made.pictures:
             # One layout and one SVG, for the page and for Markdown; LaTeX takes the PDF.
-            drawings[picture.name] = drawing_of(picture.figure)
+            figure = picture.draw()
+            drawings[picture.name] = drawing_of(figure)
             write_bytes_atomic(pictures / f"{picture.name}.svg", drawings[picture.name].svg)
             advance(1)
-            write_bytes_atomic(pictures / f"{picture.name}.pdf", figure_bytes(picture.figure, "pdf"))
+            write_bytes_atomic(pictures / f"{picture.name}.pdf", figure_bytes(figure, "pdf"))
             advance(1)
         for name, text in (
             (PAGE, html_text(made, title, drawings)),
