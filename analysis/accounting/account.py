@@ -121,7 +121,7 @@ class Account:
         error = "" if self.energy_mj_ci95 is None else f" ± {self.energy_mj_ci95:.3g}"
         level = "" if self.ci_level is None else f", {100 * self.ci_level:.4g} % interval"
         lines = [
-            f"<b>{escape(self.model.name)}</b> on {escape(self.data.name)}, {self.data.images:,} images, "
+            f"<b>{escape(self.model.title)}</b> on {escape(self.data.name)}, {self.data.images:,} images, "
             f"T = {self.model.time_steps or 'unknown'}",
             f"<b>{self.energy_mj:.4g}{error} mJ</b> per image "
             f"(accounting {escape(self.accounting)}, on {escape(self.hardware.name)}{level})",
@@ -139,6 +139,7 @@ class Account:
             "schema": SCHEMA,
             "model": {
                 "name": self.model.name,
+                "label": self.model.label,
                 "parameters": self.model.parameters,
                 "time_steps": self.model.time_steps,
                 "time_steps_from": None if self.steps_from is None else str(self.steps_from),

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from saformer.analysis.complexity.peak_memory import peak_bytes
 
@@ -32,7 +32,7 @@ class Resources:
 
 
 def measure(
-    modules: Sequence[nn.Module], inputs: Tensor, progress: Callable[[int], None] | None = None
+    modules: Sequence[Callable[[Any], Any]], inputs: torch.Tensor, progress: Callable[[int], None] | None = None
 ) -> list[Resources]:
     """Time and peak memory of each module in inference, on the device of the inputs.
 
@@ -45,7 +45,7 @@ def measure(
     """
     device = inputs.device
 
-    def work(module: nn.Module) -> None:
+    def work(module: Callable[[Any], Any]) -> None:
         module(inputs)
         if device.type == "cuda":
             torch.cuda.synchronize(device)

@@ -4,7 +4,7 @@ Forward hooks on the modules themselves write down what they put out; a forward 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -78,11 +78,18 @@ class SpikeTrain:
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """One image through one network: attention maps, spike trains in the order of execution, and class scores."""
+    """One image through one network: attention maps, spike trains in the order of execution, and class scores, which
+    are empty where the network gives none.
+    """
 
     maps: tuple[AttentionMap, ...]
     trains: tuple[SpikeTrain, ...]
     scores: Tensor
+
+    @property
+    def predicted(self) -> int | None:
+        """The class with the highest score."""
+        return int(self.scores.argmax()) if self.scores.numel() else None
 
 
 @contextmanager
@@ -104,6 +111,17 @@ def _outputs(modules: dict[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
             handle.remove()
 
 
+def check_one(images: int) -> None:
+    """Raise InputError unless it is one image."""
+    if images != 1:
+        raise InputError(f"one image is inspected at a time, got {images}")
+
+
+def with_maps(modules: Mapping[str, nn.Module]) -> dict[str, Any]:
+    """Those that say what their map is; they need not be registered. Any, for they are of no common class."""
+    return {name: one for name, one in modules.items() if all(hasattr(type(one), part) for part in MAP_PARTS)}
+
+
 def inspect_image(model: Model, image: Tensor) -> Inspection:
     """Run one image and write down its attention maps and spikes.
 
@@ -114,12 +132,8 @@ def inspect_image(model: Model, image: Tensor) -> Inspection:
     Raises:
         InputError: it is not one image, or does not fit the model.
     """
-    if len(image) != 1:
-        raise InputError(f"one image is inspected at a time, got {len(image)}")
-    # Any, for the parts are of no common class. An attention need not be registered: that of DISTA is not.
-    attentions: dict[str, Any] = {
-        name: module for name, module in model.named_modules() if all(hasattr(type(module), part) for part in MAP_PARTS)
-    }
+    check_one(len(image))
+    attentions = with_maps(dict(model.named_modules()))
     neurons = {name: module for name, module in model.named_modules() if isinstance(module, Neuron)}
     parts = {f"{name}.{part}" for name, attention in attentions.items() for part in attention.map_inputs}
     watched = {**neurons, **{part: model.get_submodule(part) for part in parts}}

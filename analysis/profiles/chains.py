@@ -64,6 +64,6 @@ def folding_of(chains: Sequence[Chain], them: str = "") -> str:
         them: what the sentence calls them, with a space behind.
     """
     if any(chain.kept for chain in chains):
-        return "--fold left these as they are"
+        return "folding (--fold) left these as they are"
     one = "one layer on spikes" if all(chain.on_spikes for chain in chains) else "one layer of each"
     return f"folding {them}(--fold) makes {one}"

@@ -20,13 +20,22 @@ class StepsFrom(StrEnum):
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What was run: name, parameters in use, time steps T (None: not known), the checkpoint with its SHA-256."""
+    """What was run: name, parameters in use, time steps T (None: not known), the checkpoint with its SHA-256.
+
+    `label` is what the user calls it, if anything.
+    """
 
     name: str
     parameters: int
     time_steps: int | None
     checkpoint: str | None = None
     sha256: str | None = None
+    label: str | None = None
+
+    @property
+    def title(self) -> str:
+        """What tables and figures call it."""
+        return self.label or self.name
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ def parsed(plain: dict[str, Any], make: type[R]) -> R:
             None if model["time_steps"] is None else _integer(model["time_steps"]),
             _typed(model["checkpoint"], str, type(None)),
             _typed(model["sha256"], str, type(None)),
+            _typed(model.get("label"), str, type(None)),
         ),
         data=DataInfo(
             _typed(data["name"], str),

@@ -45,7 +45,7 @@ class AccuracyMeter:
         if labels is None:
             return
         labels = _class_numbers(labels, images)
-        scores = self._scores(output, images)
+        scores = self.scores(output, images)
         if scores is None:
             self._unread = True
             return
@@ -68,8 +68,8 @@ class AccuracyMeter:
             return None
         return Correct(self._labelled, int(self._top1), int(self._top5) if self._classes >= 5 else None)
 
-    def _scores(self, output: Any, images: int) -> Tensor | None:
-        """B x classes, or None."""
+    def scores(self, output: Any, images: int) -> Tensor | None:
+        """B x classes in what the model puts out; None where there are none."""
         scores = self._tensor_of(output)
         if scores is None or scores.ndim not in (2, 3) or not scores.shape[-1]:
             return None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from saformer.analysis.recording.storage_map import StorageMap
+from saformer.native import fits, native
 
 # Elements per pass. On a CPU a pass stays in the cache; anywhere it bounds the memory that counting takes.
 # Sums of ones in float32 are exact up to 2**24, so no pass may be longer than that.
@@ -200,6 +201,12 @@ class Counter:
         nonzero, ones = self.count(x, 1)
         return int(nonzero) == int(ones)
 
+    def learn(self, x: Tensor, nonzero: Tensor) -> None:
+        """Take it as given that `x`, marked as binary, has so many nonzeros in each of these rows."""
+        if _fills_storage(x):
+            known = Integers(nonzero), Integers(nonzero.sum())
+            self._known[x] = {_leading(x, len(nonzero)): known}
+
     def count(self, x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
         """Nonzeros of each row (int64, shape `rows`) and ones in all (int64 scalar)."""
         x = x.dequantize() if x.is_quantized else x
@@ -221,6 +228,8 @@ class Counter:
         if self.is_binary(x):
             nonzero = _sum(flat, 1)
             return nonzero, nonzero.sum()
+        if fits(flat) and flat.is_contiguous() and (library := native()) is not None:
+            return library.count(flat)
         nonzero = torch.zeros(rows, dtype=torch.int64, device=x.device)
         ones = torch.zeros((), dtype=torch.int64, device=x.device)
         scratch = _scratch(x)

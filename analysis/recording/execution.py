@@ -1,18 +1,21 @@
 """One operator that runs: what observers see of it, and what they share."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from saformer.analysis.recording.batch_axis import Layouts
 from saformer.analysis.recording.counters import Counter
+from saformer.analysis.recording.extents import Extents
 from saformer.analysis.recording.lineage import Lineage
 from saformer.analysis.recording.module_paths import ModulePaths
 from saformer.analysis.recording.observers.nonfinite import FiniteCheck
-from saformer.analysis.recording.operators import Operator
+from saformer.analysis.recording.operators import Kind, Operator
 from saformer.analysis.recording.storage_map import tensors_in, written_into
 from saformer.analysis.recording.values import ValueMeter
+from saformer.neurons.one_pass import Fired, fire
 
 
 @dataclass
@@ -28,6 +31,7 @@ class Execution:
         out: its results.
         booked: name of the synaptic operation that it is, once that is known.
         weighted: that operation has weights.
+        fired: of our own neurons, what the one pass showed that made their spikes.
     """
 
     func: Any
@@ -38,8 +42,15 @@ class Execution:
     out: Any = None
     booked: str | None = None
     weighted: bool = False
+    fired: Fired | None = None
 
-    @property
+    def run(self) -> None:
+        """Run it. Our own neurons count their spikes as they fire, where they can."""
+        if self.operator is not None and self.operator.kind is Kind.NEURON and self.operator.binary:
+            self.fired = fire(*self.args)
+        self.out = self.func(*self.args, **self.kwargs) if self.fired is None else self.fired.spikes
+
+    @cached_property
     def packet(self) -> Any:
         """The operator, all overloads of it."""
         return self.func._overloadpacket
@@ -49,12 +60,12 @@ class Execution:
         """What it is and where it runs, in words."""
         return f"{self.packet.__name__} in {self.path}".removesuffix(" in ")
 
-    @property
+    @cached_property
     def writes(self) -> bool:
         """It writes into one of its arguments."""
         return bool(self.func._schema.is_mutable)
 
-    @property
+    @cached_property
     def inputs(self) -> list[Tensor]:
         """The tensors among its arguments."""
         return list(tensors_in((self.args, self.kwargs)))
@@ -81,11 +92,13 @@ class Instruments:
     def __init__(self, paths: ModulePaths, lineage: Lineage, layouts: Layouts) -> None:
         self.paths, self.lineage, self.layouts = paths, lineage, layouts
         self.counter, self.meter, self.finite = Counter(), ValueMeter(), FiniteCheck()
+        self.extents, self.weights = Extents(), Extents()  # of activations, of constants
 
     def start_batch(self, images: int) -> None:
         """Forget the batch before."""
         self.counter.clear()
         self.meter.clear()
+        self.extents.clear()
         self.layouts.start_batch(images)
         self.lineage.start_batch()
 
@@ -93,6 +106,8 @@ class Instruments:
         """Void what was counted of a tensor that is written into."""
         self.counter.forget(x)
         self.meter.forget(x)
+        self.extents.forget(x)
+        self.weights.forget(x)
 
     def depends(self, execution: Execution) -> bool:
         """Whether an operator reads what depends on the input."""

@@ -86,15 +86,17 @@ def evaluate(model: nn.Module) -> None:
 def _in_collections(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Modules in plain collections among a module's attributes."""
     for name, value in list(vars(module).items()):
-        if name not in OF_EVERY_MODULE:
+        if isinstance(value, list | tuple | dict) and name not in OF_EVERY_MODULE:
             yield from _modules_in(name, value, set())
 
 
-def _modules_in(name: str, value: Any, outer: set[int]) -> Iterator[tuple[str, nn.Module]]:
-    if not isinstance(value, list | tuple | dict) or id(value) in outer:
+def _modules_in(
+    name: str, value: list[Any] | tuple[Any, ...] | dict[Any, Any], outer: set[int]
+) -> Iterator[tuple[str, nn.Module]]:
+    if id(value) in outer:
         return
     for key, item in value.items() if isinstance(value, dict) else enumerate(value):
         if isinstance(item, nn.Module):
             yield f"{name}.{key}", item
-        else:
+        elif isinstance(item, list | tuple | dict):
             yield from _modules_in(f"{name}.{key}", item, outer | {id(value)})

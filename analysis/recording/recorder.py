@@ -121,7 +121,7 @@ class Recorder(TorchDispatchMode):
         execution = Execution(func, operator, args, kwargs, self.paths.path)
         for observer in (*self._booking, *self._listing):
             observer.before(execution)
-        execution.out = func(*args, **kwargs)
+        execution.run()
         for observer in self._booking:
             observer.after(execution)
         if execution.booked is not None:

@@ -167,6 +167,7 @@ class Session:
             "graded": self._graded,
             **read_from(self._model, self._said_steps or self._loop, self._kind_given),
             **({} if self._loop is None else {"loop": self._loop}),
+            **({"fold": True} if getattr(self._model, "folded", False) is True else {}),
             "classes": getattr(getattr(self._model, "config", None), "num_classes", None) or self._accuracy.classes,
             **self._settings,
         }

@@ -8,6 +8,7 @@ from torch import Tensor
 from saformer.analysis.profiles.values import MOST_LEVELS, Values, common_unit
 from saformer.analysis.recording.sources import Provenance, Source
 from saformer.analysis.recording.storage_map import StorageMap
+from saformer.native import fits, native
 
 GLANCE = 4096  # elements that settle most cases
 _ROUNDS = 4  # looks at what did not fit, each with a finer unit
@@ -162,6 +163,11 @@ def _of_few_levels(a: float, b: float, allowed: float) -> float | None:
 
 def _multiples(flat: Tensor, unit: float, allowed: float) -> tuple[int, int, bool, Tensor | None]:
     """The largest multiple, the sum of all, and whether some are negative; or some values that are no multiples."""
+    if unit == 1 and fits(flat) and flat.is_contiguous() and (library := native()) is not None:
+        found = library.whole(flat)
+        if found is not None:
+            low, high, total = found
+            return max(high, -low), total, low < 0, None
     levels, total, negative = 0, 0, False
     buffer = torch.empty(0, dtype=flat.dtype, device=flat.device)
     for start in range(0, flat.numel(), PASS):

@@ -11,13 +11,15 @@ from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions
 from saformer.cli.options.energy import AccountingName, ChargeOptions, HardwareName, file_of
 from saformer.cli.options.groups import Panel
-from saformer.cli.options.model import ModelOptions, checkpoints
+from saformer.cli.options.model import ModelOptions, NetworksOptions
 from saformer.cli.options.output import Csv, Format, Json, Plot
 from saformer.cli.options.run import RunOptions
-from saformer.cli.resolve.data import default_dataset, open_data
+from saformer.cli.resolve.data import open_data
 from saformer.cli.resolve.device import choose_device
-from saformer.cli.resolve.model import DEFAULT_CHECKPOINT, load_for
+from saformer.cli.resolve.model import load_for
+from saformer.cli.resolve.network import default_data
 from saformer.cli.resolve.run import run_profile
+from saformer.cli.resolve.source import DEFAULT_CHECKPOINT, Source, files_of, sources_of
 from saformer.cli.terminal.console import tell, training_progress
 from saformer.cli.terminal.outputs import plan
 from saformer.errors import InputError
@@ -32,7 +34,13 @@ def ablate(
     data: DataOptions,
     run: RunOptions,
     ckpt: Annotated[
-        list[str] | None, checkpoints("A trained network; repeat it. Its settings say which row it is.")
+        list[str] | None,
+        typer.Option(
+            "--ckpt",
+            metavar="FILE",
+            help="A trained network; repeat it. Its settings say which row it is.",
+            rich_help_panel=Panel.model,
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -98,8 +106,11 @@ def ablate(
         make_folder(keep)
     if plot is not None:
         check_format(plot)
-    outputs = plan(format, json, csv, files={"--plot": plot}, inputs=[*(ckpt or []), data.input, file_of(hardware)])
-    opened = open_data(data, default_dataset(ckpt or [DEFAULT_CHECKPOINT]))
+    sources = sources_of(NetworksOptions(checkpoints=ckpt))
+    outputs = plan(
+        format, json, csv, files={"--plot": plot}, inputs=[*files_of(sources), data.input, file_of(hardware)]
+    )
+    opened = open_data(data, default_data(sources or sources_of(NetworksOptions(), [DEFAULT_CHECKPOINT]), data))
     if train and (data.input is not None or opened.kind != "static"):
         raise InputError("--train needs a data set by name that has a recipe: --dataset digits")
     if train and data.split == "train":
@@ -107,7 +118,7 @@ def ablate(
     if published and attention is not None:
         raise InputError("--published lays the paper's Table 3 beside: leave out --attention")
     others = None if attention is None else [one.strip() for one in attention.split(",") if one.strip()]
-    found = _given(ckpt or [], opened, others is not None)
+    found = _given(sources, opened, others is not None)
     size = model or _size({_plain(network.config.name) for network, _ in found.values()}, others is not None)
     variants = table_3(size) if others is None else with_attentions(size, others)
     for row, (network, _) in found.items():
@@ -147,20 +158,23 @@ def _plain(name: str) -> str:
     return name.partition("+")[0]
 
 
-def _given(ckpt: list[str], data: "Dataset", attentions: bool) -> dict[str, _Network]:
+def _given(sources: list[Source], data: "Dataset", attentions: bool) -> dict[str, _Network]:
     """The networks of checkpoints, by the row of the table that their settings make them."""
     from saformer.checkpoints.shipped import resolve_checkpoint
     from saformer.models.ablations import ABLATIONS, row_of
 
     found: dict[str, _Network] = {}
-    for name in ckpt:
-        network, remarks = load_for(ModelOptions(checkpoint=name), data)
+    for source in sources:
+        name = source.text
+        if source.label is not None:
+            raise InputError(f"{name}: the rows of an ablation are called by the parts they lack: leave out the label")
+        network, remarks = load_for(source.options, data)
         row = row_of(network.config.to_dict(), network.config.tokens, attentions)
         if row is None:
             raise InputError(f"{name} holds {network.config.name}, which is none of {', '.join(ABLATIONS)}")
         if row in found:
             raise InputError(f"{name} is {row}, as is a checkpoint before it: give one of each")
-        found[row] = network, [f"from {resolve_checkpoint(name).name}", *remarks]
+        found[row] = network, [f"from {resolve_checkpoint(source.what).name}", *remarks]
     return found
 
 

@@ -9,6 +9,7 @@ from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.output import Format, Json
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.profile import profile_for
+from saformer.cli.resolve.source import source_of
 from saformer.cli.terminal.outputs import plan
 
 
@@ -35,10 +36,11 @@ def audit(
     from saformer.reports.tables.what_was_run import what_was_read
 
     table = load_hardware(hardware)
-    outputs = plan(format, json, inputs=[model.checkpoint, data.input, instead.from_profile, file_of(hardware)])
-    profile = profile_for(model, data, replace(run, graded=charge.unroll), instead)
+    source = source_of(model, instead.from_profile)
+    outputs = plan(format, json, inputs=[*source.files, data.input, file_of(hardware)])
+    profile = profile_for(source, data, replace(run, graded=charge.unroll), instead)
     account = profile.account("paper", table, **charge.choices)
-    title = Line(f"{profile.model.name} on {profile.data.name}, {profile.images} images")
+    title = Line(f"{profile.model.title} on {profile.data.name}, {profile.images} images")
     heading = Report([title, *what_was_read(account), Line()])
     outputs.emit(
         heading

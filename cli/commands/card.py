@@ -10,12 +10,14 @@ import typer
 from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions
 from saformer.cli.options.energy import HardwareName
-from saformer.cli.options.model import Checkpoint, ModelOptions
+from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.run import DType, RunOptions
-from saformer.cli.resolve.data import data_for, default_dataset
+from saformer.cli.resolve.data import data_for
 from saformer.cli.resolve.device import choose_device
-from saformer.cli.resolve.model import check_fit, load_for, read_for, trained_on
+from saformer.cli.resolve.model import check_fit, load_for, read_for
+from saformer.cli.resolve.network import default_data
 from saformer.cli.resolve.run import run_profile
+from saformer.cli.resolve.source import source_of
 from saformer.cli.terminal.console import progress, show
 from saformer.errors import InputError
 
@@ -31,11 +33,27 @@ class _RunOptions(RunOptions):
     fold: bool = False  # no option: the card is that of the file's layers
 
 
+@dataclass(frozen=True, kw_only=True)
+class _CheckpointOptions(ModelOptions):
+    """A checkpoint of ours: its copy can be loaded again, which that of a user's own network cannot."""
+
+    # No options: nothing but a file holds what a card says.
+    model: str | None = None
+    arguments: list[str] | None = None
+    input_shape: list[str] | None = None
+    input_type: str | None = None
+    high: int | None = None
+    time_first: int | None = None
+    time_axis: int | None = None
+    loop: int | None = None
+    neurons: list[str] | None = None
+
+
 @command("card")
 def card(
+    model: _CheckpointOptions,
     data: DataOptions,
     run: _RunOptions,
-    ckpt: Checkpoint = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -64,19 +82,21 @@ def card(
     from saformer.reports.writers.markdown import markdown_text
     from saformer.training import Recipe, evaluate
 
-    if ckpt is None or out is None:
+    source = source_of(model)
+    if source.implied or out is None:
         raise InputError("say which weights and where to: --ckpt run/best.safetensors --out weights/NAME.safetensors")
     if out.suffix != ".safetensors":
         raise InputError(f"--out {out}: the name must end in .safetensors; the card goes beside it, as .md")
     page = out.with_suffix(".md")
     table = load_hardware(hardware)
-    options = ModelOptions(checkpoint=ckpt)
-    check_distinct([out, page], [options.checkpoint or ckpt])
+    if source.foreign or source.options.checkpoint is None or source.saved:
+        raise InputError(f"{source.text} is a {source.kind.title}: a card is that of a checkpoint of ours, --ckpt FILE")
+    options = source.options
+    check_distinct([out, page], [*source.files])
     for path in (out, page):
         check_target(path)
     raw = read_for(options)
-    default = default_dataset([ckpt]) or trained_on(load_for(options, None, raw)[0])
-    opened = data_for(options, data, default, raw)
+    opened = data_for(options, data, default_data([source], data), raw)
     original, _ = load_for(options, opened, raw)
     check_fit(original, opened)
     details = dict((original.origin.details if original.origin else None) or {})
@@ -84,16 +104,16 @@ def card(
     save(original, out, dtype=torch.float16 if half else None, **details)
 
     options = replace(options, checkpoint=str(out))
-    model, remarks = load_for(options, opened)
-    profile = run_profile(model, opened, run, remarks)
+    network, remarks = load_for(options, opened)
+    profile = run_profile(network, opened, run, remarks, label=source.label)
     device = choose_device(run.device)
-    with progress(f"testing {model.config.name}", len(opened)) as advance:
-        found = evaluate(model.to(device), opened, batch_size=run.batch_size, device=device, on_batch=advance)
-    training = model.origin.training if model.origin else {}
+    with progress(f"testing {network.config.name}", len(opened)) as advance:
+        found = evaluate(network.to(device), opened, batch_size=run.batch_size, device=device, on_batch=advance)
+    training = network.origin.training if network.origin else {}
     recipe = Recipe.from_stored(training) if training else None
     report = card_report(
         out.name,
-        model,
+        network,
         opened,
         found,
         [profile.account(name, table) for name in ACCOUNTINGS],

@@ -9,9 +9,12 @@ import typer
 from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions
 from saformer.cli.options.energy import AccountingOrAll, ChargeOptions, HardwareName, file_of
+from saformer.cli.options.model import NetworksOptions
 from saformer.cli.options.output import Format, Ours, Plot
 from saformer.cli.options.run import RunOptions
-from saformer.cli.resolve.profile import check_run_options, is_profile, names_of, ours_of, profiles_of
+from saformer.cli.resolve.network import check_reach
+from saformer.cli.resolve.profile import check_run_options, profiles_of
+from saformer.cli.resolve.source import files_of, names_of, ours_of, sources_of
 from saformer.cli.terminal.console import tell
 from saformer.cli.terminal.outputs import plan
 from saformer.errors import InputError
@@ -33,11 +36,9 @@ class Figure(StrEnum):
 
 @command("compare")
 def compare(
+    networks: NetworksOptions,
     data: DataOptions,
     run: RunOptions,
-    models: Annotated[
-        list[str] | None, typer.Argument(metavar="A B ...", help="Checkpoints, models by name, or saved profiles.")
-    ] = None,
     ours: Ours = None,
     published: Annotated[
         bool,
@@ -59,7 +60,11 @@ def compare(
 ) -> None:
     """Compare models: parameters, operations, energy, accuracy and relative difference (Eq. 21).
 
-    saformer compare digits/saformer digits/sdt digits/spikformer
+      saformer compare digits/saformer digits/sdt digits/spikformer
+
+    Networks of any kind, each with a name of its own if you like:
+
+      saformer compare "SAFormer (ours)=digits/saformer" "MyNet=net:factory" spikformer-2-64 --dataset digits
     """
     from saformer.analysis.accounting.hardware import load_hardware
     from saformer.analysis.accounting.rules import ACCOUNTINGS, get_accounting
@@ -74,11 +79,15 @@ def compare(
     for name in accountings:
         get_accounting(name)
     table = load_hardware(hardware)
-    models = models or []
-    if not models and not published:
-        raise InputError("say what to compare: checkpoints, models by name or saved profiles, or --published alone")
-    check_run_options(models, data, run, () if models else ("--dataset",))
-    if ours and not models:
+    sources = sources_of(networks)
+    if not sources and not published:
+        raise InputError(
+            "say what to compare: checkpoints, models by name, saved profiles or package.module:factory, "
+            "or --published alone"
+        )
+    check_run_options(sources, networks, data, run, also=() if sources else ("--dataset",))
+    check_reach(sources, networks)
+    if ours and not sources:
         raise InputError("--ours names one of the models compared, and there are none: leave it out")
     if figure is not Figure.values and accounting == "all":
         raise InputError(f"--figure {figure} draws one accounting: leave out --accounting all")
@@ -86,10 +95,10 @@ def compare(
         raise InputError(f"--figure {figure} is about the figure: add --plot FILE")
     if plot is not None:
         check_format(plot)
-    outputs = plan(format, files={"--plot": plot}, inputs=[*models, data.input, file_of(hardware)])
-    names = names_of(models)
-    wanted = ours_of(ours, models, names)
-    profiles = profiles_of(models, data, replace(run, graded=charge.unroll), {})
+    outputs = plan(format, files={"--plot": plot}, inputs=[*files_of(sources), data.input, file_of(hardware)])
+    names = names_of(sources)
+    wanted = ours_of(ours, sources, names)
+    profiles = profiles_of(sources, data, replace(run, graded=charge.unroll), {})
     data_sets = list(dict.fromkeys(profile.data.name for profile in profiles))
     if not data_sets and data.dataset:
         data_sets = [data.dataset]
@@ -104,7 +113,7 @@ def compare(
     }
     rows = by_accounting[accountings[0]]
     saved = {
-        name: profile.notes for name, what, profile in zip(names, models, profiles, strict=True) if is_profile(what)
+        name: profile.notes for name, source, profile in zip(names, sources, profiles, strict=True) if source.saved
     }
     notes = remarks_of_several(zip(names, accounts[accountings[0]], strict=True), saved)
     if published:

@@ -9,6 +9,7 @@ from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.output import Csv, Format, Json, Layers, Plot, SaveProfile, Spikes
 from saformer.cli.options.run import PreciseRunOptions
 from saformer.cli.resolve.profile import profile_for
+from saformer.cli.resolve.source import source_of
 from saformer.cli.terminal.console import tell
 from saformer.cli.terminal.outputs import plan
 from saformer.errors import InputError
@@ -69,6 +70,7 @@ def energy(
             which = "hardware" if everywhere else "accounting"
             advice = "; --format csv writes that table" if option == "--csv" else ""
             raise InputError(f"{option} shows one {which}: it cannot go with --{which} all{advice}")
+    source = source_of(model, instead.from_profile)
     memory_model = None if memory is None else load_memory_model(memory)
     if plot is not None:
         check_format(plot)
@@ -77,13 +79,13 @@ def energy(
         json,
         csv,
         files={"--plot": plot, "--save-profile": save_profile},
-        inputs=[model.checkpoint, data.input, instead.from_profile, instead.rates, file_of(hardware)],
+        inputs=[*source.files, data.input, instead.rates, file_of(hardware)],
     )
 
     # What is to be precise is the energy that is shown; of several, the first.
     shown = tables[0].name if everywhere else hardware
     run = replace(run, graded=charge.unroll, accounting=accountings[0], hardware=shown, choices=charge.choices)
-    profile = profile_for(model, data, run, instead)
+    profile = profile_for(source, data, run, instead)
     accounts = [profile.account(name, table, **charge.choices) for name in accountings for table in tables]
     account = accounts[0]
     unit = energy_unit(*(account.energy_mj for account in accounts))

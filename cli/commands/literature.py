@@ -1,5 +1,6 @@
 """`saformer literature`: published energies, and whether they follow from what was published with them."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,7 @@ from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.output import Csv, Format, Json
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.profile import profile_for
+from saformer.cli.resolve.source import source_of
 from saformer.cli.terminal.outputs import plan
 from saformer.errors import InputError
 
@@ -28,9 +30,17 @@ Explain = Annotated[
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Architecture(ModelOptions):
+    """The network of --explain; the argument of the command names a published one."""
+
+    network: str | None = None
+    label: str | None = None
+
+
 @command("literature")
 def literature(
-    model: ModelOptions,
+    model: _Architecture,
     instead: InsteadOptions,
     name: Annotated[
         str | None,
@@ -97,7 +107,9 @@ def _explained(text: str, name: str | None, model: ModelOptions, instead: Instea
             raise InputError("--explain looks at NAME or at the model of the options, not at both")
         if instead.rates is None and instead.uniform_rate is None and instead.from_profile is None:
             raise InputError("--explain needs rates: add --rates FILE.csv or --uniform-rate R, or give --from-profile")
-        return explain_profile(total, profile_for(model, DataOptions(), RunOptions(), instead))
+        return explain_profile(
+            total, profile_for(source_of(model, instead.from_profile), DataOptions(), RunOptions(), instead)
+        )
     rows = published_energies()
     same = [row for row in rows if row.energy.value == total.value]
     chosen = _called(name, rows) if name is not None else same or rows

@@ -4,21 +4,22 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions
 from saformer.cli.options.energy import AccountingName, ChargeOptions, HardwareName
-from saformer.cli.options.model import ModelOptions
+from saformer.cli.options.model import NetworksOptions
 from saformer.cli.options.output import Ours
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.attention import inspected
-from saformer.cli.resolve.data import data_for, default_dataset
 from saformer.cli.resolve.model import load_for
-from saformer.cli.resolve.profile import check_run_options, is_profile, names_of, options_of, ours_of, profiles_of
-from saformer.cli.resolve.sweep import Parameter, swept
+from saformer.cli.resolve.network import Opened, check_reach, data_of, default_data
+from saformer.cli.resolve.profile import check_run_options, profiles_of
+from saformer.cli.resolve.source import Source, names_of, ours_of, sources_of
+from saformer.cli.resolve.sweep import Curve, Parameter, swept
 from saformer.cli.terminal.console import progress, show
 from saformer.errors import InputError
 
@@ -26,12 +27,9 @@ if TYPE_CHECKING:
     from saformer.analysis.accounting.energy import Choices
     from saformer.analysis.accounting.hardware import Hardware
     from saformer.analysis.complexity.benchmark import Measurement
-    from saformer.data.dataset import Dataset
     from saformer.reports.document.blocks import Part, Report
     from saformer.reports.document.numbers import EnergyUnit
     from saformer.reports.page.contents import Subject
-
-    _Opened = dict[tuple[Any, ...], Dataset]  # what was read for one section, for the next
 
 _TIME_STEPS = [1, 2, 4, 6]  # of Figure 5
 _AGGREGATED = [1, 2, 4, 8, 16, 64]  # of Figure 6
@@ -41,17 +39,10 @@ _DEFAULT = ["digits/saformer", "digits/sdt", "digits/spikformer"]
 
 @command("report")
 def report(
+    networks: NetworksOptions,
     data: DataOptions,
     run: RunOptions,
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="A B ...", help="Checkpoints, models by name, or saved profiles. Default: digits/..."),
-    ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write into.")] = Path("report"),
-    from_profile: Annotated[
-        list[str] | None,
-        typer.Option("--from-profile", metavar="FILE", help="A saved profile, as if it were named; repeat it."),
-    ] = None,
     ours: Ours = None,
     accounting: AccountingName = "paper",
     hardware: HardwareName = "45nm-fp32",
@@ -87,10 +78,12 @@ def report(
     get_accounting(accounting)
     table = load_hardware(hardware)
     measurement = None if complexity is None else read_measurement(complexity)
-    sources = [*(models or []), *(from_profile or [])] or list(_DEFAULT)
-    if twice := [what for what in sources if sources.count(what) > 1]:
+    sources = sources_of(networks, _DEFAULT)
+    texts = [source.text for source in sources]
+    if twice := [text for text in texts if texts.count(text) > 1]:
         raise InputError(f"{twice[0]} is named twice: once is enough")
-    check_run_options(sources, data, run)
+    check_run_options(sources, networks, data, run)
+    check_reach(sources, networks)
     names = names_of(sources)
     wanted = ours_of(ours, sources, names)
     if out.exists() and not out.is_dir():
@@ -100,12 +93,13 @@ def report(
     if out.is_dir():
         check_target(out / PAGE)
     run, choices = replace(run, graded=charge.unroll), charge.choices
-    opened: _Opened = {}
+    opened: Opened = {}
     profiles = profiles_of(sources, data, run, opened)
-    subjects = [Subject(*each) for each in zip(names, profiles, sources, strict=True)]
+    subjects = [Subject(*each) for each in zip(names, profiles, texts, strict=True)]
     command = shlex.join(["saformer", *sys.argv[1:]])
     more: list[Part] = []
-    if not quick and (again := _checkpoints(sources)):
+    named = dict(zip(names, sources, strict=True))
+    if not quick and (again := {name: source for name, source in named.items() if _runs_again(source)}):
         more += _attention(again, sources, data, run, opened)
         unit = page_unit(profiles, table, accounting, choices)
         more += _sweeps(again, sources, data, run, accounting, table, choices, opened, unit)
@@ -113,42 +107,43 @@ def report(
     _write(page(subjects, table, accounting, wanted, command, more, choices), title, out)
 
 
-def _checkpoints(sources: list[str]) -> dict[str, ModelOptions]:
-    """The checkpoints among the sources; profiles and untrained models cannot, or need not, be run again."""
-    options = {what: options_of(what) for what in sources if not is_profile(what)}
-    return {what: option for what, option in options.items() if option.checkpoint is not None}
+def _runs_again(source: Source) -> bool:
+    """Its maps and sweeps are worth a run: a profile cannot be run again, and random weights need not."""
+    return not source.saved and (source.foreign or source.options.checkpoint is not None)
 
 
 def _attention(
-    options: dict[str, ModelOptions], sources: list[str], data: DataOptions, run: RunOptions, opened: "_Opened"
+    again: dict[str, Source], sources: list[Source], data: DataOptions, run: RunOptions, opened: Opened
 ) -> "list[Part]":
     """Figure 4 on the first sample of the data, of the networks that take it."""
     from saformer.reports.page.sections import attention_section
 
-    found = data_for(next(iter(options.values())), data, default_dataset(sources), opened=opened)
-    inspections, image, title, _ = inspected(options, found, 0, data, run.device)
+    found = data_of(next(iter(again.values())), data, default_data(sources, data), opened=opened, seed=run.seed)
+    inspections, image, title, _ = inspected(again, found, 0, data, run.device, run.seed)
     return attention_section(inspections, image, title) if any(i.maps for i in inspections.values()) else []
 
 
 def _sweeps(
-    options: dict[str, ModelOptions],
-    sources: list[str],
+    again: dict[str, Source],
+    sources: list[Source],
     data: DataOptions,
     run: RunOptions,
     accounting: str,
     hardware: "Hardware",
     choices: "Choices",
-    opened: "_Opened",
+    opened: Opened,
     unit: "EnergyUnit",
 ) -> "list[Part]":
     """Figures 5 and 6 of the first SAFormer."""
     from saformer.reports.page.sections import sweep_section
 
-    option = next((o for o in options.values() if hasattr(load_for(o, None)[0].config, "aggregated")), None)
-    if option is None:
+    ours = {name: source for name, source in again.items() if not source.foreign}
+    name = next((n for n, s in ours.items() if hasattr(load_for(s.options, None)[0].config, "aggregated")), None)
+    if name is None:
         return []
-    found = data_for(option, data, default_dataset(sources), opened=opened)
-    model, _ = load_for(option, found)
+    source = ours[name]
+    found = data_of(source, data, default_data(sources, data), opened=opened, seed=run.seed)
+    model, _ = load_for(source.options, found)
     tokens = model.config.tokens or 0
     values = {Parameter.aggregated: [n for n in _AGGREGATED if n <= tokens and tokens % n == 0]}
     if found.kind == "static":
@@ -158,7 +153,8 @@ def _sweeps(
         part
         for parameter, chosen in values.items()
         for part in sweep_section(
-            swept(parameter, dict.fromkeys(chosen, option), found, wide, accounting, hardware, choices), unit
+            swept(parameter, [Curve(name, dict.fromkeys(chosen, source))], found, wide, accounting, hardware, choices),
+            unit,
         )
     ]
 

@@ -9,6 +9,7 @@ from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.output import Format, Top
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.profile import profile_for
+from saformer.cli.resolve.source import source_of
 from saformer.cli.terminal.outputs import emit
 from saformer.errors import InputError
 
@@ -42,7 +43,8 @@ def sensitivity(
     table = load_hardware(hardware)
     if top < 0:
         raise InputError(f"--top must be at least 1, or 0 for all operations, got {top}")
-    profile = profile_for(model, data, replace(run, graded=charge.unroll, choices=charge.choices), instead)
+    source = source_of(model, instead.from_profile)
+    profile = profile_for(source, data, replace(run, graded=charge.unroll, choices=charge.choices), instead)
     account = profile.account(accounting, table, **charge.choices)
     rows = [
         SensitivityRow(s.name, s.firing_rate, s.energy_mj, s.per_point_mj, s.per_tenth_mj)
@@ -50,7 +52,7 @@ def sensitivity(
     ]
     energy = energy_unit(account.energy_mj).text(account.energy_mj)
     heading = (
-        f"{account.model.name} on {account.data.name}: {energy} per image (accounting {accounting}, on {table.name})"
+        f"{account.model.title} on {account.data.name}: {energy} per image (accounting {accounting}, on {table.name})"
     )
     ranking = sensitivity_table(rows, account.energy_mj, top or len(rows))
     emit(Report([Line(heading), *what_was_read(account), ranking, *map(note, account.notes)]), format)

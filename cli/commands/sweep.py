@@ -1,4 +1,4 @@
-"""`saformer sweep`: one setting of a network at several values."""
+"""`saformer sweep`: one setting of networks at several values, a curve for each network."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -8,12 +8,12 @@ import typer
 from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions
 from saformer.cli.options.energy import AccountingName, ChargeOptions, HardwareName, file_of
-from saformer.cli.options.model import ModelOptions, Untrained, Weights, checkpoints
+from saformer.cli.options.model import NetworksOptions
 from saformer.cli.options.output import Csv, Format, Json, Plot
 from saformer.cli.options.run import BatchSize, RunOptions
-from saformer.cli.resolve.data import data_for, default_dataset
-from saformer.cli.resolve.model import DEFAULT_CHECKPOINT
-from saformer.cli.resolve.sweep import Parameter, swept
+from saformer.cli.resolve.network import check_reach, check_runs, data_of, default_data
+from saformer.cli.resolve.source import DEFAULT_CHECKPOINT, files_of, sources_of
+from saformer.cli.resolve.sweep import Parameter, curves_of, swept
 from saformer.cli.terminal.console import tell
 from saformer.cli.terminal.outputs import plan
 from saformer.errors import InputError
@@ -27,15 +27,20 @@ class SweepRunOptions(RunOptions):
     fold: bool = False  # no option: time and memory are those of the network as it is
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Networks(NetworksOptions):
+    """What is swept has no option of its own; a profile has one value."""
+
+    profiles: list[str] | None = None
+
+
 @command("sweep")
 def sweep(
     parameter: Annotated[Parameter, typer.Argument(metavar="time-steps|aggregated", help="What to vary.")],
     values: Annotated[str, typer.Argument(metavar="A,B,...", help="Its values, such as 1,2,4,6.")],
+    networks: _Networks,
     data: DataOptions,
     run: SweepRunOptions,
-    ckpt: Annotated[list[str] | None, checkpoints("Checkpoint; repeat it for one per value, in their order.")] = None,
-    model: Untrained = None,
-    weights: Weights = None,
     accounting: AccountingName = "paper",
     hardware: HardwareName = "45nm-fp32",
     format: Format = None,
@@ -47,9 +52,13 @@ def sweep(
 ) -> None:
     """Vary a setting: accuracy, operations, energy, time and memory at each value (Figures 5 and 6).
 
-    saformer sweep time-steps 1,2,4,6 --ckpt digits/saformer
+      saformer sweep time-steps 1,2,4,6 digits/saformer
 
-    saformer sweep aggregated 1,2,4,8,16,64 --ckpt digits/saformer
+      saformer sweep aggregated 1,2,4,8,16,64 digits/saformer
+
+    Several networks are a curve each; checkpoints that differ in the setting alone, one for each value, are one curve:
+
+      saformer sweep time-steps 1,4 digits/saformer digits/sdt "MyNet=net:factory+steps={T}" --plot t.pdf
     """
     from saformer.analysis.accounting.hardware import load_hardware
     from saformer.analysis.accounting.rules import get_accounting
@@ -62,11 +71,16 @@ def sweep(
     wanted = _values(parameter, values)
     if plot is not None:
         check_format(plot)
-    outputs = plan(format, json, csv, files={"--plot": plot}, inputs=[*(ckpt or []), data.input, file_of(hardware)])
-    options = _sources(wanted, ckpt, model, weights)
-    opened = data_for(options[0], data, default_dataset(one.checkpoint for one in options))
+    sources = sources_of(networks, [DEFAULT_CHECKPOINT])
+    check_runs(sources, "sweep")
+    check_reach(sources, networks)
+    outputs = plan(
+        format, json, csv, files={"--plot": plot}, inputs=[*files_of(sources), data.input, file_of(hardware)]
+    )
+    curves = curves_of(sources, parameter, wanted)
+    opened = data_of(sources[0], data, default_data(sources, data), seed=run.seed)
     run = replace(run, graded=charge.unroll)
-    result = swept(parameter, dict(zip(wanted, options, strict=True)), opened, run, accounting, table, charge.choices)
+    result = swept(parameter, curves, opened, run, accounting, table, charge.choices)
     if plot is not None:
         save_figure(sweep_figure(result), plot)
         tell(f"wrote {plot}")
@@ -82,17 +96,3 @@ def _values(parameter: Parameter, text: str) -> list[int]:
     if len(set(found)) < len(found):
         raise InputError(f"{parameter}: each value once, got {text}")
     return found
-
-
-def _sources(values: list[int], ckpt: list[str] | None, model: str | None, weights: str | None) -> list[ModelOptions]:
-    """The model of each value: one checkpoint for all, one each, or an untrained network."""
-    if model is not None:
-        if ckpt:
-            raise InputError("give either --ckpt or --model, not both: a checkpoint shows its own architecture")
-        if weights is not None:
-            raise InputError("--weights chooses among the weights of a checkpoint: give --ckpt, not --model")
-        return [ModelOptions(model=model)] * len(values)
-    ckpt = ckpt or [DEFAULT_CHECKPOINT]
-    if len(ckpt) not in (1, len(values)):
-        raise InputError(f"{len(values)} values and {len(ckpt)} checkpoints: give one --ckpt, or one for each value")
-    return [ModelOptions(checkpoint=one, weights=weights) for one in (ckpt if len(ckpt) > 1 else ckpt * len(values))]

@@ -66,7 +66,7 @@ def opened(command: Callable[..., None]) -> Callable[..., None]:
     def run(context: typer.Context, plugin: list[Path] | None, **values: Any) -> None:
         spelled = {p.name: max(p.opts, key=len) for p in context.command.params}
         for name, (group, names) in groups.items():
-            flags = tuple(spelled[n] for n in names if _stands_there(context, n))
+            flags = tuple(spelled[n] for n in names if spelled[n].startswith("-") and _stands_there(context, n))
             values[name] = group(flags=flags, **{n: values.pop(n) for n in names})
         command(**values)
 

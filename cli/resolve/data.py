@@ -1,6 +1,5 @@
 """From the options to the data to run on."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from saformer.cli.options.data import DataOptions
@@ -58,13 +57,6 @@ def open_data(
         cache_dir=data.cache_dir,
         progress=progress,
     )
-
-
-def default_dataset(names: Iterable[str | None]) -> str | None:
-    """The data set where none is named: digits where a shipped checkpoint is among the names, else none."""
-    from saformer.checkpoints.shipped import SHIPPED
-
-    return "digits" if any(name is not None and name.partition("+")[0] in SHIPPED for name in names) else None
 
 
 def reader_of(options: ModelOptions, raw: "RawCheckpoint | None" = None) -> "Model | None":

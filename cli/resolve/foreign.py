@@ -1,4 +1,4 @@
-"""A user's own model: `--model package.module:factory`, imported from the current folder."""
+"""A user's own model: `package.module:factory`, imported from the current folder."""
 
 import argparse
 import ast
@@ -82,12 +82,14 @@ def load_foreign(
     with building_without_kernels() as told, _own_stage(module_name):
         factory = _imported(name, module_name, attribute)
         options = dict(parse_argument(text, "--model-arg", factory) for text in arguments)
+        if options and isinstance(factory, nn.Module):
+            raise InputError(f"{name} is a network already, which takes no arguments: leave out {', '.join(options)}")
         try:
             model = factory if isinstance(factory, nn.Module) else factory(**options)
         except (Exception, SystemExit) as error:
-            raise InputError(f"--model {name}: {attribute} failed: {_words(error)}") from None
+            raise InputError(f"{name}: {attribute} failed: {_words(error)}") from None
     if not isinstance(model, nn.Module):
-        raise InputError(f"--model {name}: {attribute} returned a {type(model).__name__}, not a torch.nn.Module")
+        raise InputError(f"{name}: {attribute} returned a {type(model).__name__}, not a torch.nn.Module")
     model = unwrapped(model)
     if checkpoint is not None:
         _fill(model, checkpoint, weights)
@@ -96,19 +98,32 @@ def load_foreign(
     return model, [remark_on(told)] if told else []
 
 
+def import_own(name: str) -> Any:
+    """A function of the user's own, package.module:function.
+
+    Raises:
+        InputError: it cannot be imported.
+    """
+    module_name, colon, attribute = name.partition(":")
+    if not colon:
+        raise InputError(f"{name} names no function: package.module:function")
+    with _own_stage(module_name):
+        return _imported(name, module_name, attribute)
+
+
 def _imported(name: str, module_name: str, attribute: str) -> Any:
     sys.path.insert(0, "")
     try:
         factory: Any = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # the user's own code may raise anything, or call sys.exit
-        raise InputError(f"--model {name}: cannot import {module_name}: {_words(error)}") from None
+        raise InputError(f"{name}: cannot import {module_name}: {_words(error)}") from None
     finally:
         if "" in sys.path:  # the module may have put the path in order itself
             sys.path.remove("")
     for part in attribute.split("."):
         factory = getattr(factory, part, None)
     if not callable(factory):
-        raise InputError(f"--model {name}: {module_name} has no class or function {attribute!r}")
+        raise InputError(f"{name}: {module_name} has no class or function {attribute!r}")
     return factory
 
 
@@ -216,8 +231,13 @@ def model_input(options: ModelOptions) -> "Callable[[torch.Tensor], torch.Tensor
 
 
 @contextmanager
-def own_errors(model: "nn.Module") -> Iterator[None]:
-    """A user's model may fail on the data in any way: one line, with its own words. Ours must not fail."""
+def own_errors(model: "nn.Module", options: ModelOptions | None = None) -> Iterator[None]:
+    """A user's model may fail on the data in any way: one line, with its own words. Ours must not fail.
+
+    Args:
+        model: whose errors.
+        options: how its input is laid out now, to say which of them would change it.
+    """
     from saformer.models import Model
 
     try:

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from saformer.data.dataset import Dataset
     from saformer.models import Model
 
-DEFAULT_CHECKPOINT = "digits/saformer"
-
 
 def read_for(options: ModelOptions) -> "RawCheckpoint | None":
     """The checkpoint file of the options, read once; None where they name a model."""
@@ -153,6 +151,16 @@ def trained_on(model: "Model") -> str | None:
     return name if isinstance(name, str) and name in DATASETS else None
 
 
+def remembered_data(checkpoint: str) -> str | None:
+    """The data set that a checkpoint file, or one of the package, says it was trained on; its header alone is read."""
+    from saformer.checkpoints import training_of
+    from saformer.checkpoints.shipped import resolve_checkpoint
+    from saformer.data import DATASETS
+
+    name = training_of(resolve_checkpoint(checkpoint)).get("dataset")
+    return name if isinstance(name, str) and name in DATASETS else None
+
+
 def _kinds(names: tuple[str, ...]) -> str:
     kinds = {name.removesuffix(".weight").removesuffix(".bias").rpartition(".")[2] for name in names}
     return ", ".join(sorted(kinds))
@@ -183,13 +191,3 @@ def check_fit(model: "Model", data: "Dataset") -> None:
 
 def _by(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
-
-
-def check_ours(options: ModelOptions, tokens: bool = False) -> None:
-    """Raise InputError for what only a model of the user's own takes; one that reads tokens takes random ones, too."""
-    taken = options.time_first or options.time_axis is not None or options.loop
-    if options.arguments or taken or (options.random and not tokens):
-        raise InputError(
-            "--model-arg, --input-shape, --input-dtype, --high, --time-first, --time-axis and --loop go with a model "
-            "of your own: --model package.module:factory"
-        )

@@ -33,6 +33,7 @@ def run_profile(
     remarks: list[str],
     trained: bool | None = None,
     options: ModelOptions | None = None,
+    label: str | None = None,
 ) -> "Profile":
     """Profile the model on the data, with progress; the remarks become notes of the profile.
 
@@ -43,6 +44,7 @@ def run_profile(
         remarks: on model and data.
         trained: its weights are not random; None: of one of ours, that shows in where they came from.
         options: how the model takes its input, and which of its modules are neurons.
+        label: what the user calls it.
     """
     import torch
 
@@ -64,6 +66,8 @@ def run_profile(
     total = len(data) if limit is None else min(limit, len(data))
     _check_processes(run, total)
     said = options or ModelOptions()
+    if isinstance(model, Model):  # which lays out time by itself
+        said = replace(said, time_first=None, time_axis=None, loop=None)
     given = None if isinstance(model, Model) else said.steps or _frames(said, data)
     steps = given or said.loop or (model.config.time_steps if isinstance(model, Model) else None)
     read_from = {}
@@ -74,7 +78,7 @@ def run_profile(
     with enough_memory(min(run.batch_size, total), steps):
         if run.fold:
             example, _ = next(data.batches(1, 1, run.seed))
-            model, remark = fold_for(model, example, options)
+            model, remark = fold_for(model, example, said)
             remarks = [*remarks, remark]
         model = _moved(model, device, dtype)
         check_same_model(model)
@@ -111,7 +115,12 @@ def run_profile(
     if trained is None:
         trained = getattr(model, "origin", None) is not None
     origin, untrained = (Origin.MEASURED, []) if trained else (Origin.UNTRAINED, [UNTRAINED_NOTE])
-    return replace(whole, notes=(*untrained, *remarks, *whole.notes), origin=origin)
+    return replace(
+        whole,
+        model=replace(whole.model, label=label),
+        notes=(*untrained, *remarks, *whole.notes),
+        origin=origin,
+    )
 
 
 def _stopping_rule(run: RunOptions, images: int) -> "PrecisionRule | None":

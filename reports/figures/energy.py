@@ -24,7 +24,7 @@ def energy_figure(account: Account, unit: EnergyUnit | None = None) -> "Figure":
         InputError: the account has no operations.
     """
     if not account.layers:
-        raise InputError(f"nothing to draw: no operation of {account.model.name} is counted")
+        raise InputError(f"nothing to draw: no operation of {account.model.title} is counted")
     with figure_style():
         from matplotlib.figure import Figure
         from matplotlib.lines import Line2D

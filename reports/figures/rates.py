@@ -20,7 +20,7 @@ def rates_figure(account: Account) -> "Figure":
         InputError: the account has no spiking layers.
     """
     if not account.neurons:
-        raise InputError(f"nothing to draw: no spiking layers of {account.model.name} were recorded")
+        raise InputError(f"nothing to draw: no spiking layers of {account.model.title} were recorded")
     with figure_style():
         from matplotlib.figure import Figure
 

@@ -85,7 +85,7 @@ def attention_section(inspections: "Mapping[str, Inspection]", image: "Tensor", 
 def sweep_section(sweep: Sweep, unit: EnergyUnit) -> list[Part]:
     """Figure 5 (time steps) or 6 (aggregated tokens)."""
     number_of_figure, what = ("5", "time steps") if sweep.parameter == "time_steps" else ("6", "aggregated tokens")
-    name = sweep.points[0].account.model.name
+    name = ", ".join(sweep.curves)
     values = "; ".join(
         f"{point.value}: {percent(point.account.accuracy.top1 if point.account.accuracy else None, 2)}, "
         f"{unit.text(point.account.energy_mj)}"

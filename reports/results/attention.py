@@ -15,7 +15,7 @@ def attention_data(inspections: Mapping[str, Inspection], image: str, label: int
         "networks": [
             {
                 "name": name,
-                "predicted": int(inspection.scores.argmax()),
+                "predicted": inspection.predicted,
                 "maps": [
                     {
                         "name": found.name,

@@ -69,7 +69,7 @@ def explain_rows(total: Printed, rows: Sequence[PublishedEnergy], table: Sequenc
 
 def explain_profile(total: Printed, profile: Profile) -> Explanation:
     """Every convention that the options of the commands reach, on one profile."""
-    name = profile.model.name
+    name = profile.model.title
     ways = [
         Hit(name, " ".join(one.options) or "as it is, Eqs. 18-20", one.energy_mj, one.unusual)
         for one in conventions(profile)

@@ -1,6 +1,6 @@
-"""One setting of a network at several values, as records and as JSON: the paper's Figures 5 (over T) and 6 (over n)."""
+"""One setting of networks at several values, as records and as JSON: the paper's Figures 5 (over T) and 6 (over n)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ class SweepPoint:
         seconds: of one forward pass over a batch.
         peak_bytes: live memory that this pass adds at its peak.
         trained_at: the value that the checkpoint was trained with; None if it is not known, or nothing was trained.
+        network: what the network is called; points of one network are a curve.
     """
 
     value: int
@@ -32,6 +33,7 @@ class SweepPoint:
     seconds: float
     peak_bytes: int
     trained_at: int | None = None
+    network: str = ""
 
     @property
     def origin(self) -> str:
@@ -40,8 +42,9 @@ class SweepPoint:
 
     @property
     def top1(self) -> float | None:
-        """Accuracy, 0 to 1."""
-        return None if self.account.accuracy is None else self.account.accuracy.top1
+        """Accuracy, 0 to 1; that of random weights says nothing."""
+        known = self.account.accuracy is not None and self.origin != Origin.UNTRAINED
+        return self.account.accuracy.top1 if known and self.account.accuracy is not None else None
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Sweep:
 
     Args:
         parameter: a key of `PARAMETERS`.
-        points: one for each value, in the order asked for.
+        points: one for each value, in the order asked for, network by network.
         batch: images in a forward pass that was timed.
         device: where it ran, in words.
     """
@@ -65,19 +68,28 @@ class Sweep:
         """T or n."""
         return PARAMETERS[self.parameter][0]
 
+    @property
+    def curves(self) -> dict[str, list[SweepPoint]]:
+        """The points of each network, by what tables and figures call it."""
+        found: dict[str, list[SweepPoint]] = {}
+        for point in self.points:
+            found.setdefault(point.network or point.account.model.title, []).append(point)
+        return found
 
-def untrained(sweep: Sweep) -> bool:
+
+def untrained(points: Iterable[SweepPoint]) -> bool:
     """Some point is of random weights."""
-    return any(point.origin == Origin.UNTRAINED for point in sweep.points)
+    return any(point.origin == Origin.UNTRAINED for point in points)
 
 
 def sweep_data(sweep: Sweep) -> dict[str, Any]:
     """The JSON object of a sweep; each point holds the object of its account without the layers."""
     points = []
-    for point in sweep.points:
+    for network, point in ((name, point) for name, curve in sweep.curves.items() for point in curve):
         account = point.account.to_json()
         points.append(
             {
+                "network": network,
                 "value": point.value,
                 "trained_at": point.trained_at,
                 "origin": point.origin,
@@ -94,5 +106,6 @@ def sweep_data(sweep: Sweep) -> dict[str, Any]:
         "hardware": first["hardware"],
         "batch_size": sweep.batch,
         "device": sweep.device,
+        "networks": list(sweep.curves),
         "points": points,
     }

@@ -65,7 +65,7 @@ def accountings_table(accounts: Sequence[Account], layers: bool = False, unit: E
         Row(["MACs", *(Cell(account.macs, si(account.macs)) for account in accounts)], "sum"),
         Row(["ACs", *(Cell(account.acs, si(account.acs)) for account in accounts)], "sum"),
     ]
-    where = f"{accounts[0].model.name} on {accounts[0].data.name}"
+    where = f"{accounts[0].model.title} on {accounts[0].data.name}"
     return Table(
         f"Energy per image of {where} under several accountings", columns, rows, (), ACCOUNTING_LAYOUTS, quiet=True
     )

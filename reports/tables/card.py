@@ -55,7 +55,7 @@ def card_report(
         parts += [Heading("Made by"), Verbatim(command)]
     if recipe is not None:
         parts += [Heading("Configuration"), Verbatim(recipe.to_toml().rstrip())]
-    parts += [Heading("Accuracy"), *evaluation_report(found, model, data).parts]
+    parts += [Heading("Accuracy"), *evaluation_report(found, accounts[0].model, data).parts]
     parts += [Heading("Energy"), *energy_report(accounts[0], layers=True).parts]
     parts += [Heading("Energy under every accounting"), accountings_table(accounts)]
     parts += [Heading("Firing rates"), neuron_table(accounts[0])]

@@ -133,7 +133,7 @@ def energy_table(account: Account, layers: bool = False, unit: EnergyUnit | None
     if meaning := [f"{kind} ({_MEANING[kind]})" for kind in account.classes if kind in _MEANING]:
         of_several = "; of a block, the worst" if several and len(meaning) > 1 else ""
         caption.append(f"class of the input: {', '.join(meaning)}{of_several}.")
-    where = f"{account.model.name} on {account.data.name}"
+    where = f"{account.model.title} on {account.data.name}"
     title = f"Energy per image of {where}; accounting {account.accounting}, on {account.hardware.name}"
     return Table(title, columns, rows, caption, _LAYOUTS, quiet=True)
 

@@ -60,7 +60,7 @@ def hardware_report(accounts: Sequence[Account]) -> Report:
     first = accounts[0]
     model, data = first.model, first.data
     images = "1 image" if data.images == 1 else f"{data.images:,} images"
-    title = f"Energy per image of {model.name} on {data.name}, {images}; accounting {first.accounting}"
+    title = f"Energy per image of {model.title} on {data.name}, {images}; accounting {first.accounting}"
 
     unit = energy_unit(*(account.energy_mj for account in accounts))
     columns = [

@@ -34,5 +34,5 @@ def neuron_table(account: Account) -> Table | Line:
         padding = [None] * (steps - len(neuron.per_step))
         rows.append([neuron.name, neuron.neurons, neuron.spikes, neuron.firing_rate, *neuron.rate_per_step, *padding])
     meaning = "rate: spikes / (neurons x time steps); t = 1, 2, ...: rate at that step in %."
-    title = f"Spiking layers of {account.model.name} on {account.data.name}"
+    title = f"Spiking layers of {account.model.title} on {account.data.name}"
     return Table(title, columns, rows, [meaning], _LAYOUTS, quiet=True)

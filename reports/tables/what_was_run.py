@@ -16,7 +16,8 @@ from saformer.text import some
 def what_was_run(account: Account, accounting: str | None = None, unit: EnergyUnit | None = None) -> Facts:
     """Model, checkpoint, data, accounting and accuracy; `accounting` replaces the account's own name."""
     model, data, hardware = account.model, account.data, account.hardware
-    facts = [("model", f"{model.name}, {si(model.parameters)} parameters")]
+    known_as = model.name if model.label is None else f"{model.label} ({model.name})"
+    facts = [("model", f"{known_as}, {si(model.parameters)} parameters")]
     if model.checkpoint is not None:
         digest = f", SHA-256 {model.sha256[:12]}..." if model.sha256 else ""
         facts.append(("checkpoint", Path(model.checkpoint).name + digest))

@@ -72,6 +72,23 @@ def _native(raw: RawCheckpoint, given: dict[str, Any]) -> tuple[BaseConfig, dict
     return config_from_dict({**settings, **given}), details, settings
 
 
+def training_of(path: str | Path) -> dict[str, Any]:
+    """What one of our own checkpoints says about its training; its header alone is read.
+
+    Nothing where it is not ours, cannot be read, or says nothing: whoever reads the weights says what is wrong.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        return {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}")).get("training")
+    except (OSError, SafetensorError, ValueError, AttributeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def load(path: str | Path, *, weights: str | None = None, **settings: Any) -> Model:
     """A model in evaluation mode from any supported checkpoint.
 

@@ -1,4 +1,4 @@
-"""Modules around a BatchNorm that pad, too: a padding with zeros, a scale and a shift, found by probing."""
+"""BatchNorms that do more, or modules around one: a padding with zeros, a scale and a shift, found by probing."""
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +72,11 @@ class _Names(TorchDispatchMode):
         return func(*args, **kwargs or {})
 
 
+def scales_its_own_way(module: nn.Module) -> bool:
+    """Whether the module is a BatchNorm with a forward of its own, such as tdBN, which need not apply its weights."""
+    return isinstance(module, NORMALISING) and type(module).forward is not nn.modules.batchnorm._BatchNorm.forward
+
+
 def wraps_a_norm(module: nn.Module) -> bool:
     """Whether of all layers the module holds a BatchNorm alone, and is none itself."""
     if isinstance(module, NORMALISING):
@@ -82,7 +87,7 @@ def wraps_a_norm(module: nn.Module) -> bool:
 
 
 def padded_scaling(module: nn.Module, axes: int) -> Layer | None:
-    """The layer that a module around a BatchNorm is; None where it is more than a padding, a scale and a shift.
+    """The layer that a BatchNorm or a module around one is; None if it is more than a padding, a scale and a shift.
 
     It is run on zeros and on random numbers, in float64. Where it computes with affine operators alone, two maps that
     agree on random numbers agree.
@@ -92,7 +97,7 @@ def padded_scaling(module: nn.Module, axes: int) -> Layer | None:
         axes: of its input.
     """
     norm = next(part for part in module.modules() if isinstance(part, NORMALISING))
-    space = {nn.BatchNorm1d: 1, nn.BatchNorm2d: 2, nn.BatchNorm3d: 3}.get(type(norm), 2)
+    space = 1 if isinstance(norm, nn.BatchNorm1d) else 3 if isinstance(norm, nn.BatchNorm3d) else 2
     before = axes - space - 1
     if before < 1 or norm.training:
         return None

@@ -14,6 +14,11 @@ WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 NORMALISING = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
+def foldable(module: nn.Module) -> bool:
+    """Whether it is of a kind that folding merges."""
+    return isinstance(module, (*WEIGHTED, *NORMALISING))
+
+
 @dataclass(frozen=True)
 class Layer:
     """y = W * x + b, a convolution of zero-padded x (a linear layer has no axes in space), in float64.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
-from saformer.folding.border import padded_scaling, wraps_a_norm
+from saformer.folding.border import padded_scaling, scales_its_own_way, wraps_a_norm
 from saformer.folding.layers import NORMALISING, WEIGHTED, Layer, layer_of
 
 
@@ -23,7 +23,7 @@ class Unit:
         path: of the module.
         module: itself.
         layer: what it computes.
-        whole: it is watched from outside, as a module around a BatchNorm, not by its one operator.
+        whole: it is watched from outside, as a module around a BatchNorm or one that does more, not by its operator.
     """
 
     path: str
@@ -83,7 +83,7 @@ class Trace(TorchDispatchMode):
         for module in model.modules():
             if module._forward_hooks or module._forward_pre_hooks:
                 continue  # they may change what it computes
-            if wraps_a_norm(module):
+            if wraps_a_norm(module) or scales_its_own_way(module):
                 self._copies[module] = copy.deepcopy(module)  # before it has hooks of ours
             if module in self._copies or isinstance(module, (*WEIGHTED, *NORMALISING)):
                 handles.append(module.register_forward_pre_hook(self._enter))
@@ -125,7 +125,9 @@ class Trace(TorchDispatchMode):
             elif len(args) == 1 and isinstance(args[0], Tensor):
                 with _disable_current_modes():
                     layer = padded_scaling(self._copies[module], args[0].ndim)
-                if layer is not None and not any(layer.padding):
+                if isinstance(module, NORMALISING):
+                    whole, layer = layer is not None, layer or layer_of(module)
+                elif layer is not None and not any(layer.padding):
                     layer = None  # the BatchNorm in it says it all
             unit = None if layer is None else Unit(self._paths[module], module, layer, whole)
             self._probed[module] = unit

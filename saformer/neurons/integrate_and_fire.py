@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from saformer.neurons import one_pass
 from saformer.neurons.layout import flat, laid_out_as, planes
 from saformer.neurons.membranes import Membranes
 from saformer.neurons.rule import ANALOG, Rule
@@ -195,11 +196,15 @@ def _plain(tau: float, threshold: float, reset: float) -> Rule:
 
 def lif_cpu(x: Tensor, tau: float, threshold: float, reset: float) -> Tensor:
     """Spikes of LIF neurons (Eqs. 1-3) at rest before the first step; H[0] = 0 as in the published neurons."""
-    return fire_cpu(x, None, None, *_plain(tau, threshold, reset))
+    fired = one_pass.fire(x, tau, threshold, reset)
+    return fire_cpu(x, None, None, *_plain(tau, threshold, reset)) if fired is None else fired.spikes
 
 
 def lif_backward_cpu(gradient: Tensor, x: Tensor, tau: float, threshold: float, reset: float, alpha: float) -> Tensor:
     """Gradient of `lif` by its input."""
+    by_current = one_pass.gradient_of(gradient, x, tau, threshold, reset, alpha)
+    if by_current is not None:
+        return by_current
     return fire_backward_cpu(gradient, x, None, None, alpha, *_plain(tau, threshold, reset))[0]
 
 

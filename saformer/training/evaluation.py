@@ -22,7 +22,7 @@ class Evaluation:
         images: how many there were.
         right: of these, how many were classified correctly.
         right5: how many had their class among the five with the highest scores; None with fewer than five classes.
-        loss: mean cross entropy.
+        loss: mean cross entropy; NaN where only right answers were counted.
         firing_rates: spikes per neuron and step, by layer of neurons.
     """
 

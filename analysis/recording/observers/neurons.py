@@ -53,14 +53,11 @@ class NeuronListing:
             candidate.calls = candidate.entries = 0
 
     def before(self, execution: Execution) -> None:
-        """Check the input current of our own layer of neurons; count spikes that are about to be added or pooled."""
+        """Count spikes that are about to be added or pooled."""
         self.functional.before(execution)
-        if execution.operator is not None and execution.operator.kind is Kind.NEURON:
-            where = execution.path or "of the model"
-            self._instruments.finite.watch(execution.args[0], f"the input of the neurons {where} holds")
 
     def after(self, execution: Execution) -> None:
-        """Book the spikes of our own neurons."""
+        """Book the spikes of our own neurons, and check their input current."""
         operator, out = execution.operator, execution.out
         if operator is None or (operator.kind is Kind.THRESHOLD and operator.listed):
             for x in execution.results:
@@ -70,10 +67,14 @@ class NeuronListing:
         if operator.kind is Kind.THRESHOLD and not operator.listed:
             self._instruments.paths.current.comparisons += 1
         if operator.kind is Kind.NEURON:
-            instruments, path = self._instruments, execution.path
+            instruments, path, fired = self._instruments, execution.path, execution.fired
+            if fired is None or not fired.finite:
+                instruments.finite.watch(execution.args[0], f"the input of the neurons {path or 'of the model'} holds")
             real = operator.effect is Effect.REAL
             if operator.binary:
                 instruments.counter.mark_binary(out)
+            if fired is not None and fired.counts is not None:
+                instruments.counter.learn(out, fired.counts.flatten())
             instruments.lineage.fire(execution.args[0], out, path, f"{SPIKES_OF}{path}", real)
             candidate = self._candidates.setdefault(path, Candidate(path, library=True, operator=True))
             # What is known to be spikes, or to be no spikes, is not measured.

@@ -1,8 +1,10 @@
 """Which calls are synaptic operations, and of how many real products."""
 
 from dataclasses import replace
+from math import inf
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from saformer.analysis.recording.call import Call
@@ -11,7 +13,7 @@ from saformer.analysis.recording.formulas import gathered
 from saformer.analysis.recording.lineage import Lineage
 from saformer.analysis.recording.module_paths import of_torch
 from saformer.analysis.recording.sources import Source, apart
-from saformer.analysis.recording.storage_map import StorageMap
+from saformer.analysis.recording.storage_map import storage_id
 
 
 def is_operation(call: Call, sources: tuple[Source | None, ...], instruments: Instruments) -> bool:
@@ -63,18 +65,35 @@ def gathered_call(execution: Execution, lineage: Lineage, out: Any) -> Call | No
     return gathered(spikes, tables[0], out)
 
 
-class ZeroWeights:
-    """Remembers which weights hold zeros."""
+def cannot_overflow(call: Call, out: Tensor, inputs: list[Tensor], instruments: Instruments) -> bool:
+    """Whether the result is proven finite by the sizes of what it is made of; False says nothing.
 
-    def __init__(self) -> None:
-        self._known: StorageMap[bool] = StorageMap()
+    A sum of n products is no larger than n times the largest elements. Activations that are not measured by now are,
+    where that is cheaper than a look at the result.
+    """
+    if not out.is_floating_point() or not out.numel():
+        return False
+    factors = [*call.operands, *([] if call.weight is None else [call.weight])]
+    held = {storage_id(x) for x in factors}
+    added = [x for x in inputs if storage_id(x) not in held]
+    if any(instruments.lineage.is_activation(x) for x in added):
+        return False
+    most = call.dense / out.numel()
+    for x in factors:
+        most *= _largest(x, out, instruments)
+    most += sum(_largest(x, out, instruments) for x in added)
+    return most < torch.finfo(out.dtype).max / 2
 
-    def among(self, weight: Tensor) -> bool:
-        """Whether some are zero. Of a part of a tensor the rest says nothing."""
-        whole = weight.numel() * weight.element_size() == weight.untyped_storage().nbytes()
-        known = self._known.get(weight) if whole else None
-        if known is None:
-            known = bool((weight == 0).any())
-            if whole:
-                self._known[weight] = known
-        return known
+
+def _largest(x: Tensor, out: Tensor, instruments: Instruments) -> float:
+    """The largest magnitude in `x`, if that is known or found out soon; else infinity."""
+    if instruments.counter.is_binary(x):
+        return 1.0
+    if not x.is_floating_point():
+        return inf
+    if not instruments.lineage.is_activation(x):
+        return instruments.weights.of(x).largest
+    known = instruments.extents.known(x)
+    if known is None and (x.device.type != "cpu" or x.numel() > out.numel()):
+        return inf
+    return instruments.extents.of(x).largest

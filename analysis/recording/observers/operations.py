@@ -13,7 +13,7 @@ from saformer.analysis.recording.execution import Execution, Instruments
 from saformer.analysis.recording.input_images import InputImages
 from saformer.analysis.recording.observers.neurons import NeuronListing
 from saformer.analysis.recording.observers.operation_calls import (
-    ZeroWeights,
+    cannot_overflow,
     gathered_call,
     in_real_products,
     is_operation,
@@ -40,7 +40,6 @@ class Operations:
         self.names = OperationNames(instruments.paths, instruments.lineage.constants)
         self.images = InputImages(instruments)
         self.by_image = True
-        self._zeros = ZeroWeights()
         self._results: StorageMap[str] = StorageMap()  # that nobody has read yet
         self._unpadded: Tensor | None = None
 
@@ -88,7 +87,7 @@ class Operations:
         read = call.read or call.operands
         sources = tuple(self._instruments.lineage.source(x) for x in read)
         if is_operation(call, sources, self._instruments):
-            execution.booked = self._book(call, sources, None if execution.writes else out)
+            execution.booked = self._book(call, sources, None if execution.writes else out, execution.inputs)
             self._results[out] = execution.booked
             execution.weighted = call.weight is not None
 
@@ -98,7 +97,7 @@ class Operations:
         if call is None:
             return
         sources = (self._instruments.lineage.source(call.operands[0]),)
-        execution.booked = self._book(call, sources, out)
+        execution.booked = self._book(call, sources, out, execution.inputs)
         execution.weighted = True
         self._results[out] = execution.booked
 
@@ -116,7 +115,7 @@ class Operations:
             self._results.discard(x)
             self.counts[name].read += 1
 
-    def _book(self, call: Call, sources: tuple[Source | None, ...], out: Tensor | None) -> str:
+    def _book(self, call: Call, sources: tuple[Source | None, ...], out: Tensor | None, inputs: list[Tensor]) -> str:
         """Add one execution to its operation; its name."""
         instruments = self._instruments
         name, module = self.names.name(call)
@@ -125,7 +124,8 @@ class Operations:
         instruments.paths.current.weighted = True
         if out is not None:
             watch = instruments.finite.watch_result if call.masked else instruments.finite.watch
-            watch(out, f"the result of {name} holds")
+            if call.masked or not cannot_overflow(call, out, inputs, instruments):
+                watch(out, f"the result of {name} holds")
         if call.weight is not None and sources[0] is not None:
             self._neurons.functional.book_reader(name, call.operands[0], sources[0])
         counts = self.counts.get(name)
@@ -145,7 +145,7 @@ class Operations:
         counts.dense += call.dense
         counts.outputs += call.dense if out is None else out.numel()
         events = self._count(call, counts, sources)
-        if call.weight is not None and self._zeros.among(call.weight):
+        if call.weight is not None and instruments.weights.of(call.weight).zeros:
             counts.add_lost(call, events)
         if self._graded:
             counts.add_graded(call, sources, instruments)

@@ -66,6 +66,6 @@ def test_what_could_not_be_folded_is_not_recommended_again(saformer, tmp_path):
         arguments = ["--model", name, "--input", tmp_path / "events.npz", "--json", "-", *filter(None, [also])]
         notes[also] = " ".join(json.loads(saformer("energy", *arguments).out)["notes"])
         text = saformer("audit", *[a for a in arguments if a not in ("--json", "-")]).out
-        assert ("--fold left these as they are" in " ".join(text.split())) == bool(also)
+        assert ("folding (--fold) left these as they are" in " ".join(text.split())) == bool(also)
     assert "folding (--fold) makes one layer" in notes[""]
-    assert "folding (--fold)" not in notes["--fold"] and "--fold left these as they are" in notes["--fold"]
+    assert "(--fold) makes" not in notes["--fold"] and "(--fold) left these as they are" in notes["--fold"]

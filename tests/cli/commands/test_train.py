@@ -214,11 +214,17 @@ def test_a_card_is_measured_on_what_the_network_was_trained_on(saformer, run, tm
     assert "data: digits, test split" in (tmp_path / "a.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("command", ["eval", "energy"])
+def test_a_trained_checkpoint_knows_its_data(saformer, run, command):
+    result = saformer(command, run / "best.safetensors", "--limit", "16")
+    assert result.code == 0, result.err
+    assert "digits, test split" in " ".join(result.out.split())
+
+
 def test_eval_refuses_bad_input(saformer, run):
     best = run / "best.safetensors"
     assert "--ckpt" in saformer("eval").complaint
     assert "no.safetensors" in saformer("eval", "--ckpt", "no.safetensors", "--dataset", "digits").complaint
-    assert "--dataset" in saformer("eval", "--ckpt", best).complaint
     assert "--limit" in saformer("eval", "--ckpt", best, "--dataset", "digits", "--limit", "-1").complaint
     both = ("--ckpt", best, "--dataset", "digits", "--json", best)
     assert "cannot write" in saformer("eval", *both).complaint

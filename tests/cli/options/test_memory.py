@@ -11,9 +11,10 @@ def saved(tmp_path_factory):
     from saformer.cli.options.model import ModelOptions
     from saformer.cli.options.run import RunOptions
     from saformer.cli.resolve.profile import profile_for
+    from saformer.cli.resolve.source import source_of
 
     path = tmp_path_factory.mktemp("memory") / "digits.json"
-    profile = profile_for(ModelOptions(), DataOptions(), RunOptions(limit=16, device="cpu"), SavedOptions())
+    profile = profile_for(source_of(ModelOptions()), DataOptions(), RunOptions(limit=16, device="cpu"), SavedOptions())
     profile.save(path)
     return path
 

@@ -102,7 +102,7 @@ def test_profiles_that_are_cut_edited_or_of_another_kind(saformer, tmp_path):
         path = tmp_path / f"{name}.json"
         path.write_text(content)
         assert f"{name}.json" in saformer("energy", "--from-profile", path).complaint
-    assert "--from-profile" in saformer("energy", "--from-profile", saved, "--dataset", "digits").complaint
+    assert "leave out --dataset" in saformer("energy", "--from-profile", saved, "--dataset", "digits").complaint
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_other_inputs_are_refused_in_one_line(saformer, arguments, message):
 
 
 def test_networks_for_images_take_no_random_inputs(saformer):
-    assert "go with a model of your own" in saformer("energy", "--model", "sdt-1-16", "--input-shape", "3,32,32").err
+    assert "goes with a model of your own" in saformer("energy", "--model", "sdt-1-16", "--input-shape", "3,32,32").err
 
 
 def test_training_needs_images(saformer, tmp_path):

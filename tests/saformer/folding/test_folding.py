@@ -187,6 +187,60 @@ def test_hooks_may_change_what_a_layer_computes():
     check(model, IMAGE)
 
 
+def test_a_hook_on_the_layers_is_named_as_the_reason():
+    model = settled(sequence(nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6)))
+    model[1].register_forward_hook(lambda *_: None)
+    assert "those with forward hooks are left as they are, 1 the first" in folded(model, IMAGE).reason
+
+
+class Edge(nn.Module):
+    """Fires where the current is that of one pixel or more, which rounding decides for that pixel."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.conv, self.bn, self.head = nn.Conv2d(1, 1, 1, bias=False), nn.BatchNorm2d(1), nn.Linear(49, 3)
+        self.bn.running_var.fill_(0.7)
+        self.double().eval()
+        with torch.no_grad():
+            self.lif = LIF(float(self.bn(self.conv(self.image))[0, 0, 3, 3]) / 2).eval()
+
+    image = torch.rand(1, 1, 7, 7, generator=torch.Generator().manual_seed(2)).double()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.lif(self.bn(self.conv(x))[None])[0].flatten(1))
+
+
+def test_a_membrane_that_rounding_takes_across_its_threshold_does_not_undo_folding():
+    changed = 0
+    for seed in range(8):
+        model = Edge(seed)
+        found = folded(model, model.image)
+        assert found.layers == (("conv", "bn"),), found.sentence
+        with torch.no_grad():
+            changed += not torch.allclose(model(model.image), found.model(model.image))
+    assert changed > 0
+
+
+def test_tdbn_is_folded_with_its_scale():
+    torch.manual_seed(0)
+    settings = {"blocks": (1, 1), "widths": (8, 16), "stem_width": 8, "hidden": 8, "time_steps": 2}
+    model = settled(saformer.build("tdbn-resnet-19", **settings))
+    found = folded(model)
+    assert not [m for m in found.model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    with torch.no_grad():
+        assert torch.allclose(found.model.double()(x), model.double()(x), rtol=0, atol=1e-6)
+
+
+def test_the_model_itself_says_that_it_is_folded():
+    ours = saformer.fold(settled(saformer.build("metaspikeformer-15m", **TINY)))
+    theirs = saformer.fold(settled(sequence(nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6), nn.ReLU())), IMAGE)
+    assert profile(ours, [torch.randn(1, 3, 32, 32)]).run["fold"] is True
+    assert profile(theirs, [IMAGE]).run["fold"] is True
+    assert "fold" not in profile(sequence(nn.Conv2d(4, 6, 3)), [IMAGE]).run
+
+
 def test_training_mode_is_refused():
     with pytest.raises(InputError, match="training mode"):
         saformer.fold(sequence(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)), IMAGE)

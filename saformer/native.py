@@ -1,0 +1,187 @@
+"""Passes over memory that PyTorch's operators make several of: `native.c`, compiled at its first use where there is a C
+compiler, and kept in the user's cache. Where there is none, PyTorch's operators give the same numbers.
+
+`SAFORMER_NATIVE=0` in the environment leaves it out.
+"""
+
+import ctypes
+import functools
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+_SOURCE = Path(__file__).with_name("native.c")
+_FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fPIC", "-shared", "-pthread")
+_SECONDS = 60  # for the compiler
+#: Steps whose membranes the backward pass keeps beside each other.
+MOST_STEPS = 64
+# Elements from which on a second thread is worth its start.
+_SHARED = 1 << 18
+
+
+class Native:
+    """The functions of the library on contiguous float32 tensors of the CPU."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._library = library
+        whole, number, pointer, flag = ctypes.c_int64, ctypes.c_float, ctypes.c_void_p, ctypes.c_int
+        library.lif_forward.argtypes = [pointer] * 2 + [whole] * 3 + [number] * 3 + [flag, pointer, flag]
+        library.lif_backward.argtypes = [pointer] * 3 + [whole] * 2 + [number] * 4 + [flag] * 2
+        library.lif_backward.restype = None
+        library.count.argtypes = [pointer, whole, whole, pointer]
+        library.count.restype = whole
+        library.whole.argtypes = [pointer, whole, pointer]
+        library.extent.argtypes = [pointer, whole, pointer]
+        library.extent.restype = number
+
+    def lif(
+        self, x: Tensor, spikes: Tensor, segments: int, tau: float, threshold: float, reset: float, exact: bool
+    ) -> tuple[Tensor, bool]:
+        """Write the spikes of currents, T x neurons, in one pass.
+
+        Args:
+            x: currents.
+            spikes: where spikes are written.
+            segments: parts of a step, one after the other in memory, whose spikes are counted apart.
+            tau: membrane time constant.
+            threshold: V_th.
+            reset: V_reset, and rest.
+            exact: products with 1/tau are not rounded.
+
+        Returns:
+            Spikes of each segment, T x segments, int64; and whether all currents are finite.
+        """
+        steps, neurons = x.shape
+        counts = torch.zeros(steps, segments, dtype=torch.int64)
+        bad = self._library.lif_forward(
+            x.data_ptr(),
+            spikes.data_ptr(),
+            steps,
+            segments,
+            neurons // segments,
+            tau,
+            threshold,
+            reset,
+            exact,
+            counts.data_ptr(),
+            _threads(x),
+        )
+        return counts, not bad
+
+    def lif_backward(
+        self,
+        gradient: Tensor,
+        x: Tensor,
+        result: Tensor,
+        tau: float,
+        threshold: float,
+        reset: float,
+        alpha: float,
+        exact: bool,
+    ) -> None:
+        """Write the gradient by the currents, T x neurons with T up to `MOST_STEPS`, of that by the spikes."""
+        self._library.lif_backward(
+            gradient.data_ptr(),
+            x.data_ptr(),
+            result.data_ptr(),
+            *x.shape,
+            tau,
+            threshold,
+            reset,
+            alpha,
+            exact,
+            _threads(x),
+        )
+
+    def count(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Nonzeros of each row (int64), and ones in all."""
+        nonzero = torch.empty(len(rows), dtype=torch.int64)
+        return nonzero, torch.tensor(self._library.count(rows.data_ptr(), *rows.shape, nonzero.data_ptr()))
+
+    def whole(self, x: Tensor) -> tuple[int, int, int] | None:
+        """The smallest and the largest of zero and all elements, and the sum of magnitudes; None unless all are whole
+        numbers within 2**18.
+        """
+        found = (ctypes.c_int64 * 3)()
+        return tuple(found) if self._library.whole(x.data_ptr(), x.numel(), found) else None
+
+    def extent(self, x: Tensor) -> tuple[float, int]:
+        """The largest magnitude, infinite or NaN if one is; and how many elements are zero."""
+        zeros = ctypes.c_int64()
+        return self._library.extent(x.data_ptr(), x.numel(), ctypes.byref(zeros)), zeros.value
+
+
+def _threads(x: Tensor) -> int:
+    return min(torch.get_num_threads(), max(x.numel() // _SHARED, 1))
+
+
+def fits(x: Tensor) -> bool:
+    """Whether a tensor is of the type and in the place for which the library is made."""
+    return x.dtype is torch.float32 and x.device.type == "cpu" and type(x) is Tensor
+
+
+@functools.cache
+def native() -> Native | None:
+    """The library; None without a C compiler, or where its result cannot be kept or loaded."""
+    if os.environ.get("SAFORMER_NATIVE") == "0" or os.name != "posix":
+        return None
+    compiler = shutil.which(os.environ.get("CC") or "cc")
+    if compiler is None:
+        return None
+    try:
+        return Native(ctypes.CDLL(str(_compiled(compiler))))
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _compiled(compiler: str) -> Path:
+    """The library for this machine, compiled unless it has been.
+
+    Raises:
+        OSError: the folder is not ours alone, or cannot be written to.
+        subprocess.SubprocessError: the compiler fails.
+    """
+    source = _SOURCE.read_bytes()
+    made_of = [source, " ".join((compiler, *_FLAGS)).encode(), platform.platform().encode(), _processor()]
+    folder = _folder()
+    path = folder / f"native-{sha256(b'|'.join(made_of)).hexdigest()[:24]}.so"
+    if not path.exists():
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            made = Path(scratch) / "native.so"
+            command = [compiler, *_FLAGS, str(_SOURCE), "-o", str(made), "-lm"]
+            subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS, stdin=subprocess.DEVNULL)
+            made.replace(path)
+    return path
+
+
+def _folder() -> Path:
+    """Where libraries are kept: a folder that nobody else may write to, for what lies there is run.
+
+    Raises:
+        OSError: others may.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = Path(base) / "saformer"
+    if not folder.is_absolute():
+        raise FileNotFoundError("the user has no home")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    seen = folder.stat()
+    if seen.st_uid != os.getuid() or seen.st_mode & 0o022:
+        raise PermissionError(f"{folder} can be written to by others")
+    return folder
+
+
+def _processor() -> bytes:
+    """What tells one kind of processor from another: a home may be shared by several machines."""
+    try:
+        lines = Path("/proc/cpuinfo").read_bytes().splitlines()
+    except OSError:
+        return platform.processor().encode()
+    return b"".join(line for line in dict.fromkeys(lines) if line.startswith((b"flags", b"Features", b"model")))

@@ -1,0 +1,50 @@
+"""The LIF neuron on a CPU in one pass over memory, by the compiled library; spikes are counted on the way."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from saformer.native import MOST_STEPS, fits, native
+from saformer.neurons.layout import flat, laid_out_as, planes
+from saformer.neurons.rule import exact
+
+
+@dataclass(frozen=True)
+class Fired:
+    """What one pass shows.
+
+    Args:
+        spikes: of the shape of the currents.
+        counts: how many at each step in each image, T x B, int64; None where an image's are not side by side.
+        finite: all currents are finite.
+    """
+
+    spikes: Tensor
+    counts: Tensor | None
+    finite: bool
+
+
+def fire(x: Tensor, tau: float, threshold: float, reset: float) -> Fired | None:
+    """Spikes of LIF neurons (Eqs. 1-3), T x B x ...; None where the library does not fit."""
+    if not (fits(x) and x.numel()) or (library := native()) is None:
+        return None
+    x = planes(x)
+    spikes = torch.empty_like(x)
+    images = x.shape[1] if x.ndim > 1 else 1
+    apart = images == 1 or x.stride(1) * images * len(x) == x.numel()
+    segments = images if apart else 1
+    counts, finite = library.lif(flat(x), flat(spikes), segments, tau, threshold, reset, exact(tau))
+    return Fired(spikes, counts if apart else None, finite)
+
+
+def gradient_of(gradient: Tensor, x: Tensor, tau: float, threshold: float, reset: float, alpha: float) -> Tensor | None:
+    """Gradient by the currents of that by the spikes; None where the library does not fit."""
+    if not (fits(x) and fits(gradient) and x.numel() and len(x) <= MOST_STEPS) or (library := native()) is None:
+        return None
+    x = planes(x)
+    result = torch.empty_like(x)
+    library.lif_backward(
+        flat(laid_out_as(x, gradient)), flat(x), flat(result), tau, threshold, reset, alpha, exact(tau)
+    )
+    return result
