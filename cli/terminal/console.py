@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -11,6 +12,9 @@ from saformer.distributed import is_main
 from saformer.text import printable
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
     from saformer.reports.document.blocks import Facts, Line, Report
     from saformer.reports.document.table import Table
     from saformer.training import Epoch, Progress
@@ -31,13 +35,75 @@ def tell(message: str) -> None:
     print(printable(message), file=sys.stderr)
 
 
+@dataclass
+class _Whole:
+    """The bar of a command that is made of several runs: each of their bars moves it by its share."""
+
+    bar: "Bar"
+    task: "TaskID"
+    share: float = 0.0
+
+
+_whole: _Whole | None = None
+
+
+@contextmanager
+def whole(what: str, weight: float) -> "Iterator[Callable[[float, int], AbstractContextManager[None]]]":
+    """A bar for a command of several parts, with the time left of all; what `progress` shows inside stands below it.
+
+    Args:
+        what: is done.
+        weight: of all parts together.
+
+    Yields:
+        A function from the weight of a part, and how many bars it shows, to a context in which it is done.
+    """
+    global _whole
+    done = 0.0
+
+    @contextmanager
+    def part(share: float, bars: int) -> Iterator[None]:
+        nonlocal done
+        assert _whole is not None
+        _whole.share = 100 * share / weight / max(bars, 1)
+        yield
+        done += 100 * share / weight
+        _whole.bar.update(_whole.task, completed=done)
+
+    with _bar() as bar:
+        _whole = _Whole(bar, bar.add_task(what, total=100))
+        try:
+            yield part
+        finally:
+            _whole = None
+
+
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar with images done and time left on standard error, gone when done; silent where nobody looks."""
+    if _whole is None:
+        with _bar() as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda done: bar.advance(task, done)
+        return
+    around = _whole
+    task = around.bar.add_task(what, total=total)
+
+    def advance(done: int) -> None:
+        around.bar.advance(task, done)
+        around.bar.advance(around.task, around.share * done / max(total, 1))
+
+    try:
+        yield advance
+    finally:
+        around.bar.remove_task(task)
+
+
+def _bar() -> "Bar":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    bar = Progress(
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -47,9 +113,6 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
         transient=True,
         disable=not console.is_terminal or not is_main(),
     )
-    with bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.advance(task, done)
 
 
 @contextmanager
