@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,9 +31,27 @@ def show(*records: "Report | Table | Line | Facts | str") -> None:
         console.print(Renderable(Line(record) if isinstance(record, str) else record))
 
 
+_HEARD: ContextVar[list[str] | None] = ContextVar("heard", default=None)
+
+
 def tell(message: str) -> None:
     """A remark in one line on standard error, where it does not mix with results."""
-    print(printable(message), file=sys.stderr)
+    heard = _HEARD.get()
+    if heard is None:
+        print(printable(message), file=sys.stderr)
+    else:
+        heard.append(message)
+
+
+@contextmanager
+def hearing() -> Iterator[list[str]]:
+    """In the block remarks are kept in a list instead of printed; bars are shown all the same."""
+    heard: list[str] = []
+    before = _HEARD.set(heard)
+    try:
+        yield heard
+    finally:
+        _HEARD.reset(before)
 
 
 @dataclass
@@ -44,7 +63,7 @@ class _Whole:
     share: float = 0.0
 
 
-_whole: _Whole | None = None
+_WHOLE: ContextVar[_Whole | None] = ContextVar("whole", default=None)
 
 
 @contextmanager
@@ -58,35 +77,34 @@ def whole(what: str, weight: float) -> "Iterator[Callable[[float, int], Abstract
     Yields:
         A function from the weight of a part, and how many bars it shows, to a context in which it is done.
     """
-    global _whole
     done = 0.0
 
     @contextmanager
     def part(share: float, bars: int) -> Iterator[None]:
         nonlocal done
-        assert _whole is not None
-        _whole.share = 100 * share / weight / max(bars, 1)
+        around.share = 100 * share / weight / max(bars, 1)
         yield
         done += 100 * share / weight
-        _whole.bar.update(_whole.task, completed=done)
+        around.bar.update(around.task, completed=done)
 
     with _bar() as bar:
-        _whole = _Whole(bar, bar.add_task(what, total=100))
+        around = _Whole(bar, bar.add_task(what, total=100))
+        before = _WHOLE.set(around)
         try:
             yield part
         finally:
-            _whole = None
+            _WHOLE.reset(before)
 
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar with images done and time left on standard error, gone when done; silent where nobody looks."""
-    if _whole is None:
+    around = _WHOLE.get()
+    if around is None:
         with _bar() as bar:
             task = bar.add_task(what, total=total)
             yield lambda done: bar.advance(task, done)
         return
-    around = _whole
     task = around.bar.add_task(what, total=total)
 
     def advance(done: int) -> None:

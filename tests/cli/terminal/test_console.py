@@ -17,7 +17,7 @@ def test_text_of_a_file_cannot_steer_the_terminal(saformer, tmp_path):
 def test_bars_inside_the_bar_of_the_whole_move_it_and_go(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
     with console.whole("in all", 4) as part:
-        around = console._whole
+        around = console._WHOLE.get()
         with part(1, 1), console.progress("a", 10) as advance:
             advance(5)
             assert around.bar.tasks[0].completed == 12.5
