@@ -21,7 +21,8 @@ from saformer.cli.resolve.network import Opened, check_reach, data_of, default_d
 from saformer.cli.resolve.profile import check_run_options, profiles_of
 from saformer.cli.resolve.source import Source, names_of, ours_of, sources_of
 from saformer.cli.resolve.sweep import Curve, Parameter, swept
-from saformer.cli.terminal.console import progress, show, tell, whole
+from saformer.cli.terminal.console import announce, progress, show, whole
+from saformer.cli.terminal.outputs import folder_named
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def report(
     networks: NetworksOptions,
     data: DataOptions,
     run: RunOptions,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write into.")] = Path("report"),
+    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder to write into.")] = "report",
     ours: Ours = None,
     accounting: AccountingName = "paper",
     hardware: HardwareName = "45nm-fp32",
@@ -75,9 +76,10 @@ def report(
     from saformer.analysis.accounting.hardware import load_hardware
     from saformer.analysis.accounting.rules import get_accounting
     from saformer.analysis.complexity.serialization import read_measurement
-    from saformer.files import check_target
+    from saformer.files import check_target, made_folder
     from saformer.reports.page.contents import Subject, page, page_unit
     from saformer.reports.page.sections import sweep_section
+    from saformer.reports.writers.common import PICTURES
 
     get_accounting(accounting)
     table = load_hardware(hardware)
@@ -90,37 +92,41 @@ def report(
     check_reach(sources, networks)
     names = names_of(sources)
     wanted = ours_of(ours, sources, names)
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file: name a folder")
-    if out.is_symlink() and not out.exists():
-        raise InputError(f"--out {out} is a link that leads nowhere: name a folder")
-    if out.is_dir():
-        check_target(out / PAGE)
+    folder = folder_named(out, "--out")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder} is a file: name a folder")
+    if folder.is_symlink() and not folder.exists():
+        raise InputError(f"--out {folder} is a link that leads nowhere: name a folder")
+    if folder.is_dir():
+        check_target(folder / PAGE)
     run, choices = replace(run, graded=charge.unroll), charge.choices
     opened: Opened = {}
     named = dict(zip(names, sources, strict=True))
     again = {} if quick else {name: source for name, source in named.items() if _runs_again(source)}
-    chosen = _sweep_of(again, sources, data, run, opened)
-    runs = [source for source in sources if not source.saved]
-    sweeps = {} if chosen is None else chosen.weights
-    tell(_announcement(len(runs), list(again), chosen, run))
-    with whole("in all", len(runs) + sum(sweeps.values()) + _DRAWING) as part:
-        with part(len(runs), len(runs)):
-            profiles = profiles_of(sources, data, run, opened)
-        subjects = [Subject(*each) for each in zip(names, profiles, texts, strict=True)]
-        command = shlex.join(["saformer", *sys.argv[1:]])
-        more: list[Part] = _attention(again, sources, data, run, opened) if again else []
-        unit = page_unit(profiles, table, accounting, choices)
-        for parameter, weight in sweeps.items():
-            assert chosen is not None
-            with part(weight, len(chosen.values[parameter]) + 1):
-                found = swept(parameter, [chosen.curve(parameter)], chosen.data, _wide(run), accounting, table, choices)
-            more += sweep_section(found, unit)
-        more += _complexity(subjects, table, measurement)
-        made = page(subjects, table, accounting, wanted, command, more, choices)
-        with part(_DRAWING, 1):
-            written = _write(made, title, out)
-    show(written)
+    with made_folder(folder / PICTURES):
+        chosen = _sweep_of(again, sources, data, run, opened)
+        runs = [source for source in sources if not source.saved]
+        sweeps = {} if chosen is None else chosen.weights
+        if runs:
+            announce(_announcement(len(runs), bool(again), chosen))
+        with whole("in all", len(runs) + sum(sweeps.values()) + _DRAWING) as part:
+            with part(len(runs), len(runs)):
+                profiles = profiles_of(sources, data, run, opened)
+            subjects = [Subject(*each) for each in zip(names, profiles, texts, strict=True)]
+            command = shlex.join(["saformer", *sys.argv[1:]])
+            more: list[Part] = _attention(again, sources, data, run, opened) if again else []
+            unit = page_unit(profiles, table, accounting, choices)
+            for parameter, weight in sweeps.items():
+                assert chosen is not None
+                curve = chosen.curve(parameter)
+                with part(weight, len(chosen.values[parameter]) + 1):
+                    found = swept(parameter, [curve], chosen.data, _wide(run), accounting, table, choices)
+                more += sweep_section(found, unit)
+            more += _complexity(subjects, table, measurement)
+            made = page(subjects, table, accounting, wanted, command, more, choices)
+            with part(_DRAWING, 1):
+                written = _write(made, title, folder)
+        show(written)
 
 
 def _wide(run: RunOptions) -> RunOptions:
@@ -186,10 +192,11 @@ def _sweep_of(
     return _SweepPlan(name, source, found, values, seconds_per_image(model, found, run), images_of(run, found))
 
 
-def _announcement(runs: int, again: list[str], chosen: _SweepPlan | None, run: RunOptions) -> str:
+def _announcement(runs: int, maps: bool, chosen: _SweepPlan | None) -> str:
     """What will be run, before anything is, and about how long that takes where it can be told."""
-    what = [f"{runs} network{'s' * (runs != 1)}"] if runs else []
-    what += ["attention maps of one image"] if again else []
+    what = [f"{runs} network{'s' * (runs != 1)}"]
+    what += ["attention maps of one image"] if maps else []
+    about = ""
     if chosen is not None:
         settings = (
             f"{'T' if parameter is Parameter.time_steps else 'n'} = {', '.join(map(str, values))}"
@@ -199,9 +206,7 @@ def _announcement(runs: int, again: list[str], chosen: _SweepPlan | None, run: R
         seconds = _OVERHEAD * passes * chosen.images * chosen.seconds_per_image + _SECONDS_DRAWING
         what.append(f"{chosen.name} at {' and '.join(settings)}, {chosen.images:,} images each")
         about = f"; about {duration(seconds)}, less with --quick or --limit"
-    else:
-        about = ""
-    return f"to run: {', '.join(what)}{about}" if what else "nothing is run: the numbers are in the profiles"
+    return f"to run: {', '.join(what)}{about}"
 
 
 def _complexity(subjects: "list[Subject]", hardware: "Hardware", measurement: "Measurement | None") -> "list[Part]":
@@ -216,8 +221,11 @@ def _complexity(subjects: "list[Subject]", hardware: "Hardware", measurement: "M
 
 
 def _write(made: "Report", title: str, out: Path) -> str:
-    """The page in three formats, and its figures in two; what was written, in words."""
-    from saformer.files import make_folder, write_bytes_atomic, write_text_atomic
+    """The page in three formats, and its figures in two: all of it is there before the first file is written.
+
+    Returns what was written, in words.
+    """
+    from saformer.files import write_bytes_atomic, write_text_atomic
     from saformer.reports.document.blocks import Heading, Report
     from saformer.reports.figures.drawing import drawing_of
     from saformer.reports.figures.saving import figure_bytes
@@ -226,22 +234,24 @@ def _write(made: "Report", title: str, out: Path) -> str:
     from saformer.reports.writers.latex import latex_document
     from saformer.reports.writers.markdown import markdown_text
 
-    pictures = make_folder(out / PICTURES)
-    drawings = {}
-    with progress("drawing", 2 * len(made.pictures) + 3) as advance:
+    pictures = out / PICTURES
+    drawings, files = {}, {}
+    with progress("drawing", 2 * len(made.pictures)) as advance:
         for picture in made.pictures:
             # One layout and one SVG, for the page and for Markdown; LaTeX takes the PDF.
             figure = picture.draw()
             drawings[picture.name] = drawing_of(figure)
-            write_bytes_atomic(pictures / f"{picture.name}.svg", drawings[picture.name].svg)
+            files[f"{picture.name}.svg"] = drawings[picture.name].svg
             advance(1)
-            write_bytes_atomic(pictures / f"{picture.name}.pdf", figure_bytes(figure, "pdf"))
+            files[f"{picture.name}.pdf"] = figure_bytes(figure, "pdf")
             advance(1)
-        for name, text in (
-            (PAGE, html_text(made, title, drawings)),
-            ("report.md", markdown_text(Report([Heading(title, 1), *made.parts]))),
-            ("report.tex", latex_document(made, title)),
-        ):
-            write_text_atomic(out / name, text)
-            advance(1)
+    texts = {
+        "report.tex": latex_document(made, title),
+        "report.md": markdown_text(Report([Heading(title, 1), *made.parts])),
+        PAGE: html_text(made, title, drawings),
+    }
+    for name, content in files.items():
+        write_bytes_atomic(pictures / name, content)
+    for name, text in texts.items():
+        write_text_atomic(out / name, text)
     return f"wrote {out / PAGE}, report.md, report.tex, and {len(made.pictures)} figures in {pictures}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from saformer.distributed import is_main
-from saformer.text import printable
+from saformer.text import one_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -38,7 +38,7 @@ def tell(message: str) -> None:
     """A remark in one line on standard error, where it does not mix with results."""
     heard = _HEARD.get()
     if heard is None:
-        print(printable(message), file=sys.stderr)
+        print(one_line(message), file=sys.stderr)
     else:
         heard.append(message)
 
@@ -52,6 +52,12 @@ def hearing() -> Iterator[list[str]]:
         yield heard
     finally:
         _HEARD.reset(before)
+
+
+def announce(message: str) -> None:
+    """What is about to be done, on standard error; silent where nobody looks, as bars are."""
+    if Console(stderr=True).is_terminal:
+        tell(message)
 
 
 @dataclass

@@ -1,4 +1,6 @@
-"""What a person sees: nothing that steers the terminal, and one bar for a command of several runs."""
+"""What is printed cannot steer the terminal, nor fill it; one bar stands for a command of several runs."""
+
+import pytest
 
 from saformer.cli.terminal import console
 
@@ -28,3 +30,22 @@ def test_bars_inside_the_bar_of_the_whole_move_it_and_go(monkeypatch, capsys):
         assert around.bar.tasks[0].completed == 100 and len(around.bar.tasks) == 1
     with console.progress("alone", 2) as advance:
         advance(2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("energy", "--dataset", "x" * 200_000),
+        ("energy", "--model", "x" * 200_000),
+        ("energy", "--accounting", "\x1b[2J" * 50_000),
+        ("compare", "x" * 3000 + "\n", "y"),
+        ("energy", "--limit", "x" * 200_000),
+        ("energy", f"--{'x' * 200_000}"),
+        ("x" * 200_000,),
+    ],
+    ids=lambda words: " ".join(word[:9] for word in words).encode("unicode_escape").decode(),
+)
+def test_a_word_of_any_length_makes_a_short_complaint(saformer, words):
+    result = saformer(*words)
+    assert result.code in (1, 2) and len(result.err) < 3000
+    assert not [c for c in result.err if not c.isprintable() and c != "\n"]
