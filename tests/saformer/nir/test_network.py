@@ -282,3 +282,15 @@ def test_a_recurrent_graph_is_counted_exactly():
     assert before > 100 and (recurrent.events, recurrent.effective) == (3 * before, 2 * before)
     assert (by_name["fc"].dense, by_name["fc"].events) == (30 * 8 * 6, 3 * int(x.sum()))
     assert found.model.time_steps == 8 and not found.uncounted
+
+
+def test_a_published_neuron_fires_when_norse_snntorch_and_the_exact_solution_do():
+    # github.com/neuromorphs/NIR, paper/01_lif: lif_norse.nir; input and spikes of lif_norse.csv, lif_snntorch.csv and
+    # lif_exact.csv, which have the same.
+    lif = nir.LIF(tau=column(0.0025), r=column(1.0), v_leak=column(0.0), v_threshold=column(0.1))
+    read = [60, 220, 270, 310, 320, 350, 370, 400, *range(410, 540, 10), *range(670, 790, 10), 840, 850]
+    read.remove(420)
+    x = torch.zeros(1, 1000, 1)
+    x[0, read] = 1
+    assert len(read) == 34
+    assert ran(chain(lif, shape=[1]), x).ravel().nonzero().ravel().tolist() == [460, 510, 710, 760]
