@@ -4,15 +4,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from saformer.analysis.accounting.account import Account, relative_difference
+    from saformer.analysis.diagnostics.module_tree import module_tree
     from saformer.analysis.profiles import Profile
     from saformer.analysis.recording.run import profile
 
-__all__ = ["Account", "Profile", "profile", "relative_difference"]
+__all__ = ["Account", "Profile", "module_tree", "profile", "relative_difference"]
 
 _HOMES = {
     "Account": "accounting.account",
     "relative_difference": "accounting.account",
     "Profile": "profiles",
+    "module_tree": "diagnostics.module_tree",
     "profile": "recording.run",
 }
 

@@ -13,6 +13,9 @@ def main() -> None:
     """Run the command line: exit status 0 done, 1 input at fault (one line on standard error), 2 usage."""
     from saformer.distributed import end_process
 
+    if sys.unraisablehook is sys.__unraisablehook__:
+        # What an object of the user's raises when it is removed changes no result; Python would print a traceback.
+        sys.unraisablehook = lambda ignored: None
     try:
         _run()
     except SystemExit as stop:

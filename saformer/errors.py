@@ -1,5 +1,7 @@
 """Exceptions that the command line prints as one line: input that is at fault, and a run that was asked to stop."""
 
+_LONGEST = 1000  # characters of a message that are read
+
 
 class InputError(ValueError):
     """Something the user handed us cannot be used.
@@ -13,6 +15,15 @@ class Stopped(Exception):
     """A run was asked to stop (Ctrl-C, or the end of a job) and did; the message says how to go on with it."""
 
 
+def said(error: BaseException) -> str:
+    """The message of an exception on one line; none where that raises one itself."""
+    try:
+        text = str(error)
+    except BaseException:  # of code that is not ours
+        return ""
+    return " ".join(text[:_LONGEST].split())
+
+
 def brief(reason: object) -> str:
     """Fit a reason that a hostile file may have worded into one line."""
     text = " ".join(str(reason).split()) or type(reason).__name__
@@ -21,7 +32,7 @@ def brief(reason: object) -> str:
 
 def out_of_memory(error: BaseException) -> bool:
     """The error says that there is not enough memory, in the words of Python, torch or a GPU."""
-    text = str(error).lower()
+    text = said(error).lower()
     signs = (
         "out of memory",
         "can't allocate memory",

@@ -7,6 +7,7 @@ as an entry point of the group `saformer.plugins`; it is loaded when something r
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from importlib import import_module, metadata
 from importlib.machinery import SourceFileLoader
@@ -16,8 +17,9 @@ from traceback import walk_tb
 from types import ModuleType
 from typing import Any
 
-from saformer.errors import InputError, Stopped
+from saformer.errors import InputError
 from saformer.files import TABLE, check_file
+from saformer.user_code import faults, in_module, process_kept, words
 
 GROUP = "saformer.plugins"
 
@@ -44,15 +46,17 @@ def load(path: str | Path) -> ModuleType:
     _files.add(where)
     folder = str(Path(where).parent)
     sys.path.insert(0, folder)
+    line = lambda error: _located(error, where) or f"plugin {path}: {words(error)}"  # noqa: E731
+    done = False
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # the user's own code may raise anything, or call sys.exit
-        del sys.modules[name]
-        if isinstance(error, OSError) and error.filename == where:
-            raise InputError(f"plugin {path} cannot be read: {error.strerror or error}") from None
-        raise InputError(_located(error, where) or f"plugin {path}: {_said(error)}") from None
+        with process_kept(), faults(line, ()):
+            spec.loader.exec_module(module)
+        done = True
     finally:
-        sys.path.remove(folder)
+        if folder in sys.path:  # the file may have put the path in order itself
+            sys.path.remove(folder)
+        if not done:
+            sys.modules.pop(name, None)
     return module
 
 
@@ -65,9 +69,8 @@ def named_class(name: str) -> Any:
     place, _, attribute = name.partition(":")
     sys.path.insert(0, "")
     try:
-        found: Any = import_module(place)
-    except (Exception, SystemExit) as error:  # the user's own code may raise anything, or call sys.exit
-        raise InputError(f"{name}: cannot import {place}: {_said(error)}") from None
+        with process_kept(), faults(lambda error: f"{name}: cannot import {place}: {words(error)}", ()):
+            found: Any = import_module(place)
     finally:
         if "" in sys.path:  # the module may have put the path in order itself
             sys.path.remove("")
@@ -89,31 +92,34 @@ def load_installed() -> None:
         return
     installed = True
     for entry in metadata.entry_points(group=GROUP):
-        try:
+        package = entry.dist.name if entry.dist is not None else "a package"
+        with process_kept(), faults(partial(_unusable, f"plugin {entry.name} ({entry.value}) of {package}"), ()):
             entry.load()
-        except (Exception, SystemExit) as error:
-            package = entry.dist.name if entry.dist is not None else "a package"
-            raise InputError(
-                f"plugin {entry.name} ({entry.value}) of {package} cannot be loaded: {_said(error)}; uninstall it, "
-                "or install another version"
-            ) from None
+
+
+def _unusable(what: str, error: BaseException) -> str:
+    return f"{what} cannot be loaded: {words(error)}; uninstall it, or install another version"
 
 
 @contextmanager
 def faults_located() -> Iterator[None]:
     """An exception out of the code of a loaded file becomes an InputError with the name of the file and the line.
 
-    What says of itself what is wrong, or is about the machine, passes.
+    What says of itself what is wrong, or is about the machine, passes; so does the exit of a command, but not one in
+    the midst of a network.
     """
-    try:
+
+    def line(error: BaseException) -> str | None:
+        if isinstance(error, OSError):
+            return None
+        if not isinstance(error, Exception) and not in_module(walk_tb(error.__traceback__)):
+            return None
+        located = (_located(error, file) for file in _files)
+        text = next((text for text in located if text is not None), None)
+        return text if text or isinstance(error, Exception) else f"the network stopped the program ({words(error)})"
+
+    with faults(line):
         yield
-    except (InputError, Stopped, OSError, MemoryError):
-        raise
-    except Exception as error:
-        text = next((text for file in _files if (text := _located(error, file)) is not None), None)
-        if text is None:
-            raise
-        raise InputError(text) from error
 
 
 def _located(error: BaseException, file: str) -> str | None:
@@ -122,11 +128,5 @@ def _located(error: BaseException, file: str) -> str | None:
     if isinstance(error, SyntaxError) and error.filename == file:
         lines, said = [error.lineno or 1], f"SyntaxError: {error.msg}"
     else:
-        said = _said(error)
+        said = words(error)
     return f"plugin {file}, line {lines[-1]}: {said}" if lines else None
-
-
-def _said(error: BaseException) -> str:
-    if isinstance(error, InputError):
-        return str(error)
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

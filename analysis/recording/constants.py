@@ -106,6 +106,10 @@ class Constants:
             self._made[x] = replace(constant, fill=None)
         return proven
 
+    def holds(self, x: Tensor) -> bool:
+        """Whether `x` is one of the model's own tensors, or a view of one."""
+        return storage_id(x) in self._held
+
     def create(self, x: Tensor, fill: float | None = None) -> None:
         """Take `x` as new, filled with one value; NaN if with none at all, None if with several or an unknown one."""
         self._made[x] = _Constant(fill=fill)

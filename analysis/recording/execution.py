@@ -30,7 +30,7 @@ class Execution:
         path: of the module it runs in.
         out: its results.
         booked: name of the synaptic operation that it is, once that is known.
-        weighted: that operation has weights.
+        weight: the weights of that operation, if it has any.
         fired: of our own neurons, what the one pass showed that made their spikes.
     """
 
@@ -41,7 +41,7 @@ class Execution:
     path: str
     out: Any = None
     booked: str | None = None
-    weighted: bool = False
+    weight: Tensor | None = None
     fired: Fired | None = None
 
     def run(self) -> None:

@@ -19,6 +19,7 @@ from saformer.analysis.recording import formulas
 from saformer.analysis.recording.batch_axis import Layouts
 from saformer.analysis.recording.execution import Execution, Instruments, Observer
 from saformer.analysis.recording.lineage import Lineage
+from saformer.analysis.recording.module_log import ModuleLog
 from saformer.analysis.recording.module_paths import Frame, ModulePaths
 from saformer.analysis.recording.observers.elementwise import Elementwise
 from saformer.analysis.recording.observers.neurons import NeuronListing
@@ -44,6 +45,7 @@ class Recorder(TorchDispatchMode):
         shown: what a dry run on another number of images showed.
         neurons: patterns of paths: these modules are layers of neurons.
         noting_rows: keep what tells the order of images and steps.
+        log: is told what modules put out, and which weights were read.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class Recorder(TorchDispatchMode):
         shown: Shown | None = None,
         neurons: Sequence[str] = (),
         noting_rows: bool = False,
+        log: ModuleLog | None = None,
     ) -> None:
         super().__init__()
+        self._log = log
         self.model, self.time_steps = model, time_steps
         self.batch_sizes: list[int] = []
         outside, shapes = ((), None) if shown is None else (shown.outside, shown.shapes)
@@ -91,6 +95,8 @@ class Recorder(TorchDispatchMode):
         try:
             with ExitStack() as stack:
                 stack.enter_context(self.paths.watching(self))
+                if self._log is not None:
+                    stack.enter_context(self._log.watching(self.model))
                 stack.enter_context(eager)
                 stack.enter_context(self)
                 yield
@@ -125,7 +131,10 @@ class Recorder(TorchDispatchMode):
         for observer in self._booking:
             observer.after(execution)
         if execution.booked is not None:
-            self.lineage.book(execution.booked, execution.inputs, execution.out, execution.weighted)
+            weighted = execution.weight is not None
+            self.lineage.book(execution.booked, execution.inputs, execution.out, weighted)
+            if self._log is not None and execution.weight is not None:
+                self._log.note_weight(execution.booked, execution.weight, self.lineage.constants)
         elif operator is None or operator.kind is not Kind.NEURON:
             self.lineage.follow(operator, execution.name, execution.path, func, (args, kwargs), execution.out)
         for observer in self._listing:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from saformer.analysis.profiles import Profile
 from saformer.analysis.recording import flop_check
 from saformer.analysis.recording.inputs import Batch
+from saformer.analysis.recording.module_log import ModuleLog
 from saformer.analysis.recording.session import Session
 from saformer.models.config import Model
 
@@ -30,6 +31,7 @@ def profile(
     to_input: Callable[[Tensor], Tensor] | None = None,
     enough: Callable[[int, Callable[[], Profile]], bool] | None = None,
     progress: Callable[[int], None] | None = None,
+    log: ModuleLog | None = None,
 ) -> Profile:
     """Run `model` over `batches` once and write down its integers.
 
@@ -52,6 +54,7 @@ def profile(
         enough: called after each batch with the number of images so far and what makes their profile; True stops
             the run.
         progress: called with the number of images after each batch.
+        log: is told what each module puts out.
 
     Raises:
         InputError: there is no image, or input or labels do not fit the model.
@@ -68,6 +71,7 @@ def profile(
         settings=run or {},
         graded=graded,
         to_input=to_input,
+        log=log,
     )
     with session.running():
         for batch in batches:

@@ -20,6 +20,7 @@ from saformer.analysis.recording.dry_run import dry_run
 from saformer.analysis.recording.input_kind import doubt_of_events, input_kind
 from saformer.analysis.recording.inputs import Batch, Sample, sample_of
 from saformer.analysis.recording.model_state import State
+from saformer.analysis.recording.module_log import ModuleLog
 from saformer.analysis.recording.plain_modules import evaluating, hidden_modules, parameters, unwrapped
 from saformer.analysis.recording.recorder import Recorder
 from saformer.analysis.recording.spikingjelly_backend import remark_on, running_without_kernels
@@ -60,7 +61,9 @@ class Session:
         settings: dict[str, Any],
         graded: bool,
         to_input: Callable[[Tensor], Tensor] | None,
+        log: ModuleLog | None = None,
     ) -> None:
+        self._log = log
         self._model = unwrapped(model)
         self._info = describe_model(self._model, name, time_steps or loop)
         self._said_steps, self._loop = time_steps, loop
@@ -146,7 +149,7 @@ class Session:
             )
             self._notes += shown.notes
             self._changed = shown.changed
-        self._recorder = Recorder(self._model, self._known_steps, self._graded, shown, self._neurons)
+        self._recorder = Recorder(self._model, self._known_steps, self._graded, shown, self._neurons, log=self._log)
         return self._recorder
 
     def _input(self, sample: Sample) -> Sample:

@@ -16,7 +16,19 @@ _F = TypeVar("_F", bound=Callable[..., None])
 
 # As `saformer --help` lists them: what a network costs, its training, what there is. One that is not here comes last.
 _ORDER = (
-    *("energy", "compare", "sweep", "ablate", "attention", "report", "sensitivity", "audit", "complexity", "flops"),
+    *(
+        "energy",
+        "compare",
+        "sweep",
+        "ablate",
+        "attention",
+        "report",
+        "sensitivity",
+        "audit",
+        "complexity",
+        "flops",
+        "summary",
+    ),
     *("train", "eval", "card", "plot"),
     *("models", "attentions", "datasets", "hardware", "literature"),
 )

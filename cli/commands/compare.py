@@ -113,7 +113,7 @@ def compare(
     }
     rows = by_accounting[accountings[0]]
     saved = {
-        name: profile.notes for name, source, profile in zip(names, sources, profiles, strict=True) if source.saved
+        name: profile.notes for name, source, profile in zip(names, sources, profiles, strict=True) if source.earlier
     }
     notes = remarks_of_several(zip(names, accounts[accountings[0]], strict=True), saved)
     if published:

@@ -20,6 +20,7 @@ from typing import Annotated, Any, get_origin
 
 import typer
 
+from saformer.cli.options.config import Config
 from saformer.cli.options.plugins import Plugins
 
 
@@ -38,18 +39,22 @@ class Options:
     """A group of options; fields that are annotated with an option become one on the command line.
 
     Args:
-        flags: the options of the group that stand on the command line, such as `--limit`.
+        flags: the options of the group that stand on the command line or in --config, such as `--limit`.
     """
 
     flags: tuple[str, ...] = ()
 
 
 def opened(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with each group among its parameters opened into the options of its fields, and with `--plugin`."""
+    """The command with each group of its parameters opened into the options of its fields; also --config, --plugin."""
     parameters = [inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
     groups: dict[str, tuple[type[Options], list[str]]] = {}
+    contexts = []
     for name, parameter in inspect.signature(command).parameters.items():
         group = parameter.annotation
+        if group is typer.Context:
+            contexts.append(name)
+            continue
         if not (isinstance(group, type) and issubclass(group, Options)):
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
             continue
@@ -60,15 +65,16 @@ def opened(command: Callable[..., None]) -> Callable[..., None]:
             for o in options
         ]
 
-    parameters.append(inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Plugins))
+    for name, kind in (("config", Config), ("plugin", Plugins)):
+        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind))
 
     @functools.wraps(command)
-    def run(context: typer.Context, plugin: list[Path] | None, **values: Any) -> None:
+    def run(context: typer.Context, config: Path | None, plugin: list[Path] | None, **values: Any) -> None:
         spelled = {p.name: max(p.opts, key=len) for p in context.command.params}
         for name, (group, names) in groups.items():
             flags = tuple(spelled[n] for n in names if spelled[n].startswith("-") and _stands_there(context, n))
             values[name] = group(flags=flags, **{n: values.pop(n) for n in names})
-        command(**values)
+        command(**values, **dict.fromkeys(contexts, context))
 
     del run.__wrapped__
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -78,4 +84,4 @@ def opened(command: Callable[..., None]) -> Callable[..., None]:
 
 def _stands_there(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
+    return source is not None and source.name in ("COMMANDLINE", "DEFAULT_MAP")

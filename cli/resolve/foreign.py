@@ -12,7 +12,8 @@ from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin
 
 from saformer.cli.options.model import ModelOptions
-from saformer.errors import InputError, out_of_memory
+from saformer.errors import InputError
+from saformer.user_code import faults, process_kept, words
 
 if TYPE_CHECKING:
     import torch
@@ -84,16 +85,14 @@ def load_foreign(
         options = dict(parse_argument(text, "--model-arg", factory) for text in arguments)
         if options and isinstance(factory, nn.Module):
             raise InputError(f"{name} is a network already, which takes no arguments: leave out {', '.join(options)}")
-        try:
+        with process_kept(), faults(lambda error: f"{name}: {attribute} failed: {_words(error)}", ()):
             model = factory if isinstance(factory, nn.Module) else factory(**options)
-        except (Exception, SystemExit) as error:
-            raise InputError(f"{name}: {attribute} failed: {_words(error)}") from None
-    if not isinstance(model, nn.Module):
-        raise InputError(f"{name}: {attribute} returned a {type(model).__name__}, not a torch.nn.Module")
-    model = unwrapped(model)
-    if checkpoint is not None:
-        _fill(model, checkpoint, weights)
-    with output_to_error():
+    with own_errors(attribute, when="when it was made ready"):
+        if not isinstance(model, nn.Module):
+            raise InputError(f"{name}: {attribute} returned a {type(model).__name__}, not a torch.nn.Module")
+        model = unwrapped(model)
+        if checkpoint is not None:
+            _fill(model, checkpoint, weights)
         evaluate(model)
     return model, [remark_on(told)] if told else []
 
@@ -114,9 +113,8 @@ def import_own(name: str) -> Any:
 def _imported(name: str, module_name: str, attribute: str) -> Any:
     sys.path.insert(0, "")
     try:
-        factory: Any = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # the user's own code may raise anything, or call sys.exit
-        raise InputError(f"{name}: cannot import {module_name}: {_words(error)}") from None
+        with process_kept(), faults(lambda error: f"{name}: cannot import {module_name}: {_words(error)}", ()):
+            factory: Any = importlib.import_module(module_name)
     finally:
         if "" in sys.path:  # the module may have put the path in order itself
             sys.path.remove("")
@@ -128,7 +126,7 @@ def _imported(name: str, module_name: str, attribute: str) -> Any:
 
 
 def _words(error: BaseException) -> str:
-    return str(error) if isinstance(error, _AsksForArguments) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, _AsksForArguments) else words(error)
 
 
 def parse_argument(text: str, option: str, factory: Any = None) -> tuple[str, Any]:
@@ -231,22 +229,23 @@ def model_input(options: ModelOptions) -> "Callable[[torch.Tensor], torch.Tensor
 
 
 @contextmanager
-def own_errors(model: "nn.Module", options: ModelOptions | None = None) -> Iterator[None]:
-    """A user's model may fail on the data in any way: one line, with its own words. Ours must not fail.
+def own_errors(
+    model: "nn.Module | str", options: ModelOptions | None = None, when: str = "on the data"
+) -> Iterator[None]:
+    """A user's model may fail in any way: one line, with its own words. Ours must not fail, nor end the program.
 
     Args:
-        model: whose errors.
+        model: it, or what it is called.
         options: how its input is laid out now, to say which of them would change it.
+        when: it failed.
     """
     from saformer.models import Model
 
-    try:
-        with nullcontext() if isinstance(model, Model) else output_to_error():
-            yield
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:
-        if isinstance(model, Model) or out_of_memory(error):
-            raise
-        reason = " ".join(str(error).split())
-        raise InputError(f"{type(model).__name__} failed on the data: {type(error).__name__}: {reason}") from None
+    ours = isinstance(model, Model)
+    name = model if isinstance(model, str) else type(model).__name__
+
+    def line(error: BaseException) -> str | None:
+        return None if ours and isinstance(error, Exception) else f"{name} failed {when}: {words(error)}"
+
+    with nullcontext() if ours else output_to_error(), process_kept(), faults(line):
+        yield

@@ -10,7 +10,7 @@ from saformer.cli.options.layout import RANDOM_INPUTS, LayoutOptions
 from saformer.cli.resolve.data import data_for, open_data, reader_of, reads_tokens
 from saformer.cli.resolve.model import load_for, read_for, remembered_data
 from saformer.cli.resolve.random_inputs import random_data, random_inputs
-from saformer.cli.resolve.source import CHECKPOINT, Source
+from saformer.cli.resolve.source import CHECKPOINT, NIR, Source
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def network_of(source: Source, data: "Dataset | None", raw: "RawCheckpoint | Non
     """
     if source.kind.build is not None:
         module, remarks = source.kind.build(source.options, seed)
-        return Network(module, remarks, trained=source.options.checkpoint is not None)
+        trained = source.options.checkpoint is not None or source.kind is NIR
+        return Network(module, remarks, trained)
     return Network(*load_for(source.options, data, raw, seed))
 
 

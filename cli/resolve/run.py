@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from saformer.analysis.profiles import Profile
+    from saformer.analysis.recording.module_log import ModuleLog
     from saformer.analysis.statistics.stopping import PrecisionRule
     from saformer.data.dataset import Dataset
 
@@ -34,6 +35,7 @@ def run_profile(
     trained: bool | None = None,
     options: ModelOptions | None = None,
     label: str | None = None,
+    log: "ModuleLog | None" = None,
 ) -> "Profile":
     """Profile the model on the data, with progress; the remarks become notes of the profile.
 
@@ -45,6 +47,7 @@ def run_profile(
         trained: its weights are not random; None: of one of ours, that shows in where they came from.
         options: how the model takes its input, and which of its modules are neurons.
         label: what the user calls it.
+        log: is told what its modules put out.
     """
     import torch
 
@@ -54,7 +57,7 @@ def run_profile(
 
     if isinstance(model, Model):
         check_fit(model, data)
-    name = model.config.name if isinstance(model, Model) else type(model).__name__
+    name = model.config.name if isinstance(model, Model) else getattr(model, "network_name", type(model).__name__)
     device = own_device(choose_device(run.device))
     dtype = {"float32": torch.float32, "float64": torch.float64}[run.dtype.value]
     torch.manual_seed(run.seed)
@@ -80,8 +83,9 @@ def run_profile(
             example, _ = next(data.batches(1, 1, run.seed))
             model, remark = fold_for(model, example, said)
             remarks = [*remarks, remark]
-        model = _moved(model, device, dtype)
-        check_same_model(model)
+        with own_errors(model, when=f"when it was moved to {device}"):
+            model = _moved(model, device, dtype)
+            check_same_model(model)
         part = (rank(), world_size())
         batches = data.batches(run.batch_size, limit, run.seed, dtype, device, shuffled=rule is not None, part=part)
         with progress(f"profiling {name} on {data.name}", total) as advance, own_errors(model):
@@ -105,6 +109,7 @@ def run_profile(
                 to_input=model_input(said),
                 enough=rule,
                 progress=lambda images: advance(images * world_size()),
+                log=log,
             )
     whole = gather(result)
     if whole is None:

@@ -7,6 +7,8 @@ and then the same. So `spikformer-2-64+heads=8` has a setting, and `A+B=run.pt` 
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 from saformer.cli.options.layout import LayoutOptions
 from saformer.cli.options.model import ModelOptions, NetworksOptions
 from saformer.cli.resolve.foreign import foreign_model
+from saformer.cli.resolve.nir import is_graph, nir_network
 from saformer.errors import InputError
 from saformer.files import open_file
 
@@ -75,8 +78,24 @@ CHECKPOINT = Kind("checkpoint", _is_checkpoint)
 NAME = Kind("model name", _is_name)
 FACTORY = Kind("package.module:factory", lambda what: _FACTORY.fullmatch(what) is not None, foreign_model)
 
+NIR = Kind("NIR graph", is_graph, nir_network)
+
+# Where this command keeps profiles that it has just measured.
+_MEASURED_IN: ContextVar[Path | None] = ContextVar("measured_in", default=None)
+
+
+@contextmanager
+def measured_in(folder: Path) -> Iterator[None]:
+    """In the block, saved profiles in the folder count as measured by the command that runs."""
+    before = _MEASURED_IN.set(folder)
+    try:
+        yield
+    finally:
+        _MEASURED_IN.reset(before)
+
+
 #: In the order in which a text is tried: files come first.
-KINDS = [PROFILE, CHECKPOINT, FACTORY, NAME]
+KINDS = [PROFILE, NIR, CHECKPOINT, FACTORY, NAME]
 
 
 @dataclass(frozen=True)
@@ -108,6 +127,12 @@ class Source:
     def saved(self) -> bool:
         """It is a profile: there is no network to run."""
         return self.kind is PROFILE
+
+    @property
+    def earlier(self) -> bool:
+        """It is a profile of an earlier command: what it remarks was remarked then."""
+        folder = _MEASURED_IN.get()
+        return self.saved and (folder is None or folder not in Path(self.what).parents)
 
     @property
     def files(self) -> list[str]:
@@ -209,6 +234,8 @@ def _made(text: str, found: _Read, options: LayoutOptions | None) -> Source:
         checkpoint = what
     elif found.kind is not PROFILE:
         model = what
+    if found.kind is NIR and checkpoint == text:  # as --ckpt FILE
+        checkpoint = None
     if found.kind is FACTORY:
         model, at, weights = what.partition("@")  # package.module:factory@weights.pt
         if at:
@@ -272,7 +299,7 @@ def source_of(options: ModelOptions, profile: Path | None = None) -> Source:
 
 def _checkpoint(text: str, options: LayoutOptions) -> Source:
     """What --ckpt names; that there is no such file, its reader says."""
-    found = _read(text, [CHECKPOINT])
+    found = _read(text, [NIR, CHECKPOINT])
     if found is None:
         what, *settings = _SETTING.split(text)
         found = _Read(CHECKPOINT, None, what, tuple(settings))

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -26,9 +27,27 @@ def show(*records: "Report | Table | Line | Facts | str") -> None:
         console.print(Renderable(Line(record) if isinstance(record, str) else record))
 
 
+_HEARD: ContextVar[list[str] | None] = ContextVar("heard", default=None)
+
+
 def tell(message: str) -> None:
     """A remark in one line on standard error, where it does not mix with results."""
-    print(printable(message), file=sys.stderr)
+    heard = _HEARD.get()
+    if heard is None:
+        print(printable(message), file=sys.stderr)
+    else:
+        heard.append(message)
+
+
+@contextmanager
+def hearing() -> Iterator[list[str]]:
+    """In the block remarks are kept in a list instead of printed; bars are shown all the same."""
+    heard: list[str] = []
+    before = _HEARD.set(heard)
+    try:
+        yield heard
+    finally:
+        _HEARD.reset(before)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from saformer.checkpoints.reading import RawCheckpoint, read_checkpoint
 from saformer.checkpoints.shipped import resolve_checkpoint
 from saformer.checkpoints.writing import RUN_PREFIX, save_safetensors
 from saformer.errors import InputError
+from saformer.files import check_file
 from saformer.models import config_from_dict
 from saformer.models.config import BaseConfig, Model
 
@@ -79,9 +80,8 @@ def training_of(path: str | Path) -> dict[str, Any]:
     """
     from safetensors import SafetensorError, safe_open
 
-    if not Path(path).is_file():
-        return {}
     try:
+        check_file(path)
         with safe_open(path, framework="pt") as file:
             found = json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}")).get("training")
     except (OSError, SafetensorError, ValueError, AttributeError, RecursionError):

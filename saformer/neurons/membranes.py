@@ -196,3 +196,30 @@ class Membranes:
         if rule.firing == "integer":
             return rule.height / rule.threshold
         return rule.height * (1.0 if self.analog else alpha)
+
+
+def changed(x: Tensor, rate: Tensor | None, threshold: Tensor | None, rule: Rule) -> int:
+    """How often a membrane changes: each one at the first step, then where H[t] is another number than H[t-1].
+
+    Args:
+        x: input current, T x ...
+        rate: 1/tau (without `decay_input`: the leak) where it is learned.
+        threshold: V_th where it is learned.
+        rule: how the neurons charge, fire and reset.
+    """
+    wide = torch.promote_types(x.dtype, torch.float32)
+    leak, level = (None if one is None else float(one) for one in (rate, threshold))
+    membranes = Membranes(rule, leak, level, wide)
+    currents = x.detach().reshape(len(x), -1).to(wide)
+    memory = currents.new_empty(membranes.rows + 3, currents.shape[1])
+    membranes.use(memory[: membranes.rows])
+    charged, fired, before = memory[membranes.rows :]
+    total = 0
+    for t, current in enumerate(currents):
+        membranes.charge(current, charged)
+        membranes.fire(charged, fired)
+        if t:
+            before.copy_(membranes.membrane)
+        membranes.reset(charged, fired)
+        total += int((membranes.membrane != before).count_nonzero()) if t else current.numel()
+    return total

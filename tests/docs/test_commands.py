@@ -76,9 +76,10 @@ def test_a_command_is_one_that_the_parser_takes(page, command):
     import typer.main
 
     group = typer.main.get_command(app)
-    if "--plugin" in given:  # a file of the page's own, which test_contributing.py writes and loads
-        place = given.index("--plugin")
-        given = given[:place] + given[place + 2 :]
+    for option in ("--plugin", "--config"):  # files of the page's own, which are there where its commands run
+        if option in given:
+            place = given.index(option)
+            given = given[:place] + given[place + 2 :]
     with group.make_context("saformer", given[:1]) as context:
         found = group.get_command(context, given[0])
         assert found is not None, f"no command {given[0]}"
@@ -126,6 +127,31 @@ def Net():
     functional.set_step_mode(net, "m")
     return net
 """
+
+
+def tables(page: str) -> dict[str, str]:
+    """The blocks of TOML that a page shows, each under the name of its first table."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return {name: body for body, name in re.findall(r"^```toml\n(\[(\w+)\].*?)^```", text, re.DOTALL | re.M)}
+
+
+def example(to: Path) -> None:
+    to.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "docs/examples" / to.name, to)
+
+
+def nir_graph(to: Path) -> None:
+    import nir
+
+    ends = np.ones((3, 4), np.float32), np.zeros(3, np.float32)
+    neurons = nir.LIF(tau=np.full(3, 1e-3), r=np.full(3, 10.0), v_leak=np.zeros(3), v_threshold=np.ones(3))
+    nir.write(to, nir.NIRGraph.from_list(nir.Affine(*ends), neurons))
+
+
+def spikes(to: Path) -> None:
+    np.savez(to, x=(np.random.default_rng(0).random((8, 10, 4)) < 0.3).astype(np.float32))
+
+
 DIGITS = {"in_channels": 1, "image_size": 8}
 
 #: What a reader has and a page names, by that name.
@@ -144,6 +170,10 @@ STAND_INS: dict[str, Callable[[Path, Run], object]] = {
     "rates.csv": lambda to, _: to.write_text("layer,input_firing_rate\n*,0.2\n"),
     "means.csv": lambda to, _: to.write_text("layer,mean_spikes\n2,0.5\n"),
     "profile.json": lambda to, run: profile_of_digits(to, run),
+    "options.toml": lambda to, _: to.write_text(tables("docs/paper.md")["compare"]),
+    "docs/examples/paper.toml": lambda to, _: example(to),
+    "graph.nir": lambda to, _: nir_graph(to),
+    "spikes.npz": lambda to, _: spikes(to),
     "a.json": lambda to, run: profile_of_digits(to, run),
     "b.json": lambda to, run: profile_of_digits(to, run),
     "c.safetensors": lambda to, _: network("saformer-1-16", to),

@@ -14,11 +14,16 @@ from saformer.analysis.recording.sources import Provenance, Source
 from saformer.errors import InputError
 
 # Where libraries define their spiking neurons.
-_LIBRARY_NEURONS = ("spikingjelly.activation_based.neuron.", "spikingjelly.clock_driven.neuron", "snntorch._neurons.")
+_LIBRARY_NEURONS = (
+    "spikingjelly.activation_based.neuron.",
+    "spikingjelly.clock_driven.neuron",
+    "snntorch._neurons.",
+    "saformer.nir.neurons.",
+)
 
 
 def of_a_library(module: nn.Module) -> bool:
-    """Whether a module is a layer of neurons of SpikingJelly or snnTorch."""
+    """Whether a module is a layer of neurons of SpikingJelly, snnTorch or a NIR graph."""
     return any(f"{base.__module__}.".startswith(_LIBRARY_NEURONS) for base in type(module).__mro__)
 
 

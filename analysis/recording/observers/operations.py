@@ -89,7 +89,7 @@ class Operations:
         if is_operation(call, sources, self._instruments):
             execution.booked = self._book(call, sources, None if execution.writes else out, execution.inputs)
             self._results[out] = execution.booked
-            execution.weighted = call.weight is not None
+            execution.weight = call.weight
 
     def _look_at_rows(self, execution: Execution, out: Any) -> None:
         """Rows of weights that are taken at the places of spikes: a layer, driven by events."""
@@ -98,7 +98,7 @@ class Operations:
             return
         sources = (self._instruments.lineage.source(call.operands[0]),)
         execution.booked = self._book(call, sources, out, execution.inputs)
-        execution.weighted = True
+        execution.weight = call.weight
         self._results[out] = execution.booked
 
     def _notice_sum(self, execution: Execution) -> None:
