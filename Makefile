@@ -18,7 +18,7 @@ help:
 	@echo "make format  let ruff rewrite the sources"
 	@echo "make docs    the documentation site, in out/site; runs every command of its pages first"
 	@echo "make picture docs/images/way_of_the_data.svg, drawn anew"
-	@echo "make bench   speed and memory against SpikingJelly and syops (takes minutes)"
+	@echo "make bench   speed and memory against SpikingJelly, snnTorch, syops, NeuroBench (CIFAR=DIR: on CIFAR-10, too)"
 	@echo "make bench-gpu  the same on a GPU, in one table: out/gpu.md"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -30,6 +30,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.bench: $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --editable '.[dev,docs,bench]'
+	@$(BIN)/python -m pip install --quiet --no-deps neurobench==2.3.0  # its dependencies are for its data sets
 	@touch $@
 
 demo: $(VENV)/.installed
@@ -64,7 +65,7 @@ docs: $(VENV)/.installed typed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: $(VENV)/.bench
-	$(BIN)/python tests/benchmarks/run.py
+	$(BIN)/python tests/benchmarks/run.py $(if $(CIFAR),--cifar $(CIFAR))
 
 bench-gpu: $(VENV)/.bench
 	PYTHON=$(BIN)/python tests/benchmarks/gpu.sh

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 MODEL, BATCH, THREADS = "spikformer-4-384", 16, 2
 
 
-def spiking_model(name: str = MODEL, x: Tensor | None = None, **settings: Any) -> nn.Module:
+def spiking_model(name: str | None = None, x: Tensor | None = None, **settings: Any) -> nn.Module:
     """Random weights whose BatchNorm statistics fit random images: every layer fires. On the device of the images."""
     torch.manual_seed(0)
     x = images() if x is None else x
-    return calibrated(saformer.build(name, **settings).to(x.device), x)
+    return calibrated(saformer.build(name or MODEL, **settings).to(x.device), x)
 
 
 def calibrated(model: nn.Module, x: Tensor) -> nn.Module:
@@ -53,9 +53,9 @@ def calibrated(model: nn.Module, x: Tensor) -> nn.Module:
     return model.eval()
 
 
-def images(batch: int = BATCH, size: int = 32) -> Tensor:
+def images(batch: int | None = None, size: int = 32) -> Tensor:
     """One batch."""
-    return torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(1))
+    return torch.randn(batch or BATCH, 3, size, size, generator=torch.Generator().manual_seed(1))
 
 
 def import_syops() -> Callable[..., object]:
@@ -95,7 +95,7 @@ def peak_memory(what: str, fragmented: bool) -> float:
     run to run by a third of the peak, for the bare forward pass as well. With `fragmented` this is left in, and the
     median of five processes is taken; without, every tensor is mapped on its own and the peak is that of live memory.
     """
-    command = [sys.executable, __file__, "--memory", what]
+    command = [sys.executable, __file__, "--memory", what, *(["--dry-run"] if BATCH == 1 else [])]
     environment = dict(os.environ) if fragmented else {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
     runs = [
         json.loads(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
@@ -189,7 +189,10 @@ def main(settings: "cpu_parts.Settings", only: str) -> int:
     torch.set_num_threads(THREADS)
     print(f"{processor()}, {THREADS} threads, torch {torch.__version__}, Python {sys.version.split()[0]}")
     print(f"{MODEL}, T = 4, batch {BATCH}, CIFAR shapes, unless told otherwise\n")
-    print("| measured | value | against | its value | ratio | goal | note |\n|---|---:|---|---:|---:|---:|---|", flush=True)
+    print(
+        "| measured | value | against | its value | ratio | goal | note |\n|---|---:|---|---:|---:|---:|---|",
+        flush=True,
+    )
     failed = 0
     for name, part in cpu_parts.PARTS.items():
         if only not in name:
@@ -226,9 +229,12 @@ if __name__ == "__main__":
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--cifar", type=Path, help="folder of CIFAR-10, for what is measured on it")
     parser.add_argument("--only", default="", metavar="PART", help="parts with this in their name")
+    parser.add_argument("--dry-run", action="store_true", help="small networks: to see that everything runs")
     parser.add_argument("--memory", choices=["forward", "profile"], help=argparse.SUPPRESS)
     parser.add_argument("--scale", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.dry_run:
+        MODEL, BATCH, arguments.repeats = "spikformer-1-24", 1, 1
     # Large tensors in large pages, as the command line has them; for ours and for rivals.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     if arguments.memory:
@@ -239,4 +245,4 @@ if __name__ == "__main__":
         sys.modules["run"] = sys.modules["__main__"]  # what the parts import
         from cpu_parts import Settings
 
-        sys.exit(main(Settings(arguments.repeats, arguments.cifar), arguments.only))
+        sys.exit(main(Settings(arguments.repeats, arguments.cifar, arguments.dry_run), arguments.only))
