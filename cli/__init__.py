@@ -82,7 +82,7 @@ def _interrupted(message: str = "interrupted, nothing was written") -> NoReturn:
 
 def fail(message: str) -> NoReturn:
     """One line on standard error, exit status 1."""
-    from saformer.text import printable
+    from saformer.text import one_line
 
-    print(f"saformer: {printable(' '.join(message.split()))}", file=sys.stderr)
+    print(f"saformer: {one_line(message)}", file=sys.stderr)
     sys.exit(1)

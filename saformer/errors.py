@@ -1,5 +1,7 @@
 """Exceptions that the command line prints as one line: input that is at fault, and a run that was asked to stop."""
 
+from saformer.text import one_line
+
 _LONGEST = 1000  # characters of a message that are read
 
 
@@ -8,7 +10,11 @@ class InputError(ValueError):
 
     The message is one sentence that says what is wrong, where, and what to do. The command line prints
     it on standard error and exits with status 1; nobody using the library needs to catch anything else.
+    Names and values in it may come from strangers: it is made one line, and cut to a sane length.
     """
+
+    def __init__(self, message: object) -> None:
+        super().__init__(one_line(str(message)))
 
 
 class Stopped(Exception):

@@ -4,13 +4,13 @@ import contextlib
 import errno
 import io
 import os
-import secrets
 import shutil
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from saformer.errors import InputError
+from saformer.locks import Partial, remove_leftovers
 from saformer.text import printable
 
 #: Bytes that a file may have which people write by hand: tables of hardware, recipes, settings, lists.
@@ -163,21 +163,22 @@ def _target(path: Path) -> Path | None:
 
 
 def _replace(target: Path, write: Callable[[Path], None]) -> None:
-    stem = os.fsdecode(os.fsencode(target.stem)[:60])
-    temporary = target.with_name(f".{stem}.{secrets.token_hex(8)}{target.suffix}")
-    # Made here, and only if nothing has that name: a missing folder or permission shows before any work is
-    # done, and nobody else can have put a link there.
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    remove_leftovers(target.parent)
+    partial = Partial(target)
     try:
-        write(temporary)
+        write(partial.path)
         if target.exists():
-            shutil.copymode(target, temporary)
-        _flush(temporary, os.O_RDWR)
-        os.replace(temporary, target)
+            shutil.copymode(target, partial.path)
+        _flush(partial.path, os.O_RDWR)
+        if os.name != "posix":  # elsewhere a file that is open cannot be moved
+            partial.close()
+        os.replace(partial.path, target)
     except BaseException:
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            partial.path.unlink()
         raise
+    finally:
+        partial.close()
     # The file is in place; not every file system can flush a folder, and none needs to for that.
     with contextlib.suppress(OSError):
         _flush(target.parent, os.O_RDONLY)
@@ -230,19 +231,44 @@ def check_target(path: str | Path) -> None:
         raise InputError(f"cannot write {_shown(path)}: {_reason(error, path)}") from None
 
 
-def make_folder(path: str | Path) -> Path:
-    """The folder, made with its parents where it is missing.
+def make_folder(path: str | Path) -> list[Path]:
+    """Make the folder, with its parents, where it is missing.
+
+    Returns:
+        The folders that were made, the innermost first, for `unmake_folders`.
 
     Raises:
         InputError: it cannot be made, or is a file.
     """
     path = Path(path)
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = "there is a file in its place" if isinstance(error, FileExistsError | NotADirectoryError) else None
+        reason = (
+            "there is a file in its place; name another"
+            if isinstance(error, FileExistsError | NotADirectoryError)
+            else None
+        )
         raise InputError(f"cannot make the folder {_shown(path)}: {reason or _reason(error, path)}") from None
-    return path
+    return made
+
+
+def unmake_folders(made: Sequence[Path]) -> None:
+    """Remove the folders that `make_folder` made, as far as nothing is in them."""
+    with contextlib.suppress(OSError):
+        for folder in made:
+            folder.rmdir()
+
+
+@contextlib.contextmanager
+def made_folder(path: str | Path) -> Iterator[None]:
+    """The folder is there in the block, and afterwards if something is in it; errors as of `make_folder`."""
+    made = make_folder(path)
+    try:
+        yield
+    finally:
+        unmake_folders(made)
 
 
 def check_distinct(outputs: Sequence[str | Path], inputs: Sequence[str | Path]) -> None:

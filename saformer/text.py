@@ -31,11 +31,22 @@ _PLAIN = {
 }
 PLAIN_ERRORS = "saformer.plain"
 _BRIEF = 80  # characters of a value in a message
+_LINE = 1000  # of a whole message
 
 
 def printable(text: str) -> str:
     """The text with whatever could steer a terminal (escapes, control characters, direction marks) written out."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def one_line(text: str) -> str:
+    """A message as one line of a sane length that cannot steer a terminal; what is cut is in its middle.
+
+    A message begins with what is wrong and ends with what to do.
+    """
+    if len(text) > _LINE:
+        text = f"{text[: _LINE // 2]} [...] {text[-_LINE // 2 :]}"
+    return printable(" ".join(text.split()))
 
 
 def briefly(value: Any, quoted: bool = True) -> str:

@@ -1,5 +1,6 @@
 """Rows of an account: what one operation is charged, and what one layer of neurons fires, per image."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from saformer.analysis.profiles.values import SPIKES, ValueClass
@@ -73,3 +74,8 @@ class NeuronAccount:
     def rate_per_step(self) -> tuple[float, ...]:
         """Share of the neurons that fire at each time step."""
         return tuple(spikes / self.neurons if self.neurons else 0.0 for spikes in self.per_step)
+
+    def rates_over(self, spans: Sequence[tuple[int, int]]) -> list[float | None]:
+        """The same over spans of steps, (first, last) counted from 1; None where the layer has no such step."""
+        parts = [self.per_step[first - 1 : last] for first, last in spans]
+        return [sum(part) / (self.neurons * len(part) or 1.0) if part else None for part in parts]

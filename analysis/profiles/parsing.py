@@ -15,6 +15,7 @@ from saformer.text import briefly
 
 R = TypeVar("R", bound=RunRecord)
 
+_LONGEST = 10_000
 _MOST = 2**100  # far beyond any run; its squares and their products are within what a float holds
 
 
@@ -30,26 +31,26 @@ def parsed(plain: dict[str, Any], make: type[R]) -> R:
     operations = _with_products(operations)
     if not neurons:  # earlier versions did not look at values, and a network without neurons held no spikes for them
         operations = tuple(_without_spikes(operation) for operation in operations)
-    notes = _list(plain["notes"], lambda s: _typed(s, str))
+    notes = _list(plain["notes"], _text)
     return make(
         model=ModelInfo(
-            _typed(model["name"], str),
+            _text(model["name"]),
             _integer(model["parameters"]),
             None if model["time_steps"] is None else _integer(model["time_steps"]),
-            _typed(model["checkpoint"], str, type(None)),
-            _typed(model["sha256"], str, type(None)),
-            _typed(model.get("label"), str, type(None)),
+            _text(model["checkpoint"], type(None)),
+            _text(model["sha256"], type(None)),
+            _text(model.get("label"), type(None)),
         ),
         data=DataInfo(
-            _typed(data["name"], str),
-            _typed(data["split"], str, type(None)),
+            _text(data["name"]),
+            _text(data["split"], type(None)),
             _integer(data["images"]),
-            _typed(data["kind"], str),
+            _text(data["kind"]),
         ),
         operations=operations,
         neurons=neurons,
         free=_list(plain["free"], _free),
-        uncounted=_list(plain["uncounted"], lambda s: _typed(s, str)),
+        uncounted=_list(plain["uncounted"], _text),
         hits=None
         if hits is None
         else Correct(
@@ -57,7 +58,7 @@ def parsed(plain: dict[str, Any], make: type[R]) -> R:
             _integer(hits["top1"]),
             None if hits["top5"] is None else _integer(hits["top5"]),
         ),
-        unit=_typed(plain["unit"], str),
+        unit=_text(plain["unit"]),
         moments=_moments(moments),
         passes=_integer(plain["passes"]) if "passes" in plain else _former_passes(plain),
         run=_typed(plain["run"], dict),
@@ -81,6 +82,14 @@ def _typed(value: Any, *types: type) -> Any:
     return value
 
 
+def _text(value: Any, *types: type) -> Any:
+    """A name or a note, or ValueError: no module has a path of thousands of characters."""
+    text = _typed(value, str, *types)
+    if text is not None and len(text) > _LONGEST:
+        raise ValueError(f"found a text of {len(text):,} characters, {briefly(text)}")
+    return text
+
+
 def _list(value: Any, convert: Callable[[Any], Any]) -> tuple[Any, ...]:
     return tuple(convert(item) for item in _typed(value, list, tuple))
 
@@ -92,9 +101,9 @@ def _operand(x: dict[str, Any]) -> Operand:
         _integer(x["nonzero"]),
         _integer(x["ones"]),
         None if values is None else _values(values),
-        _typed(x.get("product", ""), str),
+        _text(x.get("product", "")),
         _typed(x.get("broadcast", False), bool),
-        _typed(x.get("neurons", ""), str),
+        _text(x.get("neurons", "")),
     )
 
 
@@ -128,8 +137,8 @@ def _not_negative(value: Any) -> float:
 
 def _operation(o: dict[str, Any]) -> Operation:
     return Operation(
-        name=_typed(o["name"], str),
-        op=_typed(o["op"], str),
+        name=_text(o["name"]),
+        op=_text(o["op"]),
         dense=_integer(o["dense"]),
         operands=_list(o["operands"], _operand),
         events=_integer(o["events"]),
@@ -140,7 +149,7 @@ def _operation(o: dict[str, Any]) -> Operation:
         module=_typed(o["module"], bool),
         effective=_integer(o["effective"]),
         graded=None if o["graded"] is None else _integer(o["graded"]),
-        sources=_list(o["sources"], lambda source: _typed(source, str)),
+        sources=_list(o["sources"], _text),
         weights=_integer(o.get("weights", 0)),
         executions=_integer(o.get("executions", 0)),
         summed=_typed(o.get("summed", False), bool),
@@ -174,13 +183,13 @@ def _with_products(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
 
 
 def _neurons(n: dict[str, Any]) -> Neurons:
-    return Neurons(_typed(n["name"], str), _integer(n["elements"]), _list(n["per_step"], _integer))
+    return Neurons(_text(n["name"]), _integer(n["elements"]), _list(n["per_step"], _integer))
 
 
 def _free(f: dict[str, Any]) -> FreeArithmetic:
     return FreeArithmetic(
-        name=_typed(f["name"], str),
-        op=_typed(f["op"], str),
+        name=_text(f["name"]),
+        op=_text(f["op"]),
         elements=_integer(f["elements"]),
         operand=None if f["operand"] is None else _operand(f["operand"]),
         foldable=_typed(f["foldable"], bool),

@@ -12,7 +12,7 @@ from saformer.cli.options.data import DataOptions
 from saformer.cli.options.energy import AccountingName, ChargeOptions, HardwareName, file_of
 from saformer.cli.options.groups import Panel
 from saformer.cli.options.model import ModelOptions, NetworksOptions
-from saformer.cli.options.output import Csv, Format, Json, Plot
+from saformer.cli.options.output import Csv, Format, Json, PlotOptions
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.data import open_data
 from saformer.cli.resolve.device import choose_device
@@ -21,7 +21,7 @@ from saformer.cli.resolve.network import default_data
 from saformer.cli.resolve.run import run_profile
 from saformer.cli.resolve.source import DEFAULT_CHECKPOINT, Source, files_of, sources_of
 from saformer.cli.terminal.console import tell, training_progress
-from saformer.cli.terminal.outputs import plan
+from saformer.cli.terminal.outputs import folder_named, plan
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def ablate(
     ] = False,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over the training set.")] = None,
     keep: Annotated[
-        Path | None, typer.Option("--keep", metavar="DIR", help="Write the trained networks into this folder.")
+        str | None, typer.Option("--keep", metavar="DIR", help="Write the trained networks into this folder.")
     ] = None,
     published: Annotated[bool, typer.Option("--published", help="Lay the paper's accuracies beside.")] = False,
     accounting: AccountingName = "paper",
@@ -73,8 +73,8 @@ def ablate(
     format: Format = None,
     json: Json = None,
     csv: Csv = None,
-    plot: Plot = None,
     *,
+    drawn: PlotOptions,
     charge: ChargeOptions,
 ) -> None:
     """Ablation of SAFormer (Table 3): parameters, operations, energy, and accuracy of what was trained.
@@ -90,7 +90,6 @@ def ablate(
     from saformer.models.ablations import OWN, table_3, with_attentions
     from saformer.reports.document.blocks import Report
     from saformer.reports.figures.comparison import comparison_figure
-    from saformer.reports.figures.saving import check_format, save_figure
     from saformer.reports.results.comparison import comparison_rows
     from saformer.reports.tables.ablation import ablation_table
     from saformer.reports.tables.what_was_run import remarks_of_several, what_each_read
@@ -100,15 +99,15 @@ def ablate(
     for option, given in (("--epochs", epochs is not None), ("--keep", keep is not None)):
         if given and not train:
             raise InputError(f"{option} is for --train")
-    if keep is not None:
+    kept = None if keep is None else folder_named(keep, "--keep")
+    if kept is not None:
         from saformer.files import make_folder
 
-        make_folder(keep)
-    if plot is not None:
-        check_format(plot)
+        make_folder(kept)
+    drawn.check()
     sources = sources_of(NetworksOptions(checkpoints=ckpt))
     outputs = plan(
-        format, json, csv, files={"--plot": plot}, inputs=[*files_of(sources), data.input, file_of(hardware)]
+        format, json, csv, files={"--plot": drawn.plot}, inputs=[*files_of(sources), data.input, file_of(hardware)]
     )
     opened = open_data(data, default_data(sources or sources_of(NetworksOptions(), [DEFAULT_CHECKPOINT]), data))
     if train and (data.input is not None or opened.kind != "static"):
@@ -129,7 +128,7 @@ def ablate(
         if row in found:
             continue
         if train:
-            network = _trained(row, name, dict(settings), opened, data, run, epochs, keep)
+            network = _trained(row, name, dict(settings), opened, data, run, epochs, kept)
             found[row] = network, [f"trained here by the recipe of {opened.name}, seed {run.seed}"]
         else:
             found[row] = _untrained(name, dict(settings), opened, run.seed)
@@ -144,9 +143,7 @@ def ablate(
     ]
     rows = comparison_rows(accounts, ["SAFormer" if others is None else OWN])
     lines = remarks_of_several(accounts, {})
-    if plot is not None:
-        save_figure(comparison_figure(rows), plot)
-        tell(f"wrote {plot}")
+    drawn.write(lambda width: comparison_figure(rows, width=width))
     outputs.emit(Report([ablation_table(rows, published), *what_each_read(accounts), *lines]))
 
 

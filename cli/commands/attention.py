@@ -8,12 +8,11 @@ import typer
 from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions
 from saformer.cli.options.model import NetworksOptions
-from saformer.cli.options.output import Format, Json, figure_file
+from saformer.cli.options.output import Format, Json, PlotOptions, figure_file
 from saformer.cli.options.run import Device, Seed
 from saformer.cli.resolve.attention import inspected
 from saformer.cli.resolve.network import check_reach, check_runs, data_of, default_data, network_of
 from saformer.cli.resolve.source import DEFAULT_CHECKPOINT, files_of, names_of, sources_of
-from saformer.cli.terminal.console import tell
 from saformer.cli.terminal.outputs import plan
 from saformer.errors import InputError
 
@@ -38,8 +37,9 @@ def attention(
     seed: Seed = 0,
     format: Format = None,
     json: Json = None,
-    plot: Annotated[Path | None, figure_file("Draw the attention maps.")] = None,
     raster: Annotated[Path | None, figure_file("Draw the spikes of every layer (of one network).", "--raster")] = None,
+    *,
+    drawn: PlotOptions,
 ) -> None:
     """Attention maps over an image (Figure 4), and spike rasters of all layers.
 
@@ -47,7 +47,6 @@ def attention(
     """
     from saformer.reports.figures.attention import attention_figure
     from saformer.reports.figures.raster import raster_figure
-    from saformer.reports.figures.saving import check_format, save_figure
     from saformer.reports.tables.attention import attention_report
 
     sources = sources_of(networks, [DEFAULT_CHECKPOINT])
@@ -57,14 +56,12 @@ def attention(
         raise InputError("attention takes each network once")
     if raster is not None and len(names) > 1:
         raise InputError("--raster draws one network: name one")
-    for path in (plot, raster):
-        if path is not None:
-            check_format(path)
+    drawn.check(raster, pixels=True)
     check_reach(sources, networks)
     if maps is not None and not any(source.foreign for source in sources):
         raise InputError("--maps makes maps of a model of your own, package.module:factory, and there is none here")
     outputs = plan(
-        format, json, files={"--plot": plot, "--raster": raster}, inputs=[*files_of(sources), data.input, image]
+        format, json, files={"--plot": drawn.plot, "--raster": raster}, inputs=[*files_of(sources), data.input, image]
     )
     for source in sources:
         if source.options.checkpoint is not None and not source.foreign:
@@ -85,10 +82,8 @@ def attention(
             f"{which} has no attention with maps (`saformer attentions` lists them, --maps takes a function of your "
             "own): --raster FILE draws its spikes"
         )
-    if plot is not None:
-        save_figure(attention_figure(inspections, taken, title), plot)
-        tell(f"wrote {plot}")
+    drawn.write(lambda width: attention_figure(inspections, taken, title, width))
     if raster is not None:
-        save_figure(raster_figure(inspections[names[0]].trains, f"{names[0]}: {title}"), raster)
-        tell(f"wrote {raster}")
+        trains, about = inspections[names[0]].trains, f"{names[0]}: {title}"
+        drawn.write(lambda width: raster_figure(trains, about, width), raster)
     outputs.emit(attention_report(inspections, title, label))

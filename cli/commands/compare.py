@@ -10,18 +10,18 @@ from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions
 from saformer.cli.options.energy import AccountingOrAll, ChargeOptions, HardwareName, file_of
 from saformer.cli.options.model import NetworksOptions
-from saformer.cli.options.output import Format, Ours, Plot
+from saformer.cli.options.output import Format, Ours, PlotOptions
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.network import check_reach
 from saformer.cli.resolve.profile import check_run_options, profiles_of
 from saformer.cli.resolve.source import files_of, names_of, ours_of, sources_of
-from saformer.cli.terminal.console import tell
 from saformer.cli.terminal.outputs import plan
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
 
+    from saformer.reports.figures.style import Width
     from saformer.reports.results.comparison import ComparisonRow
 
 
@@ -47,7 +47,6 @@ def compare(
     accounting: AccountingOrAll = "paper",
     hardware: HardwareName = "45nm-fp32",
     format: Format = None,
-    plot: Plot = None,
     figure: Annotated[
         Figure,
         typer.Option(
@@ -56,6 +55,7 @@ def compare(
         ),
     ] = Figure.values,
     *,
+    drawn: PlotOptions,
     charge: ChargeOptions,
 ) -> None:
     """Compare models: parameters, operations, energy, accuracy and relative difference (Eq. 21).
@@ -70,7 +70,6 @@ def compare(
     from saformer.analysis.accounting.rules import ACCOUNTINGS, get_accounting
     from saformer.reports.document.blocks import Report, note
     from saformer.reports.document.numbers import energy_unit
-    from saformer.reports.figures.saving import check_format, save_figure
     from saformer.reports.results.comparison import comparison_rows, published_rows
     from saformer.reports.tables.comparison import accountings_comparison_table, comparison_table
     from saformer.reports.tables.what_was_run import remarks_of_several, what_each_read
@@ -91,11 +90,10 @@ def compare(
         raise InputError("--ours names one of the models compared, and there are none: leave it out")
     if figure is not Figure.values and accounting == "all":
         raise InputError(f"--figure {figure} draws one accounting: leave out --accounting all")
-    if figure is not Figure.values and plot is None:
+    if figure is not Figure.values and drawn.plot is None:
         raise InputError(f"--figure {figure} is about the figure: add --plot FILE")
-    if plot is not None:
-        check_format(plot)
-    outputs = plan(format, files={"--plot": plot}, inputs=[*files_of(sources), data.input, file_of(hardware)])
+    drawn.check()
+    outputs = plan(format, files={"--plot": drawn.plot}, inputs=[*files_of(sources), data.input, file_of(hardware)])
     names = names_of(sources)
     wanted = ours_of(ours, sources, names)
     profiles = profiles_of(sources, data, replace(run, graded=charge.unroll), {})
@@ -119,9 +117,7 @@ def compare(
     if published:
         missing = [name for name in data_sets or [] if name not in {row.data for row in beside}]
         notes += [note(f"the SAFormer paper published nothing for {name}") for name in missing]
-    if plot is not None:
-        save_figure(_figure(figure, by_accounting), plot)
-        tell(f"wrote {plot}")
+    drawn.write(lambda width: _figure(figure, by_accounting, width))
     unit = energy_unit(*(row.energy_mj for each in by_accounting.values() for row in each))
     one = len(accountings) == 1
     shown = comparison_table(rows, unit) if one else accountings_comparison_table(by_accounting, unit)
@@ -129,14 +125,15 @@ def compare(
     outputs.emit(Report([shown, *read, *notes]))
 
 
-def _figure(figure: Figure, by_accounting: "dict[str, list[ComparisonRow]]") -> "MatplotlibFigure":
+def _figure(figure: Figure, by_accounting: "dict[str, list[ComparisonRow]]", width: "Width") -> "MatplotlibFigure":
     from saformer.reports.figures.accountings import accountings_figure
     from saformer.reports.figures.comparison import comparison_figure
     from saformer.reports.figures.relative_difference import QUANTITIES, relative_figure
 
     rows = next(iter(by_accounting.values()))
     if len(by_accounting) > 1:
-        return accountings_figure(by_accounting)
+        return accountings_figure(by_accounting, width=width)
     if figure is Figure.values:
-        return comparison_figure(rows)
-    return relative_figure(rows, tuple(QUANTITIES) if figure is Figure.relative else (figure.value,))
+        return comparison_figure(rows, width=width)
+    quantities = tuple(QUANTITIES) if figure is Figure.relative else (figure.value,)
+    return relative_figure(rows, quantities, width=width)

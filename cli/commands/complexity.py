@@ -8,10 +8,10 @@ import typer
 
 from saformer.cli.commands import command
 from saformer.cli.options.energy import HardwareName, file_of
-from saformer.cli.options.output import Format, Json, figure_file
+from saformer.cli.options.output import Format, Json, PlotOptions
 from saformer.cli.options.run import Device, Seed
 from saformer.cli.resolve.device import choose_device
-from saformer.cli.terminal.console import progress, tell
+from saformer.cli.terminal.console import progress
 from saformer.cli.terminal.outputs import plan
 from saformer.errors import InputError
 
@@ -104,11 +104,13 @@ def complexity(
     ] = None,
     format: Format = None,
     json: Json = None,
-    plot: Annotated[Path | None, figure_file("Draw what is measured, or else the formulas over N.")] = None,
+    *,
+    drawn: PlotOptions,
 ) -> None:
     """Time, space and energy of attentions: formulas beside the paper's Tables 4 and 5, numbers, and measured scaling.
 
-    The numbers equal what the recorder counts on the real modules (--verify runs them).
+    --plot draws what is measured, or else the formulas over N. The numbers equal what the recorder counts on the real
+    modules (--verify runs them).
 
       saformer complexity --tokens 64 --dim 384 --aggregated 16 --time-steps 4 --rate 0.15 --heads 12
 
@@ -119,14 +121,13 @@ def complexity(
     from saformer.analysis.accounting.hardware import load_hardware
     from saformer.analysis.complexity.formulas import Sizes, choose
     from saformer.reports.document.blocks import Line, Report
-    from saformer.reports.figures.saving import check_format
     from saformer.reports.tables.complexity import complexity_report, verification
 
     # Whatever can be wrong with the question is said before the run, not after.
     chosen, table = choose(attention), load_hardware(hardware)
     sizes = Sizes(_given(tokens, _TOKENS), _given(dim, _DIM), aggregated, time_steps, rate, heads)
     for flag, value in (("--over-tokens", over_tokens), ("--over-dim", over_dim)):
-        if value is not None and not measure and not (plot is not None and flag == "--over-tokens"):
+        if value is not None and not measure and not (drawn.plot is not None and flag == "--over-tokens"):
             raise InputError(f"{flag} belongs to --measure: add it")
     if measure and measured is not None:
         raise InputError("give either --measure or --measured, not both: a saved measurement is not made anew")
@@ -144,9 +145,8 @@ def complexity(
         by_dim = [replace(swept, dim=value) for value in over_d]
     if measure and not by_tokens and not by_dim:
         raise InputError("--over-tokens - and --over-dim - leave nothing to measure")
-    if plot is not None:
-        check_format(plot)
-    outputs = plan(format, json, files={"--plot": plot}, inputs=[file_of(hardware), measured])
+    drawn.check()
+    outputs = plan(format, json, files={"--plot": drawn.plot}, inputs=[file_of(hardware), measured])
 
     measurement = _measure(chosen, by_tokens, by_dim, seconds or _SECONDS, device, seed) if measure else None
     if measured is not None:
@@ -163,17 +163,15 @@ def complexity(
         from saformer.analysis.complexity.verify import differences, record
 
         report += Report([Line()]) + verification((a, differences(a, sizes, record(a, sizes))) for a in chosen)
-    if plot is not None:
+    if drawn.plot is not None:
         from saformer.reports.figures.complexity import formula_panels, measured_panels, scaling_figure
-        from saformer.reports.figures.saving import save_figure
 
         if measurement is not None:
             panels = measured_panels(chosen, measurement)
         else:
             plotted = [replace(sizes, tokens=value) for value in over_n]
             panels = formula_panels(chosen, plotted or [sizes], table)
-        save_figure(scaling_figure(panels), plot)
-        tell(f"wrote {plot}")
+        drawn.write(lambda width: scaling_figure(panels, width))
     outputs.emit(report)
 
 

@@ -6,7 +6,7 @@ from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions, InsteadOptions
 from saformer.cli.options.energy import AccountingOrAll, ChargeOptions, HardwareOrAll, Memory, file_of
 from saformer.cli.options.model import ModelOptions
-from saformer.cli.options.output import Csv, Format, Json, Layers, Plot, SaveProfile, Spikes
+from saformer.cli.options.output import Csv, Format, Json, Layers, PlotOptions, SaveProfile, Spikes
 from saformer.cli.options.run import PreciseRunOptions
 from saformer.cli.resolve.profile import profile_for
 from saformer.cli.resolve.source import source_of
@@ -26,11 +26,11 @@ def energy(
     format: Format = None,
     json: Json = None,
     csv: Csv = None,
-    plot: Plot = None,
     save_profile: SaveProfile = None,
     accounting: AccountingOrAll = "paper",
     hardware: HardwareOrAll = "45nm-fp32",
     *,
+    drawn: PlotOptions,
     charge: ChargeOptions,
     memory: Memory = None,
 ) -> None:
@@ -50,7 +50,6 @@ def energy(
     from saformer.analysis.accounting.rules import ACCOUNTINGS, get_accounting
     from saformer.reports.document.blocks import Line, Report
     from saformer.reports.document.numbers import energy_unit
-    from saformer.reports.figures.saving import check_format
     from saformer.reports.tables.accountings import accountings_report
     from saformer.reports.tables.energy import energy_report, energy_table
     from saformer.reports.tables.hardware import hardware_report
@@ -65,20 +64,24 @@ def energy(
     for name in accountings:
         get_accounting(name)
     tables = [load_hardware(name) for name in (hardware_names() if everywhere else [hardware])]
-    for option, given in (("--layers", layers and everywhere), ("--csv", csv), ("--plot", plot), ("--memory", memory)):
+    for option, given in (
+        ("--layers", layers and everywhere),
+        ("--csv", csv),
+        ("--plot", drawn.plot),
+        ("--memory", memory),
+    ):
         if (everywhere or every_way) and given:
             which = "hardware" if everywhere else "accounting"
             advice = "; --format csv writes that table" if option == "--csv" else ""
             raise InputError(f"{option} shows one {which}: it cannot go with --{which} all{advice}")
     source = source_of(model, instead.from_profile)
     memory_model = None if memory is None else load_memory_model(memory)
-    if plot is not None:
-        check_format(plot)
+    drawn.check()
     outputs = plan(
         format,
         json,
         csv,
-        files={"--plot": plot, "--save-profile": save_profile},
+        files={"--plot": drawn.plot, "--save-profile": save_profile},
         inputs=[*source.files, data.input, instead.rates, file_of(hardware)],
     )
 
@@ -111,10 +114,8 @@ def energy(
     if save_profile is not None:
         profile.save(save_profile)
         tell(f"wrote {save_profile}")
-    if plot is not None:
+    if drawn.plot is not None:
         from saformer.reports.figures.energy import energy_figure
-        from saformer.reports.figures.saving import save_figure
 
-        save_figure(energy_figure(account), plot)
-        tell(f"wrote {plot}")
+        drawn.write(lambda width: energy_figure(account, unit, width))
     outputs.emit(report, csv=Report([energy_table(account, layers=True)]))

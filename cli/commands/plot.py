@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from saformer.cli.commands import command
+from saformer.cli.options.output import FigureWidth
 from saformer.cli.terminal.console import tell
 from saformer.errors import InputError
+from saformer.reports.figures.style import Width
 
 
 @command("plot")
@@ -15,8 +17,9 @@ def plot(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, as `saformer train --out` made it.")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE.{png,pdf,svg}", help="Figure to write. Default: RUN/curves.png"),
+        typer.Option("--out", metavar="FILE", help="Figure to write, .pdf, .svg or .png. Default: RUN/curves.png"),
     ] = None,
+    width: FigureWidth = Width.page,
 ) -> None:
     """Loss, accuracy, learning rate and the firing rate of each layer, epoch by epoch.
 
@@ -36,7 +39,7 @@ def plot(
     if not table.exists():
         raise InputError(f"{run} has no {METRICS} yet: a run writes it after its first epoch")
     target = out or run / "curves.png"
-    check_format(target)
+    check_format(target, pixels=True)
     check_target(target)
-    save_figure(training_figure(read_metrics(table)), target)
+    save_figure(training_figure(read_metrics(table), width), target)
     tell(f"wrote {target}")

@@ -21,6 +21,7 @@ from saformer.cli.resolve.profile import check_run_options, profiles_of
 from saformer.cli.resolve.source import Source, names_of, ours_of, sources_of
 from saformer.cli.resolve.sweep import Curve, Parameter, swept
 from saformer.cli.terminal.console import progress, show
+from saformer.cli.terminal.outputs import folder_named
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def report(
     networks: NetworksOptions,
     data: DataOptions,
     run: RunOptions,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write into.")] = Path("report"),
+    out: Annotated[str, typer.Option("--out", metavar="DIR", help="Folder to write into.")] = "report",
     ours: Ours = None,
     accounting: AccountingName = "paper",
     hardware: HardwareName = "45nm-fp32",
@@ -72,8 +73,9 @@ def report(
     from saformer.analysis.accounting.hardware import load_hardware
     from saformer.analysis.accounting.rules import get_accounting
     from saformer.analysis.complexity.serialization import read_measurement
-    from saformer.files import check_target
+    from saformer.files import check_target, made_folder
     from saformer.reports.page.contents import Subject, page, page_unit
+    from saformer.reports.writers.common import PICTURES
 
     get_accounting(accounting)
     table = load_hardware(hardware)
@@ -86,25 +88,27 @@ def report(
     check_reach(sources, networks)
     names = names_of(sources)
     wanted = ours_of(ours, sources, names)
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out} is a file: name a folder")
-    if out.is_symlink() and not out.exists():
-        raise InputError(f"--out {out} is a link that leads nowhere: name a folder")
-    if out.is_dir():
-        check_target(out / PAGE)
+    folder = folder_named(out, "--out")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder} is a file: name a folder")
+    if folder.is_symlink() and not folder.exists():
+        raise InputError(f"--out {folder} is a link that leads nowhere: name a folder")
+    if folder.is_dir():
+        check_target(folder / PAGE)
     run, choices = replace(run, graded=charge.unroll), charge.choices
-    opened: Opened = {}
-    profiles = profiles_of(sources, data, run, opened)
-    subjects = [Subject(*each) for each in zip(names, profiles, texts, strict=True)]
-    command = shlex.join(["saformer", *sys.argv[1:]])
-    more: list[Part] = []
-    named = dict(zip(names, sources, strict=True))
-    if not quick and (again := {name: source for name, source in named.items() if _runs_again(source)}):
-        more += _attention(again, sources, data, run, opened)
-        unit = page_unit(profiles, table, accounting, choices)
-        more += _sweeps(again, sources, data, run, accounting, table, choices, opened, unit)
-    more += _complexity(subjects, table, measurement)
-    _write(page(subjects, table, accounting, wanted, command, more, choices), title, out)
+    with made_folder(folder / PICTURES):
+        opened: Opened = {}
+        profiles = profiles_of(sources, data, run, opened)
+        subjects = [Subject(*each) for each in zip(names, profiles, texts, strict=True)]
+        command = shlex.join(["saformer", *sys.argv[1:]])
+        more: list[Part] = []
+        named = dict(zip(names, sources, strict=True))
+        if not quick and (again := {name: source for name, source in named.items() if _runs_again(source)}):
+            more += _attention(again, sources, data, run, opened)
+            unit = page_unit(profiles, table, accounting, choices)
+            more += _sweeps(again, sources, data, run, accounting, table, choices, opened, unit)
+        more += _complexity(subjects, table, measurement)
+        _write(page(subjects, table, accounting, wanted, command, more, choices), title, folder)
 
 
 def _runs_again(source: Source) -> bool:
@@ -171,8 +175,8 @@ def _complexity(subjects: "list[Subject]", hardware: "Hardware", measurement: "M
 
 
 def _write(made: "Report", title: str, out: Path) -> None:
-    """The page in three formats, and its figures in two."""
-    from saformer.files import make_folder, write_bytes_atomic, write_text_atomic
+    """The page in three formats, and its figures in two: all of it is there before the first file is written."""
+    from saformer.files import write_bytes_atomic, write_text_atomic
     from saformer.reports.document.blocks import Heading, Report
     from saformer.reports.figures.drawing import drawing_of
     from saformer.reports.figures.saving import figure_bytes
@@ -181,21 +185,23 @@ def _write(made: "Report", title: str, out: Path) -> None:
     from saformer.reports.writers.latex import latex_document
     from saformer.reports.writers.markdown import markdown_text
 
-    pictures = make_folder(out / PICTURES)
-    drawings = {}
-    with progress("drawing", 2 * len(made.pictures) + 3) as advance:
+    pictures = out / PICTURES
+    drawings, files = {}, {}
+    with progress("drawing", 2 * len(made.pictures)) as advance:
         for picture in made.pictures:
             # One layout and one SVG, for the page and for Markdown; LaTeX takes the PDF.
             drawings[picture.name] = drawing_of(picture.figure)
-            write_bytes_atomic(pictures / f"{picture.name}.svg", drawings[picture.name].svg)
+            files[f"{picture.name}.svg"] = drawings[picture.name].svg
             advance(1)
-            write_bytes_atomic(pictures / f"{picture.name}.pdf", figure_bytes(picture.figure, "pdf"))
+            files[f"{picture.name}.pdf"] = figure_bytes(picture.figure, "pdf")
             advance(1)
-        for name, text in (
-            (PAGE, html_text(made, title, drawings)),
-            ("report.md", markdown_text(Report([Heading(title, 1), *made.parts]))),
-            ("report.tex", latex_document(made, title)),
-        ):
-            write_text_atomic(out / name, text)
-            advance(1)
+    texts = {
+        "report.tex": latex_document(made, title),
+        "report.md": markdown_text(Report([Heading(title, 1), *made.parts])),
+        PAGE: html_text(made, title, drawings),
+    }
+    for name, content in files.items():
+        write_bytes_atomic(pictures / name, content)
+    for name, text in texts.items():
+        write_text_atomic(out / name, text)
     show(f"wrote {out / PAGE}, report.md, report.tex, and {len(made.pictures)} figures in {pictures}")

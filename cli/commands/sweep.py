@@ -9,7 +9,7 @@ from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions
 from saformer.cli.options.energy import AccountingName, ChargeOptions, HardwareName, file_of
 from saformer.cli.options.model import NetworksOptions
-from saformer.cli.options.output import Csv, Format, Json, Plot
+from saformer.cli.options.output import Csv, Format, Json, PlotOptions
 from saformer.cli.options.run import BatchSize, RunOptions
 from saformer.cli.resolve.network import check_reach, check_runs, data_of, default_data
 from saformer.cli.resolve.source import DEFAULT_CHECKPOINT, files_of, sources_of
@@ -46,8 +46,11 @@ def sweep(
     format: Format = None,
     json: Json = None,
     csv: Csv = None,
-    plot: Plot = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Draw the paper's numbers for this data beside, at their T.")
+    ] = False,
     *,
+    drawn: PlotOptions,
     charge: ChargeOptions,
 ) -> None:
     """Vary a setting: accuracy, operations, energy, time and memory at each value (Figures 5 and 6).
@@ -62,28 +65,30 @@ def sweep(
     """
     from saformer.analysis.accounting.hardware import load_hardware
     from saformer.analysis.accounting.rules import get_accounting
-    from saformer.reports.figures.saving import check_format, save_figure
     from saformer.reports.figures.sweep import sweep_figure
+    from saformer.reports.results.comparison import published_rows
     from saformer.reports.tables.sweep import sweep_report
 
     get_accounting(accounting)
     table = load_hardware(hardware)
     wanted = _values(parameter, values)
-    if plot is not None:
-        check_format(plot)
+    drawn.check()
+    if published and (drawn.plot is None or parameter is not Parameter.time_steps):
+        raise InputError("--published is about the figure of a sweep of time-steps: add --plot FILE, or leave it out")
     sources = sources_of(networks, [DEFAULT_CHECKPOINT])
     check_runs(sources, "sweep")
     check_reach(sources, networks)
     outputs = plan(
-        format, json, csv, files={"--plot": plot}, inputs=[*files_of(sources), data.input, file_of(hardware)]
+        format, json, csv, files={"--plot": drawn.plot}, inputs=[*files_of(sources), data.input, file_of(hardware)]
     )
     curves = curves_of(sources, parameter, wanted)
     opened = data_of(sources[0], data, default_data(sources, data), seed=run.seed)
     run = replace(run, graded=charge.unroll)
     result = swept(parameter, curves, opened, run, accounting, table, charge.choices)
-    if plot is not None:
-        save_figure(sweep_figure(result), plot)
-        tell(f"wrote {plot}")
+    beside = published_rows([opened.name]) if published else []
+    if published and not beside:
+        tell(f"note: the SAFormer paper published nothing for {opened.name}")
+    drawn.write(lambda width: sweep_figure(result, published=beside, width=width))
     outputs.emit(sweep_report(result))
 
 

@@ -1,5 +1,6 @@
 """`saformer train`: train a network by the recipe of its data set."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from saformer.cli.options.recipe import recipe_flags
 from saformer.cli.options.run import Device
 from saformer.cli.resolve.device import choose_device
 from saformer.cli.terminal.console import progress, show, tell, training_progress
+from saformer.cli.terminal.outputs import folder_named
 from saformer.cli.terminal.signals import stop_requests
 from saformer.errors import InputError
 
@@ -32,7 +34,7 @@ def train(
     data_dir: DataDir = None,
     cache_dir: CacheDir = None,
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--out", metavar="DIR", help="Folder of the run. Default: MODEL-DATASET", rich_help_panel=Panel.run
         ),
@@ -60,17 +62,19 @@ def train(
 
       torchrun --nproc-per-node=2 -m saformer.cli train --dataset cifar10 ...
     """
-    from saformer.data import open_dataset
+    from saformer.data import DATASETS, open_dataset
     from saformer.distributed import own_device
     from saformer.models.names import parse_name
     from saformer.models.settings import parse_settings, typed
     from saformer.training import RunFolder, load_recipe
     from saformer.training import train as run
+    from saformer.training.augmentation import check_augmentation
     from saformer.training.folder import RECIPE
 
     settings = parse_settings(flags.pop("settings") or [], "--set")
-    if recipe is None and flags["dataset"] is None and out is not None and (out / RECIPE).is_file():
-        recipe = out / RECIPE
+    given = None if out is None else folder_named(out, "--out")
+    if recipe is None and flags["dataset"] is None and given is not None and (given / RECIPE).is_file():
+        recipe = given / RECIPE
     if recipe is None and flags["dataset"] is None:
         if out is not None:
             raise InputError(
@@ -87,11 +91,11 @@ def train(
             resolved, settings=typed(family.config.types(), settings, family.name, family.config.without)
         )
     config = resolved.model_config()  # a wrong name should not wait for the data
-    target = out or Path(f"{resolved.model}-{resolved.dataset}")
+    target = given or Path(f"{resolved.model}-{resolved.dataset}")
     if target.suffix == ".safetensors":
         raise InputError(f"--out is the folder of the run, {target.stem} for instance: it will hold best.safetensors")
 
-    with stop_requests(tell) as stop:
+    with stop_requests(tell) as stop, ExitStack() as at_end:
         folder = RunFolder(
             target,
             keep=keep,
@@ -99,7 +103,10 @@ def train(
             steps=checkpoint_steps,
             warn=lambda text: tell(f"warning: {text}"),
         )
+        at_end.callback(folder.release)
         folder.check(resolved)
+        info = DATASETS[resolved.dataset]  # a value out of its range should not wait for the data either
+        check_augmentation(resolved, info.name, info.kind, info.shape)
         chosen = own_device(choose_device(device))
         training, test = (
             open_dataset(

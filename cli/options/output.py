@@ -1,18 +1,26 @@
 """What is shown, and where it is written."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.models import OptionInfo
 
-from saformer.cli.options.groups import Panel
+from saformer.cli.options.groups import Options, Panel
+from saformer.cli.terminal.console import tell
+from saformer.errors import InputError
 from saformer.reports.document.blocks import Format as TableFormat
+from saformer.reports.figures.style import Width
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def figure_file(help: str, flag: str = "--plot") -> OptionInfo:
     """A figure to write; `help` says what it shows."""
-    return typer.Option(flag, metavar="FILE.{png,pdf,svg}", help=help, rich_help_panel=Panel.output)
+    return typer.Option(flag, metavar="FILE", help=f"{help} As .pdf, .pgf, .svg or .png.", rich_help_panel=Panel.output)
 
 
 Format = Annotated[
@@ -36,7 +44,51 @@ Csv = Annotated[
         rich_help_panel=Panel.output,
     ),
 ]
-Plot = Annotated[Path | None, figure_file("Draw what the table shows.")]
+FigureWidth = Annotated[
+    Width,
+    typer.Option(
+        "--width",
+        help="Of a figure in print: a page (7.2 in) or a column of two (3.5 in).",
+        rich_help_panel=Panel.output,
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlotOptions(Options):
+    """A figure of what a command found."""
+
+    plot: Annotated[Path | None, figure_file("Draw what the table shows.")] = None
+    width: FigureWidth = Width.page
+
+    def check(self, *others: Path | None, pixels: bool = False) -> None:
+        """Refuse what cannot be drawn before the run.
+
+        Args:
+            others: further figures of the command.
+            pixels: they have maps.
+
+        Raises:
+            InputError: a format is none, or there is a width and no figure.
+        """
+        from saformer.reports.figures.saving import check_format
+
+        paths = [path for path in (self.plot, *others) if path is not None]
+        for path in paths:
+            check_format(path, pixels)
+        if "--width" in self.flags and not paths:
+            raise InputError("--width is about the figure: add --plot FILE")
+
+    def write(self, draw: "Callable[[Width], Figure]", path: Path | None = None) -> None:
+        """Draw and write the figure, or another one of the command with its `path`, where it was asked for."""
+        from saformer.reports.figures.saving import save_figure
+
+        target = path or self.plot
+        if target is not None:
+            save_figure(draw(self.width), target)
+            tell(f"wrote {target}")
+
+
 SaveProfile = Annotated[
     Path | None,
     typer.Option(

@@ -10,6 +10,7 @@ from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.device import choose_device, enough_memory
 from saformer.cli.resolve.fold import fold_for
 from saformer.cli.resolve.foreign import model_input, own_errors
+from saformer.cli.resolve.layouts import layout_advice
 from saformer.cli.resolve.model import check_fit
 from saformer.cli.terminal.console import progress
 from saformer.distributed import own_device, rank, world_size
@@ -88,7 +89,8 @@ def run_profile(
             check_same_model(model)
         part = (rank(), world_size())
         batches = data.batches(run.batch_size, limit, run.seed, dtype, device, shuffled=rule is not None, part=part)
-        with progress(f"profiling {name} on {data.name}", total) as advance, own_errors(model):
+        advice = layout_advice(model, said, lambda count: next(data.batches(count, count, 0, dtype, device))[0])
+        with progress(f"profiling {name} on {data.name}", total) as advance, own_errors(model, advice=advice):
             result = profile(
                 model,
                 batches,

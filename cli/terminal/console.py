@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from saformer.distributed import is_main
-from saformer.text import printable
+from saformer.text import one_line
 
 if TYPE_CHECKING:
     from saformer.reports.document.blocks import Facts, Line, Report
@@ -34,7 +34,7 @@ def tell(message: str) -> None:
     """A remark in one line on standard error, where it does not mix with results."""
     heard = _HEARD.get()
     if heard is None:
-        print(printable(message), file=sys.stderr)
+        print(one_line(message), file=sys.stderr)
     else:
         heard.append(message)
 

@@ -121,6 +121,17 @@ def plan(
     )
 
 
+def folder_named(path: str, option: str) -> Path:
+    """The folder that an option names.
+
+    Raises:
+        InputError: it names nothing.
+    """
+    if not path.strip():
+        raise InputError(f"{option} needs the name of a folder, got {path!r}")
+    return Path(path)
+
+
 def _is_standard_output(path: str | Path) -> bool:
     """The path is -, or leads to the very file or terminal that standard output is connected with."""
     if str(path) == _STANDARD_OUTPUT:

@@ -1,28 +1,33 @@
 """Attention maps over an image: the paper's Figure 4."""
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from saformer.errors import InputError
-from saformer.reports.figures.style import WIDTH_INCHES, figure_style
+from saformer.reports.figures.lettering import formula, shortened, typeset, wrapped
+from saformer.reports.figures.style import MARK_SIZE, NAME_SIZE, PAGE_HEIGHT, SMALL_SIZE, Width, figure_style
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from saformer.analysis.diagnostics.attention_maps import Inspection
+    from saformer.analysis.diagnostics.attention_maps import AttentionMap, Inspection
 
 
-_MOST_STEPS = 8  # columns of single time steps
+_MOST_STEPS = {Width.page: 8, Width.column: 3}  # columns of single time steps
+_NAME = {Width.page: 26, Width.column: 16}  # characters of a name in a line
+_GAP, _OVERHEAD = 0.12, 0.75  # inches between rows; for titles and what the values are
 _MAP = "inferno"  # lightness rises with the value: the same order in grey, and for any kind of colour vision
 
 
-def steps_shown(steps: int) -> list[int]:
-    """The time steps that get a column, from 0: all, or eight spread evenly from the first to the last."""
-    if steps <= _MOST_STEPS:
-        return list(range(steps))
-    return [round(i * (steps - 1) / (_MOST_STEPS - 1)) for i in range(_MOST_STEPS)]
+def spread(count: int, most: int) -> list[int]:
+    """Places from 0: all of them, or as many as there is room for, evenly from the first to the last."""
+    if count <= most:
+        return list(range(count))
+    return [round(i * (count - 1) / (most - 1)) for i in range(most)] if most > 1 else [count - 1]
 
 
 def picture(image: Any) -> "np.ndarray":
@@ -36,61 +41,75 @@ def picture(image: Any) -> "np.ndarray":
     return array if array.shape[2] == 3 else array.mean(2)
 
 
-def attention_figure(inspections: "Mapping[str, Inspection]", image: Any, title: str) -> "Figure":
+def attention_figure(
+    inspections: "Mapping[str, Inspection]", image: Any, title: str, width: Width = Width.page
+) -> "Figure":
     """Heat maps over the image: a row for each attention, the mean over time first, then single time steps.
 
     Maps are averaged over heads. A row has one scale, from 0 to its largest value, with a bar beside it: what a value
-    means differs from one attention to another.
+    means differs from one attention to another. Where a page cannot hold all attentions, each network shows as many as
+    there is room for, evenly from its first to its last.
 
     Args:
         inspections: of the same image, by network.
         image: as the networks took it, C x H x W or T x C x H x W.
         title: what the image is.
+        width: of the figure.
 
     Raises:
         InputError: there is no attention.
     """
-    rows = [(name, found) for name, inspection in inspections.items() for found in inspection.maps]
-    if not rows:
+    networks = {name: inspection.maps for name, inspection in inspections.items() if inspection.maps}
+    if not networks:
         raise InputError("nothing to draw: the network has no attention")
+    steps = max(len(found.values) for maps in networks.values() for found in maps)
+    columns = 2 + len(spread(steps, _MOST_STEPS[width]))
+    names, bar = (1.0, 0.35) if width is Width.page else (0.72, 0.3)
+    cell = min(0.95, (width.inches - names - bar) / columns)
+    room = max(1, int((PAGE_HEIGHT - _OVERHEAD) / (cell + _GAP)) // len(networks))
+    rows = [(name, maps[i]) for name, maps in networks.items() for i in spread(len(maps), room)]
+    size = MARK_SIZE if width is Width.page else SMALL_SIZE
     with figure_style():
         from matplotlib.figure import Figure
 
         shown = picture(image)
-        steps = max(len(found.values) for _, found in rows)
-        columns = 2 + len(steps_shown(steps))
-        cell = (WIDTH_INCHES - 1.4) / columns
-        figure = Figure(figsize=(WIDTH_INCHES, (cell + 0.12) * len(rows) + 0.75), layout="constrained")
+        figure = Figure(figsize=(width.inches, (cell + _GAP) * len(rows) + _OVERHEAD), layout="constrained")
         grid = figure.subplots(len(rows), columns, squeeze=False)
-        height, width = shown.shape[:2]
-        extent = (0, width, height, 0)
         for line, (name, found) in zip(grid, rows, strict=True):
-            largest = float(found.per_step.max()) or 1.0
-            maps = [None, found.mean, *(found.per_step[t] for t in steps_shown(len(found.values)))]
-            heat_map = None
-            for axes, heat in zip(line, maps, strict=False):
-                # Under a map the image is dimmed, so that a bright pixel is not taken for attention.
-                dim = 1.0 if heat is None else 0.5
-                axes.imshow(dim * shown, cmap="gray", vmin=0, vmax=1, extent=extent)
-                if heat is not None:
-                    heat_map = axes.imshow(
-                        heat.numpy(), cmap=_MAP, vmin=0, vmax=largest, alpha=0.7, extent=extent, gid="map"
-                    )
-            for axes in line:
-                axes.set_xticks([])
-                axes.set_yticks([])
-                axes.spines[:].set_visible(False)
-            for axes in line[len(maps) :]:
-                axes.set_visible(False)
-            line[0].set_ylabel(f"{name}\n{found.name}\n{found.kind}", rotation=0, ha="right", va="center", fontsize=6.5)
-            assert heat_map is not None
-            bar = figure.colorbar(heat_map, ax=line.tolist(), fraction=0.02, pad=0.01)
-            bar.ax.tick_params(labelsize=5.5, length=2)
-            bar.outline.set_visible(False)
-        heads = ["image", "mean over T", *(f"t = {t + 1}" for t in steps_shown(steps))]
+            _row(line, shown, found, _MOST_STEPS[width], size - 1)
+            label = "\n".join([wrapped(name, _NAME[width]), shortened(found.name, _NAME[width]), found.kind])
+            line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=size)
+        heads = ["image", "mean", *(f"$t = {t + 1}$" for t in spread(steps, _MOST_STEPS[width]))]
         for axes, text in zip(grid[0], heads, strict=True):
-            axes.set_title(text, fontsize=7)
+            formula(axes.set_title(text, fontsize=MARK_SIZE))
+        figure.suptitle(title, fontsize=NAME_SIZE)
         kinds = {found.kind: found.meaning for _, found in rows}
-        figure.suptitle(title, fontsize=8)
-        figure.supxlabel("; ".join(f"{kind}: {meaning}" for kind, meaning in kinds.items()), fontsize=6.5)
+        meanings = [f"{kind}: {meaning}" for kind, meaning in kinds.items()]
+        text = textwrap.fill("; ".join(meanings), 150) if width is Width.page else "\n".join(meanings)
+        formula(figure.supxlabel(typeset(text), fontsize=size))
         return figure
+
+
+def _row(line: "Sequence[Axes]", shown: "np.ndarray", found: "AttentionMap", most: int, size: float) -> None:
+    """The image, the mean map over it, the maps of single steps, and the bar of their scale."""
+    height, width = shown.shape[:2]
+    extent = (0, width, height, 0)
+    largest = float(found.per_step.max()) or 1.0
+    maps = [found.mean, *(found.per_step[t] for t in spread(len(found.values), most))]
+    line[0].imshow(shown, cmap="gray", vmin=0, vmax=1, extent=extent)
+    heat_map = None
+    for axes, heat in zip(line[1:], maps, strict=False):
+        # Under a map the image is dimmed, so that a bright pixel is not taken for attention.
+        axes.imshow(0.5 * shown, cmap="gray", vmin=0, vmax=1, extent=extent)
+        heat_map = axes.imshow(heat.numpy(), cmap=_MAP, vmin=0, vmax=largest, alpha=0.7, extent=extent, gid="map")
+    for axes in line:
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.spines[:].set_visible(False)
+    for axes in line[1 + len(maps) :]:
+        axes.set_visible(False)
+    assert heat_map is not None
+    bar = line[0].figure.colorbar(heat_map, ax=list(line), fraction=0.02, pad=0.01, ticks=[0, largest])
+    bar.ax.set_yticklabels(["0", f"{largest:.2g}"], fontsize=size)
+    bar.ax.tick_params(length=2)
+    bar.outline.set_visible(False)

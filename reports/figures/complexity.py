@@ -1,6 +1,6 @@
 """Complexity as figures: time and peak memory over N and D, or counts and energy of the formulas."""
 
-import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from saformer.analysis.accounting.hardware import Hardware
 from saformer.analysis.complexity.formulas import SYNAPTIC, Attention, Sizes, attentions, picojoules
 from saformer.errors import InputError
-from saformer.reports.figures.style import EDGE, WIDTH_INCHES, figure_style, model_looks
+from saformer.reports.figures.lettering import formula, power_of_ten, typeset
+from saformer.reports.figures.style import EDGE, MARK_SIZE, MUTED, PAGE_HEIGHT, Width, figure_style, model_looks
 from saformer.reports.results.complexity import AXES, QUANTITIES
 
 if TYPE_CHECKING:
@@ -17,10 +18,9 @@ if TYPE_CHECKING:
 
     from saformer.analysis.complexity.benchmark import Measurement
 
-_LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
-_GUIDE = "#8a8a8a"
-_MOST_TICKS = 10
-_AXIS_LABELS = {"tokens": "Tokens N", "dim": "Channels D"}
+_MOST_TICKS = 8
+_LEGEND_COLUMNS = {Width.page: 4, Width.column: 2}
+_AXIS_LABELS = {"tokens": "Tokens $N$", "dim": "Channels $D$"}
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Panel:
     """One pair of axes.
 
     Args:
-        x: its label.
+        x: its label, for `formula`.
         y: its label, with the unit.
-        title: what is held.
+        title: what is held, for `formula`.
         series: x and y values by the title of an attention.
-        powers: slopes that thin lines show, with their label.
+        powers: slopes that thin lines show, by their labels for `formula`.
     """
 
     x: str
@@ -57,9 +57,9 @@ def measured_panels(chosen: Sequence[Attention], measurement: "Measurement") -> 
                 if known:
                     series[a.title] = ([x for x, _ in known], [y for _, y in known])
             if series and held is not None:
-                fixed = f"D = {held.dim}" if axis == "tokens" else f"N = {held.tokens}"
-                title = f"{fixed}, n = {held.aggregated}, H = {held.heads}, T = {held.time_steps}"
-                powers = {f"∝ {symbol}": 1, f"∝ {symbol}²": 2}
+                size = f"$D = {held.dim}$" if axis == "tokens" else f"$N = {held.tokens}$"
+                title = f"{size}, {_held(held)}"
+                powers = {rf"$\propto {symbol}$": 1, rf"$\propto {symbol}^2$": 2}
                 panels.append(Panel(_AXIS_LABELS[axis], f"{what.capitalize()} ({unit})", title, series, powers))
     return panels
 
@@ -74,23 +74,28 @@ def formula_panels(chosen: Sequence[Attention], over_tokens: Sequence[Sizes], ha
     }
     counts = {a.title: [(float(s.tokens), float(a.count(s, *SYNAPTIC))) for s in over_tokens] for a in chosen}
     first = over_tokens[0]
-    title = f"D = {first.dim}, n = {first.aggregated}, H = {first.heads}, T = {first.time_steps}"
-    labels = ((counts, "FLOPs per image", title), (energies, "Energy per image (µJ)", f"{title}, R = {first.rate:g}"))
+    title = f"$D = {first.dim}$, {_held(first)}"
+    labels = ((counts, "FLOPs per image", title), (energies, "Energy per image (µJ)", f"{title}, $R = {first.rate:g}$"))
     return [
         Panel(
             _AXIS_LABELS["tokens"],
             label,
             title,
             {name: ([x for x, _ in points], [y for _, y in points]) for name, points in series.items() if points},
-            {"∝ N": 1, "∝ N²": 2},
+            {r"$\propto N$": 1, r"$\propto N^2$": 2},
         )
         for series, label, title in labels
         if any(series.values())
     ]
 
 
-def scaling_figure(panels: Sequence[Panel]) -> "Figure":
-    """Log-log panels, two beside each other; an attention has its family's colour, and its own line and marker.
+def _held(sizes: Sizes) -> str:
+    """What every panel holds, for `formula`."""
+    return f"$n = {sizes.aggregated}$, $H = {sizes.heads}$, $T = {sizes.time_steps}$"
+
+
+def scaling_figure(panels: Sequence[Panel], width: Width = Width.page) -> "Figure":
+    """Log-log panels; an attention has its family's colour, and its own line and marker.
 
     Raises:
         InputError: there is nothing to draw.
@@ -102,60 +107,90 @@ def scaling_figure(panels: Sequence[Panel]) -> "Figure":
         from matplotlib.lines import Line2D
 
         titles = list(dict.fromkeys(title for panel in panels for title in panel.series))
-        looks = model_looks({title: title for title in titles})
-        columns = min(len(panels), 2)
-        rows = -(-len(panels) // columns)
         # By its place among all attentions: the same in every figure.
-        lines = dict(zip((a.title for a in attentions().values()), itertools.cycle(_LINES), strict=False))
-        figure = Figure(figsize=(WIDTH_INCHES, 2.55 * rows + 0.35), layout="constrained")
-        grid = figure.subplots(rows, columns, squeeze=False)
+        every = list(dict.fromkeys([*(a.title for a in attentions().values()), *titles]))
+        looks = model_looks({title: title for title in every})
         styles: dict[str, dict[str, Any]] = {
             title: {
                 "color": looks[title].colour,
                 "marker": looks[title].marker,
-                "linestyle": lines.get(title, "-"),
+                "linestyle": looks[title].line,
                 "markeredgecolor": EDGE,
                 "markeredgewidth": 0.5,
                 "linewidth": 1.1,
             }
             for title in titles
         }
+        columns = min(len(panels), 2 if width is Width.page else 1)
+        rows = -(-len(panels) // columns)
+        handles = [Line2D([], [], label=typeset(title), **style) for title, style in styles.items()]
+        entries = _LEGEND_COLUMNS[width]
+        legend = 0.16 * -(-len(handles) // entries) + 0.2
+        panel_inches = min(2.4, (PAGE_HEIGHT - legend) / rows)
+        figure = Figure(figsize=(width.inches, panel_inches * rows + legend), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False)
         for axes, panel in zip(grid.flat, panels, strict=False):
-            axes.set_xscale("log", base=2)
-            axes.set_yscale("log")
-            for title, (x, y) in panel.series.items():
-                axes.plot(x, y, label=title, **styles[title])
-            _guides(axes, panel)
-            axes.set_xlabel(panel.x)
-            axes.set_ylabel(panel.y)
-            axes.set_title(panel.title)
-            axes.grid(which="major")
-            ticks = sorted({size for x, _ in panel.series.values() for size in x})
-            ticks = ticks[:: 1 + len(ticks) // _MOST_TICKS]  # sizes come in even ratios, so that labels do, too
-            axes.set_xticks(ticks, [f"{size:g}" for size in ticks])
-            axes.minorticks_off()
+            _panel(axes, panel, styles)
         for axes in grid.flat[len(panels) :]:
-            axes.set_axis_off()
-        handles = [Line2D([], [], label=title, **style) for title, style in styles.items()]
-        figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 6), handlelength=3.2)
+            axes.remove()
+        shown = figure.legend(
+            handles=handles, loc="outside upper center", ncols=min(len(handles), entries), handlelength=3.0
+        )
+        formula(*shown.get_texts())
         return figure
 
 
-def _guides(axes: "Axes", panel: Panel) -> None:
-    """Thin lines of the named slopes through the largest size, below all that was measured there."""
+def _panel(axes: "Axes", panel: Panel, styles: Mapping[str, dict[str, Any]]) -> None:
+    """The curves, ticks at the sizes that were measured and at whole decades, and lines that show slopes."""
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    for title, (x, y) in panel.series.items():
+        axes.plot(x, y, label=title, **styles[title])
+    ends = _guides(axes, panel)
+    values = [value for _, y in panel.series.values() for value in y]
+    low, high = min([*values, *ends]) / 1.6, max(values) * 1.6
+    axes.set_ylim(low, high)
+    decades = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+    decades = decades[:: 1 + len(decades) // _MOST_TICKS]
+    axes.set_yticks([10.0**d for d in decades], [power_of_ten(d) for d in decades], parse_math=True)
+    ticks = sorted({size for x, _ in panel.series.values() for size in x})
+    ticks = ticks[:: 1 + len(ticks) // _MOST_TICKS]  # sizes come in even ratios, so that labels do, too
+    axes.set_xticks(ticks, [f"{size:g}" for size in ticks])
+    axes.minorticks_off()
+    axes.grid(which="major")
+    axes.set_ylabel(panel.y)
+    formula(axes.set_xlabel(panel.x), axes.set_title(panel.title, fontsize=MARK_SIZE))
+
+
+def _guides(axes: "Axes", panel: Panel) -> list[float]:
+    """Thin lines of the named slopes into the lower right corner, below all curves, with a label below each.
+
+    Returns where they begin, none where there is one size alone.
+    """
     points = [point for x, y in panel.series.values() for point in zip(x, y, strict=True)]
     smallest, largest = min(x for x, _ in points), max(x for x, _ in points)
     if smallest == largest:
-        return
-    lowest, highest = min(y for _, y in points), max(y for _, y in points)
-    end = min(y for x, y in points if x == largest) * 0.35
-    # Their labels stand to the left of them, inside the axes.
-    start = max(smallest * (largest / smallest) ** 0.3, largest / 8)
+        return []
+    steepest = max(panel.powers.values())
+    start = largest / (largest / smallest) ** 0.4
+    # The lowest end for which the flattest of them stays clear of every curve above it,
+    # and of its label, which stands to the left.
+    label_start = start / (largest / smallest) ** 0.2
+    end = 0.4 * min(y * largest / x for x, y in points if x >= label_start)
+    beginnings = []
     for label, power in panel.powers.items():
         beginning = end * (start / largest) ** power
-        axes.plot([start, largest], [beginning, end], color=_GUIDE, linewidth=0.7, linestyle=(0, (2, 2)), zorder=1)
-        axes.annotate(
-            label, (start, beginning), xytext=(-2, 0), textcoords="offset points", ha="right", va="center", fontsize=6
+        axes.plot([start, largest], [beginning, end], color=MUTED, linewidth=0.7, linestyle=(0, (2, 2)), zorder=1)
+        text = axes.annotate(
+            label,
+            (start, beginning),
+            xytext=(-3, 0),
+            textcoords="offset points",
+            ha="right",
+            va="top" if power == steepest else "center",
+            fontsize=MARK_SIZE,
+            color=MUTED,
         )
-        lowest = min(lowest, beginning)
-    axes.set_ylim(lowest * 0.6, highest * 1.8)
+        formula(text)
+        beginnings.append(beginning)
+    return beginnings

@@ -7,7 +7,7 @@ import numpy as np
 
 from saformer.errors import InputError
 from saformer.reports.document.numbers import percent
-from saformer.reports.figures.style import WIDTH_INCHES, figure_style
+from saformer.reports.figures.style import MARK_SIZE, NAME_SIZE, PAGE_HEIGHT, SMALL_SIZE, Width, figure_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from saformer.analysis.diagnostics.attention_maps import SpikeTrain
 
 
+_PANEL, _LOWEST, _OVERHEAD = 1.25, 0.9, 0.9  # inches of a line of panels, at least, and around all of them
+_LEGEND = {
+    Width.page: "Time step (above each panel: the layer, its neurons, how many share a row, and its firing rate)",
+    Width.column: "Time step (above a panel: neurons, firing rate)",
+}
 _MOST_NEURONS = 256  # rows of a raster; beyond it, neighbouring neurons share a row
-
-
-def _short(name: str) -> str:
-    """The end of the path where the whole would not fit above a panel."""
-    return name if len(name) <= 26 else "…" + name[-25:]
 
 
 def raster(train: "SpikeTrain") -> tuple["np.ndarray", int]:
@@ -32,25 +32,27 @@ def raster(train: "SpikeTrain") -> tuple["np.ndarray", int]:
     return sums / np.diff([*starts, len(spikes)])[:, None], group
 
 
-def raster_figure(trains: "Sequence[SpikeTrain]", title: str) -> "Figure":
+def raster_figure(trains: "Sequence[SpikeTrain]", title: str, width: Width = Width.page) -> "Figure":
     """A panel for each layer: neurons over time steps, a spike black; where neurons share a row, their rate in grey.
 
     Args:
         trains: of one network.
         title: what was run.
+        width: of the figure.
 
     Raises:
         InputError: there are no spiking layers.
     """
     if not trains:
         raise InputError("nothing to draw: the network has no spiking neurons")
+    columns, lines, inches = _grid(len(trains), width)
+    shared = width.inches / columns
+    characters, size = int(shared / 0.052), SMALL_SIZE if shared > 0.95 else SMALL_SIZE - 1
     with figure_style():
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
 
-        columns = min(5, len(trains))
-        lines = -(-len(trains) // columns)
-        figure = Figure(figsize=(WIDTH_INCHES, 1.45 * lines + 0.6), layout="constrained")
+        figure = Figure(figsize=(width.inches, inches * lines + _OVERHEAD), layout="constrained")
         panels = figure.subplots(lines, columns, squeeze=False).ravel()
         shading = None
         for axes, train in zip(panels, trains, strict=False):
@@ -66,18 +68,32 @@ def raster_figure(trains: "Sequence[SpikeTrain]", title: str) -> "Figure":
                 extent=(0.5, steps + 0.5, neurons, 0),
                 gid="raster",
             )
-            shared = f", {group} a row" if group > 1 else ""
-            axes.set_title(f"{_short(train.name)}\n{neurons:,}{shared}; {percent(train.firing_rate)}", fontsize=5.5)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
-            axes.set_yticks([0, neurons])
-            axes.tick_params(labelsize=5.5)
+            rows = f" ({group} a row)" if group > 1 else ""
+            name = train.name if len(train.name) <= characters else "…" + train.name[1 - characters :]
+            axes.set_title(f"{name}\n{neurons:,}{rows}: {percent(train.firing_rate)}", fontsize=size, pad=2)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4, min_n_ticks=1))
+            axes.set_yticks([])
+            axes.tick_params(labelsize=size)
+            axes.spines[["top", "right"]].set_visible(True)
         for axes in panels[len(trains) :]:
-            axes.set_visible(False)
+            axes.remove()
         assert shading is not None
-        bar = figure.colorbar(shading, ax=panels.tolist(), fraction=0.012, pad=0.01)
-        bar.set_label("Share of the neurons of a row that fire", fontsize=6.5)
-        bar.ax.tick_params(labelsize=5.5, length=2)
-        figure.suptitle(title, fontsize=8)
-        figure.supxlabel("Time step (above each panel: neurons, how many share a row, and the firing rate)", fontsize=7)
-        figure.supylabel("Neuron", fontsize=7)
+        bar = figure.colorbar(
+            shading, ax=panels[: len(trains)].tolist(), location="bottom", aspect=60, pad=0.01, shrink=0.5
+        )
+        bar.set_label("Share of the neurons of a row that fire", fontsize=MARK_SIZE)
+        bar.ax.tick_params(labelsize=SMALL_SIZE, length=2)
+        figure.suptitle(title, fontsize=NAME_SIZE)
+        figure.supxlabel(_LEGEND[width], fontsize=MARK_SIZE)
+        figure.supylabel("Neuron", fontsize=MARK_SIZE)
         return figure
+
+
+def _grid(panels: int, width: Width) -> tuple[int, int, float]:
+    """Columns, lines, and the inches of a line: as few columns as a page is tall enough for."""
+    columns, most = (5, 12) if width is Width.page else (3, 6)
+    columns = min(columns, panels)
+    while columns < most and -(-panels // columns) * _LOWEST > PAGE_HEIGHT - _OVERHEAD:
+        columns += 1
+    lines = -(-panels // columns)
+    return columns, lines, min(_PANEL, (PAGE_HEIGHT - _OVERHEAD) / lines)

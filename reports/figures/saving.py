@@ -1,92 +1,90 @@
-"""A figure as a file: PNG, PDF or SVG."""
+"""A figure as a file: PNG, PDF, SVG or PGF."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from io import BytesIO
+import re
+import shutil
+import subprocess
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saformer.errors import InputError
 from saformer.files import write_bytes_atomic
+from saformer.reports.document.tex import tex
+from saformer.reports.figures.lettering import as_is, lettered
 from saformer.reports.figures.style import figure_style
-from saformer.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-FORMATS = ("png", "pdf", "svg")
-_TALLEST = 12_000  # pixels; the map of a network of hundreds of layers is metres high, and gets fewer to the inch
+# Formats, without what matplotlib would put in by itself: its version, and the time of writing.
+_SETTINGS: dict[str, dict[str, Any]] = {
+    "png": {"metadata": {"Software": None}},
+    "pdf": {"metadata": {"Creator": None, "Producer": None, "CreationDate": None}},
+    "svg": {"metadata": {"Creator": None, "Date": None}},
+    "pgf": {},
+}
+FORMATS = tuple(_SETTINGS)
 
 
-def check_format(path: str | Path) -> str:
-    """The format that the suffix of `path` asks for: png, pdf or svg.
+def check_format(path: str | Path, pixels: bool = False) -> str:
+    """The format that the suffix of `path` asks for, one of `FORMATS`.
+
+    Args:
+        path: of the figure.
+        pixels: the figure has maps, which PGF has no room for.
 
     Raises:
-        InputError: it is another one.
+        InputError: it is another one, or cannot be written here.
     """
     suffix = Path(path).suffix.lower().removeprefix(".")
     if suffix not in FORMATS:
-        raise InputError(f"cannot write the figure {path}: the name must end in .png, .pdf or .svg")
+        raise InputError(f"cannot write the figure {path}: the name must end in .png, .pdf, .svg or .pgf")
+    if suffix == "pgf" and pixels:
+        raise InputError(f"cannot write the figure {path}: PGF has no room for pixels such as a map's; name a .pdf")
+    if suffix == "pgf" and not _has_pgf():
+        raise InputError(
+            f"cannot write the figure {path}: PGF takes the widths of its text from pdflatex and the package pgf, "
+            "which are not both here; install them (Debian: texlive-pictures), or name a .pdf"
+        )
     return suffix
 
 
+def _has_pgf() -> bool:
+    """There is a LaTeX that can measure the text of a figure."""
+    if not (shutil.which("pdflatex") and (finder := shutil.which("kpsewhich"))):
+        return False
+    return subprocess.run([finder, "pgf.sty"], capture_output=True, check=False).returncode == 0
+
+
 def save_figure(figure: "Figure", path: str | Path) -> None:
-    """Write a figure as PNG, PDF or SVG by its suffix, whole or not at all; the same figure, the same bytes.
+    """Write a figure by the suffix of its name, whole or not at all; the same figure, the same bytes.
 
     Raises:
-        InputError: the suffix is another one, or the file cannot be written.
+        InputError: the suffix is none of `FORMATS`, or the file cannot be written.
     """
     write_bytes_atomic(path, figure_bytes(figure, check_format(path)))
 
 
 def lay_out(figure: "Figure") -> None:
     """Settle where everything stands, so that files in several formats do not each work it out anew."""
-    _name_plainly(figure)
-    with figure_style(), _missing_glyphs_ignored():
+    with figure_style(), lettered(figure, as_is):
         figure.draw_without_rendering()
     figure.set_layout_engine("none")
 
 
 def figure_bytes(figure: "Figure", format: str) -> bytes:
     """The figure as a file of one of `FORMATS`; the same figure, the same bytes."""
-    # What matplotlib would put in by itself: its version, and the time of writing.
-    metadata: dict[str, Any] = {
-        "png": {"Software": None},
-        "pdf": {"Creator": None, "Producer": None, "CreationDate": None},
-        "svg": {"Creator": None, "Date": None},
-    }[format]
-    output = BytesIO()
-    _name_plainly(figure)
-    with figure_style(), _missing_glyphs_ignored():
-        from matplotlib import rcParams
-
-        dpi = min(rcParams["savefig.dpi"], _TALLEST / max(figure.get_size_inches()))
-        figure.savefig(output, format=format, metadata=metadata, dpi=dpi)
-    return output.getvalue()
+    output: BytesIO | StringIO = StringIO() if format == "pgf" else BytesIO()
+    with figure_style(), lettered(figure, _in_tex if format == "pgf" else as_is):
+        figure.savefig(output, format=format, **_SETTINGS[format])
+    made = output.getvalue()
+    return made.encode() if isinstance(made, str) else made
 
 
-@contextmanager
-def _missing_glyphs_ignored() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box stands for it
-        yield
-
-
-def _name_plainly(figure: "Figure") -> None:
-    """Write out what cannot be drawn in names that come from files: control characters, bytes that are no text."""
-    from matplotlib.text import Text
-    from matplotlib.ticker import FixedLocator
-
-    def plain(text: str) -> str:
-        return "\n".join(map(printable, text.split("\n")))
-
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            if isinstance(axis.get_major_locator(), FixedLocator):  # labels of ticks are made anew for each drawing
-                labels = [label.get_text() for label in axis.get_ticklabels()]
-                if (written := list(map(plain, labels))) != labels:
-                    axis.set_ticklabels(written)
-    for artist in figure.findobj(Text):
-        artist.set_text(plain(artist.get_text()))
+def _in_tex(text: str, math: bool) -> str:
+    """The same as LaTeX reads it; what stands between dollars stays where it is mathematics."""
+    if not math:
+        return tex(text)
+    parts = re.split(r"(?<!\\)\$", text)
+    return "$".join(part if i % 2 else tex(part.replace(r"\$", "$")) for i, part in enumerate(parts))

@@ -1,38 +1,49 @@
-"""What figures look like: one style, one colour for a family of networks everywhere, labels that have room.
+"""What figures look like: two widths, one palette, one colour for a family of networks everywhere.
 
 Figures are made without pyplot: no window, no state that a notebook or another figure would share.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib import resources
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
-WIDTH_INCHES = 7.2
+class Width(StrEnum):
+    """How wide a figure is in print: a column of two, or the page."""
+
+    page = "page"
+    column = "column"
+
+    @property
+    def inches(self) -> float:
+        """7.2 for a page, 3.5 for a column."""
+        return 7.2 if self is Width.page else 3.5
+
+
+PAGE_HEIGHT = 9.0  # inches; no figure is taller
+INK = "#000000"
 EDGE = "#222222"
+MUTED = "#767676"
 BAND = "#f2f2f2"
-# Okabe and Ito's palette, safe for the common forms of colour blindness. Neighbours in this order differ
-# in lightness too, and each kind has a hatch, so that a print in grey still tells them apart.
-_COLOURS = ("#0072B2", "#E69F00", "#56B4E9", "#D55E00", "#F0E442", "#009E73", "#CC79A7", "#999999")
-_HATCHES = ("", "////", "xxxx", "....", "\\\\\\\\", "----", "++++", "||||")
-_LONGEST_NAME = 44
-# A model family has one colour in every figure. Their lightnesses lie apart, so that a print in grey, and an eye that
-# confuses hues, still tells them apart.
+PAPER = "#ffffff"
+PUBLISHED_GREY = "#636363"
+# Sizes of text in points, as printed: names and labels, numbers at axes and marks, the smallest that is still read.
+NAME_SIZE, MARK_SIZE, SMALL_SIZE = 8.0, 7.0, 6.0
+
+# Eight colours whose lightnesses lie apart (CIE L* 9 to 80, steps of 9 or more), so that a print in grey, and an eye
+# that confuses hues, still tells them apart. A family of networks has its own in every figure.
 _FAMILIES: dict[str, tuple[str, str]] = {
-    "saformer": ("#D55E00", "D"),
+    "saformer": ("#CC5500", "D"),
     "sdt": ("#56B4E9", "s"),
-    "spikformer": ("#004C78", "o"),
-    "spikingformer": ("#F0E442", "^"),
-    "vit": ("#000000", "v"),
-    "other": ("#636363", "X"),
+    "spikformer": ("#00376B", "o"),
+    "spikingformer": ("#14713F", "^"),
+    "vit": ("#1A1A1A", "v"),
 }
+_FOREIGN: tuple[tuple[str, str], ...] = (("#D8719C", "X"), ("#6B2E93", "P"), ("#8FD6BE", "h"))
 # What a family is called: in names of models, of papers' methods, and of attentions.
 _FAMILY_NAMES = {
     "spikingformer": "spikingformer",
@@ -46,7 +57,22 @@ _FAMILY_NAMES = {
     "ssa": "spikformer",
     "vsa": "vit",
 }
-_MORE_MARKERS = ("P", "<", ">", "h", "*", "p")
+# Lines alone: dots are hundreds of circles, which LaTeX takes minutes to set in PGF.
+_HATCHES = ("", "////", "xxxx", "\\\\\\\\", "----", "++++", "||||")
+_MORE_MARKERS = ("<", ">", "p", "*", "d", "8")
+Dashes = str | tuple[int, tuple[float, ...]]
+_LINES: tuple[Dashes, ...] = (
+    "-",
+    (0, (4, 1.5)),
+    (0, (4, 1.5, 1, 1.5)),
+    (0, (1, 1)),
+    (0, (8, 2)),
+    (0, (3, 1, 1, 1, 1, 1)),
+)
+# How far a further network of a family is from its colour: towards white, or towards black.
+_SHADES = (0.0, 0.45, -0.4, 0.7)
+# Kinds of operation, coloured apart from networks; lightness falls and rises between neighbours.
+_KINDS = ("#0072B2", "#E69F00", "#7FC7EF", "#B0460B", "#5FBFA0", "#5B3A8C", "#D69AB9", "#8C8C8C")
 
 
 @contextmanager
@@ -62,11 +88,12 @@ def figure_style() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Look:
-    """How a model is drawn: the colour of its family, a hatch for bars and a marker for points."""
+    """How a network is drawn: the colour of its family, a hatch for bars, a marker for points, dashes for lines."""
 
     colour: str
     hatch: str
     marker: str
+    line: Dashes = "-"
 
 
 def model_family(name: str) -> str:
@@ -75,47 +102,50 @@ def model_family(name: str) -> str:
     return next((family for key, family in _FAMILY_NAMES.items() if key in words), "other")
 
 
-def model_looks(models: Mapping[str, str]) -> dict[str, Look]:
-    """How each model of a figure is drawn: one colour per family everywhere, hatch and marker where it has several.
+def model_looks(models: Mapping[str, str], published: Collection[str] = ()) -> dict[str, Look]:
+    """How each network of a figure is drawn.
+
+    A family has one hue everywhere; its further members have other shades, hatches, markers and dashes. Networks of no
+    family take, in their order, the colours that no family of the figure has.
 
     Args:
         models: from the name in the figure to a name that shows the family, such as `saformer-4-384`.
+        published: names of rows from a paper; those of no family are grey.
     """
+    families = {label: model_family(name) for label, name in models.items()}
+    free = [*_FOREIGN, *(look for family, look in _FAMILIES.items() if family not in families.values())]
     seen: Counter[str] = Counter()
+    further = 0
     looks = {}
-    for label, name in models.items():
-        family = model_family(name)
-        colour, marker = _FAMILIES[family]
-        i = seen[family]
-        if i:
-            marker = _MORE_MARKERS[(i - 1) % len(_MORE_MARKERS)]
-        looks[label] = Look(colour, _HATCHES[i % len(_HATCHES)], marker)
-        seen[family] += 1
+    for label, family in families.items():
+        kind = "published" if family == "other" and label in published else family
+        i = seen[kind]
+        seen[kind] += 1
+        if kind == "published":
+            colour, marker, again = PUBLISHED_GREY, "o", i
+        elif kind == "other":
+            (colour, marker), again = free[i % len(free)], i // len(free)
+        else:
+            (colour, marker), again = _FAMILIES[kind], i
+        line = _LINES[0]
+        if again and kind == "published":
+            marker = _MORE_MARKERS[(again - 1) % len(_MORE_MARKERS)]
+        elif again:
+            colour = shaded(colour, _SHADES[again % len(_SHADES)])
+            marker = _MORE_MARKERS[further % len(_MORE_MARKERS)]
+            line = _LINES[1 + further % (len(_LINES) - 1)]
+            further += 1
+        looks[label] = Look(colour, _HATCHES[again % len(_HATCHES)], marker, line)
     return looks
+
+
+def shaded(colour: str, by: float) -> str:
+    """A colour `#rrggbb` mixed with white (`by` from 0 to 1) or with black (0 to -1)."""
+    parts = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    mixed = [round(p + (255 - p) * by if by >= 0 else p * (1 + by)) for p in parts]
+    return "#" + "".join(f"{p:02X}" for p in mixed)
 
 
 def kind_look(i: int) -> tuple[str, str]:
     """Colour and hatch of the `i`-th kind of operation in a figure; colours that come again have other hatches."""
-    return _COLOURS[i % len(_COLOURS)], _HATCHES[(i + i // len(_COLOURS)) % len(_HATCHES)]
-
-
-def room_for(ends: Sequence[float], labels: Sequence[str]) -> float:
-    """The end of an axis on which every bar has room for the label behind it."""
-    # A character takes about a fiftieth of the panel's width, the space before the label as much.
-    return (
-        max((end / (1 - 0.022 * (len(text) + 1)) for end, text in zip(ends, labels, strict=True)), default=0.0) or 1.0
-    )
-
-
-def short_name(name: str) -> str:
-    """A path that fits beside an axis."""
-    if len(name) <= _LONGEST_NAME:
-        return name
-    # The start of a path says which block it is, the end which operation: the middle can go.
-    start = _LONGEST_NAME // 3
-    return f"{name[:start]}…{name[start + 1 - _LONGEST_NAME :]}"
-
-
-def annotate(axes: "Axes", text: str, x: float, y: float) -> None:
-    """A small label to the right of a point."""
-    axes.annotate(text, (x, y), xytext=(5, 0), textcoords="offset points", va="center", fontsize=6.5)
+    return _KINDS[i % len(_KINDS)], _HATCHES[(i + i // len(_KINDS)) % len(_HATCHES)]

@@ -1,22 +1,22 @@
 """A run as a figure: loss, accuracy, learning rate and firing rates over the epochs."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from saformer.errors import InputError
-from saformer.reports.figures.style import WIDTH_INCHES, figure_style
+from saformer.reports.figures.lettering import formula, power_of_ten, shortened
+from saformer.reports.figures.style import MARK_SIZE, PAGE_HEIGHT, Width, figure_style, kind_look
 from saformer.training.metrics import SATURATED, SILENT, Epoch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_ROW_INCHES = 0.13
-# Training and test, of Okabe and Ito's palette; a cross has the colour of neither end of the map.
-_COLOURS = ("#0072B2", "#D55E00")
+_ROW, _OVERHEAD, _LEAST_ROWS = 0.13, 0.75, 6  # inches of a row, and for legend and axis
 
 
-def training_figure(history: Sequence[Epoch]) -> "Figure":
+def training_figure(history: Sequence[Epoch], width: Width = Width.page) -> "Figure":
     """Three curves over the epochs, and below them the firing rate of every layer of neurons as a map.
 
     The map has a row for each layer, from the image down to the head; a cross marks an epoch after which the layer was
@@ -31,32 +31,34 @@ def training_figure(history: Sequence[Epoch]) -> "Figure":
         from matplotlib.figure import Figure
 
         layers = list(history[-1].firing_rates)
-        below = _ROW_INCHES * max(len(layers), 4) + 0.7 if layers else 0.0
-        figure = Figure(figsize=(WIDTH_INCHES, 2.1 + below), layout="constrained")
+        above = 1.9 if width is Width.page else 4.2
+        row_inches = min(_ROW, (PAGE_HEIGHT - above - _OVERHEAD) / max(len(layers), 1))
+        below = row_inches * max(len(layers), _LEAST_ROWS) + _OVERHEAD if layers else 0.0
+        figure = Figure(figsize=(width.inches, above + below), layout="constrained")
         upper: Any = figure
         lower: Any = None
         if layers:
-            halves: Any = figure.subfigures(2, 1, height_ratios=(2.1, below))
+            halves: Any = figure.subfigures(2, 1, height_ratios=(above, below))
             upper, lower = halves
-        loss, accuracy, rate = upper.subplots(1, 3)
+        beside = (1, 3) if width is Width.page else (3, 1)
+        loss, accuracy, rate = upper.subplots(*beside, sharex=width is Width.column)
         epochs = [epoch.epoch for epoch in history]
         _curve(loss, epochs, [epoch.loss for epoch in history], 0, "training")
         _curve(loss, epochs, [epoch.test_loss for epoch in history], 1, "test")
-        loss.set_ylabel("Loss (cross entropy, nats)")
+        loss.set_ylabel("Loss (nats)")
         _curve(accuracy, epochs, [100 * epoch.accuracy for epoch in history], 0, "training")
         _curve(accuracy, epochs, [100 * epoch.test_accuracy for epoch in history], 1, "test")
         accuracy.set_ylabel("Accuracy (%)")
         _curve(rate, epochs, [epoch.learning_rate for epoch in history], 0, "learning rate")
-        rate.set_ylabel("Learning rate")
-        rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0), useMathText=True)
+        _small_numbers(rate, max(epoch.learning_rate for epoch in history))
         for axes in (loss, accuracy, rate):
-            axes.set_xlabel("Epoch")
             axes.grid()
             _whole_epochs(axes, epochs)
+            if width is Width.page or axes is rate:
+                axes.set_xlabel("Epoch")
         loss.legend()
-        accuracy.legend()
         if lower is not None:
-            _rates(lower.subplots(), history, layers)
+            _rates(lower.subplots(), history, layers, row_inches, width)
         return figure
 
 
@@ -66,13 +68,22 @@ def _curve(axes: "Axes", epochs: Sequence[int], values: Sequence[float], look: i
     axes.plot(
         epochs,
         values,
-        color=_COLOURS[look],
+        color=(kind_look(0)[0], kind_look(3)[0])[look],
         linestyle=("-", "--")[look],
         marker=marker,
         markersize=2.5,
         linewidth=1.1,
         label=label,
     )
+
+
+def _small_numbers(axes: "Axes", largest: float) -> None:
+    """Learning rates in the power of ten of the largest, which the label names."""
+    from matplotlib.ticker import FuncFormatter
+
+    exponent = math.floor(math.log10(largest)) if largest > 0 else 0
+    formula(axes.set_ylabel(f"Learning rate ({power_of_ten(exponent)})" if exponent else "Learning rate"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 10.0**exponent:g}"))
 
 
 def _whole_epochs(axes: "Axes", epochs: Sequence[int]) -> None:
@@ -82,7 +93,7 @@ def _whole_epochs(axes: "Axes", epochs: Sequence[int]) -> None:
     axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
 
 
-def _rates(axes: "Axes", history: Sequence[Epoch], layers: Sequence[str]) -> None:
+def _rates(axes: "Axes", history: Sequence[Epoch], layers: Sequence[str], row_inches: float, width: Width) -> None:
     rates = [[100 * epoch.firing_rates.get(layer, float("nan")) for epoch in history] for layer in layers]
     known = [value for row in rates for value in row if value == value]
     first, last = history[0].epoch - 0.5, history[-1].epoch + 0.5
@@ -107,15 +118,17 @@ def _rates(axes: "Axes", history: Sequence[Epoch], layers: Sequence[str]) -> Non
             [row for _, row in extreme],
             linestyle="none",
             marker="x",
-            color=_COLOURS[1],
+            color=kind_look(3)[0],
             markersize=max(1.5, min(4.0, 240 / len(history))),
             markeredgewidth=0.8,
             label=f"silent (< {SILENT:.1%}) or saturated (> {SATURATED:.0%})",
         )
         axes.figure.legend(loc="outside upper right")
-    axes.set_yticks(range(len(layers)), layers, fontsize=5.5)
+    most = 44 if width is Width.page else 24
+    size = min(MARK_SIZE, row_inches * 72 / 1.25)
+    axes.set_yticks(range(len(layers)), [shortened(layer, most) for layer in layers], fontsize=size)
     axes.set_ylim(len(layers) - 0.5, -0.5)
     axes.set_xlabel("Epoch")
     _whole_epochs(axes, [epoch.epoch for epoch in history])
-    bar = axes.figure.colorbar(image, ax=axes, pad=0.01, fraction=0.04)
+    bar = axes.figure.colorbar(image, ax=axes, pad=0.01, fraction=0.04, aspect=12)
     bar.set_label("Firing rate (%)")

@@ -41,6 +41,7 @@ class ComparisonRow:
         origin: where the numbers come from, a key of `ORIGINS`.
         model: a name that shows the family, such as `saformer-4-384`; default `name`.
         reference: this row is M_ours of Eq. 21 in its group.
+        images: of the accuracy; None where nobody says.
     """
 
     name: str
@@ -57,6 +58,7 @@ class ComparisonRow:
     origin: str = Origin.MEASURED
     model: str = ""
     reference: bool = False
+    images: int | None = None
 
     @property
     def published(self) -> bool:
@@ -96,6 +98,7 @@ def comparison_rows(accounts: Sequence[tuple[str, Account]], ours: Collection[st
             data=account.data.name,
             origin=account.origin,
             model=account.model.name,
+            images=account.data.images,
         )
         for name, account in accounts
     ]

@@ -3,6 +3,7 @@
 from math import isnan
 from typing import TYPE_CHECKING
 
+from saformer.analysis.statistics.shares import wilson
 from saformer.reports.document.blocks import Line, Part, Report
 from saformer.reports.document.numbers import NOT_KNOWN, percent
 from saformer.reports.document.table import Column, Table, number
@@ -19,7 +20,7 @@ def evaluation_report(found: "Evaluation", model: "ModelInfo", data: "Dataset", 
     As JSON one object: the model, the data, accuracy as shares from 0 to 1, and firing rates.
     """
     split = f", {data.split} split" if data.split else ""
-    low, high = wilson(found.right, found.images)
+    low, high = wilson(found.right / found.images, found.images)
     title = f"{model.title}, T = {model.time_steps or NOT_KNOWN}, on {data.name}{split}: {found.images:,} images"
     between = f"{percent(low, decimals=2)} to {percent(high, decimals=2)}, {found.right:,} right"
     rows = [["top-1", percent(found.top1, decimals=2), f"{between}; 95 % interval over the choice of images"]]
@@ -47,15 +48,6 @@ def evaluation_report(found: "Evaluation", model: "ModelInfo", data: "Dataset", 
         "neurons": [{"name": name, "firing_rate": rate} for name, rate in found.firing_rates.items()],
     }
     return Report(parts, document)
-
-
-def wilson(right: int, images: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share (JASA 22, 1927): it claims no certainty where all, or none, were right."""
-    z = 1.959964
-    share, spread = right / images, z**2 / images
-    centre = (share + spread / 2) / (1 + spread)
-    half = z * (share * (1 - share) / images + spread / (4 * images)) ** 0.5 / (1 + spread)
-    return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def _hundredths(rate: float) -> str:

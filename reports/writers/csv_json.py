@@ -18,6 +18,7 @@ from saformer.text import printable
 SCHEMA = 1
 # Beyond this a float does not tell neighbouring whole numbers apart: writing it out would invent digits.
 _LARGEST_EXACT = 2**53
+_FORMULA = "=+-@"  # tabs and line ends are written out
 
 
 def json_text(data: Mapping[str, Any]) -> str:
@@ -52,9 +53,24 @@ def csv_text(report: Report) -> str:
     for i, table in enumerate(report.tables):
         if i:
             output.write("\n")
-        writer.writerow(_names(table))
-        writer.writerows([printable(v) if isinstance(v, str) else v for v in values] for values in _values(table))
+        writer.writerows([_inert(value) for value in values] for values in (_names(table), *_values(table)))
     return output.getvalue()
+
+
+def _inert(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: text that begins like one gets a quotation mark before it."""
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    return f"'{text}" if len(text) > 1 and text[0] in _FORMULA and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def notes_of(report: Report) -> list[str]:

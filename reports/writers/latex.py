@@ -2,11 +2,11 @@
 
 import re
 import textwrap
-import unicodedata
 from collections.abc import Sequence
 
 from saformer.reports.document.blocks import Facts, Heading, Picture, Report, Verbatim
 from saformer.reports.document.table import Align, Column, Table
+from saformer.reports.document.tex import tex
 from saformer.reports.writers.common import PICTURES, cell_texts, indented, sentence, shown_columns
 from saformer.text import printable
 
@@ -35,12 +35,12 @@ def latex_text(report: Report, facts: bool = False) -> str:
         if isinstance(part, Table):
             blocks.append(_table(part))
         elif isinstance(part, Facts) and facts:
-            rows = [rf"\item[{_tex(label)}] {_breakable(text)}" for label, text in part.facts]
+            rows = [rf"\item[{tex(label)}] {_breakable(text)}" for label, text in part.facts]
             blocks.append("\n".join([r"\begin{description}\setlength{\itemsep}{0pt}", *rows, r"\end{description}"]))
         elif isinstance(part, Facts):
             blocks.append("\n".join(f"% {printable(label)}: {printable(text)}" for label, text in part.facts))
         elif isinstance(part, Heading):
-            blocks.append(rf"\{'sub' * max(part.level - 2, 0)}section*{{{_tex(part.text)}}}")
+            blocks.append(rf"\{'sub' * max(part.level - 2, 0)}section*{{{tex(part.text)}}}")
         elif isinstance(part, Verbatim):
             blocks.append(f"\\begin{{verbatim}}\n{_verbatim(part)}\n\\end{{verbatim}}")
         elif isinstance(part, Picture):
@@ -59,7 +59,7 @@ def latex_document(report: Report, title: str) -> str:
         r"\usepackage[T1]{fontenc}",
         r"\usepackage[margin=2cm]{geometry}",
         rf"\usepackage{{{','.join(_packages(report))}}}",
-        rf"\title{{{_tex(title)}}}",
+        rf"\title{{{tex(title)}}}",
         r"\date{}",
         r"\begin{document}",
         r"\maketitle",
@@ -79,7 +79,7 @@ def _picture(picture: Picture) -> str:
         r"\begin{figure}[htbp]",
         r"\centering",
         rf"\includegraphics[width=\linewidth,height=0.85\textheight,keepaspectratio]{{{PICTURES}/{picture.name}.pdf}}",
-        rf"\caption{{{_tex(picture.caption)}}}",
+        rf"\caption{{{tex(picture.caption)}}}",
         r"\end{figure}",
     ]
     return "\n".join(lines)
@@ -88,7 +88,7 @@ def _picture(picture: Picture) -> str:
 def _table(table: Table) -> str:
     shown, rows = shown_columns(table), table.every_row
     columns = [table.columns[i] for i in shown]
-    texts = [[indented(text, r"\quad ", _tex) for text in cell_texts(table, row)] for row in rows]
+    texts = [[indented(text, r"\quad ", tex) for text in cell_texts(table, row)] for row in rows]
     longest = [
         max((len(cell_texts(table, row)[i]) for row in rows if row.role != "heading"), default=0)
         for i in range(len(columns))
@@ -98,7 +98,7 @@ def _table(table: Table) -> str:
         f"p{{{0.55 / wide:.2f}\\linewidth}}" if length > _ONE_LINE else "l" if column.align is Align.left else "r"
         for column, length in zip(columns, longest, strict=True)
     )
-    header = " & ".join(_tex(column.header) for column in columns) + r" \\"
+    header = " & ".join(tex(column.header) for column in columns) + r" \\"
     body: list[str] = []
     for row, cells in zip(rows, texts, strict=True):
         if row.role == "heading":
@@ -109,8 +109,8 @@ def _table(table: Table) -> str:
         if row.rule and row is not rows[-1]:
             body.append(r"\midrule")
     size = _tex_size([min(length, _ONE_LINE) for length in longest], columns)
-    notes = [rf"\par\smallskip\footnotesize {' '.join(map(_tex, table.notes))}"] if table.notes else []
-    caption = [rf"\caption{{{_tex(table.title)}}}"] if table.title else []
+    notes = [rf"\par\smallskip\footnotesize {' '.join(map(tex, table.notes))}"] if table.notes else []
+    caption = [rf"\caption{{{tex(table.title)}}}"] if table.title else []
     if len(rows) > _ONE_PAGE:
         head = [r"\toprule", header, r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot"]
         title = [caption[0] + r" \\"] if caption else []
@@ -129,46 +129,6 @@ def _table(table: Table) -> str:
     return "\n".join(lines)
 
 
-_TEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
-    "^": r"\textasciicircum{}",
-    "~": r"\textasciitilde{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': "''",
-    "±": r"$\pm$",
-    "µ": r"$\mu$",
-    "μ": r"$\mu$",
-    "†": r"\dag{}",
-    "≠": r"$\neq$",
-    "≤": r"$\leq$",
-    "≥": r"$\geq$",
-    "×": r"$\times$",
-    "·": r"$\cdot$",
-    "²": r"$^2$",
-    "−": r"$-$",
-    "–": "--",
-    "—": "---",
-    "…": r"\dots{}",
-}
-
-
-def _tex(text: str) -> str:
-    """Text that LaTeX sets as it is; a letter that its fonts lack is named by its number."""
-    made = "".join(_TEX.get(c) or (c if c.isascii() or _accented(c) else f"[U+{ord(c):04X}]") for c in printable(text))
-    # A minus before a digit is a sign, and a bracket at the start of a row would be read as an option of \\.
-    made = re.sub(r"^([+-])(?=\d)", r"$\1$", made)
-    return re.sub(r"^\[", "{[}", made)
-
-
 def _tex_size(longest: Sequence[int], columns: Sequence[Column]) -> str:
     """The largest size in which a table fits the text, or the smallest."""
     characters = sum(max(length, len(c.header)) for length, c in zip(longest, columns, strict=True))
@@ -177,14 +137,9 @@ def _tex_size(longest: Sequence[int], columns: Sequence[Column]) -> str:
     return rf"{name}\setlength{{\tabcolsep}}{{{gap}pt}}"
 
 
-def _accented(c: str) -> bool:
-    """A letter that every installation of LaTeX can set: ASCII with an accent, and a few more."""
-    return c in "ßøØæÆ" or (ord(c) < 0x100 and unicodedata.normalize("NFD", c)[0].isascii())
-
-
 def _breakable(text: str) -> str:
     """Text in which the path of a module, else one long word, and a hash may go on in the next line."""
-    broken = re.sub(_BREAKS, r"\g<0>\\allowbreak{}", _tex(text))
+    broken = re.sub(_BREAKS, r"\g<0>\\allowbreak{}", tex(text))
     return re.sub(r"\b[0-9a-f]{40,}\b", lambda found: r"\allowbreak{}".join(re.findall(".{1,8}", found[0])), broken)
 
 

@@ -110,6 +110,11 @@ def _images(path: Path, x: np.ndarray) -> Tensor:
                 f"{path}: x is {x.dtype}, but images must be normalised floating numbers (float16, float32 "
                 "or float64): normalise them as for training and save them again"
             )
+        if (negative := x.reshape(-1) < 0).any():
+            raise InputError(
+                f"{path}: x holds {x.reshape(-1)[int(negative.argmax())]}, and events are counted from 0: save "
+                "normalised frames as floating numbers"
+            )
         return _integers(path, "x", x)
     if x.dtype.kind != "f" or x.dtype.itemsize > 8:
         raise InputError(f"{path}: x is {x.dtype}, expected float16, float32 or float64, or integer counts for events")

@@ -23,6 +23,7 @@ from saformer.data.frames import FrameSettings
 from saformer.data.recordings import Recording
 from saformer.errors import InputError, brief
 from saformer.files import TABLE, check_file, read_text, write_atomic, write_text_atomic
+from saformer.locks import FileLock, remove_leftovers
 
 # Raise it when a reader gives other events or frames than before: older files are then left alone and made anew.
 VERSION = 1
@@ -206,16 +207,12 @@ def _writable(folders: Sequence[Path]) -> Path:
 
 @contextlib.contextmanager
 def _locked(path: Path, what: str, show: Progress) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
     lock = FileLock(path.with_suffix(".lock"))
     try:
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
+        if not lock.take():
             with show(f"waiting for the process that makes the frames of {what}", 1):
-                lock.acquire()
-    except (OSError, NotImplementedError) as error:
+                lock.take(wait=True)
+    except OSError as error:
         raise InputError(
             f"{path.parent} allows no locks ({brief(error)}): name another folder with --cache-dir"
         ) from None
@@ -227,10 +224,7 @@ def _locked(path: Path, what: str, show: Progress) -> Iterator[None]:
 
 def _make(path: Path, what: str, recordings: Sequence[Recording], settings: FrameSettings, show: Progress) -> None:
     shape = _shape(recordings, settings)
-    # Nobody else writes here while this process has the lock: these were left by one that was killed.
-    for left in path.parent.glob(f".{path.stem[:60]}.*"):
-        with contextlib.suppress(OSError):
-            left.unlink()
+    remove_leftovers(path.parent)  # before the room on the disk is looked at
     with contextlib.suppress(OSError):
         _index(path).unlink()
     needed, free = math.prod(shape), shutil.disk_usage(path.parent).free

@@ -222,9 +222,10 @@ def _alike(result: Tensor, axis: int, x: Tensor, own: int, anywhere: bool) -> bo
     """Whether `x` shows all of a result, with its channels as channels, and its space as space."""
     if x.numel() != result.numel() or x.storage_offset() != result.storage_offset():
         return False
-    if (x.shape[own], x.stride(own)) != (result.shape[axis], result.stride(axis)):
-        return False
-    return anywhere or (x.shape[own + 1 :], x.stride()[own + 1 :]) == (
-        result.shape[axis + 1 :],
-        result.stride()[axis + 1 :],
-    )
+    mine, theirs = _laid_out(x)[own:], _laid_out(result)[axis:]
+    return mine[:1] == theirs[:1] and (anywhere or mine == theirs)
+
+
+def _laid_out(x: Tensor) -> list[tuple[int, int]]:
+    """Size and stride of each axis; a stride over one place says nothing, and operators choose it freely."""
+    return [(size, stride if size > 1 else 0) for size, stride in zip(x.shape, x.stride(), strict=True)]

@@ -8,7 +8,7 @@ from saformer.models.config import BaseConfig, Model, ModelConfig, TokenConfig, 
 from saformer.models.names import FAMILIES, PRESETS, parse_name
 from saformer.models.registry import MODELS, register_model
 from saformer.models.settings import typed
-from saformer.models.transformer_config import TransformerConfig
+from saformer.models.transformer_config import AttentiveConfig, TransformerConfig
 from saformer.steps import per_step
 
 
@@ -99,6 +99,7 @@ def build(name: str, **settings: Any) -> Model:
 __all__ = [
     "FAMILIES",
     "PRESETS",
+    "AttentiveConfig",
     "BaseConfig",
     "Model",
     "ModelConfig",

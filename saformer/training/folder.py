@@ -1,18 +1,17 @@
 """The folder of a run: its recipe, its table of epochs, its last checkpoints and its best network."""
 
 import contextlib
-import errno
 import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 import torch
 
 from saformer.distributed import is_main, total
 from saformer.errors import InputError
-from saformer.files import write_text_atomic
+from saformer.files import make_folder, unmake_folders, write_text_atomic
+from saformer.locks import FileLock, NoLocks, remove_leftovers
 from saformer.training.metrics import metrics_text
 from saformer.training.recipe import Recipe, load_recipe
 from saformer.training.state import RunState
@@ -48,7 +47,8 @@ class RunFolder:
         if steps < 0:
             raise InputError(f"--checkpoint-steps must be a whole number from 0, got {steps}")
         self.path, self.keep, self.minutes, self.steps, self.warn = Path(path), keep, minutes, steps, warn
-        self._lock: IO[str] | None = None
+        self._lock = FileLock(self.path / ".lock")
+        self._made: list[Path] = []
         self._saved = time.monotonic()
 
     @property
@@ -76,12 +76,22 @@ class RunFolder:
         if not self.writes:
             return
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._take()
+            self._check(recipe)
+        except BaseException:
+            self.release()
+            raise
+
+    def _check(self, recipe: Recipe) -> None:
+        try:
+            self._made += make_folder(self.path)
+            with contextlib.suppress(NoLocks):
+                if not self._lock.take():
+                    raise InputError(f"another process is training in {self.path}: wait for it, or give another --out")
             others = [entry for entry in self.path.iterdir() if not entry.name.startswith(".") and entry.name != RECIPE]
         except OSError as error:
-            reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror or str(error)
+            reason = error.strerror or str(error)
             raise InputError(f"cannot keep a run in {self.path}: {reason}; name another folder with --out") from None
+        remove_leftovers(self.path)
         if others and (self.path / RECIPE).exists():
             try:
                 before = load_recipe(file=self.path / RECIPE)
@@ -97,9 +107,6 @@ class RunFolder:
             raise InputError(
                 f"{self.path} holds files, but no run ({RECIPE} is missing): name another folder with --out"
             )
-        for leftover in self.path.glob(".*.*.*"):  # what a killed process was writing, see write_atomic
-            with contextlib.suppress(OSError):
-                leftover.unlink()
 
     def begin(self, recipe: Recipe) -> None:
         """`check`, and write the recipe where it is not there: the run can be trained.
@@ -112,27 +119,9 @@ class RunFolder:
             write_text_atomic(self.path / RECIPE, recipe.to_toml())
 
     def release(self) -> None:
-        """Let others write in the folder again."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
-
-    def _take(self) -> None:
-        if self._lock is not None:
-            return
-        try:
-            import fcntl
-        except ImportError:  # no such locks here
-            return
-        self._lock = (self.path / ".lock").open("w")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise InputError(
-                    f"another process is training in {self.path}: wait for it, or give another --out"
-                ) from None
-            # A file system that knows no locks.
+        """Let others write in the folder again; one that was made for this run, and holds nothing, goes."""
+        self._lock.release()
+        unmake_folders(self._made)
 
     def restore(self, state: RunState) -> None:
         """Continue from the newest checkpoint, if there is one; every process must see the folder.

@@ -118,6 +118,11 @@ def data(to: Path) -> None:
     write_dvs128gesture(to, np.random.default_rng(0))
 
 
+def hardware() -> str:
+    """The hardware file that docs/method.md shows."""
+    return re.search(r"^```toml\n(name = .*?)^```", (ROOT / "docs/method.md").read_text(), re.DOTALL | re.M)[1]
+
+
 FOREIGN = """
 from spikingjelly.activation_based import functional, layer, neuron
 from torch import nn
@@ -152,8 +157,6 @@ def spikes(to: Path) -> None:
     np.savez(to, x=(np.random.default_rng(0).random((8, 10, 4)) < 0.3).astype(np.float32))
 
 
-DIGITS = {"in_channels": 1, "image_size": 8}
-
 #: What a reader has and a page names, by that name.
 STAND_INS: dict[str, Callable[[Path, Run], object]] = {
     "spikformer.pth.tar": lambda to, _: oracle("spikformer_2_64_cifar.pth.tar", to),
@@ -169,6 +172,7 @@ STAND_INS: dict[str, Callable[[Path, Run], object]] = {
     "mine.py": lambda to, _: to.write_text(FOREIGN),
     "rates.csv": lambda to, _: to.write_text("layer,input_firing_rate\n*,0.2\n"),
     "means.csv": lambda to, _: to.write_text("layer,mean_spikes\n2,0.5\n"),
+    "mine.toml": lambda to, _: to.write_text(hardware()),
     "profile.json": lambda to, run: profile_of_digits(to, run),
     "options.toml": lambda to, _: to.write_text(tables("docs/paper.md")["compare"]),
     "docs/examples/paper.toml": lambda to, _: example(to),
@@ -179,8 +183,6 @@ STAND_INS: dict[str, Callable[[Path, Run], object]] = {
     "c.safetensors": lambda to, _: network("saformer-1-16", to),
     "t1.safetensors": lambda to, _: network("saformer-1-16", to, time_steps=1),
     "t4.safetensors": lambda to, _: network("saformer-1-16", to, time_steps=4),
-    "trained/sdsa.safetensors": lambda to, _: network("sdt-1-16", to, **DIGITS),
-    "trained/saformer.safetensors": lambda to, _: network("saformer-1-16", to, **DIGITS),
 }
 NAMED = {"net.py": "net:", "mine.py": "mine:"}
 

@@ -1,5 +1,6 @@
 import pytest
 
+from saformer.errors import InputError
 from saformer.text import PLAIN_ERRORS, encodable, printable
 
 
@@ -25,3 +26,12 @@ def test_a_character_that_an_encoding_lacks_gets_a_plain_one() -> None:
     assert encodable("中", "ascii") == "?"
     with pytest.raises(UnicodeDecodeError):
         b"\xff".decode("ascii", errors=PLAIN_ERRORS)
+
+
+def test_a_message_is_one_line_of_a_sane_length_whatever_stands_in_it() -> None:
+    assert str(InputError("file a\nb\t\x1b[2Jc\udcff: name another")) == "file a b \\x1b[2Jc\\udcff: name another"
+    message = str(InputError(f"no layer {'x' * 200_000} in the network: see `saformer flops` for its names"))
+    assert len(message) < 1100 and "[...]" in message
+    assert message.startswith("no layer xxx") and message.endswith(
+        "xxx in the network: see `saformer flops` for its names"
+    )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from saformer.errors import InputError
 from saformer.models.config import Model, in_time
 from saformer.models.convolutional.residual import ResidualConfig, initialise_residual, stage_sizes, stages
-from saformer.models.convolutional.vgg_parts import DelayedIF, PoissonEncoder
+from saformer.models.convolutional.vgg_parts import DelayedIF, PoissonEncoder, check_leak
 from saformer.models.recognition import Published
 from saformer.models.registry import register_model
 from saformer.neurons import LearnableLIF
@@ -137,6 +137,7 @@ class DietResNet(Model):
         defaults: dict[str, Any] = {"image_size": grid << len(sizes["widths"])}
         defaults |= {"time_steps": 5, "encoding": "direct"} if diet else {"time_steps": 250, "encoding": "poisson"}
         if not diet:
+            check_leak(stored)
             defaults["thresholds"] = (1.0,)
         # The published code numbers the layers: by their place in front of the first stage, and one by one from there.
         layers = [f"pre_process.{place + 1}" for place in _STEM]

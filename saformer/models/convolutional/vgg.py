@@ -19,6 +19,7 @@ from saformer.models.convolutional.vgg_parts import (
     SteadyDropout,
     SumPool,
     Trace,
+    check_leak,
 )
 from saformer.models.convolutional.vgg_presets import PRESETS
 from saformer.models.convolutional.vgg_published import recognise_vgg
@@ -266,10 +267,8 @@ class VGG(Model):
     def recognise(cls, weights: Mapping[str, Tensor], stored: Mapping[str, Any]) -> Published | None:
         """By the names of each published code (`vgg_published`)."""
         found = recognise_vgg(weights, stored)
-        if found is not None and found.shown.get("neuron") == "delayed" and stored.get("leak", 1.0) != 1.0:
-            raise InputError(
-                f"its neurons leak, by a factor of {stored['leak']} a step: only those that do not are known here"
-            )
+        if found is not None and found.shown.get("neuron") == "delayed":
+            check_leak(stored)
         return found
 
     def forward(self, x: Tensor) -> Tensor:

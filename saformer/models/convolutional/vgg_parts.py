@@ -1,11 +1,13 @@
 """Parts of plain convolutional networks that PyTorch has not: encoders, standardised weights, filtered spikes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from saformer.errors import InputError
 from saformer.neurons import IF
 
 
@@ -41,6 +43,15 @@ class DelayedIF(IF):
         """Spikes of the shape of `x`, T x B x ..., none at the first step."""
         spikes = super().forward(x)
         return torch.cat([torch.zeros_like(spikes[:1]), spikes[:-1]])
+
+
+def check_leak(stored: Mapping[str, Any]) -> None:
+    """Raise InputError where a checkpoint of hybrid conversion says that its neurons leak: `DelayedIF` does not."""
+    if stored.get("leak", 1.0) != 1.0:
+        raise InputError(
+            f"its neurons leak, by a factor of {stored['leak']} a step, and only those that do not are known here: run "
+            "its own code with these weights, --model package.module:factory --ckpt FILE"
+        )
 
 
 class Trace(nn.Module):

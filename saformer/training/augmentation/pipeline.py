@@ -1,6 +1,6 @@
 """From stored images and labels to what the network and the loss take, as a pure function of a seed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -113,10 +113,31 @@ def _black(dataset: Dataset) -> float:
 
 def _check(settings: Any, dataset: Dataset) -> None:
     """Raise InputError where `settings` cannot be applied to `dataset`."""
-    height, width = dataset.shape[-2:]
-    size = min(height, width)
     if dataset.classes is None:
         raise InputError(f"{dataset.name} does not say how many classes it has: training needs their number")
+    check_augmentation(settings, dataset.name, dataset.kind, dataset.shape)
+    channels = dataset.shape[-3]
+    if settings.randaugment and (dataset.mean is None or channels not in (1, 3)):
+        raise InputError(
+            f"randaugment needs grey or RGB pixels stored as bytes, and {dataset.name} has "
+            f"{channels} channels of {str(dataset.images.dtype).removeprefix('torch.')}: set it to 0"
+        )
+
+
+def check_augmentation(settings: Any, name: str, kind: str, shape: Sequence[int]) -> None:
+    """See that `settings` can be applied to a data set, before anything of it is read.
+
+    Args:
+        settings: a `Recipe`, or anything with its fields of augmentation.
+        name: of the data set.
+        kind: "static" or "events".
+        shape: ... x C x H x W.
+
+    Raises:
+        InputError: a setting is out of its range, or for another kind of data.
+    """
+    height, width = shape[-2:]
+    size = min(height, width)
     limits = {
         "shift": (size - 1, f"from 0 to {size - 1} pixels for images of {height}x{width}"),
         "randaugment": (10, "a magnitude from 0 to 10"),
@@ -127,19 +148,13 @@ def _check(settings: Any, dataset: Dataset) -> None:
         "event_shear": (80, "from 0 to 80 degrees"),
         "event_cutout": (size, f"from 0 to {size} pixels for frames of {height}x{width}"),
     }
-    for name, (most, wanted) in limits.items():
+    for setting, (most, wanted) in limits.items():
         # Not a number fails every comparison, so it is asked for and not against.
-        if not 0 <= getattr(settings, name) <= most:
-            raise InputError(f"{name} must be {wanted}, got {getattr(settings, name)!r}")
+        if not 0 <= getattr(settings, setting) <= most:
+            raise InputError(f"{setting} must be {wanted}, got {getattr(settings, setting)!r}")
     if not 0 <= settings.label_smoothing < 1:
         raise InputError(f"label_smoothing must be from 0 to below 1, got {settings.label_smoothing!r}")
-    foreign, holds = (_STATIC, "event frames") if dataset.kind == "events" else (_EVENTS, "static images")
-    for name in foreign:
-        if getattr(settings, name):
-            raise InputError(f"{name} does not apply to {dataset.name}, which holds {holds}: leave it off")
-    channels = dataset.shape[-3]
-    if settings.randaugment and (dataset.mean is None or channels not in (1, 3)):
-        raise InputError(
-            f"randaugment needs grey or RGB pixels stored as bytes, and {dataset.name} has "
-            f"{channels} channels of {str(dataset.images.dtype).removeprefix('torch.')}: set it to 0"
-        )
+    foreign, holds = (_STATIC, "event frames") if kind == "events" else (_EVENTS, "static images")
+    for setting in foreign:
+        if getattr(settings, setting):
+            raise InputError(f"{setting} does not apply to {name}, which holds {holds}: leave it off")

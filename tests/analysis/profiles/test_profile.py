@@ -629,6 +629,8 @@ def negative(value: int) -> int:
         at("run", "confidence", value=1.0),
         at("run", value=[]),
         at("notes", value="a note"),
+        at("notes", value=lambda _: ["x" * 200_000]),
+        at("operations", 1, "name", value=lambda _: "x" * 200_000),
         at("unit", value=None),
         at("unit", value="epoch"),
         lambda plain: plain.pop("moments"),

@@ -81,7 +81,7 @@ def test_the_formulas_can_be_drawn(saformer, tmp_path):
         (("--measure", "--over-tokens", "-", "--over-dim", "-"), "nothing to measure"),
         (("--measure", "--heads", "6"), "H = 6 do not divide dim D = 64"),
         (("--seconds", "0"), "--seconds"),
-        (("--plot", "figure.jpg"), ".png, .pdf or .svg"),
+        (("--plot", "figure.jpg"), ".png, .pdf, .svg or .pgf"),
         (("--plot", "no/such/figure.png"), "no/such"),
         (("--hardware", "none"), "unknown hardware"),
         (("--measure", "--measured", "scaling.json"), "either --measure or --measured"),

@@ -53,3 +53,10 @@ def test_a_file_in_the_place_of_the_folder(saformer, tmp_path):
     result = saformer("report", "digits/saformer", "--out", tmp_path / "r", "--limit", "4")
     assert (result.code, len(result.err.strip().splitlines())) == (1, 1)
     assert (tmp_path / "r").read_text() == "mine"
+
+
+def test_a_report_that_fails_leaves_no_folder(saformer, tmp_path):
+    (tmp_path / "p.json").write_text("{}")
+    assert "not a saved profile" in saformer("report", tmp_path / "p.json", "--out", tmp_path / "a" / "b").complaint
+    assert [entry.name for entry in tmp_path.iterdir()] == ["p.json"]
+    assert saformer("report", tmp_path / "p.json", "--out", "").complaint.endswith("the name of a folder, got ''")

@@ -126,7 +126,7 @@ def test_attention_of_a_picture_and_its_raster(saformer, tmp_path):
         (("--image", "none.png"), "none.png"),
         (("--image", "1", "--ckpt", "digits/sdt", "--ckpt", "digits/sdt"), "each network once"),
         (("--image", "1", "--ckpt", "digits/sdt", "--ckpt", "digits/saformer", "--raster", "r.png"), "--raster"),
-        (("--image", "1", "--plot", "r.gif"), ".png, .pdf or .svg"),
+        (("--image", "1", "--plot", "r.gif"), ".png, .pdf, .svg or .pgf"),
     ],
 )
 def test_attention_refuses_bad_input(saformer, arguments, words):

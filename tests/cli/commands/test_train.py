@@ -96,7 +96,10 @@ def test_every_field_of_a_recipe_is_an_option_that_reaches_it(saformer, tmp_path
     seen: list[Recipe] = []
     monkeypatch.setattr(RunFolder, "check", lambda self, recipe: seen.append(recipe))
     # Digits are no events, so it ends there.
-    assert "digits holds images, not events" in saformer("train", *options, "--out", tmp_path / "run").err
+    assert (
+        "does not apply to digits, which holds static images"
+        in saformer("train", *options, "--out", tmp_path / "run").err
+    )
     assert seen[0].to_dict() == {name: value for name, (_, value) in given.items()}
 
 
@@ -140,12 +143,16 @@ def test_training_refuses_bad_input(saformer, tmp_path):
     assert "nothing-9" in saformer("train", "--dataset", "digits", "--model", "nothing-9").complaint
     file = tmp_path / "file"
     file.write_text("mine")
-    assert "it is a file" in saformer("train", *TINY, "--out", file / "run").err or file.read_text() == "mine"
+    assert "there is a file in its place" in saformer("train", *TINY, "--out", file / "run").complaint
+    assert file.read_text() == "mine"
+    assert saformer("train", *TINY, "--out", " ").complaint == "saformer: --out needs the name of a folder, got ' '"
     assert "folder of the run" in saformer("train", *TINY, "--out", tmp_path / "x.safetensors").complaint
     assert "--set takes KEY=VALUE" in saformer("train", *TINY, "--set", "heads").complaint
     assert "did you mean aggregated?" in saformer("train", *TINY, "--set", "aggregatd=2").complaint
     assert "--keep must be at least 1" in saformer("train", *TINY, "--keep", "0", "--out", tmp_path / "r").complaint
-    assert not (tmp_path / "r").exists()
+    for wrong in (("--shift", "9"), ("--event-flip",), ("--device", "abacus")):
+        assert saformer("train", *TINY, *wrong, "--out", tmp_path / "made" / "r").complaint
+    assert {entry.name for entry in tmp_path.iterdir()} == {"file"}
 
 
 def test_ctrl_c_leaves_a_run_that_the_same_command_finishes(saformer, tmp_path):

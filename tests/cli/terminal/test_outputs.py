@@ -113,7 +113,7 @@ def test_outputs_that_cannot_be_written_are_refused_before_the_run(saformer, tmp
 
 
 def test_plot_of_an_unknown_format(saformer, tmp_path):
-    assert ".png, .pdf or .svg" in saformer("energy", "--plot", tmp_path / "o.jpg").complaint
+    assert ".png, .pdf, .svg or .pgf" in saformer("energy", "--plot", tmp_path / "o.jpg").complaint
 
 
 def test_an_output_is_no_input_and_no_other_output(saformer, tmp_path):

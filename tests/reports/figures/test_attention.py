@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from saformer.analysis.diagnostics.attention_maps import Inspection
 from saformer.errors import InputError
-from saformer.reports.figures.attention import attention_figure, picture, steps_shown
+from saformer.reports.figures.attention import attention_figure, picture, spread
+from saformer.reports.figures.style import PAGE_HEIGHT
 
 IMAGE = torch.arange(64.0).view(1, 8, 8)
 
@@ -20,7 +23,7 @@ def test_maps_are_drawn_as_given(inspections: dict[str, Inspection]) -> None:
     np.testing.assert_allclose(heats(axes[1])[0], found.mean)
     for t in range(3):
         np.testing.assert_allclose(heats(axes[2 + t])[0], found.per_step[t])
-    assert [one.get_title() for one in axes[:5]] == ["image", "mean over T", "t = 1", "t = 2", "t = 3"]
+    assert [one.get_title() for one in axes[:5]] == ["image", "mean", "$t = 1$", "$t = 2$", "$t = 3$"]
     assert axes[5].get_ylabel() == "SDSA\nblock.0.attn\nSDSA"
 
 
@@ -31,8 +34,18 @@ def test_maps_cover_the_image(inspections: dict[str, Inspection]) -> None:
 
 
 def test_sixteen_steps_get_eight_columns() -> None:
-    assert steps_shown(16) == [0, 2, 4, 6, 9, 11, 13, 15]
-    assert steps_shown(4) == [0, 1, 2, 3]
+    assert spread(16, 8) == [0, 2, 4, 6, 9, 11, 13, 15]
+    assert spread(4, 8) == [0, 1, 2, 3]
+
+
+def test_more_attentions_than_a_page_holds_are_spread_from_first_to_last(inspections: dict[str, Inspection]) -> None:
+    many = replace(
+        inspections["SASA"], maps=tuple(replace(inspections["SASA"].maps[0], name=f"block.{i}") for i in range(40))
+    )
+    figure = attention_figure({"a": many, "b": many}, IMAGE, "digits")
+    assert figure.get_figheight() <= PAGE_HEIGHT
+    names = [axes.get_ylabel().split("\n")[1] for axes in figure.axes if axes.get_ylabel()]
+    assert names[0] == "block.0" and names[len(names) // 2 - 1] == "block.39" and len(names) == 6
 
 
 def test_a_picture_lies_between_0_and_1() -> None:

@@ -22,7 +22,7 @@ def test_values_are_those_of_the_rows(rows: list[ComparisonRow]) -> None:
     assert bar_widths(left) == [row.energy_mj for row in rows]
     plotted = {int(line.get_ydata()[0]): line.get_xdata()[0] for line in right.lines}
     assert plotted == {i: 100 * row.top1 for i, row in enumerate(rows) if row.top1 is not None}
-    assert names(left) == ["saformer-2-64", "sdt-2-64", "saformer-2-32 (untrained)", "Spikformer"]
+    assert names(left) == ["saformer-2-64", "sdt-2-64", "saformer-2-32\n(untrained)", "Spikformer"]
 
 
 def test_published_bars_are_hollow_and_the_legend_says_so(rows: list[ComparisonRow]) -> None:

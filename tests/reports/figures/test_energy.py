@@ -6,6 +6,7 @@ import pytest
 from saformer.analysis.accounting.account import Account
 from saformer.errors import InputError
 from saformer.reports.figures.energy import energy_figure
+from saformer.reports.figures.style import PAGE_HEIGHT
 
 
 def bar_widths(axes) -> list[float]:  # type: ignore[no-untyped-def]
@@ -51,7 +52,20 @@ def test_very_long_names_keep_their_start_and_end(account: Account) -> None:
     figure = energy_figure(replace(account, layers=(replace(account.layers[0], name=name),)))
     label = figure.axes[0].get_yticklabels()[0].get_text()
     assert label.startswith("block.3.") and label.endswith(".proj")
-    assert len(label) == 44
+    assert len(label) == 40
+
+
+def test_what_a_page_cannot_hold_shares_a_row(large_account: Account) -> None:
+    layers = [replace(layer, name=f"{i}.{layer.name}") for i in range(4) for layer in large_account.layers]
+    many = replace(large_account, layers=tuple(layers))
+    figure = energy_figure(many)
+    left = figure.axes[0]
+    assert figure.get_figheight() <= PAGE_HEIGHT and len(bar_widths(left)) < len(layers)
+    rest = len(layers) - len(bar_widths(left)) + 1
+    assert left.get_yticklabels()[-1].get_text() == f"{rest} smaller operations"
+    energies = [layer.energy_mj or 0.0 for layer in layers]
+    assert sum(bar_widths(left)) == pytest.approx(sum(energies))  # in mJ: the sum is above one
+    assert bar_widths(left)[-1] == pytest.approx(sum(sorted(energies)[:rest]))
 
 
 def test_labels_of_bars_stay_inside_their_panel(account: Account) -> None:

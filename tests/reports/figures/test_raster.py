@@ -21,7 +21,7 @@ def test_rasters_have_a_panel_for_each_layer(inspections: dict[str, Inspection])
     plotted = [image.get_array().data for axes in figure.axes for image in axes.get_images() if image.get_gid()]
     for train, shown in zip(inspections["SASA"].trains, plotted, strict=True):
         np.testing.assert_allclose(shown, raster(train)[0])
-    assert figure.axes[1].get_title() == "many\n1,000, 4 a row; 14.3%"
+    assert figure.axes[1].get_title() == "many\n1,000 (4 a row): 14.3%"
 
 
 def test_nothing_to_draw_is_said() -> None:

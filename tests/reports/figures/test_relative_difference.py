@@ -19,7 +19,7 @@ def test_relative_differences_are_drawn_without_the_reference(rows: list[Compari
     assert names(left) == ["sdt-2-64", "Spikformer"]
     assert bar_widths(left) == [50, 75]
     assert bar_widths(right) == [-12.5, 0]
-    assert [text.get_text() for text in right.texts] == ["-12.5", "-"]
+    assert [text.get_text() for text in right.texts] == ["−12.5", "-"]
     assert left.get_title(loc="left") == "cifar10; ours: saformer-2-64"
     assert "energy (%)" in left.get_xlabel() and "accuracy (%)" in right.get_xlabel()
 

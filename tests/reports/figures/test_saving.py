@@ -21,9 +21,9 @@ def test_the_same_account_gives_the_same_file(account: Account, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("name", ["figure.jpg", "figure", "figure.png.txt"])
-def test_another_suffix_writes_nothing_and_names_the_three(account: Account, tmp_path: Path, name: str) -> None:
+def test_another_suffix_writes_nothing_and_names_those_there_are(account: Account, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("kept")
-    with pytest.raises(InputError, match=r"\.png, \.pdf or \.svg"):
+    with pytest.raises(InputError, match=r"\.png, \.pdf, \.svg or \.pgf"):
         save_figure(energy_figure(account), tmp_path / name)
     assert (tmp_path / name).read_text() == "kept"
     assert len(list(tmp_path.iterdir())) == 1

@@ -2,6 +2,7 @@ import pytest
 
 from saformer.analysis.accounting.account import Account
 from saformer.errors import InputError
+from saformer.reports.figures.style import PAPER
 from saformer.reports.figures.sweep import sweep_figure
 from saformer.reports.results.sweep import Sweep, SweepPoint
 
@@ -12,7 +13,7 @@ def points(account: Account) -> list[SweepPoint]:
 
 
 def lines(axes) -> tuple[list[float], list[float]]:  # type: ignore[no-untyped-def]
-    line = next(line for line in axes.lines if line.get_gid() == "line")
+    line = next(line for line in axes.lines if line.get_gid() == "line-0")
     return list(line.get_xdata()), list(line.get_ydata())
 
 
@@ -22,7 +23,7 @@ def test_figure_5_is_accuracy_and_energy_over_t(points: list[SweepPoint]) -> Non
     assert lines(accuracy) == ([1, 4, 16], pytest.approx([95.48] * 3))
     assert lines(energy) == ([1, 4, 16], pytest.approx([1e3 * mj] * 3))
     assert energy.get_ylabel() == "Energy per image (µJ)"
-    assert energy.get_xlabel() == "Time steps T"
+    assert energy.get_xlabel() == "Time steps $T$"
 
 
 def test_figure_6_is_accuracy_memory_and_time_over_n(points: list[SweepPoint]) -> None:
@@ -40,8 +41,11 @@ def test_values_that_were_not_trained_are_open(points: list[SweepPoint]) -> None
         for line in figure.axes[1].lines
         if line.get_marker() == "D" and len(line.get_xdata()) == 1
     }
-    assert faces[1] == faces[16] == "white" != faces[4]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["T of the training", "trained at another T"]
+    assert faces[1] == faces[16] == PAPER != faces[4]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "$T$ of the training",
+        "trained at another $T$",
+    ]
 
 
 def test_nothing_to_draw_is_said() -> None:

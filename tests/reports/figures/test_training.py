@@ -34,11 +34,11 @@ def test_the_curves_are_the_numbers_with_units_and_names() -> None:
     epochs = [1, 2, 3, 4, 5, 6]
     plotted = {(axes.get_ylabel(), line.get_label()): line for axes in (loss, accuracy, rate) for line in axes.lines}
     expected = {
-        ("Loss (cross entropy, nats)", "training"): [e.loss for e in history],
-        ("Loss (cross entropy, nats)", "test"): [e.test_loss for e in history],
+        ("Loss (nats)", "training"): [e.loss for e in history],
+        ("Loss (nats)", "test"): [e.test_loss for e in history],
         ("Accuracy (%)", "training"): [100 * e.accuracy for e in history],
         ("Accuracy (%)", "test"): [100 * e.test_accuracy for e in history],
-        ("Learning rate", "learning rate"): [e.learning_rate for e in history],
+        ("Learning rate ($10^{-3}$)", "learning rate"): [e.learning_rate for e in history],
     }
     assert plotted.keys() == expected.keys()
     for key, values in expected.items():

@@ -89,3 +89,28 @@ def test_csv_adds_up_to_the_total_by_block_and_by_operation(account: Account) ->
 def test_tables_of_one_report_are_told_apart_in_csv(account: Account) -> None:
     first, second = csv_text(Report([energy_table(account), Line("x"), neuron_table(account)])).split("\n\n")
     assert first.startswith("block,") and second.startswith("layer,neurons,")
+
+
+def test_csv_holds_no_formula_and_numbers_stay_numbers() -> None:
+    cells = [
+        "=1+2",
+        "+cmd|' /C calc'!A0",
+        "-2+3",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "-1.5e-3",
+        "+7",
+        "-",
+        "name",
+        "a\nb",
+        -0.5,
+        3,
+    ]
+    table = Table("", [Column("=evil()"), *(Column(f"c{i}") for i in range(1, len(cells)))], [cells])
+    header, row = csv.reader(StringIO(csv_text(Report([table]))))
+    assert header[0] == "evil"
+    assert row == [
+        *("'=1+2", "'+cmd|' /C calc'!A0", "'-2+3", "'@SUM(A1)", "\\t=1", "\\r=1"),
+        *("-1.5e-3", "+7", "-", "name", "a\\nb", "-0.5", "3"),
+    ]

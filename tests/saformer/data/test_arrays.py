@@ -76,6 +76,14 @@ def test_labels_of_any_integer_type(save, dtype):
     assert labels.tolist() == [1, 0, 99]
 
 
+def test_events_are_not_counted_below_zero(save):
+    frames = np.zeros((2, 3, 2, 4, 4), np.int16)
+    frames[1, 2, 0, 3, 1] = -2
+    with pytest.raises(InputError, match="x holds -2, and events are counted from 0"):
+        open_inputs(save(x=frames))
+    assert open_inputs(save(x=frames.astype(np.float32))).kind == "events"  # normalised
+
+
 def test_five_axes_are_events(save):
     x = np.random.default_rng(0).normal(size=(2, 3, 2, 4, 4))
     data = open_arrays(save(x=x))

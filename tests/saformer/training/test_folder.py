@@ -75,7 +75,6 @@ def test_the_folder_holds_recipe_table_last_checkpoints_and_best_network(run, sm
     result = run(keep=3)
     folder = tmp_path / "run"
     assert {entry.name for entry in folder.iterdir()} == {
-        ".lock",
         "recipe.toml",
         "metrics.csv",
         "best.safetensors",
@@ -131,7 +130,7 @@ def test_a_folder_of_other_files_is_left_alone(run, tmp_path) -> None:
     with pytest.raises(InputError, match="holds files, but no run"):
         run()
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(InputError, match="it is a file; name another folder"):
+    with pytest.raises(InputError, match="there is a file in its place; name another"):
         run("file")
 
 
@@ -266,7 +265,7 @@ def test_a_checkpoint_without_a_run_in_it_is_refused(run, tmp_path, small) -> No
 
 def test_what_a_killed_process_was_writing_is_removed(run, tmp_path) -> None:
     run()
-    leftover = tmp_path / "run" / ".last-00000007.0123456789abcdef.safetensors"
+    leftover = tmp_path / "run" / ".last-00000007.saformer-0123456789abcdef.safetensors"
     leftover.write_bytes(b"half")
     run()
     assert not leftover.exists()

@@ -166,6 +166,9 @@ def test_connection_and_thresholds_come_from_what_is_stored(tmp_path):
     torch.save({"state_dict": weights, "thresholds": thresholds, "timesteps": 9, "leak": 1.0}, tmp_path / "x.pth")
     hybrid = load(tmp_path / "x.pth").config
     assert (hybrid.thresholds, hybrid.time_steps, hybrid.image_size) == (tuple(thresholds), 9, 16)
+    torch.save({"state_dict": weights, "thresholds": thresholds, "leak": 0.95}, tmp_path / "x.pth")
+    with pytest.raises(InputError, match="its neurons leak"):
+        load(tmp_path / "x.pth")
 
 
 # --- What they compute ---
