@@ -12,7 +12,7 @@ from saformer.cli.commands import COMMANDS, all_commands
 from saformer.cli.options.plugins import Plugins
 from saformer.distributed import world_size
 from saformer.errors import InputError
-from saformer.text import one_line
+from saformer.text import nearest, one_line
 
 
 # Typer brings a click of its own from some version on, so its types are not named here.
@@ -28,6 +28,12 @@ class _Commands(typer.core.TyperGroup):
             alone.command(cmd_name)(COMMANDS[cmd_name].run)
             self.add_command(typer.main.get_command(alone), cmd_name)
         return super().get_command(ctx, cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and self.get_command(ctx, name) is None:
+            ctx.fail(f"No such command {name!r}{nearest(name, self.list_commands(ctx))}.")
+        return super().resolve_command(ctx, args)
 
     def make_context(self, *args: Any, **more: Any) -> Any:
         with _complaints_in_one_line():

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from saformer.errors import InputError
 from saformer.plugins import load_installed
+from saformer.text import nearest
 
 T = TypeVar("T")
 
@@ -66,7 +67,7 @@ class Registry(Mapping[str, T]):
             InputError: there is none.
         """
         if name not in self:
-            raise InputError(f"unknown {self.kind} {name!r}: choose one of {', '.join(self)}")
+            raise InputError(f"unknown {self.kind} {name!r}{nearest(name, self)}: choose one of {', '.join(self)}")
         return self[name]
 
     def __getitem__(self, name: str) -> T:

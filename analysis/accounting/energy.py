@@ -26,6 +26,7 @@ from saformer.analysis.accounting.slopes import picojoules, slopes
 from saformer.analysis.profiles import FreeArithmetic, Neurons, Profile
 from saformer.analysis.profiles.chains import chains_of, folding_of
 from saformer.errors import InputError
+from saformer.text import nearest
 
 # Operations that a note names before it counts the others.
 _NAMED = 3
@@ -204,7 +205,8 @@ def without(profile: Profile, patterns: Sequence[str]) -> tuple[Profile, list[st
         position += width
     for pattern in patterns:
         if not any(_matches(o.name, pattern) for o in left):
-            raise InputError(f"--leave-out {pattern} matches no operation: see `saformer flops` for their names")
+            close = nearest(pattern, (operation.name for operation in profile.operations))
+            raise InputError(f"--leave-out {pattern} matches no operation{close}: see `saformer flops` for their names")
     counters += range(position, len(profile.moments.sums))
     share = sum(o.dense for o in left) / max(sum(o.dense for o in profile.operations), 1)
     note = f"left out by --leave-out: {', '.join(o.name for o in left[:_NAMED])}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from saformer.errors import InputError
 from saformer.files import BY_HAND, read_text
+from saformer.text import nearest
 
 DEFAULT_HARDWARE = "45nm-fp32"
 _ENERGIES = ("mac", "ac", "multiply")
@@ -66,7 +67,8 @@ def load_hardware(name: str | Path = DEFAULT_HARDWARE) -> Hardware:
         text = read_text(name, "the hardware file", BY_HAND)
     else:
         raise InputError(
-            f"unknown hardware {str(name)!r}: choose one of {', '.join(hardware_names())} or give a .toml file"
+            f"unknown hardware {str(name)!r}{nearest(str(name), hardware_names())}: choose one of "
+            f"{', '.join(hardware_names())} or give a .toml file"
         )
     try:
         table = tomllib.loads(text)

@@ -17,6 +17,7 @@ from saformer.analysis.accounting.rows import block_of
 from saformer.analysis.profiles import Neurons, Operand, Operation, Profile
 from saformer.analysis.profiles.values import SPIKES
 from saformer.errors import InputError
+from saformer.text import nearest
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,8 @@ def load_memory_model(name: str) -> MemoryModel:
         InputError: there is none.
     """
     if name not in memory_model_names():
-        raise InputError(f"unknown memory model {name!r}: choose one of {', '.join(memory_model_names())}")
+        known = memory_model_names()
+        raise InputError(f"unknown memory model {name!r}{nearest(name, known)}: choose one of {', '.join(known)}")
     file = resources.files("saformer.analysis.accounting").joinpath("memory_models", f"{name}.toml")
     table = tomllib.loads(file.read_text(encoding="utf-8"))
     return MemoryModel(

@@ -32,6 +32,7 @@ from saformer.attention.registry import (
 )
 from saformer.errors import InputError
 from saformer.plugins import named_class
+from saformer.text import nearest
 
 N, D, n, H, T = sympy.symbols("N D n H T", positive=True, integer=True)
 E_MAC, E_AC, E_M = sympy.symbols("E_MAC E_AC E_M", positive=True)
@@ -292,6 +293,6 @@ def choose(keys: str) -> list[Attention]:
     wanted = list(dict.fromkeys(own.get(key, key.lower()) for key in given))
     unknown = [key for key in wanted if key not in known]
     if unknown or not wanted:
-        what = f"unknown attention {unknown[0]!r}" if unknown else "no attention is named"
+        what = f"unknown attention {unknown[0]!r}{nearest(unknown[0], known)}" if unknown else "no attention is named"
         raise InputError(f"{what}: choose from {', '.join(known)}, or all")
     return [known[key] for key in wanted]

@@ -110,7 +110,7 @@ class ModuleTree:
         profile: of the run on data; of one image of zeros or random numbers where there was no data.
         measured: the run was on data, so that what depends on values means something.
         unseen: layers of neurons whose membranes cannot be seen: each neuron counts as updated at each step.
-        idle: parameters of modules that did not run.
+        idle: parameters of modules that did not run, and whose weights nothing else read.
     """
 
     rows: tuple[ModuleRow, ...]
@@ -219,7 +219,7 @@ def tree_of(model: nn.Module, shown: ModuleLog, log: ModuleLog, profile: Profile
         macs, acs = (effective if charged else 0 for charged in (charge.macs, charge.acs))
         own[_home(own, operation.name)] += Counts(dense=operation.dense, macs=macs, acs=acs)
     rows = tuple(_rows(modules, own, shown, layers))
-    idle = sum(own[path].parameters for path, _ in modules if path and not shown.calls[path])
+    idle = sum(own[path].parameters for path, _ in modules if not shown.calls[path] and not own[path].weights)
     return ModuleTree(rows, profile, measured, tuple(unseen), idle)
 
 

@@ -27,6 +27,8 @@ class NetworkCall:
         self.model = model
         self._to_input, self._loop = to_input, loop
         self._state = None if isinstance(model, Model) else State(model)
+        #: The last call left something behind for a next one: the model is one step of a network, or none at all.
+        self.left_state = False
 
     def given(self, batch: Batch) -> Sample:
         """The batch as the model takes it."""
@@ -40,6 +42,7 @@ class NetworkCall:
             return self._call(sample)(sample)
         finally:
             if self._state is not None:
+                self.left_state = bool(self._state.changed())
                 self._state.restore()
 
     def _call(self, sample: Sample) -> Call:

@@ -9,6 +9,7 @@ from saformer.cli.options.output import Format
 from saformer.cli.options.run import Fold, Seed
 from saformer.cli.resolve.fold import fold_for
 from saformer.cli.resolve.foreign import model_input, own_errors
+from saformer.cli.resolve.layouts import layout_advice
 from saformer.cli.resolve.network import check_reach, check_runs, network_of
 from saformer.cli.resolve.random_inputs import described, random_data, random_inputs
 from saformer.cli.resolve.source import Source, source_of
@@ -76,5 +77,5 @@ def _counted(source: Source, fold: bool, seed: int) -> "tuple[str, list[ModuleFl
     if fold:
         network, remark = fold_for(network, example if source.foreign else None, options)
         remarks = [*remarks, remark]
-    with own_errors(network, options):
+    with own_errors(network, advice=layout_advice(network, options, lambda _: example)):
         return heading, dense_operations(network, example, options.steps if source.foreign else None, given), remarks

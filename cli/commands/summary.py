@@ -13,6 +13,7 @@ from saformer.cli.options.output import Format
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.fold import fold_for
 from saformer.cli.resolve.foreign import model_input, own_errors
+from saformer.cli.resolve.layouts import layout_advice
 from saformer.cli.resolve.network import (
     RANDOM,
     Network,
@@ -72,7 +73,7 @@ def summary(
         raise InputError(f"--dt is the seconds of one time step, such as 0.001, got {dt:g}")
     source = source_of(model)
     check_runs([source], "summary")
-    check_reach([source], source.options)
+    check_reach([source], model)
     tree = _tree(source, data, run, default_data([source], data))
     if dt is not None and not tree.measured:
         raise InputError("--dt counts operations of a run: give --dataset or --input")
@@ -102,7 +103,7 @@ def _on_data(source: Source, data: "Dataset", run: RunOptions, network: Network,
         module, remark = fold_for(module, batch[0], options)
         remarks.append(remark)
     settings = {"time_steps": options.steps, "loop": options.loop, "neurons": options.neurons or ()}
-    with own_errors(module, options):
+    with own_errors(module, advice=layout_advice(module, options, lambda _: batch[0])):
         shown = shapes_of(module, batch, to_input=model_input(options), **settings)
     log = ModuleLog()
     plain = replace(run, fold=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from saformer.cli.options.data import DataOptions
 from saformer.cli.resolve.device import choose_device
 from saformer.cli.resolve.foreign import import_own, model_input, own_errors
+from saformer.cli.resolve.layouts import layout_advice
 from saformer.cli.resolve.model import check_fit, trained_on
 from saformer.cli.resolve.network import Network, network_of
 from saformer.cli.resolve.random_inputs import random_inputs
@@ -72,7 +73,7 @@ def _inspected(
         check_fit(module, sample)
         return inspect_image(module, taken.to(where))
     frames = sample.shape[0] if options.time_axis is not None and sample.kind == "events" else None
-    with own_errors(module, options):
+    with own_errors(module, advice=layout_advice(module, options, lambda _: taken.to(where))):
         return inspect_foreign(
             module,
             taken.to(where),

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from saformer.cli.options.model import ModelOptions
 from saformer.cli.resolve.foreign import model_input, own_errors
+from saformer.cli.resolve.layouts import layout_advice
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +22,6 @@ def fold_for(model: M, example: Any, options: ModelOptions | None = None) -> tup
     """
     from saformer.folding import folded
 
-    with own_errors(model):
+    with own_errors(model, advice=layout_advice(model, options or ModelOptions(), lambda _: example)):
         found = folded(model.eval(), example, model_input(options or ModelOptions()))
     return found.model, found.sentence

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, get_origin
+from weakref import WeakSet
 
 from saformer.cli.options.model import ModelOptions
 from saformer.errors import InputError
@@ -57,8 +58,37 @@ def output_to_error() -> Iterator[None]:
             os.close(kept)
 
 
+@contextmanager
+def _loading_noted() -> "Iterator[WeakSet[nn.Module]]":
+    """The modules into which the user's code loads weights."""
+    from torch import nn
+
+    loaded: WeakSet[nn.Module] = WeakSet()
+    plain = nn.Module.load_state_dict
+
+    def load(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        found = plain(module, *args, **kwargs)
+        loaded.add(module)
+        return found
+
+    nn.Module.load_state_dict = load  # type: ignore[method-assign, assignment]
+    try:
+        yield loaded
+    finally:
+        nn.Module.load_state_dict = plain  # type: ignore[method-assign]
+
+
+# Networks whose factory loaded weights into them.
+_LOADED: "WeakSet[nn.Module]" = WeakSet()
+
+
+def has_weights(model: "nn.Module") -> bool:
+    """Its factory loaded weights into it, or into a part of it."""
+    return model in _LOADED
+
+
 def load_foreign(
-    name: str, arguments: list[str], checkpoint: str | None, weights: str | None
+    name: str, arguments: list[str], checkpoint: str | None, weights: str | None, seed: int = 0
 ) -> "tuple[nn.Module, list[str]]":
     """Import the factory, call it, and load weights into what it returns.
 
@@ -67,6 +97,7 @@ def load_foreign(
         arguments: k=v, values as Python literals, else as text; all text where the factory's parameter is text.
         checkpoint: weights to load, safely, by the model's own parameter names.
         weights: which weights of the file, if there are several.
+        seed: of what the factory draws, by the generators of PyTorch, NumPy and Python.
 
     Returns:
         The model, without a wrapper of DataParallel or torch.compile, and remarks on how it was built.
@@ -80,11 +111,13 @@ def load_foreign(
     from saformer.analysis.recording.spikingjelly_backend import building_without_kernels, remark_on
 
     module_name, _, attribute = name.partition(":")
-    with building_without_kernels() as told, _own_stage(module_name):
+    _seed(seed)
+    with building_without_kernels() as told, _loading_noted() as loaded, _own_stage(module_name):
         factory = _imported(name, module_name, attribute)
         options = dict(parse_argument(text, "--model-arg", factory) for text in arguments)
         if options and isinstance(factory, nn.Module):
             raise InputError(f"{name} is a network already, which takes no arguments: leave out {', '.join(options)}")
+        _seed(seed)  # again: importing may have drawn, and does so once
         with process_kept(), faults(lambda error: f"{name}: {attribute} failed: {_words(error)}", ()):
             model = factory if isinstance(factory, nn.Module) else factory(**options)
     with own_errors(attribute, when="when it was made ready"):
@@ -94,7 +127,24 @@ def load_foreign(
         if checkpoint is not None:
             _fill(model, checkpoint, weights)
         evaluate(model)
-    return model, [remark_on(told)] if told else []
+        if any(module in loaded for module in nn.Module.modules(model)):
+            _LOADED.add(model)
+    remarks = [remark_on(told)] if told else []
+    if has_weights(model) and checkpoint is None:
+        remarks.append("its factory loaded weights (load_state_dict): they are taken for trained ones")
+    return model, remarks
+
+
+def _seed(seed: int) -> None:
+    """Seed what a user's code may draw from."""
+    import random
+
+    import numpy as np
+    import torch
+
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
 
 
 def import_own(name: str) -> Any:
@@ -195,14 +245,11 @@ def foreign_model(options: ModelOptions, seed: int = 0) -> "tuple[nn.Module, lis
 
     Args:
         options: which model.
-        seed: of random weights, where the model draws them by PyTorch's generator.
+        seed: of random weights.
     """
-    import torch
-
     if unknown := [name for name in options.given if name != "time_steps"]:
         raise InputError(f"{options.flag(unknown[0])} is for our own models; yours takes --model-arg")
-    torch.manual_seed(seed)
-    return load_foreign(options.model or "", options.arguments or [], options.checkpoint, options.weights)
+    return load_foreign(options.model or "", options.arguments or [], options.checkpoint, options.weights, seed)
 
 
 def model_input(options: ModelOptions) -> "Callable[[torch.Tensor], torch.Tensor] | None":
@@ -230,14 +277,16 @@ def model_input(options: ModelOptions) -> "Callable[[torch.Tensor], torch.Tensor
 
 @contextmanager
 def own_errors(
-    model: "nn.Module | str", options: ModelOptions | None = None, when: str = "on the data"
+    model: "nn.Module | str",
+    when: str = "on the data",
+    advice: Callable[[BaseException], str] | None = None,
 ) -> Iterator[None]:
     """A user's model may fail in any way: one line, with its own words. Ours must not fail, nor end the program.
 
     Args:
         model: it, or what it is called.
-        options: how its input is laid out now, to say which of them would change it.
         when: it failed.
+        advice: ends the message, from what was raised.
     """
     from saformer.models import Model
 
@@ -245,7 +294,9 @@ def own_errors(
     name = model if isinstance(model, str) else type(model).__name__
 
     def line(error: BaseException) -> str | None:
-        return None if ours and isinstance(error, Exception) else f"{name} failed {when}: {words(error)}"
+        if ours and isinstance(error, Exception):
+            return None
+        return f"{name} failed {when}: {words(error)}{'' if advice is None else advice(error)}"
 
     with nullcontext() if ours else output_to_error(), process_kept(), faults(line):
         yield

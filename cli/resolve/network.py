@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from saformer.cli.options.data import DataOptions
 from saformer.cli.options.layout import RANDOM_INPUTS, LayoutOptions
 from saformer.cli.resolve.data import data_for, open_data, reader_of, reads_tokens
+from saformer.cli.resolve.foreign import has_weights
 from saformer.cli.resolve.model import load_for, read_for, remembered_data
 from saformer.cli.resolve.random_inputs import random_data, random_inputs
 from saformer.cli.resolve.source import CHECKPOINT, NIR, Source
@@ -50,7 +51,7 @@ def network_of(source: Source, data: "Dataset | None", raw: "RawCheckpoint | Non
     """
     if source.kind.build is not None:
         module, remarks = source.kind.build(source.options, seed)
-        trained = source.options.checkpoint is not None or source.kind is NIR
+        trained = source.options.checkpoint is not None or source.kind is NIR or has_weights(module)
         return Network(module, remarks, trained)
     return Network(*load_for(source.options, data, raw, seed))
 

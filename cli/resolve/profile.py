@@ -10,6 +10,7 @@ from saformer.cli.options.data import DataOptions, SavedOptions
 from saformer.cli.options.groups import Options
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.foreign import model_input, own_errors
+from saformer.cli.resolve.layouts import layout_advice
 from saformer.cli.resolve.model import load_for
 from saformer.cli.resolve.network import (
     RANDOM,
@@ -101,7 +102,7 @@ def _foreign_shapes(source: Source, seed: int) -> "Profile":
     opened = random_data(options, seed)  # complains before a model is built
     batch = next(opened.batches(1))
     model = network_of(source, None, seed=seed).module
-    with own_errors(model, options):
+    with own_errors(model, advice=layout_advice(model, options, lambda count: next(opened.batches(count))[0])):
         return foreign_shapes_of(
             model,
             lambda: profile(
@@ -119,7 +120,11 @@ def _foreign_shapes(source: Source, seed: int) -> "Profile":
 
 def _run(source: Source, data: DataOptions, run: RunOptions) -> "Profile":
     """A run of the network that was named; where none was, of the shipped SAFormer on digits."""
+    from saformer.data import DATASETS
+
     if source.implied and data.named and data.dataset != "digits":
+        if data.dataset is not None:
+            DATASETS.find(data.dataset)  # a name that is none is what is wrong
         raise InputError("give a checkpoint (--ckpt FILE) or a model (--model NAME) to run on this data")
     check_reach([source], source.options)
     shown = []

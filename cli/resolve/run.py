@@ -10,6 +10,7 @@ from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.device import choose_device, enough_memory
 from saformer.cli.resolve.fold import fold_for
 from saformer.cli.resolve.foreign import model_input, own_errors
+from saformer.cli.resolve.layouts import layout_advice
 from saformer.cli.resolve.model import check_fit
 from saformer.cli.terminal.console import progress
 from saformer.distributed import own_device, rank, world_size
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from saformer.analysis.statistics.stopping import PrecisionRule
     from saformer.data.dataset import Dataset
 
-_DEFAULT_LIMIT = 512
+DEFAULT_LIMIT = 512
 
 
 def run_profile(
@@ -64,7 +65,7 @@ def run_profile(
     rule = _stopping_rule(run, len(data))
     limit = run.limit
     if limit is None and rule is None and data.split is not None:
-        limit = _DEFAULT_LIMIT
+        limit = DEFAULT_LIMIT
     limit = limit or None
     total = len(data) if limit is None else min(limit, len(data))
     _check_processes(run, total)
@@ -88,7 +89,8 @@ def run_profile(
             check_same_model(model)
         part = (rank(), world_size())
         batches = data.batches(run.batch_size, limit, run.seed, dtype, device, shuffled=rule is not None, part=part)
-        with progress(f"profiling {name} on {data.name}", total) as advance, own_errors(model):
+        advice = layout_advice(model, said, lambda count: next(data.batches(count, count, 0, dtype, device))[0])
+        with progress(f"profiling {name} on {data.name}", total) as advance, own_errors(model, advice=advice):
             result = profile(
                 model,
                 batches,

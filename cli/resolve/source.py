@@ -199,7 +199,7 @@ def parse(text: str, options: LayoutOptions | None = None) -> Source:
         InputError: it names none.
     """
     from saformer.checkpoints.shipped import SHIPPED
-    from saformer.models import PRESETS
+    from saformer.models.names import nearest_name
     from saformer.text import briefly, nearest
 
     found = _read(text, KINDS)
@@ -210,7 +210,7 @@ def parse(text: str, options: LayoutOptions | None = None) -> Source:
                 "an empty name: name a checkpoint file, a model, a saved profile or package.module:factory"
             )
         if not _there(what):
-            close = nearest(what, [*SHIPPED, *PRESETS])
+            close = nearest(what, SHIPPED) or nearest_name(what)
             raise InputError(
                 f"{briefly(what)} is no file, no shipped checkpoint, no model name and no package.module:factory{close}"
                 ": see `saformer models`"

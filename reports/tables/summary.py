@@ -10,7 +10,8 @@ from saformer.reports.document.table import Cell, Column, Row, Table, TableLayou
 from saformer.reports.tables.what_was_run import counted, what_was_run
 from saformer.text import some
 
-_OF_DATA = ("data", "accuracy", "real values")
+_OF_ENERGY = ("accounting", "real values")
+_OF_DATA = ("data", "accuracy")
 _LAYOUTS = (TableLayout(2), TableLayout(1), *(TableLayout(1, rank=rank) for rank in (2, 1, 0)))
 
 
@@ -23,7 +24,7 @@ def summary_report(tree: ModuleTree, depth: int = 2, dt: float | None = None) ->
         dt: seconds of data that a time step stands for: operations per second are shown, too.
     """
     account = tree.profile.account("neurobench")
-    facts = [fact for fact in what_was_run(account).facts if fact[0] != "accounting"]
+    facts = [fact for fact in what_was_run(account).facts if fact[0] not in _OF_ENERGY]
     if not tree.measured:
         facts = [(label, text.partition("; dense operations")[0]) for label, text in facts if label not in _OF_DATA]
     rate = None if dt is None else tree.execution_rate(dt)
@@ -39,7 +40,8 @@ def summary_table(tree: ModuleTree, depth: int = 2, rate: float | None = None) -
         depth: levels of the tree to show; 0 for all.
         rate: samples per second, for a column of effective operations per second.
     """
-    run = tree.measured
+    run, total = tree.measured, tree.total
+    fires, sparse = run and bool(total.neurons), run and total.activation_sparsity is not None
     columns = [
         Column("module", key="path"),
         Column("class", rank=1),
@@ -54,9 +56,9 @@ def summary_table(tree: ModuleTree, depth: int = 2, rate: float | None = None) -
         number("zeros", key="connection_sparsity", write=percent),
         hidden("neurons_times_steps"),
         hidden("spikes_per_image"),
-        number("rate", key="firing_rate", write=percent, shown=run),
-        number("sparsity", key="activation_sparsity", write=percent, shown=run, rank=3),
-        number("updates", key="membrane_updates_per_image", shown=run),
+        number("rate", key="firing_rate", write=percent, shown=fires),
+        number("sparsity", key="activation_sparsity", write=percent, shown=sparse, rank=3),
+        number("updates", key="membrane_updates_per_image", shown=fires),
         number("dense", key="dense_per_image"),
         number("MACs", key="effective_macs_per_image", shown=run),
         number("ACs", key="effective_acs_per_image", shown=run),
@@ -69,9 +71,10 @@ def summary_table(tree: ModuleTree, depth: int = 2, rate: float | None = None) -
         caption[0] += " ×4: runs four times."
     caption.append("zeros: share of the weights that are zero. dense: multiply-accumulates, none skipped.")
     if run:
+        neurons = "rate: share of neurons and steps that fire; updates: membranes that change; " if fires else ""
         caption.append(
-            "Per image: rate: share of neurons and steps that fire; updates: membranes that change; MACs, ACs: "
-            "operations whose input and weight are not zero, ACs where the input is spikes (NeuroBench)."
+            f"Per image: {neurons}MACs, ACs: operations whose input and weight are not zero, ACs where the input is "
+            "spikes (NeuroBench)."
         )
     return Table(f"Modules of {tree.profile.model.name}", columns, rows, caption, _LAYOUTS, quiet=True)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from saformer.data.registry import DATASETS, DatasetInfo, Progress, Request, register_dataset
 from saformer.errors import InputError
+from saformer.text import nearest
 
 if TYPE_CHECKING:
     from saformer.data.arrays import open_arrays
@@ -52,7 +53,9 @@ def open_dataset(
     """
     info = DATASETS.find(name)
     if split not in info.splits:
-        raise InputError(f"unknown split {split!r} of {name}: choose {' or '.join(info.splits)}")
+        raise InputError(
+            f"unknown split {split!r} of {name}{nearest(split, info.splits)}: choose {' or '.join(info.splits)}"
+        )
     if info.kind != "events" and split_by is not None:
         events = [name for name, one in DATASETS.items() if one.kind == "events"]
         raise InputError(f"{name} holds images, not events: --split-by is for {' and '.join(events)}")

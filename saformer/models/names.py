@@ -36,6 +36,16 @@ def parse_name(name: str) -> tuple[Family, dict[str, Any]]:
         return MODELS[sized[1]], {**size, **added}
     families = [family.name for family in MODELS.values() if family.sized]
     raise InputError(
-        f"unknown model {name!r}{nearest(plain, PRESETS)}: see `saformer models` for those of the papers, "
+        f"unknown model {name!r}{nearest_name(plain)}: see `saformer models` for those of the papers, "
         f"or give FAMILY-DEPTH-DIM with a family of {', '.join(families)}"
     )
+
+
+def nearest_name(name: str) -> str:
+    """A question about an unknown name, as `saformer.text.nearest`: a size of the family that is spelled most alike, or
+    the nearest of the papers' networks.
+    """
+    sized = re.fullmatch(r"([a-z][a-z0-9]*)(-[0-9]{1,4}-[0-9]{1,6})", name)
+    if sized is not None and (close := nearest(sized[1], [family.name for family in MODELS.values() if family.sized])):
+        return close.replace("?", f"{sized[2]}?")
+    return nearest(name, PRESETS)

@@ -47,6 +47,7 @@ class _Part:
 class NirNetwork(nn.Module):
     """A NIR graph that reads B x T x shape, or B x shape at each of T steps, and answers with means over time.
 
+    Samples of another shape with as many numbers are read in their order: images of 28 x 28 by a graph that reads 784.
     Its modules have the names of the nodes, those of a graph within the graph behind its name. It keeps no state from
     one call to the next.
 
@@ -159,18 +160,21 @@ class NirNetwork(nn.Module):
         return means[0] if len(means) == 1 else means
 
     def _steps(self, x: Tensor) -> Sequence[Tensor]:
-        shape, size = self.input_shape, x.ndim - len(self.input_shape)
-        if size not in (1, 2) or tuple(x.shape[size:]) != shape:
+        shape, size = self.input_shape, prod(self.input_shape)
+        one_step = tuple(x.shape[1:]) == (1, *shape) and self.time_steps in (None, 1)
+        if prod(x.shape[1:]) == size and not one_step:
+            if self.time_steps is None:
+                raise InputError(
+                    "the data has no time, and a NIR graph does not say how many steps to run: --time-steps T"
+                )
+            return [x.reshape(len(x), *shape)] * self.time_steps
+        if x.ndim < 3 or prod(x.shape[2:]) != size:
             raise InputError(
                 f"the NIR graph reads {_by(shape)} at each step; the data has samples of {_by(x.shape[1:])}"
             )
-        if size == 2:
-            if self.time_steps not in (None, x.shape[1]):
-                raise InputError(f"the data has {x.shape[1]} steps, not {self.time_steps}: --time-steps {x.shape[1]}")
-            return x.unbind(1)
-        if self.time_steps is None:
-            raise InputError("the data has no time, and a NIR graph does not say how many steps to run: --time-steps T")
-        return [x] * self.time_steps
+        if self.time_steps not in (None, x.shape[1]):
+            raise InputError(f"the data has {x.shape[1]} steps, not {self.time_steps}: --time-steps {x.shape[1]}")
+        return x.reshape(*x.shape[:2], *shape).unbind(1)
 
     @property
     def remarks(self) -> list[str]:

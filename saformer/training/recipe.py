@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from saformer.data.registry import DATASETS
 from saformer.errors import InputError
 from saformer.files import BY_HAND, read_text
+from saformer.text import nearest
 
 if TYPE_CHECKING:
     from saformer.models.config import BaseConfig
@@ -284,7 +285,8 @@ def load_recipe(dataset: str | None = None, file: str | Path | None = None, **ov
         return _read(Path(file), given)
     shipped = recipe_names()
     if dataset not in shipped:
-        raise InputError(f"there is no recipe for data set {dataset!r}: choose one of {', '.join(shipped)}")
+        close = nearest(str(dataset), shipped)
+        raise InputError(f"there is no recipe for data set {dataset!r}{close}: choose one of {', '.join(shipped)}")
     text = resources.files("saformer.training").joinpath("recipes", f"{dataset}.toml").read_text(encoding="utf-8")
     return _make({**tomllib.loads(text), **given})
 

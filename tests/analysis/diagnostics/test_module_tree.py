@@ -163,6 +163,20 @@ def test_ours_and_a_librarys_membranes_change_alike():
     assert ours.total.updates == theirs.total.updates
 
 
+def test_what_did_not_run_is_told_from_what_others_use():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention, self.unused = nn.MultiheadAttention(4, 2, batch_first=True), nn.Linear(3, 3)
+
+        def forward(self, x):
+            return self.attention(x, x, x)[0].mean(1)
+
+    tree = module_tree(Net(), [torch.randn(2, 5, 4)])
+    assert tree.idle == 12 and row(tree, "attention.out_proj").counts.weights == 16
+    assert tree.total.weights == 3 * 16 + 16
+
+
 def test_no_image_is_refused():
     with pytest.raises(InputError, match="no image"):
         module_tree(nn.Linear(1, 1), [])

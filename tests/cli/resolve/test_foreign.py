@@ -470,3 +470,99 @@ def test_a_file_with_an_array_for_each_input(saformer, several):
         "energy", "--model", "several:Both", "--input", several / "words.npz", "--high", "3", "--input-dtype", "int64"
     ).complaint
     assert "--high" in complaint
+
+
+# --- Layouts, weights and seeds ---
+
+LAYOUTS = """
+    import random
+
+    import numpy
+    import snntorch
+    import torch
+    from spikingjelly.activation_based import functional, layer, neuron
+    from torch import nn
+
+
+    def single():
+        return nn.Sequential(nn.Flatten(), nn.Linear(12, 5), neuron.IFNode())
+
+
+    def multi():
+        net = nn.Sequential(layer.Flatten(), layer.Linear(12, 5), neuron.IFNode())
+        functional.set_step_mode(net, "m")
+        return net
+
+
+    def stateful():
+        return nn.Sequential(nn.Flatten(), nn.Linear(12, 5), snntorch.Leaky(beta=0.9, init_hidden=True))
+
+
+    class BatchFirst(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.lif = nn.Linear(12, 5), neuron.LIFNode(step_mode="m")
+
+        def forward(self, x):
+            b, t, c, h, w = x.shape
+            return self.lif(self.fc(x.flatten(2)).transpose(0, 1)).mean(0)
+
+
+    class Unbatched(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(12, 5)
+
+        def forward(self, x):
+            c, h, w = x.shape
+            return self.fc(x.flatten())
+
+
+    def loaded():
+        net = single()
+        net[1].load_state_dict({"weight": torch.ones(5, 12), "bias": torch.zeros(5)})
+        return net
+
+
+    def drawn():
+        return nn.Sequential(nn.Flatten(), nn.Linear(12, random.randint(9, 99) * numpy.random.randint(9, 99)))
+"""
+
+
+@pytest.fixture
+def layouts(folder):
+    (folder / "mypkg" / "layouts.py").write_text(textwrap.dedent(LAYOUTS))
+    return lambda name: ("energy", f"mypkg.layouts:{name}", "--input-shape", "3,2,2")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("multi", (), "given B x 3 x 2 x 2, and runs with --time-first 4 or with --time-axis 1 --time-steps 4"),
+        ("BatchFirst", (), "runs with --time-axis 1 --time-steps 4"),
+        ("BatchFirst", ("--loop", "2"), "runs with --time-axis 1 --time-steps 2"),
+        ("single", ("--time-first", "3"), "given T x B x 3 x 2 x 2, and runs with --loop 3"),
+        ("stateful", ("--time-axis", "-1", "-T", "2"), "given B x 3 x 2 x 2 x T, and runs with --loop 2"),
+        ("Unbatched", (), "no other layout runs: does it take a batch B"),
+    ],
+)
+def test_a_layout_that_would_run_is_named(saformer, layouts, name, options, words):
+    complaint = saformer(*layouts(name), *options).complaint
+    assert "failed on the data" in complaint and complaint.endswith(words) is ("batch B" not in words), complaint
+    assert words in complaint
+
+
+def test_weights_that_a_factory_loads_are_trained_ones(saformer, layouts):
+    found = measured(saformer(*layouts("loaded"), "--loop", "2", "--json", "-"))
+    assert any("its factory loaded weights" in note for note in found["notes"])
+    assert not any("untrained" in note for note in found["notes"])
+
+
+def test_the_same_seed_draws_the_same_network_whatever_draws_it(saformer, layouts):
+    command = (*layouts("drawn"), "--json", "-")
+    first, again, other = (measured(saformer(*command, "--seed", seed)) for seed in (0, 0, 1))
+    assert first == again and first["totals"] != other["totals"]
+
+
+def test_an_instance_takes_no_arguments(saformer):
+    assert "takes no arguments" in saformer("energy", "mypkg:ready+width=2", *RANDOM[:2]).complaint

@@ -13,6 +13,7 @@ from snntorch.export_nir import export_to_nir
 from snntorch.import_nir import import_from_nir
 from torch import nn
 
+from saformer.analysis import profile
 from saformer.errors import InputError
 from saformer.nir.network import network_from
 
@@ -211,6 +212,20 @@ def test_state_ends_with_a_call_and_images_repeat():
         network(torch.ones(2, 2, 1))
 
 
+def test_samples_of_another_shape_are_read_in_their_order():
+    x = torch.arange(12.0).view(1, 3, 2, 2)
+    graph = chain(nir.Scale(np.ones(4)), shape=[4])
+    assert torch.equal(ran(graph, x), x.transpose(0, 1).flatten(2))
+    assert torch.equal(ran(graph, x[:, 0], time_steps=2), x[:, :1].transpose(0, 1).flatten(2).repeat(2, 1, 1))
+    images = x[:, :1]  # of one channel, which is no step of time
+    assert len(ran(graph, images, time_steps=2)) == 2
+    with pytest.raises(InputError, match="has no time"):
+        ran(graph, images)
+    assert len(ran(graph, images.flatten(2))) == 1
+    # A sample of the graph's own shape is one, whatever its first dimension could be.
+    assert len(ran(chain(nir.Scale(np.ones((3, 4))), shape=[3, 4]), x.view(1, 3, 4), time_steps=5)) == 5
+
+
 def test_what_cannot_run_is_refused_in_one_line():
     linear = nir.Linear(np.ones((3, 2)))
     for graph, words in (
@@ -239,3 +254,43 @@ def test_the_step_is_said_and_can_be_another():
     assert ran(graph, [[[1.0]]], dt=0.01).item() == 0.5
     with pytest.raises(InputError, match="dt"):
         network_from(graph, dt=0.0)
+
+
+def test_a_recurrent_graph_is_counted_exactly():
+    neurons = nir.LIF(tau=np.full(3, 2e-4), r=np.full(3, 2.0), v_leak=np.zeros(3), v_threshold=np.ones(3))
+    nodes = {
+        "input": nir.Input({"input": np.array([2])}),
+        "fc": nir.Linear(np.array([[2.5, 0.0], [0.0, 2.5], [0.9, 0.9]], np.float32)),
+        "lif": neurons,
+        "w_rec": nir.Linear(np.array([[0.0, 1.0, 1.0], [-1.0, 0.0, 1.0], [1.0, 1.0, 0.0]], np.float32)),
+        "output": nir.Output({"output": np.array([3])}),
+    }
+    edges = [("input", "fc"), ("fc", "lif"), ("lif", "w_rec"), ("w_rec", "lif"), ("lif", "output")]
+    network = network_from(nir.NIRGraph(nodes, edges, type_check=False))
+    torch.manual_seed(0)
+    x = (torch.rand(30, 8, 2) < 0.5).float()
+    with torch.no_grad():
+        spikes = network.run(x)[0]
+    found = profile(network, [x[:10], x[10:]], kind="events")
+    by_name = {operation.name: operation for operation in found.operations}
+    (layer,) = found.neurons
+    assert (layer.name, layer.per_step) == ("lif", tuple(int(step.sum()) for step in spikes))
+    recurrent = by_name["w_rec"]
+    assert recurrent.dense == 30 * 8 * 9
+    # At each step it reads the spikes of the step before, which meet two weights that are not zero, of three.
+    before = int(spikes[:-1].sum())
+    assert before > 100 and (recurrent.events, recurrent.effective) == (3 * before, 2 * before)
+    assert (by_name["fc"].dense, by_name["fc"].events) == (30 * 8 * 6, 3 * int(x.sum()))
+    assert found.model.time_steps == 8 and not found.uncounted
+
+
+def test_a_published_neuron_fires_when_norse_snntorch_and_the_exact_solution_do():
+    # github.com/neuromorphs/NIR, paper/01_lif: lif_norse.nir; input and spikes of lif_norse.csv, lif_snntorch.csv and
+    # lif_exact.csv, which have the same.
+    lif = nir.LIF(tau=column(0.0025), r=column(1.0), v_leak=column(0.0), v_threshold=column(0.1))
+    read = [60, 220, 270, 310, 320, 350, 370, 400, *range(410, 540, 10), *range(670, 790, 10), 840, 850]
+    read.remove(420)
+    x = torch.zeros(1, 1000, 1)
+    x[0, read] = 1
+    assert len(read) == 34
+    assert ran(chain(lif, shape=[1]), x).ravel().nonzero().ravel().tolist() == [460, 510, 710, 760]
