@@ -194,6 +194,7 @@ def _write(made: "Report", title: str, out: Path) -> None:
             files[f"{picture.name}.svg"] = drawings[picture.name].svg
             advance(1)
             files[f"{picture.name}.pdf"] = figure_bytes(picture.figure, "pdf")
+            picture.figure.clear()  # what is laid out takes tens of megabytes, and nobody draws it again
             advance(1)
     texts = {
         "report.tex": latex_document(made, title),
