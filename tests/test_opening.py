@@ -31,6 +31,7 @@ ALLOWED = {
     # a library that takes names alone, after check_file
     "saformer.checkpoints": {"safe_open"},
     "saformer.checkpoints.reading": {"torch.load", "safe_open", "zipfile.ZipFile"},
+    "saformer.nir.reading": {"nir.read", "h5py.File"},
     "saformer.data.frame_cache": {"np.load", "open"},  # and a file that it writes itself
     # an archive in a file that was opened in the one place
     "saformer.data.npz": {"zipfile.ZipFile", "open"},
@@ -38,10 +39,11 @@ ALLOWED = {
     "saformer.data.pictures": {"Image.open"},
     # files of ours
     "saformer.checkpoints.writing": {"open"},
-    "saformer.training.folder": {"open"},
+    "saformer.locks": {"os.open"},
     "saformer.cli": {"os.open", "open"},
     # files of the package
     "saformer.data.digits": {"np.load"},
+    "saformer.native": {"read_bytes"},
     "saformer.training.recipe": {"read_text"},
     "saformer.analysis.accounting.hardware": {"read_text"},
     "saformer.analysis.accounting.memory_access": {"read_text"},

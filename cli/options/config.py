@@ -18,9 +18,9 @@ from typing import Annotated, Any
 import typer
 
 from saformer.errors import InputError
+from saformer.files import BY_HAND, read_text
 from saformer.text import briefly, nearest
 
-_LARGEST = 2**20  # bytes
 #: Tables that say what `saformer figures` makes, beside those of commands.
 OF_FIGURES = ("networks", "data", "output")
 _NEVER = ("config", "help")
@@ -75,32 +75,21 @@ def _line(text: str, keys: tuple[str | int, ...]) -> int | None:
     return found
 
 
-def _head(path: Path) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(_LARGEST + 1)
-
-
 def read_config(path: Path) -> ConfigFile:
     """Read a TOML file.
 
     Raises:
         InputError: it is missing, too large, or no TOML; with the line.
     """
+    text = read_text(path, most=BY_HAND)
     try:
-        data = _head(path)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-    if len(data) > _LARGEST:
-        raise InputError(f"{path} is larger than any file of options: {_LARGEST >> 20} MiB at most")
-    try:
-        text = data.decode("utf-8")
         return ConfigFile(path, tomllib.loads(text), text)
     except tomllib.TOMLDecodeError as error:
         words, at = str(error), re.search(r"\(at line (\d+), .*\)$", str(error))
         line = f", line {at[1]}" if at else ""
         raise InputError(f"{path}{line}: no TOML: {briefly(words.partition(' (at ')[0], quoted=False)}") from None
-    except (UnicodeDecodeError, RecursionError):
-        raise InputError(f"{path}: no TOML: it is no text, or nested too deeply") from None
+    except (ValueError, RecursionError) as error:  # a number of 5000 digits; 5000 brackets
+        raise InputError(f"{path}: no TOML: {briefly(str(error), quoted=False)}") from None
 
 
 def defaults(

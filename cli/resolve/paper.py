@@ -24,6 +24,7 @@ import typer
 from saformer.cli.options.config import OF_FIGURES, ConfigFile, defaults
 from saformer.cli.options.data import DataOptions
 from saformer.cli.options.model import ModelOptions
+from saformer.cli.options.output import AS_FIGURE
 from saformer.cli.options.run import PreciseRunOptions
 from saformer.errors import InputError
 from saformer.reports.document.blocks import Format
@@ -240,7 +241,7 @@ class _Reader:
         """The option that makes the command write such a file."""
         parameters = {p.name: p for p in self.command(command).params}
         suffix = file.suffix.lower()
-        figures = {n: p for n, p in parameters.items() if str(getattr(p, "metavar", "")).startswith("FILE.{")}
+        figures = {n: p for n, p in parameters.items() if AS_FIGURE in (getattr(p, "help", None) or "")}
         where = self.file.where(*keys, "file")
         if suffix.removeprefix(".") in PICTURES:
             draw = entry.get("draw", "plot")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from saformer.errors import InputError
+from saformer.files import check_file, open_file
 from saformer.text import briefly
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -22,7 +23,7 @@ _FILTERS = {1, 2, 3, 4, 32000}
 def is_hdf5(path: str | Path) -> bool:
     """The file begins as HDF5 files do, which NIR graphs are."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return file.read(len(_SIGNATURE)) == _SIGNATURE
     except (OSError, ValueError):
         return False
@@ -42,8 +43,9 @@ def read_graph(path: str | Path) -> Any:
         raise InputError(
             f"{path.name} is a NIR graph, which the package nir reads: pip install 'saformer[nir]'"
         ) from None
+    check_file(path, "the NIR graph")
     if not is_hdf5(path):
-        raise InputError(f"{path}: this is no NIR graph, which is an HDF5 file" if path.exists() else f"no file {path}")
+        raise InputError(f"{path}: this is no NIR graph, which is an HDF5 file")
     try:
         with h5py.File(path, "r") as file:
             if "node" not in file:

@@ -52,7 +52,7 @@ def test_a_graph_is_read_run_and_counted_exactly(file):
 
 
 def test_what_is_no_graph_is_refused(tmp_path):
-    assert "no file" in complaint(tmp_path / "missing.nir")
+    assert "there is no such file" in complaint(tmp_path / "missing.nir")
     (tmp_path / "text.nir").write_text("hello")
     assert "HDF5" in complaint(tmp_path / "text.nir") and not is_hdf5(tmp_path / "text.nir")
     with h5py.File(tmp_path / "other.h5", "w") as other:
