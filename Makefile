@@ -19,7 +19,7 @@ help:
 	@echo "make docs    the documentation site, in out/site; runs every command of its pages first"
 	@echo "make picture docs/images/way_of_the_data.svg, drawn anew"
 	@echo "make fuzz    2,400 spoilt files and 200 kills, in some twenty minutes"
-	@echo "make bench   speed and memory against SpikingJelly and syops (takes minutes)"
+	@echo "make bench   speed and memory against SpikingJelly, snnTorch, syops, NeuroBench (CIFAR=DIR: on CIFAR-10, too)"
 	@echo "make bench-gpu  the same on a GPU, in one table: out/gpu.md"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -31,6 +31,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.bench: $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --editable '.[dev,docs,bench]'
+	@$(BIN)/python -m pip install --quiet --no-deps neurobench==2.3.0  # its dependencies are for its data sets
 	@touch $@
 
 demo: $(VENV)/.installed
@@ -69,7 +70,7 @@ fuzz: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.run --cases 2400 --kills 200 --processes $(JOBS)
 
 bench: $(VENV)/.bench
-	$(BIN)/python tests/benchmarks/run.py
+	$(BIN)/python tests/benchmarks/run.py $(if $(CIFAR),--cifar $(CIFAR))
 
 bench-gpu: $(VENV)/.bench
 	PYTHON=$(BIN)/python tests/benchmarks/gpu.sh
