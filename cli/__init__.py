@@ -25,6 +25,7 @@ def main() -> None:
 
 def _run() -> None:
     from saformer.cli.app import app
+    from saformer.cli.terminal.signals import sigterm_as_ctrl_c
     from saformer.distributed import process_group
     from saformer.errors import InputError, Stopped, out_of_memory
     from saformer.plugins import faults_located
@@ -37,7 +38,7 @@ def _run() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=PLAIN_ERRORS)  # a terminal that knows no ± gets +/-
     try:
-        with process_group(), quiet_unless_first(), faults_located():
+        with sigterm_as_ctrl_c(), process_group(), quiet_unless_first(), faults_located():
             app()
     except InputError as error:
         fail(str(error))
@@ -73,7 +74,10 @@ def quiet_unless_first() -> Iterator[None]:
         yield
 
 
-def _interrupted(message: str = "interrupted, nothing was written") -> NoReturn:
+def _interrupted(message: str = "") -> NoReturn:
+    from saformer.files import files_written
+
+    message = message or f"interrupted, {'what was written is whole' if files_written() else 'nothing was written'}"
     print(f"\rsaformer: {message}", file=sys.stderr)
     sys.exit(_INTERRUPTED)
 

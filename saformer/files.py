@@ -108,6 +108,14 @@ def _unread(path: str | Path, what: str, reason: str) -> InputError:
     return InputError(f"cannot read {what}{' ' if what else ''}{_shown(path)}: {reason}")
 
 
+_written: list[Path] = []
+
+
+def files_written() -> int:
+    """How many files this process has written so far."""
+    return len(_written)
+
+
 def write_atomic(path: str | Path, write: Callable[[Path], None]) -> None:
     """Has `write` fill a hidden file beside `path`, then moves it into place in one step.
 
@@ -173,6 +181,7 @@ def _replace(target: Path, write: Callable[[Path], None]) -> None:
         if os.name != "posix":  # elsewhere a file that is open cannot be moved
             partial.close()
         os.replace(partial.path, target)
+        _written.append(target)
     except BaseException:
         with contextlib.suppress(OSError):
             partial.path.unlink()

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,25 +15,28 @@ from saformer.cli.options.model import NetworksOptions
 from saformer.cli.options.output import Ours
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.attention import inspected
+from saformer.cli.resolve.duration import duration, images_of, seconds_per_image
 from saformer.cli.resolve.model import load_for
 from saformer.cli.resolve.network import Opened, check_reach, data_of, default_data
 from saformer.cli.resolve.profile import check_run_options, profiles_of
 from saformer.cli.resolve.source import Source, names_of, ours_of, sources_of
 from saformer.cli.resolve.sweep import Curve, Parameter, swept
-from saformer.cli.terminal.console import progress, show
+from saformer.cli.terminal.console import announce, progress, show, whole
 from saformer.cli.terminal.outputs import folder_named
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
-    from saformer.analysis.accounting.energy import Choices
     from saformer.analysis.accounting.hardware import Hardware
     from saformer.analysis.complexity.benchmark import Measurement
+    from saformer.data.dataset import Dataset
     from saformer.reports.document.blocks import Part, Report
-    from saformer.reports.document.numbers import EnergyUnit
     from saformer.reports.page.contents import Subject
 
 _TIME_STEPS = [1, 2, 4, 6]  # of Figure 5
 _AGGREGATED = [1, 2, 4, 8, 16, 64]  # of Figure 6
+# Of the time that a run takes beyond the bare network, of the figures in runs of a small one, and in seconds.
+_OVERHEAD, _DRAWING, _SECONDS_DRAWING = 1.6, 4.0, 15.0
+_USUAL_STEPS = 4
 PAGE = "report.html"
 _DEFAULT = ["digits/saformer", "digits/sdt", "digits/spikformer"]
 
@@ -75,6 +78,7 @@ def report(
     from saformer.analysis.complexity.serialization import read_measurement
     from saformer.files import check_target, made_folder
     from saformer.reports.page.contents import Subject, page, page_unit
+    from saformer.reports.page.sections import sweep_section
     from saformer.reports.writers.common import PICTURES
 
     get_accounting(accounting)
@@ -96,19 +100,38 @@ def report(
     if folder.is_dir():
         check_target(folder / PAGE)
     run, choices = replace(run, graded=charge.unroll), charge.choices
+    opened: Opened = {}
+    named = dict(zip(names, sources, strict=True))
+    again = {} if quick else {name: source for name, source in named.items() if _runs_again(source)}
     with made_folder(folder / PICTURES):
-        opened: Opened = {}
-        profiles = profiles_of(sources, data, run, opened)
-        subjects = [Subject(*each) for each in zip(names, profiles, texts, strict=True)]
-        command = shlex.join(["saformer", *sys.argv[1:]])
-        more: list[Part] = []
-        named = dict(zip(names, sources, strict=True))
-        if not quick and (again := {name: source for name, source in named.items() if _runs_again(source)}):
-            more += _attention(again, sources, data, run, opened)
+        chosen = _sweep_of(again, sources, data, run, opened)
+        runs = [source for source in sources if not source.saved]
+        sweeps = {} if chosen is None else chosen.weights
+        if runs:
+            announce(_announcement(len(runs), bool(again), chosen))
+        with whole("in all", len(runs) + sum(sweeps.values()) + _DRAWING) as part:
+            with part(len(runs), len(runs)):
+                profiles = profiles_of(sources, data, run, opened)
+            subjects = [Subject(*each) for each in zip(names, profiles, texts, strict=True)]
+            command = shlex.join(["saformer", *sys.argv[1:]])
+            more: list[Part] = _attention(again, sources, data, run, opened) if again else []
             unit = page_unit(profiles, table, accounting, choices)
-            more += _sweeps(again, sources, data, run, accounting, table, choices, opened, unit)
-        more += _complexity(subjects, table, measurement)
-        _write(page(subjects, table, accounting, wanted, command, more, choices), title, folder)
+            for parameter, weight in sweeps.items():
+                assert chosen is not None
+                curve = chosen.curve(parameter)
+                with part(weight, len(chosen.values[parameter]) + 1):
+                    found = swept(parameter, [curve], chosen.data, _wide(run), accounting, table, choices)
+                more += sweep_section(found, unit)
+            more += _complexity(subjects, table, measurement)
+            made = page(subjects, table, accounting, wanted, command, more, choices)
+            with part(_DRAWING, 1):
+                written = _write(made, title, folder)
+        show(written)
+
+
+def _wide(run: RunOptions) -> RunOptions:
+    """The same run in batches that a measurement of time needs."""
+    return replace(run, batch_size=64)
 
 
 def _runs_again(source: Source) -> bool:
@@ -127,24 +150,38 @@ def _attention(
     return attention_section(inspections, image, title) if any(i.maps for i in inspections.values()) else []
 
 
-def _sweeps(
-    again: dict[str, Source],
-    sources: list[Source],
-    data: DataOptions,
-    run: RunOptions,
-    accounting: str,
-    hardware: "Hardware",
-    choices: "Choices",
-    opened: Opened,
-    unit: "EnergyUnit",
-) -> "list[Part]":
-    """Figures 5 and 6 of the first SAFormer."""
-    from saformer.reports.page.sections import sweep_section
+@dataclass(frozen=True)
+class _SweepPlan:
+    """What is swept for Figures 5 and 6: one network on its data, and the values of each setting."""
 
+    name: str
+    source: Source
+    data: "Dataset"
+    values: dict[Parameter, list[int]]
+    seconds_per_image: float
+    images: int
+
+    def curve(self, parameter: Parameter) -> Curve:
+        """Of one of its settings."""
+        return Curve(self.name, dict.fromkeys(self.values[parameter], self.source))
+
+    @property
+    def weights(self) -> dict[Parameter, float]:
+        """What each sweep takes, in runs of the network as it is."""
+        return {
+            parameter: sum(v / _USUAL_STEPS for v in values) if parameter is Parameter.time_steps else len(values)
+            for parameter, values in self.values.items()
+        }
+
+
+def _sweep_of(
+    again: dict[str, Source], sources: list[Source], data: DataOptions, run: RunOptions, opened: Opened
+) -> _SweepPlan | None:
+    """Figures 5 and 6 are of the first SAFormer."""
     ours = {name: source for name, source in again.items() if not source.foreign}
     name = next((n for n, s in ours.items() if hasattr(load_for(s.options, None)[0].config, "aggregated")), None)
     if name is None:
-        return []
+        return None
     source = ours[name]
     found = data_of(source, data, default_data(sources, data), opened=opened, seed=run.seed)
     model, _ = load_for(source.options, found)
@@ -152,15 +189,24 @@ def _sweeps(
     values = {Parameter.aggregated: [n for n in _AGGREGATED if n <= tokens and tokens % n == 0]}
     if found.kind == "static":
         values = {Parameter.time_steps: _TIME_STEPS, **values}
-    wide = replace(run, batch_size=64)
-    return [
-        part
-        for parameter, chosen in values.items()
-        for part in sweep_section(
-            swept(parameter, [Curve(name, dict.fromkeys(chosen, source))], found, wide, accounting, hardware, choices),
-            unit,
+    return _SweepPlan(name, source, found, values, seconds_per_image(model, found, run), images_of(run, found))
+
+
+def _announcement(runs: int, maps: bool, chosen: _SweepPlan | None) -> str:
+    """What will be run, before anything is, and about how long that takes where it can be told."""
+    what = [f"{runs} network{'s' * (runs != 1)}"]
+    what += ["attention maps of one image"] if maps else []
+    about = ""
+    if chosen is not None:
+        settings = (
+            f"{'T' if parameter is Parameter.time_steps else 'n'} = {', '.join(map(str, values))}"
+            for parameter, values in chosen.values.items()
         )
-    ]
+        passes = runs + sum(chosen.weights.values())
+        seconds = _OVERHEAD * passes * chosen.images * chosen.seconds_per_image + _SECONDS_DRAWING
+        what.append(f"{chosen.name} at {' and '.join(settings)}, {chosen.images:,} images each")
+        about = f"; about {duration(seconds)}, less with --quick or --limit"
+    return f"to run: {', '.join(what)}{about}"
 
 
 def _complexity(subjects: "list[Subject]", hardware: "Hardware", measurement: "Measurement | None") -> "list[Part]":
@@ -174,8 +220,11 @@ def _complexity(subjects: "list[Subject]", hardware: "Hardware", measurement: "M
     return complexity_section(choose("default"), Sizes(64, 384, 16, 4, rate, 1), hardware, measurement)
 
 
-def _write(made: "Report", title: str, out: Path) -> None:
-    """The page in three formats, and its figures in two: all of it is there before the first file is written."""
+def _write(made: "Report", title: str, out: Path) -> str:
+    """The page in three formats, and its figures in two: all of it is there before the first file is written.
+
+    Returns what was written, in words.
+    """
     from saformer.files import write_bytes_atomic, write_text_atomic
     from saformer.reports.document.blocks import Heading, Report
     from saformer.reports.figures.drawing import drawing_of
@@ -190,10 +239,11 @@ def _write(made: "Report", title: str, out: Path) -> None:
     with progress("drawing", 2 * len(made.pictures)) as advance:
         for picture in made.pictures:
             # One layout and one SVG, for the page and for Markdown; LaTeX takes the PDF.
-            drawings[picture.name] = drawing_of(picture.figure)
+            figure = picture.draw()
+            drawings[picture.name] = drawing_of(figure)
             files[f"{picture.name}.svg"] = drawings[picture.name].svg
             advance(1)
-            files[f"{picture.name}.pdf"] = figure_bytes(picture.figure, "pdf")
+            files[f"{picture.name}.pdf"] = figure_bytes(figure, "pdf")
             advance(1)
     texts = {
         "report.tex": latex_document(made, title),
@@ -204,4 +254,4 @@ def _write(made: "Report", title: str, out: Path) -> None:
         write_bytes_atomic(pictures / name, content)
     for name, text in texts.items():
         write_text_atomic(out / name, text)
-    show(f"wrote {out / PAGE}, report.md, report.tex, and {len(made.pictures)} figures in {pictures}")
+    return f"wrote {out / PAGE}, report.md, report.tex, and {len(made.pictures)} figures in {pictures}"

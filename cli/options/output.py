@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+#: In the help of every option that takes a figure to write, and in no other.
+AS_FIGURE = "As .pdf, .pgf, .svg or .png."
+
+
 def figure_file(help: str, flag: str = "--plot") -> OptionInfo:
     """A figure to write; `help` says what it shows."""
-    return typer.Option(flag, metavar="FILE", help=f"{help} As .pdf, .pgf, .svg or .png.", rich_help_panel=Panel.output)
+    return typer.Option(flag, metavar="FILE", help=f"{help} {AS_FIGURE}", rich_help_panel=Panel.output)
 
 
 Format = Annotated[

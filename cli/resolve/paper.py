@@ -24,10 +24,10 @@ import typer
 from saformer.cli.options.config import OF_FIGURES, ConfigFile, defaults
 from saformer.cli.options.data import DataOptions
 from saformer.cli.options.model import ModelOptions
+from saformer.cli.options.output import AS_FIGURE
 from saformer.cli.options.run import PreciseRunOptions
 from saformer.errors import InputError
 from saformer.reports.document.blocks import Format
-from saformer.reports.figures.saving import FORMATS as PICTURES
 from saformer.text import briefly, nearest
 
 #: Commands that take saved profiles for networks.
@@ -238,11 +238,18 @@ class _Reader:
         self, keys: tuple[str | int, ...], entry: Mapping[str, Any], command: str, file: Path
     ) -> dict[str, Any]:
         """The option that makes the command write such a file."""
+        from saformer.reports.figures.saving import FORMATS as PICTURES
+        from saformer.reports.figures.saving import check_format
+
         parameters = {p.name: p for p in self.command(command).params}
         suffix = file.suffix.lower()
-        figures = {n: p for n, p in parameters.items() if str(getattr(p, "metavar", "")).startswith("FILE.{")}
+        figures = {n: p for n, p in parameters.items() if AS_FIGURE in (getattr(p, "help", None) or "")}
         where = self.file.where(*keys, "file")
         if suffix.removeprefix(".") in PICTURES:
+            try:
+                check_format(file)
+            except InputError as error:
+                raise InputError(f"{where}: {error}") from None
             draw = entry.get("draw", "plot")
             if draw not in figures:
                 there = f": draw is one of {', '.join(figures)}" if figures else ""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from saformer.analysis.statistics.stopping import PrecisionRule
     from saformer.data.dataset import Dataset
 
-_DEFAULT_LIMIT = 512
+DEFAULT_LIMIT = 512
 
 
 def run_profile(
@@ -65,7 +65,7 @@ def run_profile(
     rule = _stopping_rule(run, len(data))
     limit = run.limit
     if limit is None and rule is None and data.split is not None:
-        limit = _DEFAULT_LIMIT
+        limit = DEFAULT_LIMIT
     limit = limit or None
     total = len(data) if limit is None else min(limit, len(data))
     _check_processes(run, total)

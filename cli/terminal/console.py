@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -12,6 +13,9 @@ from saformer.distributed import is_main
 from saformer.text import one_line
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
     from saformer.reports.document.blocks import Facts, Line, Report
     from saformer.reports.document.table import Table
     from saformer.training import Epoch, Progress
@@ -50,13 +54,80 @@ def hearing() -> Iterator[list[str]]:
         _HEARD.reset(before)
 
 
+def announce(message: str) -> None:
+    """What is about to be done, on standard error; silent where nobody looks, as bars are."""
+    if Console(stderr=True).is_terminal:
+        tell(message)
+
+
+@dataclass
+class _Whole:
+    """The bar of a command that is made of several runs: each of their bars moves it by its share."""
+
+    bar: "Bar"
+    task: "TaskID"
+    share: float = 0.0
+
+
+_WHOLE: ContextVar[_Whole | None] = ContextVar("whole", default=None)
+
+
+@contextmanager
+def whole(what: str, weight: float) -> "Iterator[Callable[[float, int], AbstractContextManager[None]]]":
+    """A bar for a command of several parts, with the time left of all; what `progress` shows inside stands below it.
+
+    Args:
+        what: is done.
+        weight: of all parts together.
+
+    Yields:
+        A function from the weight of a part, and how many bars it shows, to a context in which it is done.
+    """
+    done = 0.0
+
+    @contextmanager
+    def part(share: float, bars: int) -> Iterator[None]:
+        nonlocal done
+        around.share = 100 * share / weight / max(bars, 1)
+        yield
+        done += 100 * share / weight
+        around.bar.update(around.task, completed=done)
+
+    with _bar() as bar:
+        around = _Whole(bar, bar.add_task(what, total=100))
+        before = _WHOLE.set(around)
+        try:
+            yield part
+        finally:
+            _WHOLE.reset(before)
+
+
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar with images done and time left on standard error, gone when done; silent where nobody looks."""
+    around = _WHOLE.get()
+    if around is None:
+        with _bar() as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda done: bar.advance(task, done)
+        return
+    task = around.bar.add_task(what, total=total)
+
+    def advance(done: int) -> None:
+        around.bar.advance(task, done)
+        around.bar.advance(around.task, around.share * done / max(total, 1))
+
+    try:
+        yield advance
+    finally:
+        around.bar.remove_task(task)
+
+
+def _bar() -> "Bar":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    bar = Progress(
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -66,9 +137,6 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
         transient=True,
         disable=not console.is_terminal or not is_main(),
     )
-    with bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.advance(task, done)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Ctrl-C and the end of a job as a wish that a long run asks about, not as an exception in the middle of a step."""
+"""Ctrl-C and the end of a job: one ends a command as the other does, and a long run may treat both as a wish."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -9,6 +9,23 @@ from saformer.distributed import is_main, world_size
 from saformer.errors import Stopped
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """In the block SIGTERM, which batch systems send, raises KeyboardInterrupt: files that are half written go.
+
+    Who ignores it goes on doing so. Processes that torchrun started are left to it: one that cleans up would wait for
+    those that have ended.
+    """
+    if world_size() > 1 or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ or into what a terminal shows.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
@@ -96,13 +96,13 @@ class Picture:
 
     Args:
         name: of its files, without folder and suffix.
-        figure: the figure itself.
+        draw: makes the figure, when it is needed: those of many networks would fill the memory together.
         alt: what it shows, for a reader who cannot see it.
         caption: stands below it.
     """
 
     name: str
-    figure: "Figure"
+    draw: Callable[[], "Figure"]
     alt: str
     caption: str
 

@@ -70,6 +70,7 @@ class Column:
         shown: False for a column of CSV and JSON alone.
         data: False for a column that only readers need: what follows from other columns.
         bar: a bar for a share from 0 to 1, where the output can show it.
+        formula: its texts are formulas, which LaTeX sets as mathematics.
         series: one of a run of alike columns (steps in time), which may continue on a further line.
         rank: columns of the highest rank are the first to go where the terminal is narrow; it is said which.
     """
@@ -82,6 +83,7 @@ class Column:
     shown: bool = True
     data: bool = True
     bar: bool = False
+    formula: bool = False
     series: bool = False
     rank: int = 0
 

@@ -37,8 +37,32 @@ _SIGNS = {
 }
 
 
+_ORDER = re.compile(r"\bO\([A-Za-z0-9¹²³⁴⁵⁶⁷⁸⁹ +/]+\)|\b[A-Z]\^T\b(?: [A-Z]\b)?")
+_POWERS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+
+
 def tex(text: str) -> str:
-    """Text that LaTeX sets as it is; a letter that its fonts lack is named by its number."""
+    """Text that LaTeX sets as it is, orders of growth as mathematics; a letter that its fonts lack by its number."""
+    parts, end = [], 0
+    for found in _ORDER.finditer(text):
+        parts += [_plain(text[end : found.start()]), formula(found[0])]
+        end = found.end()
+    return "".join([*parts, _plain(text[end:])])
+
+
+def formula(text: str) -> str:
+    """A formula of `saformer.reports.document.formulas`, or the name of a product, as mathematics."""
+    if not re.search(r"[A-Za-z]", text):
+        return tex(text)
+    body, mark, _ = text.partition(" ≠")
+    body = re.sub(r"([A-Z])_([A-Za-z]{2,})", r"\1_{\\mathrm{\2}}", body)
+    body = re.sub(r"([A-Z])\^T(?: (?=[A-Z]))?", r"\1^{\\mathsf{T}}", body)
+    body = re.sub(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda found: f"^{{{found[0].translate(_POWERS)}}}", body)
+    body = re.sub(r"(?<![+]) (?![+])", r"\\,", body)
+    return f"${body}$" + (r" $\neq$" if mark else "")
+
+
+def _plain(text: str) -> str:
     made = "".join(
         _SIGNS.get(c) or (c if c.isascii() or _accented(c) else f"[U+{ord(c):04X}]") for c in printable(text)
     )

@@ -129,10 +129,19 @@ def _cells(axes: "Axes", place: _Place) -> Iterator[Mark]:
                     continue
                 x, y = left + across * column, top + down * row
                 corners = axes.transData.transform([(x, y), (x + across, y + down)])
-                step = f"{place.x_title} {_name(place.x_names, x + across / 2)}".strip()
+                step = f"{place.x_title} {_column(axes, place, x + across / 2)}".strip()
                 quantity = ", ".join(part for part in (scale, step) if part)
                 name = _name(place.y_names, y + down / 2)
                 yield Mark(place.panel, name, quantity, significant(value), _shares(axes, corners))
+
+
+def _column(axes: "Axes", place: _Place, x: float) -> str:
+    """What a column of a map is called, which need not have a tick."""
+    from matplotlib.ticker import FuncFormatter
+
+    formatter = axes.xaxis.get_major_formatter()
+    named = not place.x_names and isinstance(formatter, FuncFormatter)
+    return _plain(formatter(x)) if named else _name(place.x_names, x)
 
 
 def _key(x: float, y: float) -> tuple[float, float]:

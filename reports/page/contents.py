@@ -111,7 +111,7 @@ def _overview(rows: dict[str, list[ComparisonRow]], accounting: str, unit: Energ
         comparison_table(shown, unit),
         Picture(
             "comparison",
-            comparison_figure(shown, unit),
+            lambda: comparison_figure(shown, unit),
             "Bars of the energy per image and, beside them, markers of the top-1 accuracy: "
             + "; ".join(f"{r.name} on {r.data} {unit.text(r.energy_mj)}, {percent(r.top1, 2)}" for r in shown),
             f"Energy per image and top-1 accuracy of {names}; accounting {accounting}.",
@@ -123,7 +123,7 @@ def _overview(rows: dict[str, list[ComparisonRow]], accounting: str, unit: Energ
         parts.append(
             Picture(
                 "accountings",
-                accountings_figure(rows, unit),
+                lambda: accountings_figure(rows, unit),
                 "Energy per image on a logarithmic axis, one row for each accounting, one marker for each network: "
                 + "; ".join(f"{name} {unit.text(found[0].energy_mj)}" for name, found in rows.items())
                 + f" for {shown[0].name}",

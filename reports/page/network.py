@@ -52,7 +52,7 @@ def _figure(account: Account, slug: str, name: str, unit: EnergyUnit) -> list[Pa
     return [
         Picture(
             f"{slug}-energy",
-            energy_figure(account, unit),
+            lambda: energy_figure(account, unit),
             f"Bars of the energy of {len(account.layers)} operations and, on the same rows, the firing rate of "
             f"their inputs. The largest is {largest.name} with {percent(share)} of {unit.text(account.energy_mj)}",
             f"Energy and firing rate of each operation of {name}; the table below has the numbers.",
@@ -72,7 +72,7 @@ def _rates(account: Account, slug: str, name: str) -> list[Part]:
     return [
         Picture(
             f"{slug}-rates",
-            rates_figure(account),
+            lambda: rates_figure(account),
             f"Map of the firing rates of {len(means)} spiking layers over the time steps, from {low:.1f} % "
             f"({lowest}) to {high:.1f} % ({highest}) on average over the steps",
             f"Firing rate of each spiking layer of {name} at each time step.",

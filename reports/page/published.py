@@ -35,7 +35,7 @@ def published_section(rows: Sequence[ComparisonRow]) -> list[Part]:
         Heading("Figures 2 and 3: relative difference", 3),
         Picture(
             "relative-difference",
-            relative_figure(together),
+            lambda: relative_figure(together),
             "Bars of Eq. 21 for energy and accuracy, a panel for each data set; published numbers hollow, measured "
             "ones filled. Positive energies mean that SAFormer needs less",
             "Relative difference (Eq. 21) of energy and accuracy against SAFormer, as published"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from saformer.analysis.accounting.hardware import Hardware
@@ -35,7 +36,7 @@ def complexity_section(
         *complexity_parts(attentions, sizes, hardware, measurement),
         Picture(
             "complexity",
-            scaling_figure(formula_panels(attentions, over_tokens, hardware)),
+            lambda: scaling_figure(formula_panels(attentions, over_tokens, hardware)),
             f"Dense operations and energy of {names} over the number of tokens from 64 to 16384, both axes "
             "logarithmic, by the formulas",
             f"The formulas over the number of tokens, at D = {sizes.dim}, T = {sizes.time_steps} and a firing rate of "
@@ -46,7 +47,7 @@ def complexity_section(
         parts.append(
             Picture(
                 "complexity-measured",
-                scaling_figure(measured_panels(attentions, measurement)),
+                lambda: scaling_figure(measured_panels(attentions, measurement)),
                 f"Time and peak memory of the modules of {names}, measured over the number of tokens and over the "
                 "dimension, both axes logarithmic",
                 "Time and peak memory of the real modules as measured; the tables above have the fitted exponents.",
@@ -63,7 +64,7 @@ def attention_section(inspections: "Mapping[str, Inspection]", image: "Tensor", 
         *attention_report(inspections, title).parts,
         Picture(
             "attention",
-            attention_figure(inspections, image, title),
+            lambda: attention_figure(inspections, image, title),
             f"Attention of {names} over {title}, a row of maps for each block: the mean over time, then each time step",
             f"Attention maps of {names} over {title}; docs/figures.md says what a map shows.",
         ),
@@ -72,7 +73,7 @@ def attention_section(inspections: "Mapping[str, Inspection]", image: "Tensor", 
         parts.append(
             Picture(
                 f"{Heading(name).anchor}-raster",
-                raster_figure(inspection.trains, f"{name}: {title}"),
+                partial(raster_figure, inspection.trains, f"{name}: {title}"),
                 f"Spike raster of {name} on {title}: {len(inspection.trains)} layers, a mark where a neuron fires at a "
                 "time step",
                 f"Spikes of every layer of {name} on the same image.",
@@ -95,7 +96,7 @@ def sweep_section(sweep: Sweep, unit: EnergyUnit) -> list[Part]:
         *sweep_report(sweep, unit).parts,
         Picture(
             f"sweep-{sweep.parameter.replace('_', '-')}",
-            sweep_figure(sweep, unit),
+            lambda: sweep_figure(sweep, unit),
             f"Accuracy and costs of {name} over {what}: {values}",
             f"{name} over {what}, measured here; the table above has the numbers.",
         ),

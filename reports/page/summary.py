@@ -63,10 +63,9 @@ def summary_parts(found: Sequence[Summary], accounting: str, unit: EnergyUnit) -
             _spike_driven(each.audit, long),
         ]
         rows.append(Row(cells))
-    sentence = (
-        f"Energy of one inference{where}, over all T time steps: accounting {accounting} on {hardware.name}. "
-        f"± is the {level(accounts[0].ci_level)} interval of the mean over images."
-    )
+    sentence = f"Energy of one inference{where}, over all T time steps: accounting {accounting} on {hardware.name}."
+    if any(account.energy_mj_ci95 for account in accounts):
+        sentence += f" ± is the {level(accounts[0].ci_level)} interval of the mean over images."
     return [Line(sentence), Table("", columns, rows, cards=long)]
 
 

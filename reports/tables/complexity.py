@@ -118,11 +118,11 @@ def _orders(attentions: Sequence[Attention]) -> Table:
     ]
     columns = [
         Column("attention"),
-        Column("time", key="time_order"),
-        Column("time (paper)", key="time_order_published"),
-        Column("module", key="module_order"),
-        Column("space", key="space_order"),
-        Column("space (paper)", key="space_order_published"),
+        Column("time", key="time_order", formula=True),
+        Column("time (paper)", key="time_order_published", formula=True),
+        Column("module", key="module_order", formula=True),
+        Column("space", key="space_order", formula=True),
+        Column("space (paper)", key="space_order_published", formula=True),
     ]
     notes = [
         "per image and time step; H heads, n aggregated tokens. time: dense operations of the attention itself; "
@@ -163,8 +163,8 @@ def _energies(attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware,
     columns = [
         Column("attention"),
         Column("part"),
-        Column("energy", key="energy"),
-        Column("paper", key="energy_published"),
+        Column("energy", key="energy", formula=True),
+        Column("paper", key="energy_published", formula=True),
         number(unit.name, key="energy_mj_per_image", write=text),
     ]
     # One blank between columns: room for every formula on one line counts for more than air.

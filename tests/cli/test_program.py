@@ -1,8 +1,10 @@
 """The program itself: help, version, how it starts, ends and prints, whatever the terminal."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -61,6 +63,54 @@ def test_an_interrupt_ends_in_one_line(saformer, monkeypatch):
     result = saformer("energy")
     assert result.code != 0 and "Traceback" not in result.err
     assert [line for line in result.err.splitlines() if line] == ["saformer: interrupted, nothing was written"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("energy", "--json", "e.json", "--save-profile", "p.json"),
+        ("eval", "digits/saformer", "--json", "e.json"),
+        ("flops",),
+        ("audit", "--json", "a.json"),
+        ("sensitivity",),
+        ("compare", "digits/saformer", "digits/sdt", "--plot", "c.png"),
+        ("sweep", "time-steps", "1,4", "--json", "s.json"),
+        ("report", "--out", "a/b", "digits/saformer"),
+        ("attention", "--image", "0", "digits/saformer", "--plot", "a.png"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_the_end_of_a_job_ends_every_command_as_ctrl_c_does(saformer, monkeypatch, tmp_path, words):
+    def end(self, *args, **kwargs):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("saformer.models.transformers.saformer.SAFormer.forward", end)
+    monkeypatch.setattr("saformer.files._written", [])
+    result = saformer(*words)
+    assert (result.code, result.out) == (130, "")
+    assert [line for line in result.err.splitlines() if line] == ["saformer: interrupted, nothing was written"]
+    assert list(tmp_path.iterdir()) == []
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_an_interrupt_says_so_where_files_were_written(saformer, monkeypatch, tmp_path, eight_digits):
+    import saformer.files as files
+
+    whole = files.write_atomic
+
+    def end(path, write):
+        if str(path).endswith("b.csv"):
+            os.kill(os.getpid(), signal.SIGTERM)
+        whole(path, write)
+
+    monkeypatch.setattr(files, "write_atomic", end)
+    monkeypatch.setattr(files, "_written", [])
+    outputs = ("--json", tmp_path / "a.json", "--csv", tmp_path / "b.csv")
+    result = saformer("energy", "--from-profile", eight_digits, *outputs)
+    assert result.code == 130 and "saformer: interrupted, what was written is whole" in result.err
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
 
 
 @pytest.fixture(scope="module")

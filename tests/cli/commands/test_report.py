@@ -60,3 +60,9 @@ def test_a_report_that_fails_leaves_no_folder(saformer, tmp_path):
     assert "not a saved profile" in saformer("report", tmp_path / "p.json", "--out", tmp_path / "a" / "b").complaint
     assert [entry.name for entry in tmp_path.iterdir()] == ["p.json"]
     assert saformer("report", tmp_path / "p.json", "--out", "").complaint.endswith("the name of a folder, got ''")
+
+
+def test_it_says_beforehand_what_it_will_run_where_somebody_looks(saformer, tmp_path, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    result = saformer("report", "digits/saformer", "--limit", "4", "--quick", "--out", tmp_path / "quick")
+    assert "to run: 1 network\n" in result.err

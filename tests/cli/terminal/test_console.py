@@ -1,6 +1,8 @@
-"""What is printed cannot steer the terminal, nor fill it."""
+"""What is printed cannot steer the terminal, nor fill it; one bar stands for a command of several runs."""
 
 import pytest
+
+from saformer.cli.terminal import console
 
 
 def test_text_of_a_file_cannot_steer_the_terminal(saformer, tmp_path):
@@ -12,6 +14,22 @@ def test_text_of_a_file_cannot_steer_the_terminal(saformer, tmp_path):
         assert not [c for c in result.out + result.err if not c.isprintable() and c != "\n"]
     path.write_text('[energy_pj]\nac = 0.5\n"a\\u001b[2J" = 1\n')
     assert saformer("hardware", path).complaint.isprintable()
+
+
+def test_bars_inside_the_bar_of_the_whole_move_it_and_go(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with console.whole("in all", 4) as part:
+        around = console._WHOLE.get()
+        with part(1, 1), console.progress("a", 10) as advance:
+            advance(5)
+            assert around.bar.tasks[0].completed == 12.5
+        with part(3, 2):
+            for _ in range(2):
+                with console.progress("b", 3) as advance:
+                    advance(3)
+        assert around.bar.tasks[0].completed == 100 and len(around.bar.tasks) == 1
+    with console.progress("alone", 2) as advance:
+        advance(2)
 
 
 @pytest.mark.parametrize(

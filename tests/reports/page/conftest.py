@@ -32,4 +32,4 @@ def made_page(subjects) -> Report:
 
 @pytest.fixture(scope="session")
 def drawings(made_page) -> dict[str, Drawing]:
-    return {picture.name: drawing_of(picture.figure) for picture in made_page.pictures}
+    return {picture.name: drawing_of(picture.draw()) for picture in made_page.pictures}

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -203,11 +204,21 @@ def test_frames_whose_index_cannot_be_written_are_taken_away(root, monkeypatch) 
 
 
 _COUNTING = """
-import sys
+import os, signal, sys
 from saformer.data import open_dataset
 from saformer.data.recordings import Recording
 frames, read = Recording.frames, []
-Recording.frames = lambda self, settings: read.append(0) or frames(self, settings)
+def counted(self, settings):
+    read.append(0)
+    if len(read) == 5 and len(sys.argv) > 2:
+        try:
+            os.close(os.open(sys.argv[2], os.O_CREAT | os.O_EXCL))  # the first to come this far dies of it
+        except FileExistsError:
+            pass
+        else:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return frames(self, settings)
+Recording.frames = counted
 total = open_dataset("cifar10dvs", sys.argv[1], "train", time_steps=2).images[:].sum().item()
 print(len(read), total)
 """
@@ -217,7 +228,24 @@ def test_of_several_processes_one_makes_the_frames(root, forked) -> None:
     answers = [ended.out.split() for ended in forked("-c", _COUNTING, root)]
     assert sorted(int(read) for read, _ in answers) == [0, 110]
     assert len({total for _, total in answers}) == 1
-    assert len(files(root / ".saformer")) == 1
+    assert {p.suffix for p in (root / ".saformer").iterdir()} == {".npy", ".json"}
+
+
+def test_where_one_of_several_processes_is_killed_at_it_another_makes_the_frames(root, tmp_path, forked) -> None:
+    ended = forked("-c", _COUNTING, root, tmp_path / "died", count=4)
+    assert sorted(each.code for each in ended) == [-signal.SIGKILL, 0, 0, 0]
+    answers = [each.out.split() for each in ended if each.code == 0]
+    assert sorted(int(read) for read, _ in answers) == [0, 0, 110]
+    assert {p.suffix for p in (root / ".saformer").iterdir()} == {".npy", ".json"}
+
+
+def test_a_clock_that_was_set_back_changes_nothing(root, made) -> None:
+    _, read = made
+    for path in [p for p in root.rglob("*") if p.is_file()]:
+        found = path.stat()
+        os.utime(path, ns=(found.st_atime_ns + 10**18, found.st_mtime_ns + 10**18))  # made in thirty years
+    images = opened(root).images[:]  # recordings of another time are others
+    assert len(read) == 10 and torch.equal(opened(root).images[:], images) and len(read) == 10
 
 
 def test_what_a_killed_process_left_is_taken_away(root) -> None:
