@@ -9,7 +9,7 @@ JOBS   ?= 2
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint format typed docs bench bench-gpu picture clean
+.PHONY: help demo test lint format typed docs fuzz bench bench-gpu picture clean
 
 help:
 	@echo "make demo    energy of a trained SAFormer, layer by layer (installs into $(VENV) first)"
@@ -18,7 +18,8 @@ help:
 	@echo "make format  let ruff rewrite the sources"
 	@echo "make docs    the documentation site, in out/site; runs every command of its pages first"
 	@echo "make picture docs/images/way_of_the_data.svg, drawn anew"
-	@echo "make bench   speed and memory against SpikingJelly and syops (takes minutes)"
+	@echo "make fuzz    2,400 spoilt files and 200 kills, in some twenty minutes"
+	@echo "make bench   speed and memory against SpikingJelly, snnTorch, syops, NeuroBench (CIFAR=DIR: on CIFAR-10, too)"
 	@echo "make bench-gpu  the same on a GPU, in one table: out/gpu.md"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -30,6 +31,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.bench: $(VENV)/.installed
 	@$(BIN)/python -m pip install --quiet --editable '.[dev,docs,bench]'
+	@$(BIN)/python -m pip install --quiet --no-deps neurobench==2.3.0  # its dependencies are for its data sets
 	@touch $@
 
 demo: $(VENV)/.installed
@@ -63,8 +65,12 @@ docs: $(VENV)/.installed typed
 	$(BIN)/python -m pytest --numprocesses $(JOBS) tests/docs --every-command
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
+# Slices, and one case again: see the head of tests/fuzz/run.py.
+fuzz: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.run --cases 2400 --kills 200 --processes $(JOBS)
+
 bench: $(VENV)/.bench
-	$(BIN)/python tests/benchmarks/run.py
+	$(BIN)/python tests/benchmarks/run.py $(if $(CIFAR),--cifar $(CIFAR))
 
 bench-gpu: $(VENV)/.bench
 	PYTHON=$(BIN)/python tests/benchmarks/gpu.sh

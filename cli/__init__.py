@@ -31,6 +31,11 @@ def _run() -> None:
     from saformer.plugins import faults_located
     from saformer.text import PLAIN_ERRORS, briefly
 
+    # Read by torch at its first tensor: large ones in large pages, which the system has fewer of to clear.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    # A thread that waits for another spins for a millisecond unless told: where other programs run, most of the time.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     os.environ["MPLBACKEND"] = "agg"  # files alone are drawn; a notebook's own backend is not there in a child process
     if os.environ.get("COLUMNS", "").strip() == "0":  # some pseudo-terminals say so, and mean that they do not know
         del os.environ["COLUMNS"]

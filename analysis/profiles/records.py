@@ -17,6 +17,12 @@ def inside(name: str, path: str) -> bool:
     return not path or name == path or name.startswith(f"{path}.")
 
 
+def holders(name: str) -> list[str]:
+    """Every path that something of that name is `inside`, from the whole model inwards."""
+    parts = name.split(".")
+    return ["", *(".".join(parts[: i + 1]) for i in range(len(parts)))]
+
+
 @dataclass(frozen=True)
 class Operand:
     """An activation that an operation read, over all images and steps: elements, nonzeros, and ones among them.

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+_COLLECTIONS = (list, tuple, dict)  # a union would be made anew at every look
 _WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 
@@ -86,7 +87,7 @@ def evaluate(model: nn.Module) -> None:
 def _in_collections(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Modules in plain collections among a module's attributes."""
     for name, value in list(vars(module).items()):
-        if isinstance(value, list | tuple | dict) and name not in OF_EVERY_MODULE:
+        if name not in OF_EVERY_MODULE and isinstance(value, _COLLECTIONS):
             yield from _modules_in(name, value, set())
 
 
@@ -98,5 +99,5 @@ def _modules_in(
     for key, item in value.items() if isinstance(value, dict) else enumerate(value):
         if isinstance(item, nn.Module):
             yield f"{name}.{key}", item
-        elif isinstance(item, list | tuple | dict):
+        elif isinstance(item, _COLLECTIONS):
             yield from _modules_in(f"{name}.{key}", item, outer | {id(value)})

@@ -11,6 +11,8 @@ from saformer.errors import InputError
 
 V = TypeVar("V")
 
+_SEQUENCES = (list, tuple)  # a union would be made anew at every look
+
 
 def storage_of(x: Tensor) -> UntypedStorage:
     """The memory of a tensor.
@@ -35,7 +37,7 @@ def tensors_in(values: Any) -> Iterator[Tensor]:
     for value in values:
         if isinstance(value, Tensor):
             yield value
-        elif isinstance(value, list | tuple):
+        elif isinstance(value, _SEQUENCES):
             yield from tensors_in(value)
         elif isinstance(value, dict):
             yield from tensors_in(value.values())

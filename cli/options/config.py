@@ -58,7 +58,7 @@ def _line(text: str, keys: tuple[str | int, ...]) -> int | None:
     count, deepest = -1, 0
     found: int | None = None
     for number, line in enumerate(text.splitlines(), 1):
-        if (head := re.match(r"\s*(\[\[?)\s*([^\]]+?)\s*\]", line)) is not None and not re.match(r"\s*\[.*=", line):
+        if (head := re.match(r"\s*(\[\[?)([^\]]+)\]", line)) is not None and not re.match(r"\s*\[.*=", line):
             table = [part.strip().strip("\"'") for part in head[2].split(".")]
             count += head[1] == "[[" and table == names[:1]
             here = table

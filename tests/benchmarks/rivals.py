@@ -47,12 +47,41 @@ def lif(backend: str, tau: float = 2.0, threshold: float = 1.0) -> nn.Module:
 
 def with_spikingjelly_neurons(model: nn.Module, backend: str = "torch") -> nn.Module:
     """The same network and weights with SpikingJelly's multi-step LIF in place of ours."""
+    return with_neurons(model, lambda child: lif(backend, child.tau, child.threshold))
+
+
+def with_neurons(model: nn.Module, make: Callable[[LIF], nn.Module]) -> nn.Module:
+    """The same network and weights with other neurons in place of ours."""
     model = copy.deepcopy(model)
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, LIF):
-                setattr(module, name, lif(backend, child.tau, child.threshold).train(child.training))
+                setattr(module, name, make(child).train(child.training))
     return model
+
+
+class SnnTorchLIF(nn.Module):
+    """The LIF of Eqs. 1-3 in snnTorch's words: a decay of 1 - 1/tau, and a current divided by tau."""
+
+    def __init__(self, tau: float, threshold: float) -> None:
+        super().__init__()
+        import snntorch
+
+        self.tau = tau
+        self.leaky = snntorch.Leaky(beta=1 - 1 / tau, threshold=threshold, reset_mechanism="zero", reset_delay=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Spikes, T x B x ..., step by step."""
+        membrane, spikes = self.leaky.reset_mem(), []
+        for current in x:
+            fired, membrane = self.leaky(current / self.tau, membrane)
+            spikes.append(fired)
+        return torch.stack(spikes)
+
+
+def with_snntorch_neurons(model: nn.Module) -> nn.Module:
+    """The same network and weights with snnTorch's LIF in place of ours."""
+    return with_neurons(model, lambda child: SnnTorchLIF(child.tau, child.threshold))
 
 
 def called(model: nn.Module, compiled: Callable[[Tensor], Tensor] | None = None) -> Callable[[Tensor], Tensor]:

@@ -1,15 +1,13 @@
-"""Speed and memory of profiling, against the model's own forward pass and against public counters.
+"""Speed and memory on a CPU, against the arithmetic alone, other libraries and public counters; one table of Markdown.
 
     make bench
 
-Everything is measured in this one run on this machine: Spikformer-4-384, T = 4, CIFAR shapes, batch 16, two
-threads. Pairs that are compared run in turns, so that a slow moment of the machine hits both, and the ratio of the
-medians is printed. Weights are random with calibrated BatchNorm, so that the network spikes.
+Everything is measured in this one run on this machine. Pairs that are compared run in turns, so that a slow moment of
+the machine hits both, and the ratio of the medians is printed. Weights are random with calibrated BatchNorm, so that
+the network spikes. The parts are in `cpu_parts.py`.
 """
 
 import argparse
-import contextlib
-import io
 import json
 import os
 import resource
@@ -19,23 +17,25 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from rivals import called, version, with_spikingjelly_neurons
 from torch import Tensor, nn
 
 import saformer
 from saformer.analysis import profile
 
+if TYPE_CHECKING:
+    import cpu_parts
+
 MODEL, BATCH, THREADS = "spikformer-4-384", 16, 2
 
 
-def spiking_model(name: str = MODEL, x: Tensor | None = None, **settings: Any) -> nn.Module:
+def spiking_model(name: str | None = None, x: Tensor | None = None, **settings: Any) -> nn.Module:
     """Random weights whose BatchNorm statistics fit random images: every layer fires. On the device of the images."""
     torch.manual_seed(0)
     x = images() if x is None else x
-    return calibrated(saformer.build(name, **settings).to(x.device), x)
+    return calibrated(saformer.build(name or MODEL, **settings).to(x.device), x)
 
 
 def calibrated(model: nn.Module, x: Tensor) -> nn.Module:
@@ -53,9 +53,9 @@ def calibrated(model: nn.Module, x: Tensor) -> nn.Module:
     return model.eval()
 
 
-def images(batch: int = BATCH, size: int = 32) -> Tensor:
+def images(batch: int | None = None, size: int = 32) -> Tensor:
     """One batch."""
-    return torch.randn(batch, 3, size, size, generator=torch.Generator().manual_seed(1))
+    return torch.randn(batch or BATCH, 3, size, size, generator=torch.Generator().manual_seed(1))
 
 
 def import_syops() -> Callable[..., object]:
@@ -95,7 +95,7 @@ def peak_memory(what: str, fragmented: bool) -> float:
     run to run by a third of the peak, for the bare forward pass as well. With `fragmented` this is left in, and the
     median of five processes is taken; without, every tensor is mapped on its own and the peak is that of live memory.
     """
-    command = [sys.executable, __file__, "--memory", what]
+    command = [sys.executable, __file__, "--memory", what, *(["--dry-run"] if BATCH == 1 else [])]
     environment = dict(os.environ) if fragmented else {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
     runs = [
         json.loads(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
@@ -142,70 +142,107 @@ def forward(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         return model(x)
 
 
-def main(repeats: int) -> None:
-    """Measure and print."""
-    from rich.console import Console
-    from rich.table import Table
-    from spikingjelly.activation_based.op_counter import ACCounter, DispatchCounterMode, MACCounter
+def own_environment() -> dict[str, str]:
+    """Of a program that a user starts: Python keeps what it compiled."""
+    return {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 
-    get_model_complexity_info = import_syops()
+
+def scale_in_child(name: str, **settings: Any) -> dict[str, float]:
+    """Seconds of a forward pass and of a profile, the peak of live memory in MiB, and layers, in a fresh process.
+
+    Args:
+        name: of the network.
+        **settings: as `_measure_scale` takes them.
+    """
+    command = [sys.executable, __file__, "--scale", json.dumps({"name": name, **settings})]
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return json.loads(done.stdout)
+
+
+def _measure_scale(
+    name: str, images: int, time_steps: int, batch: int, repeats: int, image_size: int = 32
+) -> dict[str, float]:
     torch.set_num_threads(THREADS)
-    model, x = spiking_model(), images()
-    rival = with_spikingjelly_neurons(model)
-    from_rest = called(rival)
+    torch.manual_seed(0)
+    model = saformer.build(name, time_steps=time_steps, image_size=image_size).eval()
+    batches = [torch.randn(batch, 3, image_size, image_size) for _ in range(2)] * (images // batch // 2)
 
-    def rival_forward() -> Tensor:
-        return forward(from_rest, x)
+    def pass_over() -> None:
+        for x in batches:
+            forward(model, x)
 
-    assert torch.equal(forward(model, x), rival_forward()), "the two networks differ"
+    forward(model, batches[0])
+    plain = min(seconds(pass_over) for _ in range(repeats))
+    profile(model, batches[:1], check_flops=False)
+    Path("/proc/self/clear_refs").write_text("5")
+    before = resident()
+    recorded = min(seconds(lambda: profile(model, batches, check_flops=False)) for _ in range(repeats))
+    layers = sum(isinstance(m, nn.Conv2d | nn.Conv1d | nn.Linear) for m in model.modules())
+    return {"forward": plain, "seconds": recorded, "memory": high_water() - before, "layers": layers}
 
-    def with_profile() -> object:
-        return profile(model, [x], check_flops=False)
 
-    ours, ours_profiled = in_turns(repeats, lambda: forward(model, x), with_profile)
-    ours_again, theirs = in_turns(repeats, lambda: forward(model, x), rival_forward)
+def main(settings: "cpu_parts.Settings", only: str) -> int:
+    """Measure and print; 1 if a part failed."""
+    import cpu_parts
 
-    def with_spikingjelly_counter() -> None:
-        with torch.no_grad(), DispatchCounterMode([MACCounter(), ACCounter()]):
-            from_rest(x)
+    torch.set_num_threads(THREADS)
+    print(f"{processor()}, {THREADS} threads, torch {torch.__version__}, Python {sys.version.split()[0]}")
+    print(f"{MODEL}, T = 4, batch {BATCH}, CIFAR shapes, unless told otherwise\n")
+    print(
+        "| measured | value | against | its value | ratio | goal | note |\n|---|---:|---|---:|---:|---:|---|",
+        flush=True,
+    )
+    failed = 0
+    for name, part in cpu_parts.PARTS.items():
+        if only not in name:
+            continue
+        try:
+            for row in part(settings):
+                print(_line(row), flush=True)
+        except Exception as error:  # the other parts run all the same
+            failed = 1
+            print(f"| {name} | | | | | | failed: {type(error).__name__}: {str(error)[:200]} |", flush=True)
+    return failed
 
-    def with_syops() -> None:
-        batches = [(x, torch.zeros(len(x), dtype=torch.long))]
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            get_model_complexity_info(
-                rival, (3, 32, 32), batches, as_strings=False, print_per_layer_stat=False, verbose=False
-            )
 
-    few = max(repeats // 3, 1)
-    theirs_plain, theirs_counted = in_turns(few, rival_forward, with_spikingjelly_counter)
-    theirs_plain_2, theirs_syops = in_turns(few, rival_forward, with_syops)
-    live = peak_memory("forward", False), peak_memory("profile", False)
-    resident_peak = peak_memory("forward", True), peak_memory("profile", True)
+def _line(row: "cpu_parts.Row") -> str:
+    def shown(value: float | None) -> str:
+        return "" if value is None else f"{value:.3f} s" if row.unit == "s" else f"{value:.0f} {row.unit}"
 
-    table = Table(title=f"{MODEL}, T = 4, batch {BATCH}, {THREADS} threads, CPU")
-    for column in ("measured", "value", "against", "ratio"):
-        table.add_column(column, justify="left" if column in ("measured", "against") else "right")
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+    cells = (row.measured, shown(row.value), row.against, shown(row.reference), ratio, row.goal, row.note)
+    return f"| {' | '.join(cells)} |"
 
-    def row(what: str, value: float, against: str, reference: float, unit: str = "s") -> None:
-        digits = 3 if unit == "s" else 0
-        cells = f"{value:.{digits}f} {unit}", f"{against}, {reference:.{digits}f} {unit}", f"{value / reference:.2f}"
-        table.add_row(what, *cells)
 
-    row("our profile", ours_profiled, "our forward pass", ours)
-    row("our profile, peak of live memory", live[1], "our forward pass", live[0], "MiB")
-    row("our profile, peak of resident memory", resident_peak[1], "our forward pass", resident_peak[0], "MiB")
-    row("our forward pass", ours_again, f"with {version()}'s LIF", theirs)
-    row(f"{version()}'s MAC and AC counters", theirs_counted, "its forward pass", theirs_plain)
-    row("syops 0.0.5", theirs_syops, "its forward pass", theirs_plain_2)
-    Console(width=110).print(table)
+def processor() -> str:
+    """Its name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return "a CPU"
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "a CPU")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--cifar", type=Path, help="folder of CIFAR-10, for what is measured on it")
+    parser.add_argument("--only", default="", metavar="PART", help="parts with this in their name")
+    parser.add_argument("--dry-run", action="store_true", help="small networks: to see that everything runs")
     parser.add_argument("--memory", choices=["forward", "profile"], help=argparse.SUPPRESS)
+    parser.add_argument("--scale", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.dry_run:
+        MODEL, BATCH, arguments.repeats = "spikformer-1-24", 1, 1
+    # Large tensors in large pages, as the command line has them; for ours and for rivals.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     if arguments.memory:
         _measure_memory(arguments.memory)
+    elif arguments.scale:
+        print(json.dumps(_measure_scale(**arguments.scale)))
     else:
-        main(arguments.repeats)
+        sys.modules["run"] = sys.modules["__main__"]  # what the parts import
+        from cpu_parts import Settings
+
+        sys.exit(main(Settings(arguments.repeats, arguments.cifar, arguments.dry_run), arguments.only))

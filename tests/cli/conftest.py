@@ -39,6 +39,7 @@ class Outcome:
 def _exit_code(*args: object) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["saformer", *map(str, args)])
+        patch.setattr("saformer.files._written", [])  # as in a process of its own
         try:
             main()
         except SystemExit as stop:

@@ -4,10 +4,12 @@ from collections import Counter as Tally
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 from torch import Tensor, nn
 
-from saformer.analysis.profiles import Neurons, Values, inside
+from saformer.analysis.profiles import Neurons, Values
+from saformer.analysis.profiles.records import holders
 from saformer.analysis.profiles.values import MOST_LEVELS
 from saformer.analysis.recording.counters import Integers
 from saformer.analysis.recording.sources import Provenance, Source
@@ -144,13 +146,17 @@ class Decision:
     graded: dict[str, int] = field(default_factory=dict)
     ternary: tuple[str, ...] = ()
 
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(layer.name for layer in self.layers)
+
     def neuron_of(self, paths: tuple[str, ...]) -> str | None:
         """The layer of neurons among modules that put out the same tensor."""
         return next((path for path in paths if path in self.modules), None)
 
     def began_in(self, births: frozenset[str]) -> str:
         """The layer of neurons in which spikes began; empty for several, or none that is listed."""
-        found = {n.name for n in self.layers if any(inside(path, n.name) for path in births)}
+        found = {name for path in births for name in holders(path) if name in self._names}
         return found.pop() if len(found) == 1 else ""
 
     def holds(self, name: str, weighted: bool = False) -> bool:
@@ -159,7 +165,7 @@ class Decision:
         What is `weighted` is not, where neurons are connected among themselves.
         """
         holding = self.modules | self.others
-        return any(inside(name, path) for path in holding - (self.recurrent if weighted else frozenset()))
+        return not (holding - (self.recurrent if weighted else frozenset())).isdisjoint(holders(name))
 
 
 def common_steps(candidates: list[Candidate]) -> int:
@@ -178,12 +184,13 @@ def decision_of(every: Collection[Candidate], time_steps: int | None) -> Decisio
         time_steps: T, if somebody said.
     """
     others = frozenset(c.name for c in every if c.library and c.refuted)
-    found = [c for c in every if not c.refuted and not any(inside(c.name, path) for path in others)]
+    found = [c for c in every if not c.refuted and others.isdisjoint(holders(c.name))]
     # Of nested ones the outermost counts.
-    found = [c for c in found if not any(o is not c and not o.operator and inside(c.name, o.name) for o in found)]
+    outer = {c.name for c in found if not c.operator}
+    found = [c for c in found if not any(path in outer and path != c.name for path in holders(c.name))]
     modules = frozenset(c.name for c in found if not c.operator)
-    own = [c.name for c in found if not c.function]
-    found = [c for c in found if not c.function or not all(any(inside(b, path) for path in own) for b in c.function)]
+    own = {c.name for c in found if not c.function}
+    found = [c for c in found if not c.function or any(own.isdisjoint(holders(b)) for b in c.function)]
     looped = sum((c.looped for c in found), Tally()).most_common(1)
     steps = time_steps or common_steps(found)
     return Decision(

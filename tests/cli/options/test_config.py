@@ -81,3 +81,11 @@ def test_a_file_that_is_no_text_or_too_large_is_refused(tmp_path):
     (tmp_path / "a.toml").write_bytes(b"#" * 2**21)
     with pytest.raises(InputError, match="such a file may have 262,144 at most"):
         read_config(tmp_path / "a.toml")
+
+
+def test_a_line_of_spaces_is_not_searched_for_ever(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text("[energy]\nx = [\n[" + " " * 200_000 + "\n1]]\n[ compare ]\nlimit = 1\n")
+    file = read_config(path)
+    assert file.where("compare", "limit") == f"{path}, line 6"
+    assert file.where("energy", "x") == f"{path}, line 2"
