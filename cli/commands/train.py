@@ -102,6 +102,7 @@ def train(
             minutes=checkpoint_minutes,
             steps=checkpoint_steps,
             warn=lambda text: tell(f"warning: {text}"),
+            data=data_dir or "data",
         )
         at_end.callback(folder.release)
         folder.check(resolved)

@@ -179,6 +179,11 @@ def check_fit(model: "Model", data: "Dataset") -> None:
         _check_classes(model, data)
         return
     wanted, found = config.sample_shape, tuple(data.shape[-3:])
+    if len(found) < 3:
+        raise InputError(
+            f"{config.name} takes images of {_by(wanted)}, {data.name} has {_by(found)}: choose other data, or a model "
+            "for these"
+        )
     if found[-1] != found[-2]:
         raise InputError(
             f"{data.name} has images of {_by(found)}, and the models here take square ones only: crop or pad them to "
