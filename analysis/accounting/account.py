@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from saformer.analysis.accounting.classes import RealValues, class_shares, real_values
 from saformer.analysis.accounting.hardware import Hardware
-from saformer.analysis.accounting.rows import LayerAccount, NeuronAccount
+from saformer.analysis.accounting.rows import LayerAccount, NeuronAccount, none_known
 from saformer.analysis.profiles.metadata import SCHEMA, DataInfo, ModelInfo, StepsFrom
 from saformer.analysis.profiles.origin import Origin
 from saformer.analysis.profiles.values import ValueClass
@@ -103,6 +103,11 @@ class Account:
         """
         known = [layer.energy_mj for layer in self.layers if layer.energy_mj is not None]
         return sum(known) if known or not self.layers else float("nan")
+
+    @property
+    def sees_nothing(self) -> bool:
+        """The accounting knows none of the operations, see `rows.none_known`."""
+        return none_known(self.layers)
 
     @property
     def macs_not_covered(self) -> float:

@@ -15,6 +15,7 @@ from saformer.analysis.accounting.account import (
 )
 from saformer.analysis.accounting.classes import NAMED_FROM, gate_class, input_shape, starred, steps_from, taken_for
 from saformer.analysis.accounting.hardware import DEFAULT_HARDWARE, Hardware, load_hardware
+from saformer.analysis.accounting.rows import none_known
 from saformer.analysis.accounting.rules import (
     DEFAULT_ACCOUNTING,
     Accounting,
@@ -153,6 +154,8 @@ def account_for(
     if not layers or any(layer.energy_mj is not None for layer in layers):
         half_width = profile.moments.half_width(slopes(profile, charge, context, table), level)
     notes = [*profile.notes, *left_out, *_remarks(profile, charge, context, layers), *_chains(profile, layers)]
+    if none_known(layers):
+        notes.append(f"the accounting {accounting} knows no operation of this network, and charges nothing")
     return Account(
         model=profile.model,
         data=profile.data,

@@ -55,6 +55,11 @@ class LayerAccount:
         return self.binary if self.kind is None else self.kind in SPIKES
 
 
+def none_known(layers: Sequence[LayerAccount]) -> bool:
+    """An accounting charged none of them, though some read more than zeros: its rule knows none."""
+    return any(layer.sops for layer in layers) and not any(layer.macs or layer.acs for layer in layers)
+
+
 @dataclass(frozen=True)
 class NeuronAccount:
     """One spiking layer, per image: neurons times T, spikes, and spikes at each of the T steps."""

@@ -4,9 +4,10 @@
     R  nonzero rate of the attention's input, R_Q, R_K, R_V, R_Qa  of its spikes, R_A  of the attention's own (DSSA),
     R_O  of the output projection's input
 
-The formulas are registered with the classes, in `saformer/attention/`. Every term carries the name under which the
-recorder books the same thing on the real module, so that `differences` (in `verify.py`) can compare them one by one.
-Time, space and energy of Tables 4 and 5 are sums of these terms.
+T stands in a count where a step attends to other steps; the count is then the mean over the T steps, all of which
+together take a whole number. The formulas are registered with the classes, in `saformer/attention/`. Every term carries
+the name under which the recorder books the same thing on the real module, so that `differences` (in `verify.py`) can
+compare them one by one. Time, space and energy of Tables 4 and 5 are sums of these terms.
 """
 
 import math
@@ -116,16 +117,15 @@ class Term:
     each: int = 1
     when: sympy.Basic = sympy.true
 
-    def at(self, values: Mapping[Symbol, Expr]) -> int:
-        """`count` at these sizes."""
+    def at(self, values: Mapping[Symbol, Expr]) -> Fraction:
+        """`count` at these sizes; T times it is whole."""
         if not self.when.subs(values):
-            return 0
-        return whole(self.count.subs(values))
+            return Fraction(0)
+        return exact(self.count.subs(values))
 
     def charged(self, values: Mapping[Symbol, Expr]) -> Fraction:
         """Operations charged at these sizes and rates: the count at its rate."""
-        share = sympy.sympify(self.rate).subs(values)
-        return self.at(values) * self.each * Fraction(int(share.p), int(share.q))
+        return self.at(values) * self.each * exact(sympy.sympify(self.rate).subs(values))
 
 
 @dataclass(frozen=True)
@@ -182,19 +182,19 @@ class Attention:
     def count(self, sizes: Sizes, *parts: str) -> int:
         """Dense operations per image over all time steps at these sizes."""
         values = sizes.values()
-        steps = whole(self.steps.subs(values))
-        return steps * sum(t.at(values) for t in self.terms if t.part in (parts or PARTS))
+        steps = exact(self.steps.subs(values))
+        return whole(steps * sum(t.at(values) for t in self.terms if t.part in (parts or PARTS)))
 
     def charged(self, sizes: Sizes, unit: Symbol, *parts: str) -> Fraction:
         """Operations of one kind (E_MAC, E_AC, E_M) per image over all time steps, at these sizes and rates."""
         values = sizes.values()
-        steps = whole(self.steps.subs(values))
+        steps = exact(self.steps.subs(values))
         chosen = [t for t in self.terms if t.unit == unit and t.part in (parts or PARTS)]
         return steps * sum((t.charged(values) for t in chosen), Fraction(0))
 
     def elements(self, sizes: Sizes) -> int:
         """Elements held per image over all time steps at these sizes."""
-        return whole((self.steps * self.space).subs(sizes.values()))
+        return whole(exact((self.steps * self.space).subs(sizes.values())))
 
 
 def picojoules(attention: Attention, sizes: Sizes, hardware: Hardware, *parts: str) -> float | None:
@@ -216,14 +216,21 @@ def picojoules(attention: Attention, sizes: Sizes, hardware: Hardware, *parts: s
     return total
 
 
-def whole(value: Expr) -> int:
-    """A number without symbols left, which must be whole."""
-    if not value.is_Integer:
+def exact(value: Expr) -> Fraction:
+    """A number without symbols left."""
+    if not value.is_Rational:
+        raise ValueError(f"not a rational number: {value}")
+    return Fraction(int(value.p), int(value.q))
+
+
+def whole(value: Fraction | int) -> int:
+    """A number that must be whole."""
+    if value.denominator != 1:
         raise ValueError(f"not a whole number: {value}")
-    return int(value)
+    return value.numerator
 
 
-def _read(name: str, text: str, symbols: tuple[Symbol, ...] = (N, D, n, H)) -> Expr:
+def _read(name: str, text: str, symbols: tuple[Symbol, ...] = (N, D, n, H, T)) -> Expr:
     """A text of the registered attention `name` as an expression in these symbols."""
     try:
         found = sympy.S(sympy.sympify(text, locals={str(symbol): symbol for symbol in symbols}))

@@ -3,12 +3,12 @@
 import sympy
 from sympy import Expr, Symbol
 
-from saformer.analysis.complexity.formulas import D, H, N, n
+from saformer.analysis.complexity.formulas import D, H, N, T, n
 
 
 def order(expression: Expr) -> Expr:
     """The O(...) of a formula: its terms without factors, less those that another outgrows, given n <= N and H <= D."""
-    sizes = (N, D, n, H)
+    sizes = (N, D, n, H, T)
     kept = []
     for term in sympy.Add.make_args(sympy.expand(expression)):
         powers = term.as_powers_dict()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from saformer.analysis.complexity.formulas import SYNAPTIC, Attention, Sizes
+from saformer.analysis.complexity.formulas import SYNAPTIC, Attention, Sizes, exact, whole
 from saformer.analysis.profiles import Profile
 from saformer.analysis.recording.run import profile
 from saformer.attention.registry import ATTENTIONS
@@ -104,7 +104,7 @@ def differences(attention: Attention, sizes: Sizes, recorded: Profile) -> list[D
         booked = operations[term.name].dense if term.name in operations else None
         if term.part not in SYNAPTIC:
             booked = free.get(term.name, 0)
-        pairs.append((f"{term.part}: {term.name}", steps * term.at(values), _per_image(booked, images)))
+        pairs.append((f"{term.part}: {term.name}", whole(steps * term.at(values)), _per_image(booked, images)))
     named = {term.name for term in attention.terms if term.part in SYNAPTIC}
     pairs += [(name, None, _per_image(o.dense, images)) for name, o in operations.items() if name not in named]
     for matrix in attention.matrices:
@@ -115,8 +115,8 @@ def differences(attention: Attention, sizes: Sizes, recorded: Profile) -> list[D
             if operation is not None:
                 result = held.kind == "result"
                 found = operation.outputs if result else operation.operands[held.operand].elements
-        elements = int(matrix.elements.subs(values))
-        pairs.append((f"elements of {held.name}", steps * elements, _per_image(found, images)))
+        elements = whole(steps * exact(matrix.elements.subs(values)))
+        pairs.append((f"elements of {held.name}", elements, _per_image(found, images)))
     return [Difference(*pair) for pair in pairs if pair[1] != pair[2]]
 
 

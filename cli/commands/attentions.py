@@ -39,8 +39,8 @@ def list_attentions(format: Format = None) -> None:
         "In a transformer's body: --set attention=NAME, or MODEL+attention=NAME; embedding, shortcuts and MLP stay, "
         "and neurons stand where the attention reads or gives something else than the body.",
         "Your own: --set attention=package.module:Class, a module that keeps the shape. Its class says layout, reads "
-        "and gives (default: linear, membranes, membranes); its constructor takes any of dim, heads, tokens, grid and "
-        "aggregated. With @register_attention it has formulas, and a row here.",
+        "and gives (default: linear, membranes, membranes); its constructor takes any of dim, heads, tokens, grid, "
+        "aggregated and time_steps. With @register_attention it has formulas, and a row here.",
     ]
     table = catalogue_table("Attentions", columns, rows, notes)
     emit(Report([table, Line(), *map(Line, ways)]), format)

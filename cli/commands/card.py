@@ -12,10 +12,9 @@ from saformer.cli.options.data import DataOptions
 from saformer.cli.options.energy import HardwareName
 from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.run import DType, RunOptions
-from saformer.cli.resolve.data import data_for
 from saformer.cli.resolve.device import choose_device
 from saformer.cli.resolve.model import check_fit, load_for, read_for
-from saformer.cli.resolve.network import default_data
+from saformer.cli.resolve.network import data_of, default_data
 from saformer.cli.resolve.run import run_profile
 from saformer.cli.resolve.source import source_of
 from saformer.cli.terminal.console import progress, show
@@ -96,7 +95,7 @@ def card(
     for path in (out, page):
         check_target(path)
     raw = read_for(options)
-    opened = data_for(options, data, default_data([source], data), raw)
+    opened = data_of(source, data, default_data([source], data), raw)
     original, _ = load_for(options, opened, raw)
     check_fit(original, opened)
     details = dict((original.origin.details if original.origin else None) or {})

@@ -1,7 +1,7 @@
 """From a source to the network itself and the data that it runs on, whatever the source is."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,7 @@ def data_of(
         seed: of random inputs.
     """
     options, opened = source.options, {} if opened is None else opened
+    data = _where_it_lay(source, data, default)
     if options.random:
         if source.kind.build is None and reads_tokens(reader_of(options, raw)):
             return data_for(options, data, default, raw, opened, seed)
@@ -99,6 +100,17 @@ def data_of(
         option = "--time-steps" if options.time_first is None else "--time-first"
         raise InputError(f"the events have {found.shape[0]} frames, not {options.steps}: {option} {found.shape[0]}")
     return found
+
+
+def _where_it_lay(source: Source, data: DataOptions, default: str | None) -> DataOptions:
+    """With the folder that the data of the training lay in, where it is the same data and nobody says where it lies."""
+    from saformer.training.folder import data_folder_of
+
+    name = data.dataset or default
+    if name in (None, "digits") or data.input is not None or data.data_dir is not None or source.kind is not CHECKPOINT:
+        return data
+    found = data_folder_of(source.what) if remembered_data(source.what) == name else None
+    return data if found is None else replace(data, data_dir=found)
 
 
 def default_data(sources: Iterable[Source], data: DataOptions) -> str | None:

@@ -28,11 +28,13 @@ def _rank(term: Expr) -> tuple[object, ...]:
 
 def _product(term: Expr) -> str:
     number, rest = term.as_coeff_Mul()
+    number, divisor = number.as_numer_denom()
     powers = {str(base): (base, power) for base, power in rest.as_powers_dict().items() if base != 1}
     apart = [_power(name, powers[name][1]) for name in _APART if name in powers]
     sums = [f"({formula_text(base)})" for base, _ in powers.values() if isinstance(base, sympy.Add)]
     above = "".join(_power(name, powers[name][1]) for name in _CLOSE if name in powers and powers[name][1] > 0)
     below = "".join(_power(name, -powers[name][1]) for name in _CLOSE if name in powers and powers[name][1] < 0)
+    below = below if divisor == 1 else f"{divisor}{below}"
     # Factors that are sums stand last, set apart only where something stands before them.
     count = "" if number == 1 and (above or apart or sums) else str(number)
     # A number goes before what it multiplies: 4 R_V, but R 3ND².

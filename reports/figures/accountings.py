@@ -22,7 +22,8 @@ def accountings_figure(
 ) -> "Figure":
     """Energy of each model under each accounting, a marker each, on a logarithmic axis; a panel for each data set.
 
-    A model of which an accounting sees no operation has no marker there: the row says so where it holds of all.
+    A model of which an accounting sees no operation has no marker there: the row says so where it holds of all, and
+    else names it beside a dash.
 
     Args:
         by_accounting: rows of the same models under each accounting.
@@ -46,6 +47,10 @@ def accountings_figure(
         rows = [row for group in groups.values() for found in group.values() for row in found]
         looks = model_looks({row.name: row.family_name for row in rows})
         columns, characters = (3, 32) if width is Width.page else (2, 24)
+        drawn = {  # each network once, under whatever accounting sees it
+            data: list({row.name: row for group in groups.values() for row in group.get(data, [])}.values())
+            for data in data_sets
+        }
         names = {row.name: wrapped(row.name, characters) for row in rows}
         legend = 0.13 * sum(name.count("\n") + 1 for name in names.values()) / columns + 0.2
         fixed = len(data_sets) * 0.45 + legend + 0.2
@@ -62,6 +67,11 @@ def accountings_figure(
                 found = group.get(data, [])
                 if not found:
                     axes.text(0.01, place, _UNDER_NOTHING, transform=axes.get_yaxis_transform(), va="center")
+                else:
+                    unseen = [row.name for row in drawn[data] if all(row.name != other.name for other in found)]
+                    if unseen:  # of some alone
+                        text = ", ".join(f"{names[name]}: -" for name in unseen)
+                        axes.text(1.005, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=5.5)
                 for i, row in enumerate(found):
                     look = looks[row.name]
                     untrained = row.origin == Origin.UNTRAINED

@@ -29,7 +29,7 @@ def drawing_of(figure: "Figure") -> Drawing:
     for i, artist in enumerate(_kept(figure)):
         artist.set_gid(f"{KEPT}{i}")
     lay_out(figure)
-    svg = figure_bytes(figure, "svg")
+    svg = figure_bytes(figure, "svg", outlines=True)
     marks = [mark for axes in _panels(figure) for mark in _marks(axes)]
     # What lies outside the paper is not drawn either.
     seen = [mark for mark in marks if all(-0.01 <= edge <= 1.01 for edge in mark.box)]

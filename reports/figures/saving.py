@@ -73,10 +73,19 @@ def lay_out(figure: "Figure") -> None:
     figure.set_layout_engine("none")
 
 
-def figure_bytes(figure: "Figure", format: str) -> bytes:
-    """The figure as a file of one of `FORMATS`; the same figure, the same bytes."""
+def figure_bytes(figure: "Figure", format: str, outlines: bool = False) -> bytes:
+    """The figure as a file of one of `FORMATS`; the same figure, the same bytes.
+
+    Args:
+        figure: to write.
+        format: one of `FORMATS`.
+        outlines: letters of an SVG are shapes, which look the same where the font is not there.
+    """
+    from matplotlib import rc_context
+
+    letters: Any = {"svg.fonttype": "path"} if outlines else {}
     output: BytesIO | StringIO = StringIO() if format == "pgf" else BytesIO()
-    with figure_style(), lettered(figure, _in_tex if format == "pgf" else as_is):
+    with figure_style(), rc_context(letters), lettered(figure, _in_tex if format == "pgf" else as_is):
         figure.savefig(output, format=format, **_SETTINGS[format])
     made = output.getvalue()
     return made.encode() if isinstance(made, str) else made

@@ -24,7 +24,8 @@ ORIGINS = {
 class ComparisonRow:
     """One model of a comparison. Per image; energies in millijoules, `top1` a share from 0 to 1.
 
-    What is not known, as most of a published row, is None; an unknown energy is NaN.
+    What is not known, as most of a published row, is None; an unknown energy is NaN, and so is that of an accounting
+    which sees none of the operations.
 
     Args:
         name: what the row is called.
@@ -91,8 +92,8 @@ def comparison_rows(accounts: Sequence[tuple[str, Account]], ours: Collection[st
             time_steps=account.model.time_steps,
             flops=account.flops,
             sops=account.sops,
-            energy_mj=account.energy_mj,
-            energy_ci95=account.energy_mj_ci95,
+            energy_mj=math.nan if account.sees_nothing else account.energy_mj,
+            energy_ci95=None if account.sees_nothing else account.energy_mj_ci95,
             # That of random weights says nothing.
             top1=None if account.accuracy is None or account.origin == Origin.UNTRAINED else account.accuracy.top1,
             data=account.data.name,

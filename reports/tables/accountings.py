@@ -1,5 +1,6 @@
 """One network under several accountings, side by side, and why they differ."""
 
+import math
 from collections.abc import Sequence
 
 from saformer.analysis.accounting.account import Account
@@ -31,6 +32,8 @@ def accountings_report(accounts: Sequence[Account], layers: bool = False, unit: 
         lines += [Line(), Line(f"{account.accounting}: {summary(account.accounting)}", "strong")]
         if account is reference:
             continue
+        if account.sees_nothing:
+            continue  # as a note says
         found = differences(account, reference)
         if not found:
             lines.append(Line("charges this network as paper does", "dim", label="  "))
@@ -50,10 +53,11 @@ def accountings_table(accounts: Sequence[Account], layers: bool = False, unit: E
     """The energies alone: a column for each accounting, a row for each block or operation."""
     unit = unit or energy_unit(*(account.energy_mj for account in accounts))
     cells: dict[str, list[float]] = {}
+    nothing = [math.nan if account.sees_nothing else 0.0 for account in accounts]  # a dash
     for i, account in enumerate(accounts):
         for layer in account.layers:
             key = layer.name if layers else layer.block
-            cells.setdefault(key, [0.0] * len(accounts))[i] += layer.energy_mj or 0.0
+            cells.setdefault(key, list(nothing))[i] += layer.energy_mj or 0.0
     write = unit.column(value for row in cells.values() for value in row)
     columns = [
         Column(f"energy ({unit.name})", key="layer" if layers else "block"),
@@ -61,7 +65,7 @@ def accountings_table(accounts: Sequence[Account], layers: bool = False, unit: E
     ]
     rows = [Row([name, *values], rule=i == len(cells) - 1) for i, (name, values) in enumerate(cells.items())]
     rows += [
-        Row(["total", *(account.energy_mj or 0.0 for account in accounts)], "total"),
+        Row(["total", *(math.nan if a.sees_nothing else a.energy_mj or 0.0 for a in accounts)], "total"),
         Row(["MACs", *(Cell(account.macs, si(account.macs)) for account in accounts)], "sum"),
         Row(["ACs", *(Cell(account.acs, si(account.acs)) for account in accounts)], "sum"),
     ]

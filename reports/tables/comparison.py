@@ -1,6 +1,7 @@
 """Models beside each other as tables: under one accounting, or under several."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isnan
 
 from saformer.analysis.profiles.origin import Origin
 from saformer.reports.document.numbers import NOT_KNOWN, EnergyUnit, energy_unit, percent
@@ -119,7 +120,15 @@ def accountings_comparison_table(
             made.append(Row([f"{title} on {data}" if several else title], "heading"))
             made += [Row(cells(row, quantity, cell), strong=row.reference) for row in group]
         made[-1] = Row(made[-1].cells, rule=quantity != quantities[-1][0], strong=made[-1].strong)
-    return Table("Energy per image under several accountings", columns, made, _explanations(first), ACCOUNTING_LAYOUTS)
+    unseen = {name: [row.name for row in rows if isnan(row.energy_mj)] for name, rows in by_accounting.items()}
+    seen_by_some = {row.name for rows in by_accounting.values() for row in rows if not isnan(row.energy_mj)}
+    notes = [
+        f"-: {name} knows no operation of {', '.join(missing)}, and charges nothing."
+        for name, names in unseen.items()
+        if (missing := [one for one in names if one in seen_by_some])
+    ]
+    captions = [*_explanations(first), *notes]
+    return Table("Energy per image under several accountings", columns, made, captions, ACCOUNTING_LAYOUTS)
 
 
 def _signed(value: float) -> str:

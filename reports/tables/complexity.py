@@ -17,6 +17,7 @@ from saformer.analysis.complexity.formulas import (
     H,
     R,
     Sizes,
+    T,
 )
 from saformer.analysis.complexity.growth import order
 from saformer.reports.document.blocks import Line, Part, Report
@@ -129,6 +130,7 @@ def _orders(attentions: Sequence[Attention]) -> Table:
         "module: with its projections; space: q, k (v) and the attention map.",
         "paper: for one head, restored from its definitions; our copy of the paper has lost these cells.",
         *_map_alone(attentions),
+        *_over_time(attentions),
     ]
     return Table("Time and space (Table 4)", columns, rows, notes)
 
@@ -139,6 +141,11 @@ def _map_alone(attentions: Sequence[Attention]) -> list[str]:
         return []
     term = next(term for term in sasa.terms if term.name == "qk")
     return [f"The attention map of SASA alone takes {big_o(term.count)}."]
+
+
+def _over_time(attentions: Sequence[Attention]) -> list[str]:
+    growing = [a.title for a in attentions if a.time().has(T)]
+    return [f"T: a step of {', '.join(growing)} attends to other steps; the mean over all steps."] if growing else []
 
 
 def _energies(attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware, unit: EnergyUnit) -> Table:

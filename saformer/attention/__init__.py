@@ -1,5 +1,6 @@
 """The attentions of spiking transformers, a file each with its formulas, and softmax attention beside them."""
 
+from saformer.attention.dista import SpatiotemporalAttention
 from saformer.attention.dssa import DSSA
 from saformer.attention.esdsa import ESDSA
 from saformer.attention.qk import QKAttention
@@ -8,6 +9,7 @@ from saformer.attention.sasa import SASA
 from saformer.attention.sdsa import SDSA
 from saformer.attention.sdsa3 import SDSA3
 from saformer.attention.ssa import SSA
+from saformer.attention.stsa import STSA
 from saformer.attention.vsa import VSA
 
 __all__ = [
@@ -17,9 +19,11 @@ __all__ = [
     "SDSA",
     "SDSA3",
     "SSA",
+    "STSA",
     "VSA",
     "Held",
     "QKAttention",
+    "SpatiotemporalAttention",
     "Work",
     "projections",
     "register_attention",

@@ -28,6 +28,7 @@ class Place:
         layout: of what the block hands over and takes back; see `register_attention`.
         reads: what the block hands over: "membranes", "spikes" (or sums of them) or real "values".
         gives: what the block takes back.
+        time_steps: T.
     """
 
     dim: int
@@ -37,6 +38,7 @@ class Place:
     layout: str
     reads: str
     gives: str
+    time_steps: int
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -106,7 +108,7 @@ def _builder(module: type[nn.Module]) -> Callable[[Sizes], nn.Module]:
     taken = inspect.signature(module).parameters
 
     def build(place: Sizes) -> nn.Module:
-        sizes = {key: getattr(place, key) for key in ("dim", "heads", "tokens", "grid", "aggregated")}
+        sizes = {key: getattr(place, key) for key in ("dim", "heads", "tokens", "grid", "aggregated", "time_steps")}
         return module(**{key: value for key, value in sizes.items() if key in taken})
 
     return build

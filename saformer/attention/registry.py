@@ -2,9 +2,12 @@
 
 Formulas are texts that sympy reads (`analysis/complexity/formulas.py`), in these symbols:
 
-    N  tokens, D  channels, n  aggregated tokens, H  heads
+    N  tokens, D  channels, n  aggregated tokens, H  heads, T  time steps
     R  nonzero rate of the attention's input, R_Q, R_K, R_V, R_Qa  of its spikes, R_A  of the attention's own (DSSA),
     R_O  of the output projection's input
+
+Counts are per image and time step. One with T in it, of an attention in which a step sees others, is the mean over the
+steps.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +38,7 @@ MAP_PARTS = ("map_inputs", "attention_map", "map_meaning")
 
 
 class Sizes(Protocol):
-    """The sizes at which a module is built: N tokens in a grid h x w, D channels, n aggregated tokens, H heads."""
+    """The sizes of a module: N tokens in a grid h x w, D channels, n aggregated tokens, H heads, T time steps."""
 
     @property
     def tokens(self) -> int:
@@ -56,6 +59,10 @@ class Sizes(Protocol):
     @property
     def heads(self) -> int:
         """H."""
+
+    @property
+    def time_steps(self) -> int:
+        """T."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,8 @@ ATTENTIONS: Registry[RegisteredAttention] = Registry(
         "saformer.attention.sdsa3",
         "saformer.attention.esdsa",
         "saformer.attention.esdsa_linear",
+        "saformer.attention.stsa",
+        "saformer.attention.dista",
     ),
 )
 

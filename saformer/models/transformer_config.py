@@ -64,7 +64,8 @@ class AttentiveConfig(ModelConfig):
         if self.attention is None:
             return own()
         tokens = side**2
-        return hosted(self.attention, Place(dim, heads, tokens, aggregated or min(16, tokens), layout, reads, gives))
+        n = aggregated or min(16, tokens)
+        return hosted(self.attention, Place(dim, heads, tokens, n, layout, reads, gives, self.time_steps))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,14 +10,25 @@ import torch
 
 from saformer.distributed import is_main, total
 from saformer.errors import InputError
-from saformer.files import make_folder, unmake_folders, write_text_atomic
+from saformer.files import make_folder, read_text, unmake_folders, write_text_atomic
 from saformer.locks import FileLock, NoLocks, remove_leftovers
 from saformer.training.metrics import metrics_text
 from saformer.training.recipe import Recipe, load_recipe
 from saformer.training.state import RunState
 
 RECIPE, METRICS, BEST = "recipe.toml", "metrics.csv", "best.safetensors"
+_DATA = ".data-dir"  # where the data lay: of this machine, and so in no checkpoint
 _LAST = re.compile(r"last-(\d{8,})\.safetensors")
+
+
+def data_folder_of(checkpoint: str | Path) -> Path | None:
+    """Where the data of the run lay that the checkpoint stands in the folder of; None where nobody knows."""
+    try:
+        text = read_text(Path(checkpoint).parent / _DATA, "the note on the data").strip()
+        found = Path(text) if text else None
+        return found if found is not None and found.is_dir() else None
+    except (InputError, OSError, ValueError):
+        return None
 
 
 class RunFolder:
@@ -29,6 +40,7 @@ class RunFolder:
         minutes: between two checkpoints within an epoch; 0: none.
         steps: between two checkpoints within an epoch; 0: none.
         warn: told where a file cannot be written and the run goes on without it.
+        data: where the data lies, to be found again.
     """
 
     def __init__(
@@ -39,6 +51,7 @@ class RunFolder:
         minutes: float = 5.0,
         steps: int = 0,
         warn: Callable[[str], None] = lambda text: None,
+        data: str | Path | None = None,
     ) -> None:
         if keep < 1:
             raise InputError(f"--keep must be at least 1, got {keep}")
@@ -50,6 +63,7 @@ class RunFolder:
         self._lock = FileLock(self.path / ".lock")
         self._made: list[Path] = []
         self._saved = time.monotonic()
+        self._data = data
 
     @property
     def writes(self) -> bool:
@@ -117,6 +131,8 @@ class RunFolder:
         self.check(recipe)
         if self.writes and not self.checkpoints():
             write_text_atomic(self.path / RECIPE, recipe.to_toml())
+            if self._data is not None:
+                write_text_atomic(self.path / _DATA, f"{Path(self._data).resolve()}\n")
 
     def release(self) -> None:
         """Let others write in the folder again; one that was made for this run, and holds nothing, goes."""

@@ -20,10 +20,9 @@ from saformer.models.config import example_input
 from saformer.reports.results.comparison import comparison_rows
 from tests.helpers.small_networks import SMALL
 
-# Whose own attention is not registered, for it has no formula for each step or place (their modules say why), or that
-# have none.
-WITHOUT_MAPS = {"affspikformer", "mst", "spikeformer", "spikegpt", "stsa"}
-WITHOUT_FORMULAS = WITHOUT_MAPS | {"dista"}
+# Whose own attention is not registered, for it has no formula for each place (their modules say why), or that have
+# none.
+WITHOUT = {"affspikformer", "mst", "spikeformer", "spikegpt"}
 
 
 def network(family: str) -> Model:
@@ -68,9 +67,9 @@ def test_attention_maps_and_formulas(family: str) -> None:
     model = network(family)
     x = example_input(model, random=True)
     found = own_attentions(model)
-    assert bool(found) == (family not in WITHOUT_FORMULAS and "attention" in model.config.types())
+    assert bool(found) == (family not in WITHOUT and "attention" in model.config.types())
     mapped = [m for m in model.modules() if all(hasattr(type(m), part) for part in MAP_PARTS)]
-    assert bool(mapped) == (family not in WITHOUT_MAPS and "attention" in model.config.types())
+    assert bool(mapped) == (family not in WITHOUT and "attention" in model.config.types())
     if not mapped:
         return
     maps = inspect_image(model, x).maps

@@ -40,6 +40,7 @@ def html_text(report: Report, title: str, drawings: Mapping[str, Drawing]) -> st
         title=title,
         opening=Markup(opening),
         sections=sections,
+        shapes=Markup(writer.figures.shapes),
         version=saformer.__version__,
         css=Markup(css),
         js=Markup(js),

@@ -38,6 +38,8 @@ _ATTRIBUTES = {
 }
 _GEOMETRY = {"d", "x", "y", "x1", "y1", "x2", "y2", "cx", "cy", "r", "width", "height"}
 _OWN = re.compile(r"url\(#([^()]+)\)")
+_TRANSLATE = re.compile(r"translate\([^)]*\)")
+_ALONG = re.compile(r"translate\((-?[\d.]+) 0\)")
 _LONG = 1000
 # The page and its text where they are dark, as in the style.
 _PAPER, _INK = (0.071, 0.086, 0.106), (0.902, 0.929, 0.953)
@@ -52,7 +54,7 @@ class InlineFigures:
     def __init__(self) -> None:
         self._figures = 0
         self._colours: dict[str, None] = {}
-        self._hatches: dict[str, str] = {}  # by what they draw
+        self._shapes: dict[str, str] = {}  # letters and hatches of all figures, with what they are called
 
     def inline(self, svg: bytes, label: str, marks: Iterable[Mark]) -> str:
         """One figure: an image with the name `label` for readers of screens, with a title for each mark."""
@@ -60,6 +62,7 @@ class InlineFigures:
         self._figures += 1
         self._prefix = f"f{self._figures}-"
         self._used = set(_referred(root))
+        self._shared: dict[str, str] = {}
         # The size in points, by which the places of the marks are known; the page says how large it is shown.
         *_, width, height = map(float, root.get("viewBox", "0 0 1 1").split())
         inside = "".join(self._written(child) for child in root)
@@ -69,6 +72,14 @@ class InlineFigures:
             f'<svg role="img" aria-label="{_escaped(label)}" viewBox="0 0 {width:g} {height:g}" '
             f'width="{width:g}" height="{height:g}" fill="{self._colour("#000000")}" stroke-linejoin="round">'
             f"{inside}{over}</svg>"
+        )
+
+    @property
+    def shapes(self) -> str:
+        """What the figures share, to stand before them."""
+        paths = "".join(f'<path id="{name}" {inside}/>' for inside, name in self._shapes.items())
+        return (
+            f'<svg class="shapes" aria-hidden="true" width="0" height="0"><defs>{paths}</defs></svg>' if paths else ""
         )
 
     @property
@@ -88,7 +99,7 @@ class InlineFigures:
     def _written(self, element: Element, kept: bool = False, ground: str | None = None) -> str:
         """An element with all that is in it; `ground` is the colour below the hatch of a pattern."""
         name = element.tag.rpartition("}")[2]
-        if name not in _ELEMENTS:
+        if name not in _ELEMENTS or (name == "path" and self._is_letter(element)):
             return ""
         opens = element.get("id", "").startswith(KEPT)
         kept = kept or opens
@@ -106,17 +117,26 @@ class InlineFigures:
             return inside if name == "g" else f"<defs>{inside}</defs>" if inside else ""
         if ground is not None and len(attributes.get("d", "")) > _LONG:
             return self._hatch(attributes)
-        shown = "".join(f' {key}="{_escaped(value)}"' for key, value in attributes.items())
+        shown = "".join(f" {key}={_quoted(value)}" for key, value in attributes.items())
         return f"<{name}{shown}>{text}{inside}</{name}>{tail}" if inside or text else f"<{name}{shown}/>{tail}"
+
+    def _is_letter(self, element: Element) -> bool:
+        """A shape that is only referred to, such as a letter, is written once for all figures."""
+        if set(element.attrib) - {"id", "d", "transform"} or "id" not in element.attrib:
+            return False
+        transform = element.get("transform", "")
+        inside = f'd="{_rounded(" ".join(element.get("d", "").split()))}"'
+        self._shared[element.get("id", "")] = self._shape(f"{inside} transform={_quoted(transform)}")
+        return True
 
     def _hatch(self, attributes: dict[str, str]) -> str:
         """The lines of a hatch, which are written once for all colours and figures."""
-        lines = attributes.pop("d")
-        known = lines in self._hatches
-        name = self._hatches.setdefault(lines, f"hatch-{len(self._hatches) + 1}")
-        shown = "".join(f' {key}="{_escaped(value)}"' for key, value in attributes.items())
-        defined = "" if known else f'<defs><path id="{name}" d="{lines}"/></defs>'
-        return f'{defined}<use href="#{name}"{shown}/>'
+        name = self._shape(f'd="{attributes.pop("d")}"')
+        shown = "".join(f" {key}={_quoted(value)}" for key, value in attributes.items())
+        return f'<use href="#{name}"{shown}/>'
+
+    def _shape(self, inside: str) -> str:
+        return self._shapes.setdefault(inside, f"_{len(self._shapes) + 1}")
 
     def _attributes(self, element: Element, kept: bool) -> Iterator[tuple[str, str]]:
         given = {("href" if key == _HREF else key): value for key, value in element.attrib.items()}
@@ -127,6 +147,9 @@ class InlineFigures:
                 if "bold" in value:
                     given["font-weight"] = "bold"
             given[key.strip()] = value.strip()
+        if element.tag.endswith("}use") and (along := _ALONG.fullmatch(given.get("transform", ""))):
+            given["x"] = along[1]  # a line of letters, in a third of the characters
+            del given["transform"]
         for key, value in given.items():
             if key in _ATTRIBUTES and (written := self._value(key, value, kept)):
                 yield key, written
@@ -137,12 +160,15 @@ class InlineFigures:
             return self._prefix + value if value in self._used else ""
         if key == "href":
             inside = value.startswith("data:image/png;base64,")
-            return value if inside else f"#{self._prefix}{value[1:]}" if value.startswith("#") else ""
+            if inside or not value.startswith("#"):
+                return value if inside else ""
+            return f"#{self._shared.get(value[1:]) or self._prefix + value[1:]}"
         if "(" in value and key != "transform":
             own = _OWN.fullmatch(value.strip())
             return f"url(#{self._prefix}{own[1]})" if own else ""
         if key == "transform":
-            return "" if value.startswith(("rotate(-0 ", "rotate(0 ")) else value
+            still = value.startswith(("rotate(-0 ", "rotate(0 ")) or value == "translate(0 0)"
+            return "" if still else _TRANSLATE.sub(lambda found: _rounded(found[0]), value)
         if key in _GEOMETRY:
             return _rounded(" ".join(value.split()))
         if key in ("fill", "stroke") and _HEX.fullmatch(value) and not kept:
@@ -206,3 +232,7 @@ def _escaped(text: str) -> str:
     from markupsafe import escape
 
     return str(escape(" ".join(text.split()) if "\n" in text else text))
+
+
+def _quoted(text: str) -> str:
+    return f'"{_escaped(text)}"'

@@ -1,24 +1,18 @@
-"""STS-Transformer: self-attention over space and time at once (STSA), with a position bias and a mask of the future.
-
-STSA is no registered attention (`saformer/attention/`): its T N tokens of all steps attend to each other, so that its
-work at a step grows with T, which formulas per time step do not hold, and its bias table fixes T.
-"""
+"""STS-Transformer: blocks of self-attention over space and time at once (STSA)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from saformer.attention.stsa import STSA, sts_neuron
 from saformer.errors import InputError
 from saformer.models.config import Model, in_time, initialise
 from saformer.models.recognition import Published, holds
 from saformer.models.registry import register_model
 from saformer.models.transformer_config import OneWidthConfig, check_heads
-from saformer.naming import named
-from saformer.neurons import LIF
 from saformer.steps import per_step
 
 _TABLE = "block.0.attn.relative_position_bias_table"
@@ -52,11 +46,6 @@ class STSAConfig(OneWidthConfig):
         return super().completed({"in_channels": 2, **settings})
 
 
-def _neuron() -> LIF:
-    """U[t] = H[t-1] / 2 + X[t], a spike where U > 1, hard reset to 0."""
-    return LIF(tau=2.0, decay_input=False, strict=True)
-
-
 class ConvStem(nn.Module):
     """Five times Conv3x3-BN-LIF; the first four may pool spikes, and the last adds its spikes to what it read."""
 
@@ -68,7 +57,7 @@ class ConvStem(nn.Module):
         for i in range(1, 6):
             self.add_module(f"block{i}_conv", nn.Conv2d(channels[i - 1], channels[i], 3, padding=1, bias=False))
             self.add_module(f"block{i}_bn", nn.BatchNorm2d(channels[i]))
-            self.add_module(f"block{i}_lif", _neuron())
+            self.add_module(f"block{i}_lif", sts_neuron())
             if i < 5 and self.pooling[i - 1] == "1":
                 self.add_module(f"block{i}_mp", nn.MaxPool2d(3, stride=2, padding=1))
 
@@ -84,75 +73,13 @@ class ConvStem(nn.Module):
         raise AssertionError("there are five stages")
 
 
-def _offsets(steps: int, grid: int) -> Tensor:
-    """Which entry of the bias table belongs to a pair of tokens, TN x TN: one for each offset in time, row, column."""
-    sizes = (steps, grid, grid)
-    points = torch.stack(torch.meshgrid(*map(torch.arange, sizes), indexing="ij")).flatten(1)
-    offsets = points[:, :, None] - points[:, None, :]
-    index = torch.zeros_like(offsets[0])
-    for offset, size in zip(offsets, sizes, strict=True):
-        index = index * (2 * size - 1) + offset + size - 1
-    return index
-
-
-class STSA(nn.Module):
-    """S(BN(Conv(S((Q K^T + bias) * mask V / 8)))) over all T N tokens; the mask hides later steps.
-
-    As published, the T x D x N sums of spikes of an image are read, in the order in which they lie in memory, as
-    D x T N: the projection of q, k and v mixes steps and channels. The published code does so over the batch, too, and
-    then gives an image scores that depend on the others; here each image is read as if it were alone, a batch of 1.
-    """
-
-    mask_mat: Tensor
-    relative_position_index: Tensor
-
-    def __init__(self, config: STSAConfig) -> None:
-        super().__init__()
-        dim, self.heads = config.dim, config.heads
-        steps, grid = config.time_steps, config.grid
-        offsets = (2 * steps - 1) * (2 * grid - 1) ** 2
-        self.relative_position_bias_table = nn.Parameter(torch.zeros(offsets, self.heads))
-        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
-        step = torch.arange(steps).repeat_interleave(grid**2)
-        # Both lie in published checkpoints.
-        self.register_buffer("mask_mat", (step[:, None] >= step).float().repeat(self.heads, 1, 1))
-        self.register_buffer("relative_position_index", _offsets(steps, grid))
-        self.qkv_conv = nn.Conv1d(dim, 3 * dim, 1, bias=False)
-        self.qkv_bn = nn.BatchNorm1d(3 * dim)
-        self.qkv_lif = _neuron()
-        self.attn_lif = _neuron()
-        self.proj_conv = nn.Conv1d(dim, dim, 1)
-        self.proj_bn = nn.BatchNorm1d(dim)
-        self.proj_lif = _neuron()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Spikes from sums of spikes, both T x B x D x h x w."""
-        steps, batch, dim = x.shape[:3]
-        y = self.qkv_bn(self.qkv_conv(x.transpose(0, 1).reshape(batch, dim, -1)))
-        y = y.unflatten(2, (steps, -1)).permute(2, 0, 1, 3)  # T x B x 3D x N
-        q, k, v = (
-            part.permute(1, 0, 3, 2).reshape(batch, -1, self.heads, dim // self.heads).transpose(1, 2)
-            for part in self.qkv_lif(y).chunk(3, dim=2)
-        )  # B x heads x T N x D/heads
-        bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
-        with named("qk"):
-            attention = q @ k.transpose(-1, -2)
-        attention = (attention + bias) * self.mask_mat
-        with named("qkv"):
-            y = attention @ v
-        y = (y * 0.125).transpose(1, 2).reshape(batch, steps, -1, dim).permute(1, 0, 3, 2)
-        y = self.attn_lif(y).permute(1, 2, 0, 3).flatten(2)  # B x D x T N
-        y = self.proj_bn(self.proj_conv(y)).unflatten(2, (steps, -1)).permute(2, 0, 1, 3)
-        return self.proj_lif(y.reshape(x.shape))
-
-
 class MLP(nn.Module):
     """Conv1x1(D, hidden)-BN-LIF-Conv1x1(hidden, D)-BN-LIF, as convolutions over time, rows and columns."""
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
-        self.fc1_conv, self.fc1_bn, self.fc1_lif = nn.Conv3d(dim, hidden, 1), nn.BatchNorm3d(hidden), _neuron()
-        self.fc2_conv, self.fc2_bn, self.fc2_lif = nn.Conv3d(hidden, dim, 1), nn.BatchNorm3d(dim), _neuron()
+        self.fc1_conv, self.fc1_bn, self.fc1_lif = nn.Conv3d(dim, hidden, 1), nn.BatchNorm3d(hidden), sts_neuron()
+        self.fc2_conv, self.fc2_bn, self.fc2_lif = nn.Conv3d(hidden, dim, 1), nn.BatchNorm3d(dim), sts_neuron()
 
     def forward(self, x: Tensor) -> Tensor:
         """Spikes from sums of spikes, both T x B x D x h x w."""
@@ -165,7 +92,12 @@ class Block(nn.Module):
 
     def __init__(self, config: STSAConfig) -> None:
         super().__init__()
-        self.attn = config.make_attention("conv2d", "spikes", "spikes", own=lambda: STSA(config))
+        self.attn = config.make_attention(
+            "conv2d",
+            "spikes",
+            "spikes",
+            own=lambda: STSA(config.dim, config.heads, config.time_steps, (config.grid, config.grid)),
+        )
         self.mlp = MLP(config.dim, config.hidden)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,7 +10,9 @@ import threading
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
+from small_data import write_cifar10
 
 from saformer.training import Recipe, RunFolder, load_recipe, read_metrics
 
@@ -226,6 +228,22 @@ def test_a_trained_checkpoint_knows_its_data(saformer, run, command):
     result = saformer(command, run / "best.safetensors", "--limit", "16")
     assert result.code == 0, result.err
     assert "digits, test split" in " ".join(result.out.split())
+
+
+def test_data_that_lies_elsewhere_is_found_again(saformer, tmp_path, monkeypatch):
+    write_cifar10(tmp_path / "elsewhere", np.random.default_rng(0))
+    best = tmp_path / "run" / "best.safetensors"
+    trained = saformer(
+        *("train", "--dataset", "cifar10", "--data-dir", tmp_path / "elsewhere", "--model", "saformer-1-8"),
+        *("--epochs", "1", "--time-steps", "1", "--out", best.parent),
+    )
+    assert trained.code == 0, trained.err
+    monkeypatch.chdir(tmp_path)
+    result = saformer("eval", best)
+    assert result.code == 0, result.err
+    assert "on cifar10, test split: 20 images" in result.out
+    best.rename(tmp_path / "alone.safetensors")
+    assert "--data-dir" in saformer("eval", tmp_path / "alone.safetensors").complaint
 
 
 def test_eval_refuses_bad_input(saformer, run):

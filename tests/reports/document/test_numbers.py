@@ -112,3 +112,9 @@ def test_the_error_has_two_digits_and_the_value_ends_where_they_do(value, half_w
 def test_decimal_points_stand_above_each_other() -> None:
     assert align_decimal_points(["22.6", "0.4900", "7"]) == ["22.6   ", " 0.4900", " 7     "]
     assert align_decimal_points([]) == []
+
+
+@pytest.mark.parametrize("value", [-0.0, -1e-9])
+def test_no_zero_has_a_minus(value):
+    assert fixed(value, 3) == "0.000" and percent(value, 2) == "0.00%" and percent(value, sign=True) == "0.0%"
+    assert fixed(-0.002, 3) == "-0.002" and percent(-0.002, sign=True) == "-0.2%"

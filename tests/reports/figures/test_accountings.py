@@ -36,3 +36,10 @@ def test_equal_energies_do_not_hide_each_other(rows: list[ComparisonRow]) -> Non
 def test_nothing_to_draw_is_said(rows: list[ComparisonRow]) -> None:
     with pytest.raises(InputError, match="no energies"):
         accountings_figure({"paper": [replace(rows[0], energy_mj=nan)]})
+
+
+def test_a_network_that_an_accounting_does_not_know_is_named_beside_a_dash(rows: list[ComparisonRow]) -> None:
+    measured = [row for row in rows if not row.published][:2]
+    (axes,) = accountings_figure({"paper": measured, "syops": [measured[0], replace(measured[1], energy_mj=nan)]}).axes
+    (text,) = axes.texts
+    assert text.get_text() == f"{measured[1].name}: -" and text.get_position()[1] == 1

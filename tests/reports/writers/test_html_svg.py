@@ -40,7 +40,7 @@ def test_text_stays_text():
 
 
 def test_identifiers_of_two_figures_do_not_meet():
-    shape = '<defs><path id="m" d="M 0 0"/></defs><use xlink:href="#m" clip-path="url(#m)"/>'
+    shape = '<defs><path id="m" d="M 0 0" stroke="#000000"/></defs><use xlink:href="#m" clip-path="url(#m)"/>'
     shape += '<g id="unused"><text>x</text></g>'
     figures = InlineFigures()
     first, second = inline(shape, figures), inline(shape, figures)
@@ -72,11 +72,19 @@ def test_on_a_dark_page_greys_change_places_and_colours_stay_apart():
     assert lightness(on_dark("#f5d9c2")) < 0.4  # a tint stays near the page
 
 
+def test_a_letter_is_written_once_for_all_figures():
+    letter = '<defs><path id="Font-61" d="M 0 0 L 1 1" transform="scale(0.015625)"/></defs><use xlink:href="#Font-61"/>'
+    figures = InlineFigures()
+    made = [inline(letter, figures) for _ in range(2)]
+    assert all('<use href="#_1"/>' in each and "L 1 1" not in each for each in made)
+    assert figures.shapes.count("L 1 1") == 1 and 'transform="scale(0.015625)"' in figures.shapes
+
+
 def test_a_long_hatch_is_written_once():
     lines = " ".join(f"M {i} 0 L 0 {i}" for i in range(300))
     pattern = '<defs><pattern id="{0}"><rect fill="{1}"/><path d="{2}" style="stroke: #222222"/></pattern></defs>'
     hatch = pattern + '<path fill="url(#{0})"/>'
     figures = InlineFigures()
     made = inline(hatch.format("a", "#56b4e9", lines) + hatch.format("b", "#d55e00", lines), figures)
-    assert made.count("L 0 299") == 1 and made.count('href="#hatch-1"') == 2
+    assert "L 0 299" not in made and made.count('href="#_1"') == 2 and figures.shapes.count("L 0 299") == 1
     assert 'stroke="#222222"' in made  # dark on a bar that stays light

@@ -10,10 +10,11 @@ from torch import nn
 
 import saformer
 from saformer.analysis import profile
+from saformer.attention import SpatiotemporalAttention
 from saformer.errors import InputError
 from saformer.models import configure
 from saformer.models.transformers.affspikformer import FourierMixing, WaveletMixing
-from saformer.models.transformers.dista import DISTA, SpatiotemporalAttention
+from saformer.models.transformers.dista import DISTA
 from saformer.neurons import PLIF
 
 

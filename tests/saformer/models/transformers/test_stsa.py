@@ -9,7 +9,7 @@ from tests.helpers.oracles import Oracle
 def test_the_published_code_counts_the_same():
     oracle = Oracle("stsa_48_gesture")
     model = oracle.load()
-    products = {"block.0.attn.qk", "block.0.attn.qkv"}
+    products = {"block.0.attn.qk", "block.0.attn.av"}
     oracle.check(model, products=products)
     assert model.config.name == "stsa-1-48+heads=2"
     assert (model.config.time_steps, model.config.heads, model.config.image_size) == (3, 2, 128)
