@@ -1,6 +1,7 @@
 """Runs the command line in forked processes that have torch already, under limits of memory, time and disk."""
 
 import contextlib
+import io
 import os
 import resource
 import signal
@@ -64,6 +65,22 @@ def _own_pages() -> int:
     """Bytes of this process in memory that no file holds: a forked process has them, too."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
     return int(line.split()[1]) * 1024
+
+
+def warm(arguments: Sequence[str], folder: Path) -> str | None:
+    """Run a command here, so that what it imports is there for the forked processes; what it says if it fails."""
+    from saformer.cli import main
+
+    here, said, status = os.getcwd(), io.StringIO(), 0
+    os.chdir(folder)
+    sys.argv = ["saformer", *arguments]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+        try:
+            main()
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+    os.chdir(here)
+    return said.getvalue() if status else None
 
 
 def start(arguments: Sequence[str], folder: Path) -> Child:

@@ -11,11 +11,8 @@ time, says more than one line on standard error of a fault, or leaves part of it
 
 import argparse
 import collections
-import contextlib
 import csv
-import io
 import json
-import os
 import random
 import shutil
 import sys
@@ -25,8 +22,7 @@ from pathlib import Path
 
 import torch
 
-from saformer.cli import main as saformer
-from tests.fuzz.children import MEMORY, Child, Ended, start
+from tests.fuzz.children import MEMORY, Child, Ended, start, warm
 from tests.fuzz.kills import kill_many
 from tests.fuzz.kinds import OUTPUTS, Kind, kinds
 
@@ -70,26 +66,15 @@ def fault(kind: Kind, folder: Path, ended: Ended) -> str | None:
     return None
 
 
-def warm(all_kinds: dict[str, Kind], folder: Path) -> None:
-    """Run every command on its sound file, here: what it imports is there for the forked processes."""
-    here = os.getcwd()
+def warm_all(all_kinds: dict[str, Kind], folder: Path) -> None:
+    """Run every command on its sound file, in this process."""
     for name, kind in all_kinds.items():
-        kind_folder = folder / name
         for path, content in kind.files.items():
-            (kind_folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (kind_folder / path).write_bytes(content)
-        os.chdir(kind_folder)
-        sys.argv = ["saformer", *kind.command]
-        status: object = 0
-        said = io.StringIO()
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
-            try:
-                saformer()
-            except SystemExit as stop:
-                status = stop.code or 0
-        os.chdir(here)
-        if status and name != "recipe":
-            sys.exit(f"the sound file of kind {name} ends with status {status}, mend the fuzzer: {said.getvalue()}")
+            (folder / name / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name / path).write_bytes(content)
+        said = warm(kind.command, folder / name)
+        if said is not None and name != "recipe":
+            sys.exit(f"the sound file of kind {name} is refused, mend the fuzzer: {said}")
 
 
 def fuzz(options: argparse.Namespace) -> int:
@@ -103,7 +88,7 @@ def _fuzz(options: argparse.Namespace, work: Path) -> int:
     (work / "made").mkdir()
     all_kinds = kinds(work / "made")
     chosen = [options.kind] if options.kind else list(all_kinds)
-    warm(all_kinds, work / "warm")
+    warm_all(all_kinds, work / "warm")
     tally: collections.Counter[str] = collections.Counter()
     longest, most = (0.0, ""), (0, "")
     found = []
