@@ -45,9 +45,10 @@ class Child:
                 self.kill(signal.SIGKILL)
             return None
         out, err = ((self.folder.parent / f"{self.folder.name}.{name}") for name in ("out", "err"))
-        texts = [path.read_text("utf-8", "replace") for path in (out, err)]
+        # One that was killed at once has made neither.
+        texts = [path.read_text("utf-8", "replace") if path.exists() else "" for path in (out, err)]
         for path in (out, err):
-            path.unlink()
+            path.unlink(missing_ok=True)
         used = usage.ru_maxrss * 1024 - self.shared
         return Ended(os.waitstatus_to_exitcode(status), *texts, max(used, 0), usage.ru_utime + usage.ru_stime)
 

@@ -92,8 +92,11 @@ def _kill_many(options: argparse.Namespace, work: Path) -> int:
         assert ended is not None and ended.status == 0, (name, ended)
         before[name] = {path: path.read_bytes() for pattern in outputs for path in folder.glob(pattern)}
         assert all(whole(path) for path in before[name])
-    lost, tally, midway = 0, collections.Counter[str](), 0
-    for case in range(options.kills):
+    lost, midway = 0, 0
+    killed, too_late = collections.Counter[str](), collections.Counter[str]()
+    case = -1
+    while sum(killed.values()) < options.kills:
+        case += 1
         name = list(COMMANDS)[case % len(COMMANDS)]
         command, outputs = COMMANDS[name]
         folder = work / f"kill{case}"
@@ -110,7 +113,7 @@ def _kill_many(options: argparse.Namespace, work: Path) -> int:
         child.kill(chance.choice((signal.SIGKILL, signal.SIGTERM)))
         ended = child.wait()
         assert ended is not None
-        tally[f"{name} {ended.status}"] += 1
+        (killed if ended.status else too_late)[f"{name} {ended.status}"] += 1
         midway += any(folder.rglob(".*.*.*"))
         for pattern in outputs:
             for path in folder.glob(pattern):
@@ -123,7 +126,14 @@ def _kill_many(options: argparse.Namespace, work: Path) -> int:
                 lost += 1
                 print(f"kill {case}: the run does not go on: {again and again.err[-300:]}", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
-    summary = {"seed": options.seed, "kills": options.kills, "lost": lost, "amid_writing": midway, "ended": dict(tally)}
+    summary = {
+        "seed": options.seed,
+        "kills": sum(killed.values()),
+        "too_late": sum(too_late.values()),
+        "amid_writing": midway,
+        "lost": lost,
+        "ended": dict(killed),
+    }
     print(json.dumps(summary))
     if options.results:
         with open(options.results, "a") as file:
