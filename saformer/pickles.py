@@ -282,7 +282,7 @@ class _Follower:
         if name in _SETS:
             for value in arguments:
                 self._check_parts(value.most_parts)
-                if value.is_list and name.startswith("collections.") and self._long_tuples:
+                if (value.is_list or value.items) and name not in _SETS[:2] and self._long_tuples:
                     raise UnsafePickle("it makes a dictionary of a list of pairs, and has long tuples")
         elif name == "builtins.bytearray":
             if arguments and not arguments[0].is_text:
@@ -303,7 +303,8 @@ class _Follower:
 
 
 _PYTHON_2 = {b"__builtin__": b"builtins", b"copy_reg": b"copyreg"}
-_SETS = ("builtins.set", "builtins.frozenset", "collections.Counter", "collections.OrderedDict")
+# What hashes what it is given: sets, and dictionaries; that of yacs stands for an OrderedDict.
+_SETS = ("builtins.set", "builtins.frozenset", "collections.Counter", "collections.OrderedDict", "yacs.config.CfgNode")
 # Instructions with a kind of their own, and how many bytes follow: a number of so many, or for -1 a line.
 _KINDS = {
     "atom": {"NONE": 0, "NEWTRUE": 0, "NEWFALSE": 0, "BININT": 4, "BININT1": 1, "BININT2": 2, "BINFLOAT": 8}

@@ -74,7 +74,11 @@ def _until_writing(child: Child, chance: random.Random) -> None:
 def kill_many(options: argparse.Namespace) -> int:
     """Kill commands at moments by chance; the number of outputs that were lost."""
     torch.set_num_threads(1)
-    work = Path(tempfile.mkdtemp(prefix="kills-"))
+    with tempfile.TemporaryDirectory(prefix="kills-") as work:
+        return _kill_many(options, Path(work))
+
+
+def _kill_many(options: argparse.Namespace, work: Path) -> int:
     chance = random.Random(f"kills {options.seed}")
     lengths, before = {}, {}
     for name, (command, outputs) in COMMANDS.items():
@@ -119,7 +123,6 @@ def kill_many(options: argparse.Namespace) -> int:
                 lost += 1
                 print(f"kill {case}: the run does not go on: {again and again.err[-300:]}", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
-    shutil.rmtree(work, ignore_errors=True)
     summary = {"seed": options.seed, "kills": options.kills, "lost": lost, "amid_writing": midway, "ended": dict(tally)}
     print(json.dumps(summary))
     if options.results:

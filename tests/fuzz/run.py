@@ -95,7 +95,11 @@ def warm(all_kinds: dict[str, Kind], folder: Path) -> None:
 def fuzz(options: argparse.Namespace) -> int:
     """Run the cases; the number of those that were mishandled."""
     torch.set_num_threads(1)
-    work = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as work:
+        return _fuzz(options, Path(work))
+
+
+def _fuzz(options: argparse.Namespace, work: Path) -> int:
     (work / "made").mkdir()
     all_kinds = kinds(work / "made")
     chosen = [options.kind] if options.kind else list(all_kinds)
@@ -140,7 +144,6 @@ def fuzz(options: argparse.Namespace) -> int:
             finish(True)
     while running:
         finish(True)
-    shutil.rmtree(work, ignore_errors=True)
     by_status = collections.Counter(key.rpartition(" ")[2] for key in tally.elements())
     summary = {
         "seed": options.seed,
