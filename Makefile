@@ -9,10 +9,11 @@ JOBS   ?= 2
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint format typed docs fuzz bench bench-gpu picture clean
+.PHONY: help demo report-demo test lint format typed docs fuzz bench bench-gpu picture clean
 
 help:
 	@echo "make demo    energy of a trained SAFormer, layer by layer (installs into $(VENV) first)"
+	@echo "make report-demo  the page of three small networks on digits: out/report"
 	@echo "make test    the test suite, in two processes (JOBS=N: in N)"
 	@echo "make lint    ruff, mypy, and vulture: code that nobody calls"
 	@echo "make format  let ruff rewrite the sources"
@@ -41,6 +42,9 @@ demo: $(VENV)/.installed
 	$(BIN)/saformer compare digits/saformer digits/sdt digits/spikformer
 	@echo
 	@echo "Next: $(BIN)/saformer energy --layers, or --ckpt FILE --dataset cifar10 --data-dir DIR"
+
+report-demo: $(VENV)/.installed
+	$(BIN)/saformer report --out out/report digits/saformer digits/sdt digits/spikformer
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal

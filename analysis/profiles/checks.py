@@ -30,11 +30,17 @@ def check(profile: RunRecord) -> None:
         ("the confidence", 0 < _share(profile.run.get("confidence", 0.95)) < 1),
         ("spikes", all(n.spikes <= n.elements for n in neurons)),
         ("hits", hits is None or hits.top1 <= (hits.labelled if hits.top5 is None else hits.top5)),
-        ("labels", hits is None or (hits.top5 or 0) <= hits.labelled <= profile.images),
+        ("labels", hits is None or (hits.top5 or 0) <= hits.labelled <= profile.images * _positions(profile)),
     )
     for what, consistent in chain(counts, _moments(profile)):  # the sums of what has the right size alone
         if not consistent:
             raise InputError(f"the profile's integers contradict each other in {what}: it was cut or edited")
+
+
+def _positions(profile: RunRecord) -> int:
+    """Labels that a sample may have: one, or of tokens one for each of a sequence."""
+    shape, whole = profile.run.get("input_shape"), str(profile.run.get("dtype")).startswith("int")
+    return shape[0] if whole and isinstance(shape, list) and len(shape) == 1 and type(shape[0]) is int else 1
 
 
 def _values_possible(x: Operand) -> bool:

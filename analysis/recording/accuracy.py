@@ -17,6 +17,7 @@ class AccuracyMeter:
     Scores are B x classes; T x B x classes, of which the mean over T counts; B x T x classes or a list of T times
     B x classes, where T is known. Of an object or dictionary they are its `logits`, or its only tensor; of a tuple the
     first that is no single number (a loss), and so inwards. Where one batch gives no scores, there is no accuracy.
+    Where labels are B x T and scores B x T x classes, as of language models, each position is a prediction.
 
     Args:
         steps: T, if somebody knows.
@@ -40,12 +41,17 @@ class AccuracyMeter:
         """Add a batch.
 
         Raises:
-            InputError: the labels are not one class number per image, or the model has fewer classes.
+            InputError: the labels are not one class number per image or position, or the model has fewer classes.
         """
         if labels is None:
             return
+        scores = self._tensor_of(output)
+        if labels.ndim == 2 and scores is not None and scores.shape[:-1] == labels.shape:
+            scores, labels = scores.flatten(0, 1), labels.flatten()
+            images = len(labels)
+        else:
+            scores = self.scores(output, images)
         labels = _class_numbers(labels, images)
-        scores = self.scores(output, images)
         if scores is None:
             self._unread = True
             return

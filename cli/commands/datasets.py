@@ -27,9 +27,10 @@ def datasets(data_dir: DataDir = None, format: Format = None) -> None:
     rows = []
     lines = [
         Line(f"T x ...: event frames; T from --time-steps or the checkpoint, else {EVENT_TIME_STEPS}.", "dim"),
+        Line("T tokens: sequences for a language model; T from --time-steps or the checkpoint, else 1024.", "dim"),
     ]
     for info in DATASETS.values():
-        image = " x ".join(map(str, info.shape))
+        image = " x ".join(map(str, info.shape)) if info.kind != "tokens" else "T tokens"
         counts = None if info.train is None else f"{info.train:,} / {info.test:,}"
         shape = f"T x {image}" if info.kind == "events" else image
         rows.append([info.name, info.classes, shape, counts, info.train, info.test])

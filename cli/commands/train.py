@@ -123,8 +123,8 @@ def train(
         )
         going_on = f", going on from {kept[-1].name}" if (kept := folder.checkpoints()) else ""
         show(
-            f"{config.name} on {resolved.dataset}: {len(training):,} training images, {resolved.epochs} epochs, "
-            f"seed {resolved.seed}, {chosen}{going_on}"
+            f"{config.name} on {resolved.dataset}: {len(training):,} training {training.unit}, "
+            f"{resolved.epochs} epochs, seed {resolved.seed}, {chosen}{going_on}"
         )
         with training_progress() as (on_step, on_epoch):
             result = run(
@@ -138,9 +138,10 @@ def train(
                 on_warning=lambda text: tell(f"warning: {text}"),
                 stop=stop,
             )
+        labels = 0 if test.labels is None else test.labels.numel()
         best = max(epoch.test_accuracy for epoch in result.history)
         show(
-            f"{result.accuracy:.2%} of {len(test):,} test images right after {resolved.epochs} epochs, "
+            f"{result.accuracy:.2%} of {labels:,} test {test.labelled} right after {resolved.epochs} epochs, "
             f"at best {best:.2%}"
         )
         own = getattr(config, "attention", None) or ""

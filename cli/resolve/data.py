@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from saformer.cli.options.data import DataOptions
 from saformer.cli.options.model import ModelOptions
 from saformer.cli.resolve.model import load_for
-from saformer.cli.resolve.tokens import open_tokens
+from saformer.cli.resolve.tokens import holds_tokens, open_tokens
 from saformer.cli.terminal.console import progress
 from saformer.errors import InputError
 
@@ -27,7 +27,7 @@ def open_data(
     Args:
         data: what to open.
         default: the data set to take when none was named.
-        time_steps: T of event frames, where the data set leaves it open.
+        time_steps: T of event frames, where the data set leaves it open, or of sequences of tokens.
         image_size: of event frames and of the images of a folder.
         foreign: it is for a model of the user's own, which may take anything.
     """
@@ -98,10 +98,12 @@ def data_for(
         seed: of random tokens.
     """
     model = reader_of(options, raw)
-    if model is not None and reads_tokens(model):
-        return open_tokens(options, data, model.config, seed)
     settings: dict[str, Any] = {key: options.given.get(key) for key in ("time_steps", "image_size")}
-    if model is not None:
+    if model is not None and reads_tokens(model):
+        if options.input_shape or data.input is not None or not holds_tokens(data.dataset or default):
+            return open_tokens(options, data, model.config, seed)
+        settings["time_steps"] = model.config.time_steps
+    elif model is not None:
         assert model.origin is not None  # set by load
         open_settings = {a.setting for a in model.origin.assumptions if a.source == "default"}
         for key in settings.keys() - open_settings:

@@ -74,7 +74,8 @@ def load_for(
 
     shape: dict[str, Any] = {}
     if data is not None:
-        shape = {} if data.kind == "arrays" else {"in_channels": data.shape[-3], "image_size": data.shape[-1]}
+        if data.kind in ("static", "events"):
+            shape = {"in_channels": data.shape[-3], "image_size": data.shape[-1]}
         if data.kind != "static":
             shape["time_steps"] = data.shape[0]
     if options.checkpoint is None:
@@ -169,8 +170,14 @@ def _kinds(names: tuple[str, ...]) -> str:
 def check_fit(model: "Model", data: "Dataset") -> None:
     """Raise InputError where the data has other images or classes than the model takes."""
     config = model.config
-    if config.input_kind == "tokens":
-        return  # they were looked at when they were opened
+    if config.input_kind != "tokens" and data.kind == "tokens":
+        raise InputError(
+            f"{config.name} takes images, and {data.name} holds tokens: choose a language model, such as "
+            "spikegpt-12-512, or other data"
+        )
+    if config.input_kind == "tokens":  # which were looked at when they were opened
+        _check_classes(model, data)
+        return
     wanted, found = config.sample_shape, tuple(data.shape[-3:])
     if len(found) < 3:
         raise InputError(
@@ -187,6 +194,12 @@ def check_fit(model: "Model", data: "Dataset") -> None:
             f"{config.name} takes images of {_by(wanted)}, {data.name} has {_by(found)}: "
             "choose other data, or a model for these"
         )
+    _check_classes(model, data)
+
+
+def _check_classes(model: "Model", data: "Dataset") -> None:
+    """Raise InputError where the data has other classes, or another vocabulary, than the model."""
+    config = model.config
     if data.classes is not None and data.classes != config.num_classes:
         raise InputError(
             f"{config.name} has {config.num_classes} classes, {data.name} has {data.classes}: "

@@ -80,4 +80,4 @@ def _of_profile(profile: "Profile") -> "Evaluation":
             "mean over T is taken"
         )
     rates = {neuron.name: neuron.spikes / neuron.elements for neuron in profile.neurons if neuron.elements}
-    return Evaluation(hits.labelled, hits.top1, hits.top5, math.nan, rates)
+    return Evaluation(profile.images, hits.labelled, hits.top1, hits.top5, math.nan, rates)

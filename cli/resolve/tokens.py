@@ -1,4 +1,4 @@
-"""From the options to the sequences that a language model reads: token ids of a file, or random ones."""
+"""From the options to the sequences that a language model reads: a text, token ids of a file, or random ones."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +11,17 @@ from saformer.errors import InputError
 if TYPE_CHECKING:
     from saformer.data.dataset import Dataset
     from saformer.models import BaseConfig
+
+
+def holds_tokens(name: str | None) -> bool:
+    """Whether the data set of that name holds sequences of tokens.
+
+    Raises:
+        InputError: there is no such data set.
+    """
+    from saformer.data import DATASETS
+
+    return name is not None and DATASETS.find(name).kind == "tokens"
 
 
 def open_tokens(options: ModelOptions, data: DataOptions, config: "BaseConfig", seed: int) -> "Dataset":
@@ -28,12 +39,15 @@ def open_tokens(options: ModelOptions, data: DataOptions, config: "BaseConfig", 
     """
     from saformer.data.arrays import open_inputs
 
-    ways = "--input FILE.npz with an array x of token ids, samples x tokens, or --input-shape 128:int64 for random ones"
+    ways = (
+        "--dataset text, --input FILE.npz with an array x of token ids, samples x tokens, or --input-shape 128:int64 "
+        "for random ones"
+    )
+    if options.input_shape and data.named:
+        raise InputError("--input-shape makes random inputs: leave it out where --input or --dataset has data")
     if data.dataset is not None:
         raise InputError(f"--dataset {data.dataset} holds no tokens, which a language model reads: give {ways}")
     if options.input_shape:
-        if data.input is not None:
-            raise InputError("--input-shape makes random inputs: leave it out where --input has data")
         asked = replace(options, input_type=options.input_type or "int64")
         if random_inputs(asked)[0].type.startswith("int"):
             asked = replace(asked, high=options.high or config.num_classes)

@@ -44,11 +44,14 @@ def card_report(
     facts = [
         ("network", f"{model.config.name}, T = {model.config.time_steps}"),
         ("file", f"{name}, SHA-256 {origin.sha256 if origin else '-'}"),
-        ("trained on", f"{training.get('dataset', 'unknown data')}, images SHA-256 {training.get('data_sha256', '-')}"),
+        (
+            "trained on",
+            f"{training.get('dataset', 'unknown data')}, {data.unit} SHA-256 {training.get('data_sha256', '-')}",
+        ),
         ("epochs", f"{training.get('epochs_done', training.get('epochs', '-'))} of {training.get('epochs', '-')}"),
         ("time", _duration(training.get("seconds"))),
         ("with", f"torch {training.get('torch', '-')}, {training.get('threads', '-')} threads"),
-        ("accuracy", f"top-1 {percent(found.top1, 2)} of {found.images:,} test images"),
+        ("accuracy", f"top-1 {percent(found.top1, 2)} of {found.labelled:,} test {data.labelled}"),
     ]
     parts: list[Part] = [Heading(name, 1), Facts(facts), *map(note, remarks)]
     if command is not None:

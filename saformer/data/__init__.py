@@ -40,9 +40,9 @@ def open_dataset(
 
     Args:
         name: one of `DATASETS`.
-        data_dir: where it lies; ./data unless told.
+        data_dir: where it lies, of a text also the file; ./data unless told.
         split: one of the data set's splits.
-        time_steps: T of event frames, 16 unless told; static images have no time of their own.
+        time_steps: T of event frames, 16 unless told, or of sequences; static images have no time of their own.
         split_by: "number" or "time": event frames hold equally many events (unless told) or span equal times.
         image_size: H = W of event frames (128 unless told) or of the images of a folder (224).
         cache_dir: where event frames are kept; in the data directory unless told.
@@ -58,15 +58,17 @@ def open_dataset(
         )
     if info.kind != "events" and split_by is not None:
         events = [name for name, one in DATASETS.items() if one.kind == "events"]
-        raise InputError(f"{name} holds images, not events: --split-by is for {' and '.join(events)}")
+        held = "tokens" if info.kind == "tokens" else "images"
+        raise InputError(f"{name} holds {held}, not events: --split-by is for {' and '.join(events)}")
     assert info.read is not None  # set by register_dataset
+    steps = info.shape[0] if info.kind == "tokens" else EVENT_TIME_STEPS
     data = info.read(
         Request(
             name,
             split,
             Path("data") if data_dir is None else Path(data_dir),
-            image_size=info.shape[1] if image_size is None else image_size,
-            time_steps=EVENT_TIME_STEPS if time_steps is None else time_steps,
+            image_size=info.shape[-1] if image_size is None else image_size,
+            time_steps=steps if time_steps is None else time_steps,
             split_by=split_by or "number",
             cache_dir=None if cache_dir is None else Path(cache_dir),
             progress=progress,

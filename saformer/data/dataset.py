@@ -76,6 +76,8 @@ class Dataset:
     normalised (N x C x H x W), event frames (N x T x C x H x W), or, of kind "arrays", anything else that a model of
     the user's own takes (N x ...): vectors, series, tokens, clips. Only the first have `mean` and `std`.
     They lie in memory, or are read when a batch asks for them: `images[indices]` is a tensor either way.
+
+    Of kind "tokens" they are sequences of whole numbers (N x T), with a label at each position (N x T), too.
     """
 
     name: str
@@ -88,12 +90,13 @@ class Dataset:
     std: tuple[float, ...] | None
 
     def __post_init__(self) -> None:
-        ranks = {"static": 4, "events": 5, "arrays": self.images.ndim}
+        ranks = {"static": 4, "events": 5, "tokens": 2, "arrays": self.images.ndim}
         if self.kind not in ranks:
-            raise ValueError(f"kind must be 'static', 'events' or 'arrays', got {self.kind!r}")
+            raise ValueError(f"kind must be {', '.join(map(repr, ranks))}, got {self.kind!r}")
         if self.images.ndim != ranks[self.kind]:
             raise ValueError(f"{self.kind} images must have {ranks[self.kind]} axes, got {tuple(self.images.shape)}")
-        if self.labels is not None and self.labels.shape != (len(self.images),):
+        labelled = tuple(self.images.shape) if self.kind == "tokens" else (len(self.images),)
+        if self.labels is not None and self.labels.shape != labelled:
             raise ValueError(f"{tuple(self.labels.shape)} labels for {len(self.images)} images")
         pixels = self.kind == "static" and self.images.dtype == torch.uint8
         if (self.mean is not None) != pixels or (self.std is not None) != pixels:
@@ -104,14 +107,26 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of one image: C x H x W, T x C x H x W for events, or any other for arrays."""
+        """The shape of one image: C x H x W, T x C x H x W for events, T for tokens, or any other for arrays."""
         return tuple(self.images.shape[1:])
+
+    @property
+    def unit(self) -> str:
+        """What it holds, in words for messages."""
+        return "sequences" if self.kind == "tokens" else "images"
+
+    @property
+    def labelled(self) -> str:
+        """What has a label, in words for messages."""
+        return "positions" if self.kind == "tokens" else "images"
 
     def normalise(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """Return `images` as the network takes them: pixels as (x/255 - mean)/std, all else only cast.
 
         Whole numbers among arrays stay whole: they are tokens.
         """
+        if self.kind == "tokens":
+            return images.to(torch.int64)
         if self.kind == "arrays" and not images.is_floating_point():
             return images
         if images.dtype != torch.uint8 or self.mean is None or self.std is None:

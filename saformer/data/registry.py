@@ -25,9 +25,9 @@ class Request:
     Args:
         name: of the data set; a reader may be registered for several.
         split: one of those that the data set has.
-        data_dir: where it is looked for.
+        data_dir: where it is looked for; of a text, also the file.
         image_size: H = W that event frames, or the images of a folder, shall have.
-        time_steps: T of event frames.
+        time_steps: T of event frames, or of sequences of tokens.
         split_by: "number" or "time": event frames hold equally many events or span equal times.
         cache_dir: where event frames are kept; None for the reader's own choice.
         progress: shows how far the making of event frames is.
@@ -54,8 +54,8 @@ class DatasetInfo:
         name: as in `--dataset NAME`.
         title: as in papers.
         classes: number of classes; None where the files decide.
-        shape: C x H x W of one image or one event frame.
-        kind: "static" or "events".
+        shape: C x H x W of one image or one event frame; of tokens T, unless told.
+        kind: "static", "events" or "tokens".
         train: training images; None where the files decide.
         test: test images; None where the files decide.
         expected: what is looked for in the data directory.
@@ -69,7 +69,7 @@ class DatasetInfo:
     name: str
     title: str
     classes: int | None
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     kind: str
     train: int | None
     test: int | None
@@ -82,7 +82,13 @@ class DatasetInfo:
 
 DATASETS: Registry[DatasetInfo] = Registry(
     "data set",
-    builtin=("saformer.data.digits", "saformer.data.cifar", "saformer.data.events", "saformer.data.folders"),
+    builtin=(
+        "saformer.data.digits",
+        "saformer.data.cifar",
+        "saformer.data.events",
+        "saformer.data.folders",
+        "saformer.data.text",
+    ),
 )
 
 

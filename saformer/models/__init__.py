@@ -44,7 +44,9 @@ def configure_for(name: str, data: Mapping[str, Any], **settings: Any) -> BaseCo
     """
     family, said = parse_name(name)
     if issubclass(family.config, TokenConfig) and "in_channels" in data:
-        raise InputError(f"{name} reads tokens, and the data has images: choose a network for images")
+        raise InputError(
+            f"{name} reads tokens, and the data has images: choose a network for images, or --dataset text"
+        )
     said = typed(family.config.types(), said, family.name, family.config.without)
     size = ("in_channels", "image_size")
     if wrong := [key for key in size if key in data and said.get(key, data[key]) != data[key] and key not in settings]:

@@ -25,7 +25,7 @@ CHUNK = 16
 def labels_of(dataset: Dataset) -> Tensor:
     """The labels, or InputError where there are none."""
     if dataset.labels is None or not len(dataset):
-        raise InputError(f"{dataset.name} has no labelled images: training and testing need them")
+        raise InputError(f"{dataset.name} has no labelled {dataset.unit}: training and testing need them")
     return dataset.labels
 
 
@@ -46,6 +46,9 @@ class Batches:
         self.images, self.labels = dataset.images, labels_of(dataset).to(self._place)
         if isinstance(self.images, Tensor) and self.images.dtype == torch.uint8 and self.images.ndim == 4:
             self.images = self.images.to(self._place)
+        self.unit = dataset.unit
+        #: Labels of each sample: one, or as many as a sequence has positions.
+        self.labels_each = math.prod(self.labels.shape[1:])
         self.per_epoch = math.ceil(len(dataset) / recipe.batch_size)
         self._augment = build_augmentation(recipe, dataset)
         self._unmixed = build_augmentation(replace(recipe, mixup=0.0), dataset)

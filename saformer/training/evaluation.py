@@ -19,7 +19,8 @@ class Evaluation:
     """A network on a data set.
 
     Args:
-        images: how many there were.
+        images: how many there were, or sequences.
+        labelled: labels that there were: one for each image, or for each position of a sequence.
         right: of these, how many were classified correctly.
         right5: how many had their class among the five with the highest scores; None with fewer than five classes.
         loss: mean cross entropy; NaN where only right answers were counted.
@@ -27,6 +28,7 @@ class Evaluation:
     """
 
     images: int
+    labelled: int
     right: int
     right5: int | None
     loss: float
@@ -35,12 +37,12 @@ class Evaluation:
     @property
     def top1(self) -> float:
         """Share that was classified correctly."""
-        return self.right / self.images
+        return self.right / self.labelled
 
     @property
     def top5(self) -> float | None:
         """Share that had its class among the five with the highest scores."""
-        return None if self.right5 is None else self.right5 / self.images
+        return None if self.right5 is None else self.right5 / self.labelled
 
 
 @contextmanager
@@ -80,7 +82,7 @@ def evaluate(
     Where several processes have joined, each takes a part of the images, and all get the result for the whole.
 
     Args:
-        model: takes what the data set holds, B x C x H x W or B x T x C x H x W.
+        model: takes what the data set holds, B x C x H x W, B x T x C x H x W or B x T tokens.
         dataset: images and labels.
         batch_size: images per forward pass.
         device: where the model is.
@@ -95,29 +97,30 @@ def evaluate(
     device = torch.device(device)
     training = model.training
     model.eval()
-    # Images, right, those with five classes, right among five.
-    tally = torch.zeros(4, dtype=torch.int64, device=device)
+    # Images, labels, right, those with five classes, right among five.
+    tally = torch.zeros(5, dtype=torch.int64, device=device)
     losses = []
     chosen = dataset.indices(limit, seed)
     first, last = share(len(chosen), rank(), world_size())
     try:
         with _counting(model, device) as counts:
             for part in chosen[first:last].split(batch_size):
-                labels = all_labels[part].to(device)
-                scores = model(dataset.normalise(dataset.images[part].to(device)))
+                labels = all_labels[part].to(device, torch.int64).flatten()
+                scores = model(dataset.normalise(dataset.images[part].to(device))).flatten(0, -2)  # a row each
                 check_labels(all_labels[part], scores.shape[1])
                 tally[0] += len(part)
-                tally[1] += (scores.argmax(1) == labels).sum()
+                tally[1] += len(labels)
+                tally[2] += (scores.argmax(1) == labels).sum()
                 if scores.shape[1] >= 5:
-                    tally[2] += len(part)
-                    tally[3] += (scores.topk(5, dim=1).indices == labels[:, None]).sum()
+                    tally[3] += len(labels)
+                    tally[4] += (scores.topk(5, dim=1).indices == labels[:, None]).sum()
                 losses.append(F.cross_entropy(scores, labels, reduction="sum"))
                 if on_batch is not None:
                     on_batch(len(part) * world_size())
     finally:
         model.train(training)
-    images, right, of_five, right5 = total(tally).tolist()
-    loss = total(torch.tensor([loss.item() for loss in losses], dtype=torch.float64).sum()).item() / images
+    images, labelled, right, of_five, right5 = total(tally).tolist()
+    loss = total(torch.tensor([loss.item() for loss in losses], dtype=torch.float64).sum()).item() / labelled
     spikes = total(torch.stack(list(counts.values()))) if counts else torch.zeros(0, 2, dtype=torch.int64)
     rates = {name: row[0] / row[1] for name, row in zip(counts, spikes.tolist(), strict=True) if row[1]}
-    return Evaluation(images, right, right5 if of_five == images else None, loss, rates)
+    return Evaluation(images, labelled, right, right5 if of_five == labelled else None, loss, rates)

@@ -81,6 +81,7 @@ class _Learner:
             group["lr"] = rate
         with _compiler_errors():
             loss, right = self._gradients(len(chosen), coming)
+        labels = len(chosen) * self.batches.labels_each
         state.scaler.unscale_(state.optimiser)
         gradients = [p.grad for p in state.model.parameters() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
@@ -88,7 +89,7 @@ class _Learner:
         loss_sum, correct, stops = total(found).tolist()
         # The loss alone would not tell: a membrane that is not a number fires no spike, and the silent network
         # behind it has a perfectly finite loss.
-        self._check("loss", loss_sum / len(chosen), chosen)
+        self._check("loss", loss_sum / labels, chosen)
         if not state.scaler.is_enabled() or state.scaler.get_scale() < _LEAST_SCALE:
             self._check("gradient", norm.item(), chosen, lambda: gradient_fault(state.model, self._inputs(chosen)))
         if recipe.clip_gradient:
@@ -99,7 +100,7 @@ class _Learner:
             state.mean.update_parameters(state.model)
         position.step += 1
         position.batch += 1
-        position.images += len(chosen)
+        position.images += labels
         position.right += int(correct)
         position.loss += loss_sum
         return stops > 0
@@ -109,17 +110,18 @@ class _Learner:
         state = self.state
         loss, right = torch.zeros(2, device=state.device)
         state.optimiser.zero_grad()
-        parts = len(self.batches.shares(count))
+        parts, labels = len(self.batches.shares(count)), count * self.batches.labels_each
         for part, (inputs, targets) in enumerate(islice(coming, parts), start=1):
             if self.recipe.channels_last and inputs.ndim == 4:
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
             # Gradients travel once per step, with the last part.
             with nullcontext() if part == parts or world_size() == 1 else self.called.no_sync():
                 with torch.autocast(state.device.type, self.type, enabled=self.type is not None):
-                    scores = self.called(inputs)
+                    scores = self.called(inputs).flatten(0, -2)  # a row for each label
+                targets = targets.flatten(0, -2)
                 losses = F.cross_entropy(scores.float(), targets, reduction="sum")
                 # The mean over processes, which DistributedDataParallel takes, times their number is the sum.
-                state.scaler.scale(losses * (world_size() / count)).backward()
+                state.scaler.scale(losses * (world_size() / labels)).backward()
             loss += losses.detach()
             right += (scores.argmax(1) == targets.argmax(1)).sum()
         return loss, right
@@ -133,10 +135,11 @@ class _Learner:
         if not math.isfinite(value):
             position = self.state.position
             images = ", ".join(map(str, sorted(chosen.tolist())))
-            advice = f"check that the images are finite, or try a learning rate below {self.recipe.learning_rate:g}"
+            unit, lower = self.batches.unit, f"try a learning rate below {self.recipe.learning_rate:g}"
+            advice = lower if unit == "sequences" else f"check that the images are finite, or {lower}"
             raise InputError(
                 f"the {name} became {value} in epoch {position.epoch}, at step {position.step + 1} of {self.steps}: "
-                f"{(why() if math.isinf(value) else '') or advice}; it was learning from the training images {images}"
+                f"{(why() if math.isinf(value) else '') or advice}; it was learning from the training {unit} {images}"
             )
 
 

@@ -105,7 +105,9 @@ class Recipe:
         "SHARE",
         "Share of the target spread over all classes.",
     )
-    time_steps: int = whole(1, _MODEL, "T", "Time steps; of event data also the frames.")
+    time_steps: int = whole(
+        1, _MODEL, "T", "Time steps; of event data also the frames, of text the length of a sequence."
+    )
     split_by: str = choice(
         ("number", "time"), "Data", "WAY", "Event frames hold equally many events, or span equal times.", "number"
     )
@@ -193,15 +195,18 @@ class Recipe:
         Raises:
             InputError: unknown model or setting, or a value that does not fit.
         """
-        from saformer.models import configure_for
+        from saformer.models import TokenConfig, configure_for
+        from saformer.models.names import parse_name
 
         info = DATASETS[self.dataset]
-        derived: dict[str, Any] = {
-            "num_classes": info.classes,
-            "in_channels": info.shape[0],
-            "image_size": info.shape[1],
-            "time_steps": self.time_steps,
-        }
+        derived: dict[str, Any] = {"num_classes": info.classes, "time_steps": self.time_steps}
+        if info.kind != "tokens":
+            derived |= {"in_channels": info.shape[0], "image_size": info.shape[1]}
+        elif not issubclass(parse_name(self.model)[0].config, TokenConfig):
+            raise InputError(
+                f"{self.model} reads images, and {self.dataset} holds tokens: choose a language model, such as "
+                "spikegpt-12-512"
+            )
         # A size that is given as the data has it changes a network that was published for another.
         if fixed := sorted(key for key in derived.keys() & self.settings.keys() if self.settings[key] != derived[key]):
             raise InputError(

@@ -27,7 +27,7 @@ class Position:
         epoch: the one it is in, from 1; one more than there are when the run is done.
         batch: batches of that epoch that are done.
         step: steps that are done, over the whole run.
-        images: seen in this epoch.
+        images: seen in this epoch; of sequences, their positions.
         right: of these, classified correctly.
         loss: summed over them.
         seconds: spent on this epoch.
@@ -139,7 +139,7 @@ class RunState:
             if differing := Recipe.from_stored(stored).differences(self.recipe):
                 raise InputError(f"it was written with another {differing[0][0]}")
             if None not in (self.data_sha256, stored["data_sha256"]) and stored["data_sha256"] != self.data_sha256:
-                raise InputError("the training images are not those that the run began with: check --data-dir")
+                raise InputError("the training data is not what the run began with: check --data-dir")
             fill_weights(self.network, weights)
             if self.mean is not None:
                 fill_weights(self.model, _under(beside, "model."))

@@ -166,6 +166,7 @@ STAND_INS: dict[str, Callable[[Path, Run], object]] = {
     "data": lambda to, _: data(to),
     "DIR": lambda to, _: data(to),
     "imagenet": lambda to, _: images(to),
+    "enwik8": lambda to, _: to.write_text("to be or not to be, that is the question. " * 9),
     "photo.jpg": lambda to, _: picture(to),
     "weights": lambda to, _: to.symlink_to(ROOT / "weights"),
     "net.py": lambda to, _: to.write_text(programs("docs/own_model.md")["net.py"]),

@@ -39,6 +39,7 @@ _ATTRIBUTES = {
 _GEOMETRY = {"d", "x", "y", "x1", "y1", "x2", "y2", "cx", "cy", "r", "width", "height"}
 _OWN = re.compile(r"url\(#([^()]+)\)")
 _TRANSLATE = re.compile(r"translate\([^)]*\)")
+_ALONG = re.compile(r"translate\((-?[\d.]+) 0\)")
 _LONG = 1000
 # The page and its text where they are dark, as in the style.
 _PAPER, _INK = (0.071, 0.086, 0.106), (0.902, 0.929, 0.953)
@@ -135,7 +136,7 @@ class InlineFigures:
         return f'<use href="#{name}"{shown}/>'
 
     def _shape(self, inside: str) -> str:
-        return self._shapes.setdefault(inside, f"shape-{len(self._shapes) + 1}")
+        return self._shapes.setdefault(inside, f"_{len(self._shapes) + 1}")
 
     def _attributes(self, element: Element, kept: bool) -> Iterator[tuple[str, str]]:
         given = {("href" if key == _HREF else key): value for key, value in element.attrib.items()}
@@ -146,6 +147,9 @@ class InlineFigures:
                 if "bold" in value:
                     given["font-weight"] = "bold"
             given[key.strip()] = value.strip()
+        if element.tag.endswith("}use") and (along := _ALONG.fullmatch(given.get("transform", ""))):
+            given["x"] = along[1]  # a line of letters, in a third of the characters
+            del given["transform"]
         for key, value in given.items():
             if key in _ATTRIBUTES and (written := self._value(key, value, kept)):
                 yield key, written

@@ -1,16 +1,17 @@
 """Soft targets: label smoothing and mixup."""
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 
 def soft_targets(labels: Tensor, classes: int, smoothing: float) -> Tensor:
-    """B x classes, float32, rows summing to 1: 1 - smoothing on the label, and smoothing spread over all classes.
+    """Labels B (x T) -> B (x T) x classes, float32, rows summing to 1: 1 - smoothing on the label, the rest over all.
 
     The cross-entropy with these is `F.cross_entropy(scores, labels, label_smoothing=smoothing)`.
     """
-    return F.one_hot(labels, classes).float().mul_(1 - smoothing).add_(smoothing / classes)
+    return F.one_hot(labels.to(torch.int64), classes).float().mul_(1 - smoothing).add_(smoothing / classes)
 
 
 class Mixup:

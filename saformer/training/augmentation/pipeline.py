@@ -23,6 +23,13 @@ _MIXUP_PROBABILITY = {"static": 1.0, "events": 0.5}
 _STATIC = ("shift", "flip", "randaugment", "erasing")
 _EVENTS = ("event_flip", "event_roll", "event_rotation", "event_shear", "event_cutout")
 
+# What does not apply to each kind of data, and what that holds.
+_FOREIGN = {
+    "static": (_EVENTS, "static images"),
+    "events": (_STATIC, "event frames"),
+    "tokens": ((*_STATIC, *_EVENTS, "mixup"), "tokens"),
+}
+
 
 class Augmentation:
     """Made by `build_augmentation`. Calling it depends on its arguments alone, whatever the threads and the device.
@@ -47,13 +54,13 @@ class Augmentation:
         """Augment one chunk.
 
         Args:
-            images: as stored: B x C x H x W pixels, or event frames B x T x C x H x W.
-            labels: B, int64.
+            images: as stored: B x C x H x W pixels, event frames B x T x C x H x W, or tokens B x T.
+            labels: B, or B x T of tokens; whole numbers.
             seed: at least 0, of this chunk; the same seed gives the same result.
 
         Returns:
-            Inputs, float32, of the shape and on the device of `images`, normalised; and targets, B x classes,
-            float32, each row summing to 1.
+            Inputs, float32 (tokens int64), of the shape and on the device of `images`, normalised; and targets,
+            B x classes or B x T x classes, float32, each row summing to 1.
         """
         for name, stage in self._stored.items():
             images = stage(images, _stream(seed, name))
@@ -116,11 +123,10 @@ def _check(settings: Any, dataset: Dataset) -> None:
     if dataset.classes is None:
         raise InputError(f"{dataset.name} does not say how many classes it has: training needs their number")
     check_augmentation(settings, dataset.name, dataset.kind, dataset.shape)
-    channels = dataset.shape[-3]
-    if settings.randaugment and (dataset.mean is None or channels not in (1, 3)):
+    if settings.randaugment and (dataset.mean is None or dataset.shape[-3] not in (1, 3)):
         raise InputError(
             f"randaugment needs grey or RGB pixels stored as bytes, and {dataset.name} has "
-            f"{channels} channels of {str(dataset.images.dtype).removeprefix('torch.')}: set it to 0"
+            f"{dataset.shape[-3]} channels of {str(dataset.images.dtype).removeprefix('torch.')}: set it to 0"
         )
 
 
@@ -130,23 +136,26 @@ def check_augmentation(settings: Any, name: str, kind: str, shape: Sequence[int]
     Args:
         settings: a `Recipe`, or anything with its fields of augmentation.
         name: of the data set.
-        kind: "static" or "events".
-        shape: ... x C x H x W.
+        kind: "static", "events" or "tokens".
+        shape: ... x C x H x W, or T.
 
     Raises:
         InputError: a setting is out of its range, or for another kind of data.
     """
-    height, width = shape[-2:]
-    size = min(height, width)
+    foreign, holds = _FOREIGN.get(kind, _FOREIGN["static"])
+    for setting in foreign:
+        if getattr(settings, setting):
+            raise InputError(f"{setting} does not apply to {name}, which holds {holds}: leave it off")
+    size, plane = min(shape[-2:]), "x".join(map(str, shape[-2:]))
     limits = {
-        "shift": (size - 1, f"from 0 to {size - 1} pixels for images of {height}x{width}"),
+        "shift": (size - 1, f"from 0 to {size - 1} pixels for images of {plane}"),
         "randaugment": (10, "a magnitude from 0 to 10"),
         "erasing": (1, "a probability from 0 to 1"),
         "mixup": (1e3, "from 0 to 1000"),
-        "event_roll": (size - 1, f"from 0 to {size - 1} pixels for frames of {height}x{width}"),
+        "event_roll": (size - 1, f"from 0 to {size - 1} pixels for frames of {plane}"),
         "event_rotation": (180, "from 0 to 180 degrees"),
         "event_shear": (80, "from 0 to 80 degrees"),
-        "event_cutout": (size, f"from 0 to {size} pixels for frames of {height}x{width}"),
+        "event_cutout": (size, f"from 0 to {size} pixels for frames of {plane}"),
     }
     for setting, (most, wanted) in limits.items():
         # Not a number fails every comparison, so it is asked for and not against.
@@ -154,7 +163,3 @@ def check_augmentation(settings: Any, name: str, kind: str, shape: Sequence[int]
             raise InputError(f"{setting} must be {wanted}, got {getattr(settings, setting)!r}")
     if not 0 <= settings.label_smoothing < 1:
         raise InputError(f"label_smoothing must be from 0 to below 1, got {settings.label_smoothing!r}")
-    foreign, holds = (_STATIC, "event frames") if kind == "events" else (_EVENTS, "static images")
-    for setting in foreign:
-        if getattr(settings, setting):
-            raise InputError(f"{setting} does not apply to {name}, which holds {holds}: leave it off")

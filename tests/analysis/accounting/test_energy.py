@@ -486,6 +486,7 @@ def test_the_json_object_says_what_was_run() -> None:
     plain = account.to_json()
     assert plain["model"] == {
         "name": "tiny",
+        "label": None,
         "parameters": 77,
         "time_steps": 4,
         "time_steps_from": None,

@@ -110,6 +110,18 @@ def test_a_column_of_labels() -> None:
     assert hits("logits", (x, wrong[:, None])) == (4, 0)
 
 
+def test_a_label_at_each_position_of_a_sequence() -> None:
+    class Reads(nn.Embedding):
+        """B x T tokens -> B x T x classes: the token itself."""
+
+    reads = Reads.from_pretrained(torch.eye(4))
+    x = torch.tensor([[0, 1, 2], [3, 0, 1]])
+    found = profile(reads, [(x, torch.tensor([[0, 1, 3], [3, 0, 1]], dtype=torch.uint8))], check_flops=False)
+    assert (found.hits.labelled, found.hits.top1, found.images) == (6, 5, 2)
+    with pytest.raises(InputError, match="one whole number for each of 2 images, got 2 x 2"):
+        profile(reads, [(x, x[:, :2])], check_flops=False)
+
+
 @pytest.mark.parametrize(
     ("labels", "words"),
     [

@@ -28,7 +28,7 @@ def test_dense_operations_need_no_tokens(saformer):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "a language model reads tokens: give --input"),
+        ((), "a language model reads tokens: give --dataset text, --input"),
         (("--dataset", "digits"), "--dataset digits holds no tokens"),
         (("--input-shape", "3,8,8"), "reads samples x tokens of whole numbers; random 3x8x8 has 3 x 8 x 8 of int64"),
         (("--input-shape", "6:float32"), "has 6 of float32"),
@@ -44,6 +44,6 @@ def test_networks_for_images_take_no_random_inputs(saformer):
     assert "goes with a model of your own" in saformer("energy", "--model", "sdt-1-16", "--input-shape", "3,32,32").err
 
 
-def test_training_needs_images(saformer, tmp_path):
+def test_training_needs_tokens(saformer, tmp_path):
     result = saformer("train", "--model", "spikegpt-1-16", "--dataset", "digits", "--out", tmp_path / "run")
     assert result.code == 1 and "reads tokens, and the data has images" in result.err

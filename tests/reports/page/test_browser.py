@@ -230,7 +230,7 @@ def test_text_and_figures_stand_out_from_the_page_in_light_and_dark(page, scheme
     assert (luminance(ground) > 0.5) is (scheme == "light")
     figure = page.locator("figure svg[role=img]").first
     assert contrast(style(page.locator("body"), "color"), ground) > 7
-    assert contrast(style(figure.locator("use[href^='#shape']").first, "fill"), ground) > 7
+    assert contrast(style(figure.locator("use[href^='#_']").first, "fill"), ground) > 7
     bars = figure.locator('path[clip-path][stroke][fill^="var"]')
     assert bars.count() >= 3
     assert all(contrast(style(bars.nth(i), "fill"), ground) > 2 for i in range(3))

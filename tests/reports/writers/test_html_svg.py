@@ -76,7 +76,7 @@ def test_a_letter_is_written_once_for_all_figures():
     letter = '<defs><path id="Font-61" d="M 0 0 L 1 1" transform="scale(0.015625)"/></defs><use xlink:href="#Font-61"/>'
     figures = InlineFigures()
     made = [inline(letter, figures) for _ in range(2)]
-    assert all('<use href="#shape-1"/>' in each and "L 1 1" not in each for each in made)
+    assert all('<use href="#_1"/>' in each and "L 1 1" not in each for each in made)
     assert figures.shapes.count("L 1 1") == 1 and 'transform="scale(0.015625)"' in figures.shapes
 
 
@@ -86,5 +86,5 @@ def test_a_long_hatch_is_written_once():
     hatch = pattern + '<path fill="url(#{0})"/>'
     figures = InlineFigures()
     made = inline(hatch.format("a", "#56b4e9", lines) + hatch.format("b", "#d55e00", lines), figures)
-    assert "L 0 299" not in made and made.count('href="#shape-1"') == 2 and figures.shapes.count("L 0 299") == 1
+    assert "L 0 299" not in made and made.count('href="#_1"') == 2 and figures.shapes.count("L 0 299") == 1
     assert 'stroke="#222222"' in made  # dark on a bar that stays light

@@ -158,10 +158,10 @@ def test_a_data_set_that_contradicts_itself_is_refused(arguments):
 
 
 def test_the_listing_is_consistent():
-    assert list(DATASETS) == ["digits", "cifar10", "cifar100", "dvs128gesture", "cifar10dvs", "imagefolder"]
+    assert list(DATASETS) == ["digits", "cifar10", "cifar100", "dvs128gesture", "cifar10dvs", "imagefolder", "text"]
     for name, info in DATASETS.items():
         assert info.name == name
-        assert info.kind == ("events" if info.shape == (2, 128, 128) else "static")
+        assert info.kind == {(2, 128, 128): "events", (1024,): "tokens"}.get(info.shape, "static")
     assert DATASETS["digits"].expected == "nothing: it comes with the program"
     assert DATASETS["digits"].download == ""
     assert DATASETS["cifar100"].download == "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"

@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 
 from saformer import load
+from saformer.data import open_dataset
 from saformer.errors import InputError, Stopped
 from saformer.training import Epoch, Recipe, RunFolder, TrainingResult, load_recipe, read_metrics, train
 
@@ -120,7 +122,7 @@ def test_other_images_than_the_run_began_with_are_refused(digits, small, tmp_pat
     folder = tmp_path / "run"
     with pytest.raises(Stopped):
         train(small(), digits("train", 50), digits("test", 30), folder=RunFolder(folder), stop=lambda: True)
-    with pytest.raises(InputError, match="images are not those that the run began with: check --data-dir"):
+    with pytest.raises(InputError, match="data is not what the run began with: check --data-dir"):
         train(small(), digits("train", 51), digits("test", 30), folder=RunFolder(folder))
 
 
@@ -332,3 +334,16 @@ def test_a_run_that_is_killed_at_random_moments_ends_with_the_same_weights(tmp_p
     assert all(torch.equal(tensor, resumed.state_dict()[name]) for name, tensor in whole.state_dict().items())
     first, second = (_told(read_metrics(tmp_path / name / "metrics.csv")) for name in ("whole", "killed"))
     assert json.dumps(first) == json.dumps(second)
+
+
+def test_a_run_on_text_goes_on_as_if_nothing_had_happened(tmp_path) -> None:
+    (tmp_path / "text").write_text("to be or not to be, that is the question. " * 9)
+    parts = [open_dataset("text", tmp_path / "text", split, time_steps=8) for split in ("train", "test")]
+    recipe = load_recipe("text", model="spikegpt-1-16", time_steps=8, epochs=1)
+    whole = train(recipe, *parts)
+    asked = iter([False, True])
+    with pytest.raises(Stopped, match="stopped after step 2 of 4"):
+        train(recipe, *parts, folder=RunFolder(tmp_path / "run"), stop=lambda: next(asked))
+    again = train(recipe, *parts, folder=RunFolder(tmp_path / "run"))
+    assert replace(again.history[0], seconds=0.0) == replace(whole.history[0], seconds=0.0)
+    assert all(torch.equal(a, b) for a, b in zip(again.model.parameters(), whole.model.parameters(), strict=True))
