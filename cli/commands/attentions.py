@@ -34,7 +34,10 @@ def list_attentions(format: Format = None) -> None:
         "gives",
         "maps",
     ]
-    notes = ["time: of the attention itself, without its projections; space: q, k (v) and the attention map."]
+    notes = [
+        "per image and time step; time: of the attention itself, without its projections; space: q, k (v) and the "
+        "attention map; T: a step attends to other steps."
+    ]
     ways = [
         "In a transformer's body: --set attention=NAME, or MODEL+attention=NAME; embedding, shortcuts and MLP stay, "
         "and neurons stand where the attention reads or gives something else than the body.",

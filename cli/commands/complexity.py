@@ -49,7 +49,11 @@ def complexity(
     aggregated: Annotated[
         int,
         typer.Option(
-            "--aggregated", "-n", metavar="n", help="SASA's aggregated tokens; divides N.", rich_help_panel=_SIZES
+            "--aggregated",
+            "-n",
+            metavar="n",
+            help="Aggregated tokens (SASA), or those of a window (MST); divides N.",
+            rich_help_panel=_SIZES,
         ),
     ] = 16,
     time_steps: Annotated[

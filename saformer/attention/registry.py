@@ -138,6 +138,8 @@ ATTENTIONS: Registry[RegisteredAttention] = Registry(
         "saformer.attention.esdsa_linear",
         "saformer.attention.stsa",
         "saformer.attention.dista",
+        "saformer.attention.spikeformer",
+        "saformer.attention.mst",
     ),
 )
 

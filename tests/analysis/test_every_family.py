@@ -20,9 +20,8 @@ from saformer.models.config import example_input
 from saformer.reports.results.comparison import comparison_rows
 from tests.helpers.small_networks import SMALL
 
-# Whose own attention is not registered, for it has no formula for each place (their modules say why), or that have
-# none.
-WITHOUT = {"affspikformer", "mst", "spikeformer", "spikegpt"}
+# Those without an attention.
+WITHOUT = {"affspikformer", "spikegpt"}
 
 
 def network(family: str) -> Model:

@@ -96,7 +96,8 @@ def peak_memory(what: str, fragmented: bool) -> float:
     median of five processes is taken; without, every tensor is mapped on its own and the peak is that of live memory.
     """
     command = [sys.executable, __file__, "--memory", what, *(["--dry-run"] if BATCH == 1 else [])]
-    environment = dict(os.environ) if fragmented else {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+    mapped = {} if fragmented else {"MALLOC_MMAP_THRESHOLD_": "65536"}
+    environment = {**os.environ, "THP_MEM_ALLOC_ENABLE": "0", **mapped}
     runs = [
         json.loads(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
         for _ in range(5 if fragmented else 1)

@@ -1,24 +1,18 @@
-"""Masked Spiking Transformer: softmax attention in windows between integrate-and-fire neurons, of an ANN.
-
-Its attention is not registered (`saformer/attention/`): the window and its position bias are sizes of their own, and
-the thresholds of its neurons are those of a converted ANN.
-"""
+"""Masked Spiking Transformer: softmax attention in windows between integrate-and-fire neurons, of an ANN."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from saformer.attention.mst import ScaledIF, WindowAttention, in_windows, joined, shift_mask
 from saformer.errors import InputError
 from saformer.models.config import Model, in_time, initialise
 from saformer.models.recognition import Published, holds
 from saformer.models.registry import register_model
 from saformer.models.transformer_config import AttentiveConfig, check_heads
-from saformer.naming import named
-from saformer.neurons import IF
 from saformer.steps import per_step
 
 
@@ -79,85 +73,9 @@ class MSTConfig(AttentiveConfig):
         return min(self.window, self.side(stage))
 
 
-class ScaledIF(IF):
-    """The neuron that a quantised activation of height `up` becomes: IF on x / up, its spikes times `up`.
-
-    Charged with half a threshold before the first step, reset by subtraction: over T steps it counts
-    floor(T x / up + 1/2) spikes, bounded by 0 and T, of a constant input.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(reset=None, start=0.5)
-        self.up = nn.Parameter(torch.tensor([2.0]))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """0 or `up`, of the shape of `x`, T x ..."""
-        return super().forward(x / self.up) * self.up
-
-
 def _per_channel(norm: nn.BatchNorm1d, x: Tensor) -> Tensor:
     """BatchNorm of ... x C, channel by channel."""
     return norm(x.flatten(0, -2)).view_as(x)
-
-
-def _windows(x: Tensor, side: int, window: int) -> Tensor:
-    """Rows x side^2 x C tokens as (rows windows) x window^2 x C."""
-    x = x.unflatten(1, (side // window, window, side // window, window))
-    return x.transpose(2, 3).flatten(3, 4).flatten(0, 2)
-
-
-def _joined(x: Tensor, side: int, window: int) -> Tensor:
-    """Inverse of `_windows`."""
-    across = side // window
-    return x.unflatten(0, (-1, across, across)).unflatten(3, (window, window)).transpose(2, 3).flatten(1, 4)
-
-
-def _rolled(x: Tensor, side: int, shift: int) -> Tensor:
-    """The image of rows x side^2 x C tokens, moved by so many rows and columns; what leaves comes in again."""
-    return x.unflatten(1, (side, side)).roll((shift, shift), (1, 2)).flatten(1, 2) if shift else x
-
-
-def _mask(side: int, window: int, shift: int) -> Tensor:
-    """-100 between tokens of a shifted window that were not neighbours, else 0; windows x window^2 x window^2."""
-    place = torch.arange(side)
-    part = (place >= side - window).long() + (place >= side - shift)
-    region = _windows((3 * part[:, None] + part).reshape(1, -1, 1), side, window)
-    return (region != region.transpose(1, 2)).float() * -100.0
-
-
-class WindowAttention(nn.Module):
-    """IF(Linear(IF(softmax(IF(Q K^T / sqrt(d)) + bias) V))) in each window, with Q, K and V spikes."""
-
-    relative_position_index: Tensor
-
-    def __init__(self, dim: int, heads: int, window: int) -> None:
-        super().__init__()
-        self.heads, self.scale = heads, (dim // heads) ** -0.5
-        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window - 1) ** 2, heads))
-        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
-        points = torch.stack(torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")).flatten(1)
-        row, column = points[:, :, None] - points[:, None, :] + window - 1
-        self.register_buffer("relative_position_index", row * (2 * window - 1) + column)  # in published checkpoints
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.q_if, self.k_if, self.v_if = ScaledIF(), ScaledIF(), ScaledIF()
-        self.attn_if, self.attn_v_if = ScaledIF(), ScaledIF()
-        self.proj = nn.Linear(dim, dim)
-        self.proj_if = ScaledIF()
-
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """T x (B windows) x N x C -> the same; `mask` is windows x N x N."""
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(3, 0, 1, 4, 2, 5)
-        q, k = self.q_if(q), self.k_if(k)
-        with named("qk"):
-            scores = q @ k.transpose(-1, -2)
-        bias = self.relative_position_bias_table[self.relative_position_index].permute(2, 0, 1)
-        scores = self.attn_if(scores * self.scale) + bias
-        if mask is not None:
-            scores = (scores.unflatten(1, (-1, len(mask))) + mask.unsqueeze(1)).flatten(1, 2)
-        weights, v = scores.softmax(-1), self.v_if(v)
-        with named("av"):
-            mixed = weights @ v
-        return self.proj_if(self.proj(self.attn_v_if(mixed.transpose(2, 3).flatten(3))))
 
 
 class MLP(nn.Module):
@@ -189,22 +107,26 @@ class Block(nn.Module):
         # Where one window holds the whole image there is nothing to shift.
         self.shift = config.window // 2 if shifted and self.side > config.window else 0
         self.norm1, self.shortcut1_if = nn.BatchNorm1d(dim), ScaledIF()
-        heads = config.heads[stage]
+        heads, self.own = config.heads[stage], config.attention is None
         self.attn = config.attention_at(
-            lambda: WindowAttention(dim, heads, self.window), dim, heads, self.window, "linear", "spikes", "spikes"
+            lambda: WindowAttention(dim, heads, *self._cut()), dim, heads, self.window, "linear", "spikes", "spikes"
         )
         self.norm2, self.shortcut2_if = nn.BatchNorm1d(dim), ScaledIF()
         self.mlp = MLP(dim, int(round(dim * config.mlp_ratio, 6)), config.mlp_norm)
-        mask = _mask(self.side, self.window, self.shift) if self.shift and config.attention is None else None
-        self.register_buffer("attn_mask", mask)
+        self.register_buffer("attn_mask", shift_mask(*self._cut()) if self.shift and self.own else None)
+
+    def _cut(self) -> tuple[tuple[int, int], tuple[int, int], int]:
+        """How the image is cut into windows: its grid, a window, and the shift."""
+        return (self.side, self.side), (self.window, self.window), self.shift
 
     def forward(self, x: Tensor) -> Tensor:
         """T x B x N x C -> T x B x N x C."""
         spikes = self.shortcut1_if(_per_channel(self.norm1, x))
-        rows = _windows(_rolled(spikes.flatten(0, 1), self.side, -self.shift), self.side, self.window)
-        rows = rows.unflatten(0, (len(x), -1))
-        rows = (self.attn(rows) if self.attn_mask is None else self.attn(rows, self.attn_mask)).flatten(0, 1)
-        x = x + _rolled(_joined(rows, self.side, self.window), self.side, self.shift).view_as(x)
+        if self.own:
+            x = x + self.attn(spikes, self.attn_mask)
+        else:
+            rows = in_windows(spikes.flatten(0, 1), *self._cut()).unflatten(0, (len(x), -1))
+            x = x + joined(self.attn(rows).flatten(0, 1), *self._cut()).view_as(x)
         x = _per_channel(self.norm2, x)
         return x + self.mlp(self.shortcut2_if(x))
 

@@ -1,8 +1,4 @@
-"""Spikeformer (Li et al.): softmax attention over time and over space on real values, spikes in tokenizer and MLP.
-
-Its attention is not registered (`saformer/attention/`): over space it is VSA with a joint projection, and over time its
-work at a step grows with T.
-"""
+"""Spikeformer (Li et al.): softmax attention over time and over space on real values, spikes in tokenizer and MLP."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from saformer.attention.spikeformer import SpaceAttention, TimeAttention
 from saformer.errors import InputError
 from saformer.models.config import Model, in_time, initialise
 from saformer.models.recognition import Published, holds
@@ -123,26 +120,6 @@ class Tokenizer(nn.Module):
         return self.conv_layers(x).flatten(3).transpose(2, 3)
 
 
-class Attention(nn.Module):
-    """softmax(Q K^T / sqrt(d)) V with a joint projection, over the axis before the channels."""
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.heads, self.scale = heads, (dim // heads) ** -0.5
-        self.qkv = nn.Linear(dim, 3 * dim, bias=False)
-        self.proj = nn.Linear(dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """... x L x D -> ... x L x D."""
-        q, k, v = self.qkv(x.flatten(0, -3)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        with named("qk"):
-            scores = q @ k.transpose(-1, -2)
-        weights = (scores * self.scale).softmax(-1)
-        with named("av"):
-            mixed = weights @ v
-        return self.proj(mixed.transpose(1, 2).flatten(2)).view_as(x)
-
-
 class MLP(nn.Module):
     """Linear(D, hidden)-neuron-Linear(hidden, D)."""
 
@@ -163,20 +140,17 @@ class Block(nn.Module):
         dim, heads = config.dim, config.heads
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
         self.attn = config.attention_at(
-            lambda: Attention(dim, heads), dim, heads, config.grid, "linear", "values", "values"
+            lambda: SpaceAttention(dim, heads), dim, heads, config.grid, "linear", "values", "values"
         )
         self.temporal_norm1 = nn.LayerNorm(dim, eps=1e-6)
-        self.temporal_attn = Attention(dim, heads)
+        self.temporal_attn = TimeAttention(dim, heads)
         self.temporal_fc = nn.Linear(dim, dim)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
         self.mlp = MLP(dim, int(round(dim * config.mlp_ratio, 6)), config.neuron)
 
     def forward(self, x: Tensor) -> Tensor:
         """T x B x N x D -> T x B x N x D."""
-        _, batch, tokens, _ = x.shape
-        series = x.permute(1, 2, 0, 3).flatten(0, 1)  # B N x T x D
-        series = self.temporal_fc(self.temporal_attn(self.temporal_norm1(series)))
-        x = x + series.unflatten(0, (batch, tokens)).permute(2, 0, 1, 3)
+        x = x + self.temporal_fc(self.temporal_attn(self.temporal_norm1(x)))
         x = x + self.attn(self.norm1(x))
         return x + self.mlp(self.norm2(x))
 

@@ -155,6 +155,32 @@ def test_softmax_maps_share_one_among_the_tokens():
     torch.testing.assert_close(found.maps[0].values.sum((-1, -2)), torch.ones(1, 2))
 
 
+def test_softmax_maps_share_one_in_each_window_and_over_the_steps_of_a_token():
+    windows = {"dim": 8, "blocks": (2,), "heads": (2,), "window": 2, "patch_size": 2, "time_steps": 2}
+    plain, shifted = inspect_image(spiking("mst-cifar10", **windows), IMAGE).maps
+    torch.testing.assert_close(plain.values.unfold(2, 2, 2).unfold(3, 2, 2).sum((-1, -2)), torch.ones(2, 2, 2, 2))
+    back = shifted.values.roll((-1, -1), (2, 3))
+    torch.testing.assert_close(back.unfold(2, 2, 2).unfold(3, 2, 2).sum((-1, -2)), torch.ones(2, 2, 2, 2))
+    # No weight crosses the edge of the image: the window of the four corners has four maps of one token.
+    assert shifted.values[..., [0, 0, -1, -1], [0, -1, 0, -1]].allclose(torch.tensor(0.25))
+
+    found = inspect_image(spiking("spikeformer-1-16", heads=2, strides=(2, 1), time_steps=3), IMAGE).maps
+    space, time = (next(one for one in found if one.kind == kind) for kind in ("SpaceAttention", "TimeAttention"))
+    torch.testing.assert_close(space.values.sum((-1, -2)), torch.ones(3, 2))
+    torch.testing.assert_close(time.values.sum(0), torch.ones(2, 4, 4))
+
+
+def test_stsa_maps_are_column_means_over_the_queries_that_may_see_a_token():
+    model = spiking("stsa-1-16", heads=2, time_steps=3, pooling="0001")
+    found = inspect_image(model, IMAGE)
+    spikes = next(train.spikes for train in found.trains if train.name.endswith("qkv_lif")).unflatten(1, (3, 2, 8, 16))
+    q, k = spikes[:, 0], spikes[:, 1]  # T x heads x d x N
+    assert q.any() and k.any()
+    for step, values in enumerate(found.maps[0].values):
+        later = torch.stack([one.transpose(1, 2) @ k[step] for one in q[step:]])
+        torch.testing.assert_close(values.flatten(1), later.mean((0, 2)) / 8)
+
+
 def test_spike_trains_are_those_of_every_layer_of_neurons():
     model = spiking("saformer-1-16")
     found = inspect_image(model, IMAGE)

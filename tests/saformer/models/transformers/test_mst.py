@@ -27,7 +27,7 @@ def test_the_published_sizes(name, parameters):
 
 
 def test_a_neuron_counts_a_constant_as_its_quantised_activation_does():
-    from saformer.models.transformers.mst import ScaledIF
+    from saformer.attention.mst import ScaledIF
 
     neuron, steps = ScaledIF().double(), 16
     x = torch.linspace(-1, 3, 400, dtype=torch.float64)
