@@ -191,7 +191,8 @@ def memory(settings: Settings) -> Iterator[Row]:
 class _Calls(TorchDispatchMode):
     """Keeps every convolution and matrix product that runs, with its arguments."""
 
-    OPERATORS = frozenset({"convolution", "addmm", "mm", "bmm", "linear", "baddbmm"})
+    # In inference mode the composite ones arrive whole.
+    OPERATORS = frozenset({"convolution", "conv2d", "matmul", "addmm", "mm", "bmm", "linear", "baddbmm"})
 
     def __init__(self) -> None:
         super().__init__()
