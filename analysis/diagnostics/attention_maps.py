@@ -93,13 +93,15 @@ class Inspection:
 
 
 @contextmanager
-def _outputs(modules: dict[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
-    """What each of the modules puts out, by name, in the order in which they ran."""
-    found: dict[str, Tensor] = {}
+def outputs_of(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, list[Tensor]]]:
+    """What each of the modules puts out, call by call, by name in the order in which they ran."""
+    found: dict[str, list[Tensor]] = {}
 
     def hook(name: str) -> torch.utils.hooks.RemovableHandle:
-        def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-            found[name] = output.detach().cpu()
+        def keep(_module: nn.Module, _inputs: object, output: Any) -> None:
+            first = output[0] if isinstance(output, tuple | list) and output else output  # snnTorch: spikes, membrane
+            if isinstance(first, Tensor):
+                found.setdefault(name, []).append(first.detach().cpu().clone())
 
         return modules[name].register_forward_hook(keep)
 
@@ -137,11 +139,11 @@ def inspect_image(model: Model, image: Tensor) -> Inspection:
     neurons = {name: module for name, module in model.named_modules() if isinstance(module, Neuron)}
     parts = {f"{name}.{part}" for name, attention in attentions.items() for part in attention.map_inputs}
     watched = {**neurons, **{part: model.get_submodule(part) for part in parts}}
-    with _outputs(watched) as found, torch.inference_mode():
+    with outputs_of(watched) as found, torch.inference_mode():
         scores = model(image)[0].cpu()
     maps = []
     for name, attention in attentions.items():
-        by_image = attention.attention_map(*(found[f"{name}.{part}"] for part in attention.map_inputs))
+        by_image = attention.attention_map(*(found[f"{name}.{part}"][-1] for part in attention.map_inputs))
         if by_image.shape[:2] != (model.config.time_steps, 1):
             continue  # of the windows of an image, each of which is a row of its own
         by_token = by_image[:, 0]
@@ -149,5 +151,5 @@ def inspect_image(model: Model, image: Tensor) -> Inspection:
         maps.append(
             AttentionMap(name, type(attention).__name__, attention.map_meaning, by_token.unflatten(-1, (side, side)))
         )
-    trains = tuple(SpikeTrain(name, output.flatten(1)) for name, output in found.items() if name in neurons)
+    trains = tuple(SpikeTrain(name, outputs[-1].flatten(1)) for name, outputs in found.items() if name in neurons)
     return Inspection(tuple(maps), trains, scores)

@@ -2,13 +2,19 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from saformer.analysis.diagnostics.attention_maps import AttentionMap, Inspection, SpikeTrain, check_one, with_maps
+from saformer.analysis.diagnostics.attention_maps import (
+    AttentionMap,
+    Inspection,
+    SpikeTrain,
+    check_one,
+    outputs_of,
+    with_maps,
+)
 from saformer.analysis.profiles import Neurons
 from saformer.analysis.recording.calling import NetworkCall, class_scores
 from saformer.analysis.recording.plain_modules import named_modules
@@ -57,34 +63,13 @@ def inspect_foreign(
         raise InputError(f"map_inputs names {missing[0]}, which is no module of the model")
     layers = [layer for layer in seen.neurons if layer.name in modules]
     with torch.inference_mode():
-        with _answers({path: modules[path] for path in (*(layer.name for layer in layers), *parts)}) as found:
+        with outputs_of({path: modules[path] for path in (*(layer.name for layer in layers), *parts)}) as found:
             answer = call(image)
         made = _made(maps, model, call.given(image).args) if maps is not None else []
     made += [_by_module(name, one, found) for name, one in attentions.items()]
     trains = [train for layer in layers if (train := _train(layer, found.get(layer.name, []))) is not None]
     scores = class_scores(answer, 1, seen.model.time_steps)
     return Inspection(tuple(made), tuple(trains), torch.empty(0) if scores is None else scores[0].cpu())
-
-
-@contextmanager
-def _answers(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, list[Tensor]]]:
-    """What each of the modules puts out, call by call, by name in the order in which they ran."""
-    found: dict[str, list[Tensor]] = {}
-
-    def hook(name: str) -> Any:
-        def keep(_module: nn.Module, _inputs: object, output: Any) -> None:
-            first = output[0] if isinstance(output, tuple | list) and output else output  # snnTorch: spikes, membrane
-            if isinstance(first, Tensor):
-                found.setdefault(name, []).append(first.detach().cpu().clone())
-
-        return modules[name].register_forward_hook(keep)
-
-    handles = [hook(name) for name in modules]
-    try:
-        yield found
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _train(layer: Neurons, outputs: Sequence[Tensor]) -> SpikeTrain | None:

@@ -2,15 +2,12 @@
 
 import functools
 from collections.abc import Callable
-from typing import ClassVar
 
 from torch import Tensor, nn
 
-from saformer.attention.projection import merge_heads, split_heads
+from saformer.attention.keys_first import KeysFirst
 from saformer.attention.registry import INPUTS, OUTPUT, SCALE, Held, Work, register_attention
-from saformer.naming import named
 from saformer.neurons import IntegerLIF
-from saformer.steps import per_step
 
 
 class DoubleConv(nn.Module):
@@ -56,8 +53,10 @@ def _projection(name: str, rate: str, part: str) -> tuple[Work, ...]:
     layout="conv1d",
     by_default=False,
 )
-class LinearESDSA(nn.Module):
+class LinearESDSA(KeysFirst):
     """BN(W(S(0.125 Q (K^T V)))), Q, K, V = S(BN(W(S(X)))), each W two 1x1 convolutions, 1.5 D channels between them.
+
+    Membranes are T x B x D x N.
 
     Args:
         dim: channels D.
@@ -65,42 +64,5 @@ class LinearESDSA(nn.Module):
         neuron: makes a layer of neurons.
     """
 
-    map_inputs: ClassVar[tuple[str, ...]] = ("q_lif", "k_lif")
-    map_meaning: ClassVar[str] = "column of 0.125 Q K^T, mean over queries"
-
     def __init__(self, dim: int, heads: int, neuron: Callable[[], nn.Module]) -> None:
-        super().__init__()
-        self.heads = heads
-        self.head_lif = neuron()
-        for name in ("q", "k", "v"):
-            self.add_module(f"{name}_conv", _layers(dim))
-            self.add_module(f"{name}_lif", neuron())
-        self.attn_lif = neuron()
-        self.proj_conv = _layers(dim)
-
-    def attention_map(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Attention by token, T x B x heads x N: the column of 0.125 Q K^T that belongs to it, mean over the queries.
-
-        Args:
-            queries: Q, T x B x D x N, the output of `q_lif`.
-            keys: K, the output of `k_lif`.
-        """
-        queries, keys = (split_heads(x, self.heads, "conv1d") for x in (queries, keys))
-        return (keys * queries.mean(-2, keepdim=True)).sum(-1) * 0.125
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Membranes from membranes, T x B x D x N."""
-        spikes = self.head_lif(x)
-        q, k, v = (
-            split_heads(
-                self.get_submodule(f"{name}_lif")(per_step(self.get_submodule(f"{name}_conv"), spikes)),
-                self.heads,
-                "conv1d",
-            )
-            for name in ("q", "k", "v")
-        )
-        with named("kv"):
-            gathered = k.transpose(-2, -1) @ v
-        with named("qkv"):
-            attended = q @ gathered
-        return per_step(self.proj_conv, self.attn_lif(merge_heads(attended * 0.125, "conv1d", x)))
+        super().__init__(heads, lambda: _layers(dim), neuron=neuron, last=neuron, layout="conv1d")

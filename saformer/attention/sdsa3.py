@@ -1,16 +1,12 @@
 """SDSA-3 of Meta-SpikeFormer (Spike-driven Transformer V2): K^T V first, and projections by RepConvs."""
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from saformer.attention.projection import merge_heads, split_heads
+from saformer.attention.keys_first import KeysFirst
 from saformer.attention.registry import INPUTS, OUTPUT, SCALE, Held, Work, register_attention
-from saformer.naming import named
 from saformer.neurons import LIF
-from saformer.steps import per_step
 
 
 class PaddedBatchNorm(nn.Module):
@@ -77,50 +73,21 @@ def _projection(name: str, rate: str, part: str) -> tuple[Work, ...]:
     layout="conv2d",
     by_default=False,
 )
-class SDSA3(nn.Module):
+class SDSA3(KeysFirst):
     """SDSA-3(X) = BN(RepConv(S(0.125 Q (K^T V)))), Q, K, V = S(BN(RepConv(S(X)))), neurons of V_th 0.5 before the last.
+
+    Membranes are T x B x D x h x w.
 
     Args:
         dim: channels D.
         heads: attention heads.
     """
 
-    map_inputs: ClassVar[tuple[str, ...]] = ("q_lif", "k_lif")
-    map_meaning: ClassVar[str] = "column of 0.125 Q K^T, mean over queries"
-
     def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.head_lif = LIF()
-        for name in ("q", "k", "v"):
-            self.add_module(f"{name}_conv", nn.Sequential(RepConv(dim), nn.BatchNorm2d(dim)))
-            self.add_module(f"{name}_lif", LIF())
-        self.attn_lif = LIF(threshold=0.5)
-        self.proj_conv = nn.Sequential(RepConv(dim), nn.BatchNorm2d(dim))
-
-    def attention_map(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """Attention by token, T x B x heads x N: the column of 0.125 Q K^T that belongs to it, mean over the queries.
-
-        Args:
-            queries: Q, T x B x D x h x w, the output of `q_lif`.
-            keys: K, the output of `k_lif`.
-        """
-        queries, keys = (split_heads(x, self.heads, "conv2d") for x in (queries, keys))
-        return (keys * queries.mean(-2, keepdim=True)).sum(-1) * 0.125
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Membranes from membranes, T x B x D x h x w."""
-        spikes = self.head_lif(x)
-        q, k, v = (
-            split_heads(
-                self.get_submodule(f"{name}_lif")(per_step(self.get_submodule(f"{name}_conv"), spikes)),
-                self.heads,
-                "conv2d",
-            )
-            for name in ("q", "k", "v")
+        super().__init__(
+            heads,
+            lambda: nn.Sequential(RepConv(dim), nn.BatchNorm2d(dim)),
+            neuron=LIF,
+            last=lambda: LIF(threshold=0.5),
+            layout="conv2d",
         )
-        with named("kv"):
-            gathered = k.transpose(-2, -1) @ v
-        with named("qkv"):
-            attended = q @ gathered
-        return per_step(self.proj_conv, self.attn_lif(merge_heads(attended * 0.125, "conv2d", x)))
