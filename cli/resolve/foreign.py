@@ -117,7 +117,6 @@ def load_foreign(
         options = dict(parse_argument(text, "--model-arg", factory) for text in arguments)
         if options and isinstance(factory, nn.Module):
             raise InputError(f"{name} is a network already, which takes no arguments: leave out {', '.join(options)}")
-        _seed(seed)  # again: importing may have drawn, and does so once
         with process_kept(), faults(lambda error: f"{name}: {attribute} failed: {_words(error)}", ()):
             model = factory if isinstance(factory, nn.Module) else factory(**options)
     with own_errors(attribute, when="when it was made ready"):
