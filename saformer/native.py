@@ -10,12 +10,13 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from hashlib import sha256
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from saformer.locks import scratch_folder
 
 _SOURCE = Path(__file__).with_name("native.c")
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fPIC", "-shared", "-pthread")
@@ -153,8 +154,8 @@ def _compiled(compiler: str) -> Path:
     folder = _folder()
     path = folder / f"native-{sha256(b'|'.join(made_of)).hexdigest()[:24]}.so"
     if not path.exists():
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            made = Path(scratch) / "native.so"
+        with scratch_folder(folder) as scratch:
+            made = scratch / "native.so"
             command = [compiler, *_FLAGS, str(_SOURCE), "-o", str(made), "-lm"]
             subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS, stdin=subprocess.DEVNULL)
             made.replace(path)

@@ -40,11 +40,12 @@ def sound(tmp_path_factory) -> dict[str, bytes]:
         "json_text": json.dumps({"a": [1, 2.5, {"b": None}], "c": "text"}).encode(),
         "text": b"[a]\nb = 1\nc = 'x'\n",
         "some_bytes": bytes(range(100)),
+        "frames": _buffer(lambda buffer: np.save(buffer, np.ones((2, 3)))),
     }
 
 
 @pytest.mark.parametrize(
-    "name", ["torch_zip", "pickled", "npz", "tar", "safetensors", "json_text", "text", "some_bytes"]
+    "name", ["torch_zip", "pickled", "npz", "tar", "safetensors", "json_text", "text", "some_bytes", "frames"]
 )
 def test_every_file_can_be_spoilt_in_the_same_way_again(sound, name) -> None:
     mutation = by.tar(by.pickled) if name == "tar" else getattr(by, name)
