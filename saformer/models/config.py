@@ -49,8 +49,9 @@ class BaseConfig(ABC):
 
     def __post_init__(self) -> None:
         for key, hint in self.types().items():
-            if hint is bool and not isinstance(getattr(self, key), bool):
-                raise InputError(f"{self.family}: {key} must be true or false, got {getattr(self, key)!r}")
+            value = getattr(self, key)
+            if hint in (bool, bool | None) and not isinstance(value, bool) and (value is not None or hint is bool):
+                raise InputError(f"{self.family}: {key} must be true or false, got {value!r}")
         self.check_whole("time_steps", most=_MOST_STEPS)
         self.check_whole(*self.input_settings)
         if math.prod(self.sample_shape) > _MOST_VALUES:

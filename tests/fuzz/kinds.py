@@ -24,6 +24,7 @@ from saformer.analysis.recording.from_rates import profile_from_rates
 from saformer.training.metrics import Epoch, metrics_text
 from tests.fuzz import mutations as by
 from tests.fuzz.children import warm
+from tests.fuzz.hdf5 import hdf5
 from tests.saformer.data.conftest import CLASSES, aedat2, random_events, write_gesture
 
 ROOT = Path(__file__).parents[2]
@@ -218,7 +219,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
         "nir": Kind(
             {"g.nir": _graph(folder), "x.npz": _npz(x=rng.random((2, 3, 2), np.float32))},
             ("energy", "g.nir", "--input", "x.npz", *_WRITES),
-            by.some_bytes,
+            by.some_of(by.some_bytes, hdf5, hdf5),
             (".nir",),
         ),
         "rates": Kind({"r.csv": rates}, ("energy", "--model", "saformer-1-16", "--rates", "r.csv", *_WRITES), by.text),
