@@ -1,5 +1,6 @@
 """Code of the user's may do anything: whatever it raises is said in one line, and the process stays as it was."""
 
+import builtins
 import contextlib
 import os
 import signal
@@ -64,8 +65,8 @@ class _Setting(NamedTuple):
 def process_kept() -> Iterator[None]:
     """What the process has for everybody is afterwards as it was before.
 
-    That is its folder, standard streams, answers to signals and command line, torch's settings, and where the
-    generators of random numbers stand: what is drawn later is the same whatever the code inside did. A process that
+    That is its folder, standard streams, answers to signals and command line, modules and builtins, torch's settings,
+    and where the generators of random numbers stand: what is drawn later is the same whatever the code inside did. A process that
     this code forked ends here when it comes out of it: one alone goes on as this program.
     """
     process, had_torch = os.getpid(), "torch" in sys.modules
@@ -94,6 +95,8 @@ def _settings() -> Iterator[_Setting]:
     yield _Setting(lambda: list(sys.argv), partial(setattr, sys, "argv"))
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         yield _Setting(partial(getattr, sys, name), partial(_set_stream, name, descriptor))
+    yield _Setting(sys.modules.copy, _put_back)
+    yield _Setting(vars(builtins).copy, vars(builtins).update)
     if threading.current_thread() is threading.main_thread():  # nobody else may set them
         for number in (signal.SIGINT, signal.SIGTERM):
             yield _Setting(partial(signal.getsignal, number), partial(signal.signal, number))
@@ -128,6 +131,11 @@ def _set_other(read: Callable[[], Any], write: Callable[[Any], object], value: A
         write(value)
 
 
+def _put_back(modules: dict[str, Any]) -> None:
+    for name, module in modules.items():
+        sys.modules.setdefault(name, module)
+
+
 def _no_cpu(device: Any) -> Any:
     return None if device.type == "cpu" else device
 
@@ -135,7 +143,7 @@ def _no_cpu(device: Any) -> Any:
 def _set_stream(name: str, descriptor: int, stream: Any) -> None:
     """Set sys.stdout or sys.stderr; one that was closed is opened anew, for what is still to be said."""
     if getattr(stream, "closed", False):
-        stream = open(descriptor, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+        stream = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
     setattr(sys, name, stream)
 
 

@@ -1,5 +1,6 @@
 """Whatever code of the user's does to the process, it is afterwards as it was."""
 
+import builtins
 import io
 import os
 import random
@@ -62,6 +63,8 @@ def test_what_is_drawn_later_is_the_same(act):
         (lambda: str(torch.zeros(1).device), lambda: torch.set_default_device("meta")),
         (torch.get_default_dtype, lambda: torch.set_default_dtype(torch.float64)),
         (os.getcwd, lambda: os.chdir("/")),
+        (lambda: sys.modules.get("saformer.errors"), lambda: sys.modules.pop("saformer.errors")),
+        (lambda: isinstance, lambda: setattr(builtins, "isinstance", None)),
         (torch.get_num_threads, lambda: torch.set_num_threads(torch.get_num_threads() + 1)),
     ],
 )
