@@ -8,8 +8,8 @@ from torch import Tensor
 
 from saformer.analysis.recording.batch_axis import Layouts
 from saformer.analysis.recording.counters import Counter
-from saformer.analysis.recording.extents import Extents
 from saformer.analysis.recording.lineage import Lineage
+from saformer.analysis.recording.looks import Looks
 from saformer.analysis.recording.module_paths import ModulePaths
 from saformer.analysis.recording.observers.nonfinite import FiniteCheck
 from saformer.analysis.recording.operators import Kind, Operator
@@ -91,14 +91,14 @@ class Instruments:
 
     def __init__(self, paths: ModulePaths, lineage: Lineage, layouts: Layouts) -> None:
         self.paths, self.lineage, self.layouts = paths, lineage, layouts
-        self.counter, self.meter, self.finite = Counter(), ValueMeter(), FiniteCheck()
-        self.extents, self.weights = Extents(), Extents()  # of activations, of constants
+        self.counter, self.finite = Counter(), FiniteCheck()
+        self.looks, self.weights = self.counter.looks, Looks()  # at activations, at constants
+        self.meter = ValueMeter(self.looks)
 
     def start_batch(self, images: int) -> None:
         """Forget the batch before."""
         self.counter.clear()
         self.meter.clear()
-        self.extents.clear()
         self.layouts.start_batch(images)
         self.lineage.start_batch()
 
@@ -106,7 +106,6 @@ class Instruments:
         """Void what was counted of a tensor that is written into."""
         self.counter.forget(x)
         self.meter.forget(x)
-        self.extents.forget(x)
         self.weights.forget(x)
 
     def depends(self, execution: Execution) -> bool:

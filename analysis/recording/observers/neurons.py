@@ -74,7 +74,7 @@ class NeuronListing:
             if operator.binary:
                 instruments.counter.mark_binary(out)
             if fired is not None and fired.counts is not None:
-                instruments.counter.learn(out, fired.counts.flatten())
+                instruments.looks.learn(out, fired.counts.flatten())
             instruments.lineage.fire(execution.args[0], out, path, f"{SPIKES_OF}{path}", real)
             candidate = self._candidates.setdefault(path, Candidate(path, library=True, operator=True))
             # What is known to be spikes, or to be no spikes, is not measured.

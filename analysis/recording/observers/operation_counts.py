@@ -7,8 +7,8 @@ from torch import Tensor
 
 from saformer.analysis.profiles.values import Values, common_unit
 from saformer.analysis.recording.call import Call
-from saformer.analysis.recording.counters import Integers
 from saformer.analysis.recording.execution import Instruments
+from saformer.analysis.recording.integers import Integers
 from saformer.analysis.recording.sources import Source
 from saformer.analysis.recording.values import of_ones
 
