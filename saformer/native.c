@@ -295,3 +295,38 @@ void along(const float *x, i64 outer, i64 n, i64 inner, i64 *nonzero, int thread
                            .from = outer * i / threads, .to = outer * (i + 1) / threads};
     side_by_side(count_along, parts, sizeof(Along), threads);
 }
+
+typedef struct {
+    const float *x;
+    const int32_t *weight;
+    i64 lines, width, *sums;
+    i64 from, to; /* rows */
+} Weighted;
+
+static void *sum_weights(void *argument) {
+    const Weighted *a = argument;
+    for (i64 r = a->from; r < a->to; r++) {
+        const bits *b = (const bits *)a->x + r * a->lines * a->width;
+        i64 all = 0;
+        for (i64 line = 0; line < a->lines; line++, b += a->width)
+            for (i64 start = 0; start < a->width; start += PIECE) {
+                const i64 n = a->width - start < PIECE ? a->width - start : PIECE;
+                const int32_t *restrict weight = a->weight + start;
+                int sum = 0;
+                for (i64 i = 0; i < n; i++) sum += (b[start + i] & 0x7fffffffu) ? weight[i] : 0;
+                all += sum;
+            }
+        a->sums[r] = all;
+    }
+    return 0;
+}
+
+/* Of rows x lines x width, for each row the sum of the weights where it is nonzero: `width` of them, up to 2^18. */
+void weighted(const float *x, i64 rows, i64 lines, i64 width, const int32_t *weight, i64 *sums, int threads) {
+    Weighted parts[MOST_THREADS];
+    threads = fewest(threads, rows);
+    for (int i = 0; i < threads; i++)
+        parts[i] = (Weighted){.x = x, .weight = weight, .lines = lines, .width = width, .sums = sums,
+                              .from = rows * i / threads, .to = rows * (i + 1) / threads};
+    side_by_side(sum_weights, parts, sizeof(Weighted), threads);
+}

@@ -22,6 +22,8 @@ _FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fPIC
 _SECONDS = 60  # for the compiler
 #: Steps whose membranes the backward pass keeps beside each other.
 MOST_STEPS = 64
+#: The largest weight of which a sum over a piece stays an int.
+MOST_WEIGHT = 1 << 18
 # Elements from which on a second thread is worth its start.
 _SHARED = 1 << 18
 
@@ -39,6 +41,8 @@ class Native:
         library.look.restype = number
         library.along.argtypes = [pointer, whole, whole, whole, pointer, flag]
         library.along.restype = None
+        library.weighted.argtypes = [pointer, whole, whole, whole, pointer, pointer, flag]
+        library.weighted.restype = None
 
     def lif(
         self, x: Tensor, spikes: Tensor, segments: int, tau: float, threshold: float, reset: float, exact: bool
@@ -117,6 +121,17 @@ class Native:
         nonzero = torch.empty(x.shape[0], x.shape[2], dtype=torch.int64)
         self._library.along(x.data_ptr(), *x.shape, nonzero.data_ptr(), _threads(x))
         return nonzero
+
+    def weighted(self, x: Tensor, weight: Tensor) -> Tensor:
+        """For each row of rows x lines x width the sum of the weights where it is nonzero, int64.
+
+        Args:
+            x: contiguous.
+            weight: `width` numbers up to `MOST_WEIGHT`, int32.
+        """
+        sums = torch.empty(len(x), dtype=torch.int64)
+        self._library.weighted(x.data_ptr(), *x.shape, weight.data_ptr(), sums.data_ptr(), _threads(x))
+        return sums
 
 
 def _threads(x: Tensor) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from saformer.analysis.recording.looks import Looks, count, dense, ones_where_nonzero, pass_size, sum_of_ones
 from saformer.analysis.recording.storage_map import StorageMap
-from saformer.native import Native, fits, native
+from saformer.native import MOST_WEIGHT, Native, fits, native
 
 
 def broadcast(*shapes: torch.Size) -> torch.Size:
@@ -48,16 +48,23 @@ def spatial_fan_out(
     return tuple(fan_out.tolist())
 
 
+@lru_cache(maxsize=1024)
+def _fan_out_at(fan_out: tuple[tuple[int, ...], ...]) -> Tensor:
+    """The product of fan-outs of each position, flat, int32."""
+    weights = torch.ones(1, dtype=torch.int64)
+    for along in fan_out:
+        weights = (weights[:, None] * torch.tensor(along, dtype=torch.int64)).flatten()
+    return weights.to(torch.int32)
+
+
 @lru_cache(maxsize=1024)  # on a GPU each call would wait for the device
 def _missing(fan_out: tuple[tuple[int, ...], ...], device: torch.device) -> tuple[int, Tensor, Tensor]:
-    """The product of fan-outs that most positions have; the others, flat, and what theirs are less.
+    """The fan-out that most positions have; the others, flat, and what theirs is less.
 
     Inside, a convolution reaches as many outputs from everywhere: only its border need be looked at position by
     position.
     """
-    weights = torch.ones(1, dtype=torch.int64)
-    for along in fan_out:
-        weights = (weights[:, None] * torch.tensor(along, dtype=torch.int64)).flatten()
+    weights = _fan_out_at(fan_out).to(torch.int64)
     most = int(weights.mode().values) if len(weights) else 0
     positions = (weights != most).nonzero().flatten()
     return most, positions.to(device), (most - weights[positions]).to(device)
@@ -135,9 +142,12 @@ class Counter:
             fan_out: for each spatial dimension the outputs that each position reaches along it.
         """
         most, positions, missing = _missing(fan_out, x.device)
-        total = self.count(x, rows)[0] * most
         if not len(positions) or not x.numel():
-            return total
+            return self.count(x, rows)[0] * most
+        small = prod(map(max, fan_out)) <= MOST_WEIGHT
+        if small and fits(x) and x.is_contiguous() and (library := native()) is not None:
+            return library.weighted(x.view(rows, -1, x[0, 0].numel()), _fan_out_at(fan_out))
+        total = self.count(x, rows)[0] * most
         x, binary = x.flatten(2), self.is_binary(x)
         less = torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
         scratch = torch.empty(0, dtype=torch.float32, device=x.device)

@@ -114,6 +114,15 @@ def test_nonzeros_along_a_dimension(shape):
     assert torch.equal(library.along(x), x.ne(0).sum(1))
 
 
+@needs_compiler
+def test_sums_of_weights_where_elements_are_not_zero():
+    library = native()
+    assert library is not None
+    x = torch.randint(-1, 2, (5, 3, 5000), generator=torch.Generator().manual_seed(2)).float()
+    weight = torch.randint(0, 1 << 18, (5000,), generator=torch.Generator().manual_seed(3), dtype=torch.int32)
+    assert torch.equal(library.weighted(x, weight), (x.ne(0).long() * weight).sum((1, 2)))
+
+
 @pytest.mark.parametrize("other", [torch.zeros(2, 3, dtype=torch.float64), torch.zeros(2, 0), torch.zeros(2, 3).half()])
 def test_other_tensors_are_left_to_the_operators(other):
     assert one_pass.fire(other, 2.0, 1.0, 0.0) is None
