@@ -179,7 +179,7 @@ void lif_backward(const float *gradient, const float *x, float *result, i64 step
 
 typedef struct {
     const float *x;
-    i64 width, *nonzero;
+    i64 width, stride, *nonzero;
     i64 from, to; /* pieces: of up to PIECE elements, so many to a chunk that they hold it */
     i64 ones, sum;
     int low, high, whole;
@@ -195,7 +195,7 @@ static void *look_at(void *argument) {
     for (i64 piece = a->from; piece < a->to; piece++) {
         const i64 chunk = piece / each, start = piece % each * PIECE;
         const i64 n = a->width - start < PIECE ? a->width - start : PIECE;
-        const float *restrict x = a->x + chunk * a->width + start;
+        const float *restrict x = a->x + chunk * a->stride + start;
         const bits *restrict b = (const bits *)x;
         bits most = 0;
         int some = 0, ones = 0;
@@ -229,15 +229,15 @@ static void *look_at(void *argument) {
     return 0;
 }
 
-/* Nonzeros of each chunk of so many elements, added to `nonzero`; `found` gets how many elements are one, whether all are
-   whole numbers within 2^18, and of these the smallest and the largest beside zero and the sum of magnitudes. Returns the
-   largest magnitude, infinity or NaN if there is one. */
-float look(const float *x, i64 chunks, i64 width, i64 *nonzero, i64 *found, int threads) {
+/* Nonzeros of each chunk of `width` elements, which begin `stride` elements apart, added to `nonzero`; `found` gets how
+   many elements are one, whether all are whole numbers within 2^18, and of these the smallest and the largest beside zero
+   and the sum of magnitudes. Returns the largest magnitude, infinity or NaN if there is one. */
+float look(const float *x, i64 chunks, i64 width, i64 stride, i64 *nonzero, i64 *found, int threads) {
     const i64 pieces = chunks * ((width + PIECE - 1) / PIECE);
     Look parts[MOST_THREADS];
     threads = fewest(threads, pieces);
     for (int i = 0; i < threads; i++)
-        parts[i] = (Look){.x = x, .width = width, .nonzero = nonzero, .whole = 1,
+        parts[i] = (Look){.x = x, .width = width, .stride = stride, .nonzero = nonzero, .whole = 1,
                           .from = pieces * i / threads, .to = pieces * (i + 1) / threads};
     side_by_side(look_at, parts, sizeof(Look), threads);
     Look all = parts[0];

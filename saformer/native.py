@@ -37,7 +37,7 @@ class Native:
         library.lif_forward.argtypes = [pointer] * 2 + [whole] * 3 + [number] * 3 + [flag, pointer, flag]
         library.lif_backward.argtypes = [pointer] * 3 + [whole] * 2 + [number] * 4 + [flag] * 2
         library.lif_backward.restype = None
-        library.look.argtypes = [pointer, whole, whole, pointer, pointer, flag]
+        library.look.argtypes = [pointer, whole, whole, whole, pointer, pointer, flag]
         library.look.restype = number
         library.along.argtypes = [pointer, whole, whole, whole, pointer, flag]
         library.along.restype = None
@@ -104,7 +104,7 @@ class Native:
         )
 
     def look(self, chunks: Tensor) -> tuple[Tensor, int, float, tuple[int, int, int] | None]:
-        """One pass over chunks x elements.
+        """One pass over chunks x elements, each chunk in one piece.
 
         Returns:
             Nonzeros of each chunk (int64); ones in all; the largest magnitude, infinite or NaN if one is; and where all
@@ -112,7 +112,9 @@ class Native:
         """
         nonzero = torch.zeros(len(chunks), dtype=torch.int64)
         found = (ctypes.c_int64 * 5)()
-        largest = self._library.look(chunks.data_ptr(), *chunks.shape, nonzero.data_ptr(), found, _threads(chunks))
+        largest = self._library.look(
+            chunks.data_ptr(), *chunks.shape, chunks.stride(0), nonzero.data_ptr(), found, _threads(chunks)
+        )
         ones, whole, *rest = found
         return nonzero, ones, largest, tuple(rest) if whole else None
 

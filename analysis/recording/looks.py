@@ -156,14 +156,17 @@ def _leading_width(x: Tensor) -> int:
 def _look_at(x: Tensor, binary: bool, width: int) -> Look:
     chunks = x.as_strided((x.numel() // width, width), (width, 1))
     if fits(chunks) and (library := native()) is not None:
-        nonzero, ones, largest, whole = library.look(chunks)
-        return Look(width, Integers(nonzero), Integers(ones), largest, whole)
-    nonzero, all_ones = count(chunks, binary)
-    return Look(width, Integers(nonzero), Integers(all_ones))
+        nonzero, all_ones, largest, whole = library.look(chunks)
+        return Look(width, Integers(nonzero), Integers(all_ones), largest, whole)
+    nonzero, ones = count(chunks, binary)
+    return Look(width, Integers(nonzero), Integers(ones))
 
 
 def count(rows: Tensor, binary: bool) -> tuple[Tensor, Tensor]:
-    """Nonzeros of each of rows x elements (int64), and ones in all, by PyTorch's operators."""
+    """Nonzeros of each of rows x elements (int64), and ones in all."""
+    if rows.numel() and rows.stride(1) == 1 and fits(rows) and (library := native()) is not None:
+        nonzero, all_ones, _, _ = library.look(rows)
+        return nonzero, torch.tensor(all_ones)
     if binary:
         nonzero = sum_of_ones(rows, 1)
         return nonzero, nonzero.sum()

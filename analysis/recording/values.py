@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -107,7 +108,7 @@ def _measured(x: Tensor, channel: int, averaged: bool, looks: Looks) -> Values:
     unit: float | None = None
     several = False
     for _ in range(_ROUNDS):
-        magnitudes = glance.to(torch.float64).abs().unique().tolist()
+        magnitudes = _magnitudes(glance)
         unit = _unit(magnitudes, unit, allowed, averaged)
         if unit is None:
             break
@@ -130,11 +131,19 @@ def _measured(x: Tensor, channel: int, averaged: bool, looks: Looks) -> Values:
                 tolerance=allowed,
             )
         glance = rest
+    else:
+        magnitudes = _magnitudes(glance)
     negative = bool((glance < 0).any()) or bool((flat < 0).any())
     # One magnitude for each channel at most: what shows more at a glance needs no second look.
-    few = glance.to(torch.float64).abs().unique().numel() <= (x.shape[channel] if x.ndim > 1 else 0)
+    few = len(magnitudes) <= (x.shape[channel] if x.ndim > 1 else 0)
     channels = _channel_units(x.abs(), channel, allowed) if few else ()
     return Values(magnitudes=2, negative=negative, multiples=False, channels=channels, tolerance=allowed)
+
+
+def _magnitudes(x: Tensor) -> list[float]:
+    """The different magnitudes in a few elements, the smallest first."""
+    found: list[float] = np.unique(x.abs().to(torch.float64).cpu().numpy(), equal_nan=False).tolist()
+    return found
 
 
 def _unit(magnitudes: list[float], unit: float | None, allowed: float, averaged: bool) -> float | None:
