@@ -115,8 +115,8 @@ class Native:
         largest = self._library.look(
             chunks.data_ptr(), *chunks.shape, chunks.stride(0), nonzero.data_ptr(), found, _threads(chunks)
         )
-        ones, whole, *rest = found
-        return nonzero, ones, largest, tuple(rest) if whole else None
+        ones, whole, low, high, total = found
+        return nonzero, ones, largest, (low, high, total) if whole else None
 
     def along(self, x: Tensor) -> Tensor:
         """Nonzeros of outer x n x inner along n: outer x inner, int64."""

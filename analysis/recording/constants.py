@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from saformer.analysis.recording.plain_modules import OF_EVERY_MODULE
 from saformer.analysis.recording.storage_map import StorageMap, storage_id
 
 
@@ -23,10 +24,13 @@ class Owner:
 
 def _own(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Tensors that a module holds itself: parameters, buffers, then plain attributes."""
-    for held in (module._parameters, module._buffers, vars(module)):
+    for held in (module._parameters, module._buffers):
         for name, value in held.items():
-            if isinstance(value, Tensor):
+            if value is not None:
                 yield name, value
+    for name, value in vars(module).items():
+        if name not in OF_EVERY_MODULE and isinstance(value, Tensor):
+            yield name, value
 
 
 def _span(x: Tensor) -> tuple[int, int]:

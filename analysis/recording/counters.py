@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from saformer.analysis.recording.integers import Integers
 from saformer.analysis.recording.looks import Looks, count, dense, ones_where_nonzero, pass_size, sum_of_ones
 from saformer.analysis.recording.storage_map import StorageMap
 from saformer.native import MOST_WEIGHT, Native, fits, native
@@ -127,8 +128,8 @@ class Counter:
         nonzero, ones = self.count(x, 1)
         return int(nonzero) == int(ones)
 
-    def count(self, x: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-        """Nonzeros of each row (int64, shape `rows`) and ones in all (int64 scalar)."""
+    def count(self, x: Tensor, rows: int) -> tuple[Tensor, Integers]:
+        """Nonzeros of each row (int64, shape `rows`) and ones in all."""
         x = x.dequantize() if x.is_quantized else x
         found = self.looks.rows(x, rows, self.is_binary(x))
         return count(as_rows(x, rows), self.is_binary(x)) if found is None else found

@@ -16,7 +16,7 @@ class Integers:
 
     __slots__ = ("_value",)
 
-    def __init__(self, x: Tensor | int) -> None:
+    def __init__(self, x: "Tensor | int | list[int] | list[list[int]]") -> None:
         self._value: Any = x.tolist() if isinstance(x, Tensor) and x.device.type == "cpu" else x
 
     def tensor(self) -> Tensor:
@@ -30,6 +30,18 @@ class Integers:
         if isinstance(self._value, list) or isinstance(other._value, list):
             return Integers(self.tensor() + other.tensor())
         return Integers(self._value + other._value)
+
+    @staticmethod
+    def beside(columns: "list[Integers]") -> "Integers":
+        """Rows x columns, from columns of as many rows."""
+        values = [column._value for column in columns]
+        if any(isinstance(value, Tensor) for value in values):
+            return Integers(torch.stack([column.tensor() for column in columns], 1))
+        return Integers([list(row) for row in zip(*values, strict=True)])
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._value)
 
     def split(self) -> "list[Integers]":
         """Each by itself."""

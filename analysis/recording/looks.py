@@ -68,7 +68,8 @@ class Looks:
 
     def seen(self, x: Tensor) -> Look | None:
         """What was seen of `x`, if it was looked at."""
-        return (self._known.get(x) or {}).get(_place(x))
+        looks = self._known.get(x)
+        return looks.get(_place(x)) if looks and dense(x) else None
 
     def of(self, x: Tensor, binary: bool = False, width: int | None = None) -> Look:
         """A look at a dense tensor.
@@ -87,7 +88,7 @@ class Looks:
             known = looks[place] = _look_at(x, binary, width or _leading_width(x))
         return known
 
-    def rows(self, x: Tensor, rows: int, binary: bool = False) -> tuple[Tensor, Tensor] | None:
+    def rows(self, x: Tensor, rows: int, binary: bool = False) -> tuple[Tensor, Integers] | None:
         """Nonzeros of each row (int64), and ones in all; None where rows lie scattered in memory.
 
         Args:
@@ -112,7 +113,7 @@ class Looks:
             nonzero = nonzero.view(groups, -1).sum(1)
         if sizes and not x.is_contiguous():
             nonzero = nonzero.as_strided(sizes, [stride // width for stride in strides]).flatten()
-        return (nonzero if groups == rows else nonzero.view(rows, -1).sum(1)), look.ones.tensor()
+        return (nonzero if groups == rows else nonzero.view(rows, -1).sum(1)), look.ones
 
     def largest(self, x: Tensor) -> float:
         """The largest magnitude; infinite or NaN if one is, infinite if that cannot be told."""
@@ -159,17 +160,17 @@ def _look_at(x: Tensor, binary: bool, width: int) -> Look:
         nonzero, all_ones, largest, whole = library.look(chunks)
         return Look(width, Integers(nonzero), Integers(all_ones), largest, whole)
     nonzero, ones = count(chunks, binary)
-    return Look(width, Integers(nonzero), Integers(ones))
+    return Look(width, Integers(nonzero), ones)
 
 
-def count(rows: Tensor, binary: bool) -> tuple[Tensor, Tensor]:
+def count(rows: Tensor, binary: bool) -> tuple[Tensor, Integers]:
     """Nonzeros of each of rows x elements (int64), and ones in all."""
     if rows.numel() and rows.stride(1) == 1 and fits(rows) and (library := native()) is not None:
         nonzero, all_ones, _, _ = library.look(rows)
-        return nonzero, torch.tensor(all_ones)
+        return nonzero, Integers(all_ones)
     if binary:
         nonzero = sum_of_ones(rows, 1)
-        return nonzero, nonzero.sum()
+        return nonzero, Integers(nonzero.sum())
     nonzero = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
     ones = torch.zeros((), dtype=torch.int64, device=rows.device)
     scratch = torch.empty(0, dtype=torch.float32, device=rows.device)
@@ -177,7 +178,7 @@ def count(rows: Tensor, binary: bool) -> tuple[Tensor, Tensor]:
         mask = ones_where_nonzero(piece, False, scratch)
         nonzero[where] += mask.sum(1).to(torch.int64)
         ones += (piece.eq(1) if rows.is_complex() else torch.eq(piece, 1, out=mask)).sum().to(torch.int64)
-    return nonzero, ones
+    return nonzero, Integers(ones)
 
 
 def pass_size(x: Tensor) -> int:

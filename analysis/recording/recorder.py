@@ -8,7 +8,6 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,6 +27,7 @@ from saformer.analysis.recording.observers.unseen import Unseen
 from saformer.analysis.recording.observers.unsupported import Unsupported
 from saformer.analysis.recording.operators import Kind, Operator, entry
 from saformer.analysis.recording.shown import Shown
+from saformer.analysis.recording.sources import replace
 from saformer.analysis.recording.storage_map import tensors_in
 from saformer.models.config import Model
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from saformer.analysis.profiles.values import MOST_LEVELS, Values, common_unit
+from saformer.analysis.recording.integers import Integers
 from saformer.analysis.recording.looks import Looks, dense
 from saformer.analysis.recording.sources import Provenance, Source
 from saformer.analysis.recording.storage_map import StorageMap
@@ -47,7 +48,7 @@ class ValueMeter:
         """Void what is known of a tensor that was written into."""
         self._known.discard(x)
 
-    def values_of(self, x: Tensor, source: Source | None, channel: int, nonzero: Tensor, ones: Tensor) -> Values:
+    def values_of(self, x: Tensor, source: Source | None, channel: int, nonzero: Tensor, ones: Integers) -> Values:
         """The same as `measure`, quicker where counts say it all: every nonzero is a one.
 
         Args:

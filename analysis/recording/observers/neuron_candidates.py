@@ -2,7 +2,7 @@
 
 from collections import Counter as Tally
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 
@@ -12,7 +12,7 @@ from saformer.analysis.profiles import Neurons, Values
 from saformer.analysis.profiles.records import holders
 from saformer.analysis.profiles.values import MOST_LEVELS
 from saformer.analysis.recording.integers import Integers
-from saformer.analysis.recording.sources import Provenance, Source
+from saformer.analysis.recording.sources import Provenance, Source, replace
 from saformer.errors import InputError
 
 # Where libraries define their spiking neurons.

@@ -6,7 +6,6 @@ so by their class or their operator, whatever they put out.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -24,7 +23,7 @@ from saformer.analysis.recording.observers.neuron_candidates import (
     of_a_library,
 )
 from saformer.analysis.recording.operators import Effect, Kind
-from saformer.analysis.recording.sources import Provenance, Source
+from saformer.analysis.recording.sources import Provenance, Source, replace
 from saformer.analysis.recording.storage_map import storage_id, tensors_in
 
 

