@@ -66,8 +66,8 @@ def process_kept() -> Iterator[None]:
     """What the process has for everybody is afterwards as it was before.
 
     That is its folder, standard streams, answers to signals and command line, modules and builtins, torch's settings,
-    and where the generators of random numbers stand: what is drawn later is the same whatever the code inside did. A process that
-    this code forked ends here when it comes out of it: one alone goes on as this program.
+    and where the generators of random numbers stand: what is drawn later is the same whatever the code inside did.
+    A process that this code forked ends here when it comes out of it: one alone goes on as this program.
     """
     process, had_torch = os.getpid(), "torch" in sys.modules
     before = [(setting, setting.read()) for setting in _settings()]
