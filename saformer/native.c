@@ -12,6 +12,43 @@ typedef uint32_t __attribute__((may_alias)) bits;
 
 enum { BLOCK = 256, MOST_THREADS = 64 };
 
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
+
+/* Does pieces `from` to `to` of a job; returns whether it found an infinite number or NaN. */
+typedef int (*Work)(const void *job, i64 from, i64 to);
+
+typedef struct {
+    Work work;
+    const void *job;
+    i64 from, to;
+    int bad;
+} Part;
+
+static void *start(void *argument) {
+    Part *part = argument;
+    part->bad = part->work(part->job, part->from, part->to);
+    return 0;
+}
+
+/* Runs one part of the pieces on each thread. */
+static int run(Work work, const void *job, i64 pieces, int threads) {
+    Part parts[MOST_THREADS];
+    pthread_t ids[MOST_THREADS];
+    int started[MOST_THREADS] = {0}, bad = 0;
+    if (threads > MOST_THREADS) threads = MOST_THREADS;
+    if (threads > pieces) threads = (int)pieces;
+    for (int i = threads - 1; i >= 0; i--) {
+        parts[i] = (Part){.work = work, .job = job, .from = pieces * i / threads, .to = pieces * (i + 1) / threads};
+        started[i] = i > 0 && pthread_create(&ids[i], 0, start, &parts[i]) == 0;
+        if (!started[i]) start(&parts[i]);
+    }
+    for (int i = 0; i < threads; i++) {
+        if (started[i]) pthread_join(ids[i], 0);
+        bad |= parts[i].bad;
+    }
+    return bad;
+}
+
 static int not_finite(const float *x, i64 n) {
     const bits *b = (const bits *)x;
     int found = 0;
@@ -21,15 +58,21 @@ static int not_finite(const float *x, i64 n) {
 
 /* ---- the LIF neuron of Eqs. 1-3 ---------------------------------------------------------------------------------- */
 
+/* Currents are slope[c] x + shift[c] of what is given. Channels are `inner` elements long, or, with inner 1, side by side. */
+typedef struct {
+    const float *slope, *shift;
+    i64 channels, inner;
+    int fused; /* one rounding for product and sum */
+} Affine;
+
 typedef struct {
     const float *x, *gradient;
+    Affine norm; /* no slope: currents are given */
     float *out;
     i64 steps, neurons, segment;
     float tau, inverse, threshold, reset, alpha;
     int exact; /* times 1/tau is the same number as division by tau */
-    i64 *counts;
-    i64 from, to; /* segments */
-    int bad;
+    i64 *counts; /* T x segments; those of the threads do not overlap */
 } Lif;
 
 static inline void charge(const Lif *a, const float *restrict x, float *restrict u, i64 n, int first) {
@@ -44,20 +87,46 @@ static inline void charge(const Lif *a, const float *restrict x, float *restrict
         for (i64 j = 0; j < n; j++) u[j] = u[j] + ((rest - u[j]) + x[j]) / tau;
 }
 
-static void *forward(void *argument) {
-    Lif *a = argument;
+/* Product and sum with one rounding, or two, as the operator that is replaced has them. */
+static inline void scale(const Affine *a, const float *restrict x, float *restrict y, i64 n, i64 run, i64 start) {
+    if (a->inner > 1) {
+        const float slope = a->slope[run % a->channels], shift = a->shift[run % a->channels];
+        if (a->fused)
+            for (i64 j = 0; j < n; j++) y[j] = __builtin_fmaf(x[j], slope, shift);
+        else
+            for (i64 j = 0; j < n; j++) y[j] = x[j] * slope + shift;
+    } else {
+        const float *restrict slope = a->slope + start, *restrict shift = a->shift + start;
+        if (a->fused)
+            for (i64 j = 0; j < n; j++) y[j] = __builtin_fmaf(x[j], slope[j], shift[j]);
+        else
+            for (i64 j = 0; j < n; j++) y[j] = x[j] * slope[j] + shift[j];
+    }
+}
+
+static int forward(const void *job, i64 from, i64 to) {
+    const Lif *a = job;
+    int bad = 0;
     const float threshold = a->threshold, reset = a->reset;
     const i64 images = a->neurons / a->segment;
-    float u[BLOCK] __attribute__((aligned(64)));
-    for (i64 s = a->from; s < a->to; s++) {
-        for (i64 start = 0; start < a->segment; start += BLOCK) {
-            const i64 n = a->segment - start < BLOCK ? a->segment - start : BLOCK;
-            const i64 at = s * a->segment + start;
+    /* Of one channel, or of all channels at one place. */
+    const i64 length = !a->norm.slope ? a->segment : a->norm.inner > 1 ? a->norm.inner : a->norm.channels;
+    const i64 runs = a->segment / length;
+    float u[BLOCK] __attribute__((aligned(64))), scaled[BLOCK] __attribute__((aligned(64)));
+    for (i64 run = from * runs; run < to * runs; run++) {
+        const i64 s = run / runs;
+        for (i64 start = 0; start < length; start += BLOCK) {
+            const i64 n = length - start < BLOCK ? length - start : BLOCK;
+            const i64 at = run * length + start;
             for (i64 t = 0; t < a->steps; t++) {
                 const float *restrict x = a->x + t * a->neurons + at;
                 float *restrict spikes = a->out + t * a->neurons + at;
                 int fired = 0;
-                a->bad |= not_finite(x, n);
+                if (a->norm.slope) {
+                    scale(&a->norm, x, scaled, n, run, start);
+                    x = scaled;
+                }
+                bad |= not_finite(x, n);
                 charge(a, x, u, n, t == 0);
                 for (i64 j = 0; j < n; j++) {
                     const int fires = u[j] >= threshold;
@@ -69,7 +138,7 @@ static void *forward(void *argument) {
             }
         }
     }
-    return 0;
+    return bad;
 }
 
 /* exp for -87 <= x <= 88, within two units in the last place: 2^k times a polynomial (Cephes). */
@@ -91,13 +160,13 @@ static inline float exponential(float x) {
 
 enum { MOST_STEPS = 64, NARROW = 64 };
 
-static void *backward(void *argument) {
-    Lif *a = argument;
+static int backward(const void *job, i64 from, i64 to) {
+    const Lif *a = job;
     const float threshold = a->threshold, reset = a->reset, alpha = a->alpha;
     const float carried = 1.0f - (a->exact ? a->inverse : 1.0f / a->tau), gain = alpha / a->tau;
     float charged[MOST_STEPS][NARROW] __attribute__((aligned(64)));
     float u[NARROW] __attribute__((aligned(64)));
-    const i64 first = a->from * a->segment, last = a->to * a->segment < a->neurons ? a->to * a->segment : a->neurons;
+    const i64 first = from * a->segment, last = to * a->segment < a->neurons ? to * a->segment : a->neurons;
     for (i64 at = first; at < last; at += NARROW) {
         const i64 n = last - at < NARROW ? last - at : NARROW;
         for (i64 t = 0; t < a->steps; t++) {
@@ -121,32 +190,13 @@ static void *backward(void *argument) {
     return 0;
 }
 
-/* Runs one part of the segments on each thread; the parts' counts do not overlap. */
-static int run(void *(*work)(void *), const Lif *whole, i64 segments, int threads) {
-    Lif parts[MOST_THREADS];
-    pthread_t ids[MOST_THREADS];
-    int started[MOST_THREADS] = {0}, bad = 0;
-    if (threads > MOST_THREADS) threads = MOST_THREADS;
-    if (threads > segments) threads = (int)segments;
-    for (int i = threads - 1; i >= 0; i--) {
-        parts[i] = *whole;
-        parts[i].from = segments * i / threads;
-        parts[i].to = segments * (i + 1) / threads;
-        started[i] = i > 0 && pthread_create(&ids[i], 0, work, &parts[i]) == 0;
-        if (!started[i]) work(&parts[i]);
-    }
-    for (int i = 0; i < threads; i++) {
-        if (started[i]) pthread_join(ids[i], 0);
-        bad |= parts[i].bad;
-    }
-    return bad;
-}
-
-/* Spikes of T x neurons currents. `counts` (T x segments, zeros) gets the spikes of each segment of a step; returns whether
+/* Spikes of T x neurons currents, or, with `slope`, of what these become by it. `counts` (T x segments, zeros) gets the spikes of each segment of a step; returns whether
    a current is infinite or NaN. */
-int lif_forward(const float *x, float *spikes, i64 steps, i64 segments, i64 segment, float tau, float threshold,
-                float reset, int exact, i64 *counts, int threads) {
-    const Lif whole = {.x = x, .out = spikes, .steps = steps, .neurons = segments * segment, .segment = segment,
+int lif_forward(const float *x, float *spikes, i64 steps, i64 segments, i64 segment, const float *slope,
+                const float *shift, i64 channels, i64 inner, int fused, float tau, float threshold, float reset,
+                int exact, i64 *counts, int threads) {
+    const Affine norm = {.slope = slope, .shift = shift, .channels = channels, .inner = inner, .fused = fused};
+    const Lif whole = {.x = x, .norm = norm, .out = spikes, .steps = steps, .neurons = segments * segment, .segment = segment,
                        .tau = tau, .inverse = 1.0f / tau, .threshold = threshold, .reset = reset, .exact = exact,
                        .counts = counts};
     return run(forward, &whole, segments, threads);
@@ -162,73 +212,47 @@ void lif_backward(const float *gradient, const float *x, float *result, i64 step
     run(backward, &whole, (neurons + segment - 1) / segment, threads);
 }
 
-/* ---- counts ------------------------------------------------------------------------------------------------------ */
+/* ---- pools ------------------------------------------------------------------------------------------------------- */
 
-/* Nonzeros of each row; returns how many elements are one. */
-i64 count(const float *x, i64 rows, i64 width, i64 *nonzero) {
-    i64 all = 0;
-    for (i64 r = 0; r < rows; r++, x += width) {
-        i64 found = 0;
-        for (i64 start = 0; start < width; start += 4096) {
-            const i64 n = width - start < 4096 ? width - start : 4096;
-            int some = 0, ones = 0;
-            for (i64 i = 0; i < n; i++) {
-                some += x[start + i] != 0.0f;
-                ones += x[start + i] == 1.0f;
-            }
-            found += some;
-            all += ones;
+typedef struct {
+    const float *x;
+    float *out;
+    i64 height, width, rows, columns, kernel, stride, padding;
+} Pool;
+
+/* The larger of two, NaN if one is. */
+static inline float larger(float a, float b) { return a < b || b != b ? b : a; }
+
+static int pool(const void *job, i64 from, i64 to) {
+    const Pool *a = job;
+    enum { WIDEST = 1024 };
+    float padded[WIDEST] __attribute__((aligned(64))), most[WIDEST] __attribute__((aligned(64)));
+    const i64 width = a->width, length = width + 2 * a->padding;
+    float *restrict inner = padded + a->padding;
+    for (i64 j = 0; j < length; j++) padded[j] = -INFINITY;
+    for (i64 plane = from; plane < to; plane++) {
+        const float *x = a->x + plane * a->height * width;
+        float *restrict out = a->out + plane * a->rows * a->columns;
+        for (i64 row = 0; row < a->rows; row++, out += a->columns) {
+            i64 top = row * a->stride - a->padding, bottom = top + a->kernel;
+            top = top < 0 ? 0 : top;
+            bottom = bottom > a->height ? a->height : bottom;
+            for (i64 j = 0; j < width; j++) inner[j] = x[top * width + j];
+            for (i64 y = top + 1; y < bottom; y++)
+                for (i64 j = 0; j < width; j++) inner[j] = larger(inner[j], x[y * width + j]);
+            for (i64 j = 0; j < length; j++) most[j] = padded[j];
+            for (i64 i = 1; i < a->kernel; i++)
+                for (i64 j = 0; j < length - i; j++) most[j] = larger(most[j], padded[j + i]);
+            for (i64 j = 0; j < a->columns; j++) out[j] = most[j * a->stride];
         }
-        nonzero[r] = found;
     }
-    return all;
+    return 0;
 }
 
-/* Whether all elements are whole numbers within 2^18: then found = {smallest, largest, sum of magnitudes}. */
-int whole(const float *x, i64 n, i64 *found) {
-    const bits *b = (const bits *)x;
-    int low = 0, high = 0;
-    i64 sum = 0;
-    for (i64 start = 0; start < n; start += 4096) {
-        const i64 m = n - start < 4096 ? n - start : 4096;
-        int wrong = 0, part = 0;
-        /* Beyond 2^18, and NaN: C does not say what a cast of these gives. */
-        for (i64 i = 0; i < m; i++) wrong |= (b[start + i] & 0x7fffffffu) > 0x48800000u;
-        if (wrong) return 0;
-        for (i64 i = 0; i < m; i++) {
-            const float value = x[start + i];
-            const int k = (int)value;
-            const int size = k < 0 ? -k : k;
-            wrong |= (float)k != value;
-            low = k < low ? k : low;
-            high = k > high ? k : high;
-            part += size & 0x7ffff;
-        }
-        if (wrong) return 0;
-        sum += part;
-    }
-    found[0] = low;
-    found[1] = high;
-    found[2] = sum;
-    return 1;
-}
-
-/* The largest magnitude, infinity or NaN if there is one; `zeros` gets how many elements are zero. */
-float extent(const float *x, i64 n, i64 *zeros) {
-    const bits *b = (const bits *)x;
-    bits most = 0;
-    i64 all = 0;
-    for (i64 start = 0; start < n; start += 4096) {
-        const i64 m = n - start < 4096 ? n - start : 4096;
-        int none = 0;
-        for (i64 i = 0; i < m; i++) {
-            const bits size = b[start + i] & 0x7fffffffu;
-            most = size > most ? size : most;
-            none += size == 0;
-        }
-        all += none;
-    }
-    *zeros = all;
-    const union { uint32_t i; float f; } largest = {most};
-    return largest.f;
+/* Maxima over square windows of planes up to 1024 wide, padding included; 2 padding <= kernel. */
+void max_pool(const float *x, float *out, i64 planes, i64 height, i64 width, i64 rows, i64 columns, i64 kernel,
+              i64 stride, i64 padding, int threads) {
+    const Pool whole = {.x = x, .out = out, .height = height, .width = width, .rows = rows, .columns = columns,
+                        .kernel = kernel, .stride = stride, .padding = padding};
+    run(pool, &whole, planes, threads);
 }

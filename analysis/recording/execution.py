@@ -45,8 +45,15 @@ class Execution:
     fired: Fired | None = None
 
     def run(self) -> None:
-        """Run it. Our own neurons count their spikes as they fire, where they can."""
-        if self.operator is not None and self.operator.kind is Kind.NEURON and self.operator.binary:
+        """Run it, unless its results are there. Our own neurons count their spikes as they fire, where they can."""
+        if self.out is not None:
+            return
+        if (
+            self.fired is None
+            and self.operator is not None
+            and self.operator.kind is Kind.NEURON
+            and self.operator.binary
+        ):
             self.fired = fire(*self.args)
         self.out = self.func(*self.args, **self.kwargs) if self.fired is None else self.fired.spikes
 

@@ -30,6 +30,10 @@ from saformer.analysis.recording.operators import Kind, Operator, entry
 from saformer.analysis.recording.shown import Shown
 from saformer.analysis.recording.storage_map import tensors_in
 from saformer.models.config import Model
+from saformer.neurons import lif
+from saformer.neurons.norm_lif import Normalised
+
+_NORM = torch.ops.aten.batch_norm.default
 
 
 class Recorder(TorchDispatchMode):
@@ -124,7 +128,13 @@ class Recorder(TorchDispatchMode):
             out = self._in_parts(func, operator, args, kwargs)
             if out is not NotImplemented:
                 return out
-        execution = Execution(func, operator, args, kwargs, self.paths.path)
+        if operator is not None and operator.kind is Kind.NORM_AND_NEURON:
+            return self._norm_and_neuron(Normalised(*args))
+        return self._watched(Execution(func, operator, args, kwargs, self.paths.path))
+
+    def _watched(self, execution: Execution) -> Any:
+        """Run an operator, unless its results are there, and show it to the observers."""
+        operator = execution.operator
         for observer in (*self._booking, *self._listing):
             observer.before(execution)
         execution.run()
@@ -136,10 +146,25 @@ class Recorder(TorchDispatchMode):
             if self._log is not None and execution.weight is not None:
                 self._log.note_weight(execution.booked, execution.weight, self.lineage.constants)
         elif operator is None or operator.kind is not Kind.NEURON:
-            self.lineage.follow(operator, execution.name, execution.path, func, (args, kwargs), execution.out)
+            inputs = (execution.args, execution.kwargs)
+            self.lineage.follow(operator, execution.name, execution.path, execution.func, inputs, execution.out)
         for observer in self._listing:
             observer.after(execution)
         return execution.out
+
+    def _norm_and_neuron(self, given: Normalised) -> Tensor:
+        """Show both to the observers as if they had run one by one.
+
+        Where one pass computed both, what is between was never written: memory that nobody touches stands for it.
+        """
+        fired = given.fire()
+        between = given.normalise() if fired is None or not fired.finite else torch.empty_like(given.x)
+        norm = (given.x, given.weight, given.bias, given.mean, given.var, False, 0.0, given.eps, False)
+        lif_args = (between, given.tau, given.threshold, given.reset)
+        with self.paths.norm_before(given.mean, given.x, between):
+            normed = Execution(_NORM, entry(_NORM, {}), norm, {}, self.paths.path, out=between)
+            self._watched(normed)
+        return self._watched(Execution(lif, entry(lif, {}), lif_args, {}, self.paths.path, fired=fired))
 
     def _has_parts(self, operator: Operator | None, args: Any) -> bool:
         """Whether an operator runs as its parts, which come back here, if it has any."""
