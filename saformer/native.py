@@ -1,5 +1,5 @@
-"""Passes over memory that PyTorch's operators make several of: C, compiled at first use where there is a C compiler, and
-kept in the user's cache. Where there is none, PyTorch's operators give the same numbers.
+"""Passes over memory that PyTorch's operators make several of: C, compiled at first use where there is a C compiler,
+and kept in the user's cache. Where there is none, PyTorch's operators give the same numbers.
 
 `SAFORMER_NATIVE=0` in the environment leaves it out.
 """

@@ -37,8 +37,14 @@ class Listener(Protocol):
 class ModulePaths:
     """The stack of modules that run, by hooks."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self._model = model
+    def __init__(self, model: nn.Module, whole: bool = False) -> None:
+        """Look at a model.
+
+        Args:
+            model: it.
+            whole: modules run one by one, even those that can run as one.
+        """
+        self._model, self._whole = model, whole
         self.modules = dict(named_modules(model))
         self.names = frozenset(self.modules)
         self._paths = {id(module): path for path, module in self.modules.items()}
@@ -57,6 +63,8 @@ class ModulePaths:
                 raise InputError(f"{path or 'the model'} was compiled by torch.jit.script: give it as it was written")
             hooks.append(module.register_forward_pre_hook(self._enter, with_kwargs=True))
             hooks.append(module.register_forward_hook(self._leave, always_call=True, with_kwargs=True))
+            if self._whole:
+                hooks.append(module.register_forward_hook(_look))
         try:
             yield
         finally:
@@ -110,6 +118,10 @@ class ModulePaths:
     def path(self) -> str:
         """Its path."""
         return self.stack[-1].path if self.stack else ""
+
+
+def _look(module: nn.Module, args: Any, output: Any) -> None:
+    """A hook that is not declared as passive."""
 
 
 def of_torch(module: nn.Module) -> bool:

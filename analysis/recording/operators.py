@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
-from saformer.neurons import activate, fire, lif, norm_lif
+from saformer.neurons import activate, fire, lif, norm_lif_
 from saformer.pooling import max_pool2d
 
 if TYPE_CHECKING:
@@ -306,6 +306,6 @@ _table(Kind.COMPOSITE, Effect.LINEAR, "scaled_dot_product_attention", attention=
 
 # Our own layers of neurons are one operator each: spikes of zeros and ones (Eqs. 1-3), what has few levels, or none.
 _enter([lif.overloadpacket], Operator(Kind.NEURON, Effect.LEVELS, binary=True))
-_enter([norm_lif.overloadpacket], Operator(Kind.NORM_AND_NEURON, Effect.LEVELS))
+_enter([norm_lif_.overloadpacket], Operator(Kind.NORM_AND_NEURON, Effect.LEVELS))
 _enter([fire.overloadpacket], Operator(Kind.NEURON, Effect.LEVELS))
 _enter([activate.overloadpacket], Operator(Kind.NEURON, Effect.REAL))

@@ -67,7 +67,7 @@ class Recorder(TorchDispatchMode):
         self.model, self.time_steps = model, time_steps
         self.batch_sizes: list[int] = []
         outside, shapes = ((), None) if shown is None else (shown.outside, shown.shapes)
-        self.paths, self.lineage = ModulePaths(model), Lineage(outside, keeping=noting_rows)
+        self.paths, self.lineage = ModulePaths(model, whole=bool(neurons)), Lineage(outside, keeping=noting_rows)
         self.layouts = Layouts(time_steps, shapes, isinstance(model, Model), noting_rows)
         self.instruments = Instruments(self.paths, self.lineage, self.layouts)
         self.neurons = NeuronListing(self.instruments, neurons)
@@ -153,18 +153,23 @@ class Recorder(TorchDispatchMode):
         return execution.out
 
     def _norm_and_neuron(self, given: Normalised) -> Tensor:
-        """Show both to the observers as if they had run one by one.
+        """Show both to the observers as if they had run one by one, each with a result of its own.
 
-        Where one pass computed both, what is between was never written: memory that nobody touches stands for it.
+        What is between was never written where one pass computed both: memory that nobody touches stands for it.
         """
+        x, settings = given.x, (given.tau, given.threshold, given.reset)
+        between = torch.empty_like(x)
+        norm_args = (x, given.weight, given.bias, given.mean, given.var, False, 0.0, given.eps, False)
+        with self.paths.norm_before(given.mean, x, between):
+            self._watched(Execution(_NORM, entry(_NORM, {}), norm_args, {}, self.paths.path, out=between))
+        self.instruments.forget(x)
         fired = given.fire()
-        between = given.normalise() if fired is None or not fired.finite else torch.empty_like(given.x)
-        norm = (given.x, given.weight, given.bias, given.mean, given.var, False, 0.0, given.eps, False)
-        lif_args = (between, given.tau, given.threshold, given.reset)
-        with self.paths.norm_before(given.mean, given.x, between):
-            normed = Execution(_NORM, entry(_NORM, {}), norm, {}, self.paths.path, out=between)
-            self._watched(normed)
-        return self._watched(Execution(lif, entry(lif, {}), lif_args, {}, self.paths.path, fired=fired))
+        if fired is None:
+            between.copy_(given.normalise())
+        elif not fired.finite:  # which the observers look for in what the neurons read
+            between.fill_(torch.nan)
+        spikes = self._watched(Execution(lif, entry(lif, {}), (between, *settings), {}, self.paths.path, fired=fired))
+        return x if fired is not None else x.copy_(spikes)
 
     def _has_parts(self, operator: Operator | None, args: Any) -> bool:
         """Whether an operator runs as its parts, which come back here, if it has any."""

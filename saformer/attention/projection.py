@@ -33,21 +33,16 @@ def add_projection(owner: nn.Module, name: str, kind: str, inputs: int, outputs:
     owner.add_module(f"{name}_bn", norm(outputs))
 
 
-def _layers(owner: nn.Module, name: str, kind: str, x: Tensor) -> tuple[Tensor, nn.Module]:
-    """x W, with T and B as one dimension, and the BatchNorm behind it."""
-    y = owner.get_submodule(f"{name}_{_KINDS[kind][2]}")(x.flatten(0, 1))
-    return y, owner.get_submodule(f"{name}_bn")
-
-
 def project_and_fire(owner: nn.Module, name: str, kind: str, x: Tensor, neuron: nn.Module) -> Tensor:
     """Spikes of neurons that read BN(x W); the layout stays that of `kind`."""
-    y, norm = _layers(owner, name, kind, x)
-    return spikes_of(neuron, norm, y.unflatten(0, x.shape[:2]), -1 if kind == "linear" else 2)
+    layer, norm = (owner.get_submodule(f"{name}_{part}") for part in (_KINDS[kind][2], "bn"))
+    return spikes_of(neuron, norm, layer, x, -1 if kind == "linear" else 2)
 
 
 def project(owner: nn.Module, name: str, kind: str, x: Tensor) -> Tensor:
     """BN(x W) with the layers registered by `add_projection`; the layout stays that of `kind`."""
-    y, norm = _layers(owner, name, kind, x)
+    y = owner.get_submodule(f"{name}_{_KINDS[kind][2]}")(x.flatten(0, 1))
+    norm = owner.get_submodule(f"{name}_bn")
     if kind == "linear":
         # The statistics are per channel over all rows, so rows need no transposing for BatchNorm1d.
         return norm(y.flatten(0, 1)).view(*x.shape[:-1], y.shape[-1])

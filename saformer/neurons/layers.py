@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from saformer.errors import InputError
 from saformer.neurons.integrate_and_fire import Firing, run
-from saformer.neurons.norm_lif import norm_lif
+from saformer.neurons.norm_lif import norm_lif_
 from saformer.neurons.rule import Rule
 
 
@@ -141,7 +141,7 @@ class LIF(_Fixed):
         """Spikes of the shape and type of `x`, T x B x ...
 
         Args:
-            x: input current, or what a BatchNorm in evaluation makes it of.
+            x: input current, or what a BatchNorm in evaluation makes it of; then spikes are written over it.
             norm: that BatchNorm, for the neuron of Eqs. 1-3; see `saformer.neurons.after_norm`.
             channel: the dimension of its channels: 2, or the last.
         """
@@ -149,7 +149,7 @@ class LIF(_Fixed):
             return super().forward(x)
         rule = self.rule
         statistics = norm.running_mean, norm.running_var, norm.eps
-        return norm_lif(x, norm.weight, norm.bias, *statistics, channel, rule.tau, rule.threshold, rule.reset)
+        return norm_lif_(x, norm.weight, norm.bias, *statistics, channel, rule.tau, rule.threshold, rule.reset)
 
 
 class IF(_Fixed):

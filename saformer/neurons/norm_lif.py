@@ -1,4 +1,6 @@
-"""`saformer::norm_lif`: BatchNorm in evaluation and the LIF neurons behind it in one pass over memory.
+"""`saformer::norm_lif_`: BatchNorm in evaluation and the LIF neurons behind it in one pass over memory, in place.
+
+Fresh memory costs more than the arithmetic: spikes are written over what BatchNorm reads.
 
 BatchNorm is then a factor and a summand for each channel, which are taken from PyTorch's own, and rounded as its are:
 the spikes are the same, bit for bit.
@@ -17,10 +19,10 @@ from saformer.neurons.integrate_and_fire import lif
 
 
 class Normalised(NamedTuple):
-    """Arguments of `saformer::norm_lif`.
+    """Arguments of `saformer::norm_lif_`.
 
     Args:
-        x: what BatchNorm reads, T x B x ...
+        x: what BatchNorm reads, T x B x ..., contiguous; then the spikes.
         weight: of BatchNorm.
         bias: of BatchNorm.
         mean: running mean.
@@ -49,7 +51,7 @@ class Normalised(NamedTuple):
         return F.batch_norm(rows, self.mean, self.var, self.weight, self.bias, False, 0.0, self.eps).view_as(self.x)
 
     def fire(self) -> one_pass.Fired | None:
-        """Spikes in one pass; None where the library does not fit."""
+        """Write the spikes over `x` in one pass; None where the library does not fit."""
         fused = rounded_once()
         if fused is None or not (fits(self.x) and self.x.is_contiguous()):
             return None
@@ -57,7 +59,8 @@ class Normalised(NamedTuple):
         shift = F.batch_norm(zero, self.mean, self.var, self.weight, self.bias, False, 0.0, self.eps)
         slope = F.batch_norm(one, zero[0], self.var, self.weight, None, False, 0.0, self.eps)
         inner = self.x[0, 0, 0].numel() if self.channel == 2 else 1
-        return one_pass.fire(self.x, self.tau, self.threshold, self.reset, Affine(slope, shift, inner, fused))
+        norm = Affine(slope, shift, inner, fused)
+        return one_pass.fire(self.x, self.tau, self.threshold, self.reset, norm, result=self.x)
 
 
 @functools.cache
@@ -80,16 +83,15 @@ def rounded_once() -> bool | None:
 
 def _norm_lif(*args: Any) -> Tensor:
     given = Normalised(*args)
-    fired = given.fire()
-    if fired is None:
-        return lif(given.normalise(), given.tau, given.threshold, given.reset)
-    return fired.spikes
+    if given.fire() is None:
+        given.x.copy_(lif(given.normalise(), given.tau, given.threshold, given.reset))
+    return given.x
 
 
 _library = torch.library.Library("saformer", "FRAGMENT")
 _library.define(
-    "norm_lif(Tensor x, Tensor? weight, Tensor? bias, Tensor mean, Tensor var, float eps, int channel, float tau, "
-    "float threshold, float reset) -> Tensor"
+    "norm_lif_(Tensor(a!) x, Tensor? weight, Tensor? bias, Tensor mean, Tensor var, float eps, int channel, float tau, "
+    "float threshold, float reset) -> Tensor(a!)"
 )
-_library.impl("norm_lif", _norm_lif, "CompositeExplicitAutograd")
-norm_lif = torch.ops.saformer.norm_lif.default
+_library.impl("norm_lif_", _norm_lif, "CompositeExplicitAutograd")
+norm_lif_ = torch.ops.saformer.norm_lif_.default

@@ -25,7 +25,9 @@ class Fired:
     finite: bool
 
 
-def fire(x: Tensor, tau: float, threshold: float, reset: float, norm: Affine | None = None) -> Fired | None:
+def fire(
+    x: Tensor, tau: float, threshold: float, reset: float, norm: Affine | None = None, result: Tensor | None = None
+) -> Fired | None:
     """Spikes of LIF neurons (Eqs. 1-3), T x B x ...; None where the library does not fit.
 
     Args:
@@ -34,11 +36,12 @@ def fire(x: Tensor, tau: float, threshold: float, reset: float, norm: Affine | N
         threshold: V_th.
         reset: V_reset, and rest.
         norm: how it makes them.
+        result: where spikes are written, laid out as `x`; may be `x`. New memory unless given.
     """
     if not (fits(x) and x.numel()) or (library := native()) is None:
         return None
     x = planes(x)
-    spikes = torch.empty_like(x)
+    spikes = torch.empty_like(x) if result is None else result
     images = x.shape[1] if x.ndim > 1 else 1
     apart = images == 1 or x.stride(1) * images * len(x) == x.numel()
     segments = images if apart else 1

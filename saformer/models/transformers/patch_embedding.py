@@ -63,19 +63,17 @@ class PatchEmbedding(nn.Module):
         membrane = x
         for i, (stage, pool) in enumerate(self.stages):
             pools = self.pooling[i] == "1"
-            x = per_step(self.get_submodule(stage.format("conv")), x)
-            norm, neuron = (self.get_submodule(stage.format(name)) for name in ("bn", self.neuron_name))
+            conv, norm, neuron = (self.get_submodule(stage.format(n)) for n in ("conv", "bn", self.neuron_name))
             if (pools and self.pool_first[i]) or (self.membrane_shortcut and i == len(self.stages) - 1):
-                x = per_step(norm, x)
+                x = per_step(norm, per_step(conv, x))
                 if pools and self.pool_first[i]:
                     x = per_step(self.get_submodule(pool), x)
                 membrane = x
                 x = neuron(x)
             else:
-                x = spikes_of(neuron, norm, x)
+                x = spikes_of(neuron, norm, conv, x)
             if pools and not self.pool_first[i]:
                 x = per_step(self.get_submodule(pool), x)
-        y = per_step(self.rpe_conv, x)
         if self.membrane_shortcut:
-            return per_step(self.rpe_bn, y) + membrane
-        return spikes_of(self.get_submodule(f"rpe_{self.neuron_name}"), self.rpe_bn, y) + x
+            return per_step(self.rpe_bn, per_step(self.rpe_conv, x)) + membrane
+        return spikes_of(self.get_submodule(f"rpe_{self.neuron_name}"), self.rpe_bn, self.rpe_conv, x) + x
