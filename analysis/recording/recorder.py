@@ -155,7 +155,8 @@ class Recorder(TorchDispatchMode):
     def _norm_and_neuron(self, given: Normalised) -> Tensor:
         """Show both to the observers as if they had run one by one, each with a result of its own.
 
-        What is between was never written where one pass computed both: memory that nobody touches stands for it.
+        What is between was never written where one pass computed both: memory that nobody touches stands for it. The
+        spikes stand where `x` was, or in memory of their own.
         """
         x, settings = given.x, (given.tau, given.threshold, given.reset)
         between = torch.empty_like(x)
@@ -168,8 +169,7 @@ class Recorder(TorchDispatchMode):
             between.copy_(given.normalise())
         elif not fired.finite:  # which the observers look for in what the neurons read
             between.fill_(torch.nan)
-        spikes = self._watched(Execution(lif, entry(lif, {}), (between, *settings), {}, self.paths.path, fired=fired))
-        return x if fired is not None else x.copy_(spikes)
+        return self._watched(Execution(lif, entry(lif, {}), (between, *settings), {}, self.paths.path, fired=fired))
 
     def _has_parts(self, operator: Operator | None, args: Any) -> bool:
         """Whether an operator runs as its parts, which come back here, if it has any."""
