@@ -3,16 +3,7 @@
    Every function works on what it is given and allocates nothing. Roundings are those of the operators: no multiplication
    is fused with an addition (-ffp-contract=off). */
 
-#include <math.h>
-#include <pthread.h>
-#include <stdint.h>
-
-typedef int64_t i64;
-typedef uint32_t __attribute__((may_alias)) bits;
-
-enum { BLOCK = 256, MOST_THREADS = 64 };
-
-/* ---- threads ----------------------------------------------------------------------------------------------------- */
+#include "native.h"
 
 /* Does pieces `from` to `to` of a job; returns whether it found an infinite number or NaN. */
 typedef int (*Work)(const void *job, i64 from, i64 to);
@@ -33,19 +24,12 @@ static void *start(void *argument) {
 /* Runs one part of the pieces on each thread. */
 static int run(Work work, const void *job, i64 pieces, int threads) {
     Part parts[MOST_THREADS];
-    pthread_t ids[MOST_THREADS];
-    int started[MOST_THREADS] = {0}, bad = 0;
-    if (threads > MOST_THREADS) threads = MOST_THREADS;
-    if (threads > pieces) threads = (int)pieces;
-    for (int i = threads - 1; i >= 0; i--) {
+    int bad = 0;
+    threads = fewest(threads, pieces);
+    for (int i = 0; i < threads; i++)
         parts[i] = (Part){.work = work, .job = job, .from = pieces * i / threads, .to = pieces * (i + 1) / threads};
-        started[i] = i > 0 && pthread_create(&ids[i], 0, start, &parts[i]) == 0;
-        if (!started[i]) start(&parts[i]);
-    }
-    for (int i = 0; i < threads; i++) {
-        if (started[i]) pthread_join(ids[i], 0);
-        bad |= parts[i].bad;
-    }
+    side_by_side(start, parts, sizeof(Part), threads);
+    for (int i = 0; i < threads; i++) bad |= parts[i].bad;
     return bad;
 }
 
@@ -119,8 +103,8 @@ static int forward(const void *job, i64 from, i64 to) {
             const i64 n = length - start < BLOCK ? length - start : BLOCK;
             const i64 at = run * length + start;
             for (i64 t = 0; t < a->steps; t++) {
-                const float *restrict x = a->x + t * a->neurons + at;
-                float *restrict spikes = a->out + t * a->neurons + at;
+                const float *x = a->x + t * a->neurons + at; /* may be where the spikes go: read before they are written */
+                float *spikes = a->out + t * a->neurons + at;
                 int fired = 0;
                 if (a->norm.slope) {
                     scale(&a->norm, x, scaled, n, run, start);
@@ -190,14 +174,14 @@ static int backward(const void *job, i64 from, i64 to) {
     return 0;
 }
 
-/* Spikes of T x neurons currents, or, with `slope`, of what these become by it. `counts` (T x segments, zeros) gets the spikes of each segment of a step; returns whether
-   a current is infinite or NaN. */
+/* Spikes of T x neurons currents, or, with `slope`, of what these become by it; `spikes` may be `x`. `counts` (T x
+   segments, zeros) gets the spikes of each segment of a step; returns whether a current is infinite or NaN. */
 int lif_forward(const float *x, float *spikes, i64 steps, i64 segments, i64 segment, const float *slope,
                 const float *shift, i64 channels, i64 inner, int fused, float tau, float threshold, float reset,
                 int exact, i64 *counts, int threads) {
     const Affine norm = {.slope = slope, .shift = shift, .channels = channels, .inner = inner, .fused = fused};
-    const Lif whole = {.x = x, .norm = norm, .out = spikes, .steps = steps, .neurons = segments * segment, .segment = segment,
-                       .tau = tau, .inverse = 1.0f / tau, .threshold = threshold, .reset = reset, .exact = exact,
+    const Lif whole = {.x = x, .norm = norm, .out = spikes, .steps = steps, .neurons = segments * segment,
+                       .segment = segment, .tau = tau, .inverse = 1.0f / tau, .threshold = threshold, .reset = reset, .exact = exact,
                        .counts = counts};
     return run(forward, &whole, segments, threads);
 }

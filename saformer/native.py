@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-_SOURCES = [Path(__file__).with_name(name) for name in ("native.c", "native_counts.c")]
+_SOURCES = [Path(__file__).with_name(name) for name in ("native.c", "native_counts.c", "native.h")]
 _FLAGS = (
     *("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fPIC", "-shared", "-pthread"),
     *(("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()),
@@ -28,6 +28,8 @@ _SECONDS = 60  # for the compiler
 WIDEST = 1024
 #: Steps whose membranes the backward pass keeps beside each other.
 MOST_STEPS = 64
+#: The largest weight of which a sum over a piece stays an int.
+MOST_WEIGHT = 1 << 18
 # Elements from which on a second thread is worth its start.
 _SHARED = 1 << 18
 
@@ -70,11 +72,12 @@ class Native:
         library.lif_backward.restype = None
         library.max_pool.argtypes = [pointer] * 2 + [whole] * 8 + [flag]
         library.max_pool.restype = None
-        library.count.argtypes = [pointer, whole, whole, pointer]
-        library.count.restype = whole
-        library.whole.argtypes = [pointer, whole, pointer]
-        library.extent.argtypes = [pointer, whole, pointer]
-        library.extent.restype = number
+        library.look.argtypes = [pointer, whole, whole, whole, pointer, pointer, flag]
+        library.look.restype = number
+        library.along.argtypes = [pointer, whole, whole, whole, pointer, flag]
+        library.along.restype = None
+        library.weighted.argtypes = [pointer, whole, whole, whole, pointer, pointer, flag]
+        library.weighted.restype = None
 
     def lif(
         self,
@@ -152,22 +155,37 @@ class Native:
         sizes = (planes, height, width, *result.shape[-2:], kernel, stride, padding)
         self._library.max_pool(x.data_ptr(), result.data_ptr(), *sizes, _threads(x))
 
-    def count(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Nonzeros of each row (int64), and ones in all."""
-        nonzero = torch.empty(len(rows), dtype=torch.int64)
-        return nonzero, torch.tensor(self._library.count(rows.data_ptr(), *rows.shape, nonzero.data_ptr()))
+    def look(self, chunks: Tensor) -> tuple[Tensor, int, float, tuple[int, int, int] | None]:
+        """One pass over chunks x elements, each chunk in one piece.
 
-    def whole(self, x: Tensor) -> tuple[int, int, int] | None:
-        """The smallest and the largest of zero and all elements, and the sum of magnitudes; None unless all are whole
-        numbers within 2**18.
+        Returns:
+            Nonzeros of each chunk (int64); ones in all; the largest magnitude, infinite or NaN if one is; and where all
+            are whole numbers within 2**18, the smallest and the largest of zero and these, and the sum of magnitudes.
         """
-        found = (ctypes.c_int64 * 3)()
-        return tuple(found) if self._library.whole(x.data_ptr(), x.numel(), found) else None
+        nonzero = torch.zeros(len(chunks), dtype=torch.int64)
+        found = (ctypes.c_int64 * 5)()
+        largest = self._library.look(
+            chunks.data_ptr(), *chunks.shape, chunks.stride(0), nonzero.data_ptr(), found, _threads(chunks)
+        )
+        ones, whole, low, high, total = found
+        return nonzero, ones, largest, (low, high, total) if whole else None
 
-    def extent(self, x: Tensor) -> tuple[float, int]:
-        """The largest magnitude, infinite or NaN if one is; and how many elements are zero."""
-        zeros = ctypes.c_int64()
-        return self._library.extent(x.data_ptr(), x.numel(), ctypes.byref(zeros)), zeros.value
+    def along(self, x: Tensor) -> Tensor:
+        """Nonzeros of outer x n x inner along n: outer x inner, int64."""
+        nonzero = torch.empty(x.shape[0], x.shape[2], dtype=torch.int64)
+        self._library.along(x.data_ptr(), *x.shape, nonzero.data_ptr(), _threads(x))
+        return nonzero
+
+    def weighted(self, x: Tensor, weight: Tensor) -> Tensor:
+        """For each row of rows x lines x width the sum of the weights where it is nonzero, int64.
+
+        Args:
+            x: contiguous.
+            weight: `width` numbers up to `MOST_WEIGHT`, int32.
+        """
+        sums = torch.empty(len(x), dtype=torch.int64)
+        self._library.weighted(x.data_ptr(), *x.shape, weight.data_ptr(), sums.data_ptr(), _threads(x))
+        return sums
 
 
 def _arguments(norm: Affine) -> tuple[int, ...]:
@@ -211,7 +229,7 @@ def _compiled(compiler: str) -> Path:
     if not path.exists():
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             made = Path(scratch) / "native.so"
-            command = [compiler, *_FLAGS, *map(str, _SOURCES), "-o", str(made), "-lm"]
+            command = [compiler, *_FLAGS, *map(str, _SOURCES[:2]), "-o", str(made), "-lm"]
             subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS, stdin=subprocess.DEVNULL)
             made.replace(path)
     return path

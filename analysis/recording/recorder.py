@@ -8,7 +8,6 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,6 +27,7 @@ from saformer.analysis.recording.observers.unseen import Unseen
 from saformer.analysis.recording.observers.unsupported import Unsupported
 from saformer.analysis.recording.operators import Kind, Operator, entry
 from saformer.analysis.recording.shown import Shown
+from saformer.analysis.recording.sources import replace
 from saformer.analysis.recording.storage_map import tensors_in
 from saformer.models.config import Model
 from saformer.neurons import lif
@@ -63,7 +63,7 @@ class Recorder(TorchDispatchMode):
         log: ModuleLog | None = None,
     ) -> None:
         super().__init__()
-        self._log = log
+        self._log, self._resting = log, False
         self.model, self.time_steps = model, time_steps
         self.batch_sizes: list[int] = []
         outside, shapes = ((), None) if shown is None else (shown.outside, shown.shapes)
@@ -110,19 +110,24 @@ class Recorder(TorchDispatchMode):
 
     def leave_module(self, frame: Frame, args: Any, output: Any) -> None:
         """A module ended: what it put out may be the spikes of a layer of neurons, or come from a kernel unseen."""
-        with torch.utils._python_dispatch._disable_current_modes():
-            result = next(tensors_in((output,)), None)
-            if result is None:
-                return
+        result = next(tensors_in((output,)), None)
+        if result is None:
+            return
+        self._resting = True
+        try:
             self.unseen.leave_module(frame, args, result)
             source = self.lineage.source(result)
             if source is not None and not source.maker:
                 self.lineage.set_source(result, replace(source, maker=frame.path))
             self.neurons.leave_module(frame, args, result)
+        finally:
+            self._resting = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator and show it to the observers."""
         kwargs = kwargs or {}
+        if self._resting:  # our own arithmetic
+            return func(*args, **kwargs)
         operator = entry(func, kwargs)
         if self._has_parts(operator, args):
             out = self._in_parts(func, operator, args, kwargs)
@@ -130,7 +135,12 @@ class Recorder(TorchDispatchMode):
                 return out
         if operator is not None and operator.kind is Kind.NORM_AND_NEURON:
             return self._norm_and_neuron(Normalised(*args))
-        return self._watched(Execution(func, operator, args, kwargs, self.paths.path))
+        execution = Execution(func, operator, args, kwargs, self.paths.path)
+        if execution.is_view():  # it has the entries of its memory: that it is read is all there is to see
+            for x in execution.inputs:
+                self.operations.note_read(x)
+            return execution.out
+        return self._watched(execution)
 
     def _watched(self, execution: Execution) -> Any:
         """Run an operator, unless its results are there, and show it to the observers."""
@@ -158,18 +168,24 @@ class Recorder(TorchDispatchMode):
         What is between was never written where one pass computed both: memory that nobody touches stands for it. The
         spikes stand where `x` was, or in memory of their own.
         """
-        x, settings = given.x, (given.tau, given.threshold, given.reset)
+        x = given.x
         between = torch.empty_like(x)
         norm_args = (x, given.weight, given.bias, given.mean, given.var, False, 0.0, given.eps, False)
         with self.paths.norm_before(given.mean, x, between):
-            self._watched(Execution(_NORM, entry(_NORM, {}), norm_args, {}, self.paths.path, out=between))
+            norm = Execution(_NORM, entry(_NORM, {}), norm_args, {}, self.paths.path)
+            norm.take(between)
+            self._watched(norm)
         self.instruments.forget(x)
         fired = given.fire()
         if fired is None:
             between.copy_(given.normalise())
         elif not fired.finite:  # which the observers look for in what the neurons read
             between.fill_(torch.nan)
-        return self._watched(Execution(lif, entry(lif, {}), (between, *settings), {}, self.paths.path, fired=fired))
+        lif_args = (between, given.tau, given.threshold, given.reset)
+        neurons = Execution(lif, entry(lif, {}), lif_args, {}, self.paths.path)
+        if fired is not None:
+            neurons.take(fired.spikes, fired)
+        return self._watched(neurons)
 
     def _has_parts(self, operator: Operator | None, args: Any) -> bool:
         """Whether an operator runs as its parts, which come back here, if it has any."""
