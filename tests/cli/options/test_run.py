@@ -4,6 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
+
+from saformer.cli.options.run import RunOptions
+from saformer.cli.resolve.run import batch_size_of
+from saformer.data import Dataset
+from saformer.models import configure_for, from_config
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +99,16 @@ def test_batch_size_changes_nothing_but_the_speed(saformer):
     )
     assert small["layers"] == large["layers"]
     assert small["totals"] == large["totals"]
+
+
+@pytest.mark.parametrize(
+    ("images", "size", "wanted"),
+    [(256, 16, 64), (255, 16, 16), (256, 17, 16)],
+    ids=["small", "few", "larger"],
+)
+def test_small_images_go_through_in_larger_batches(images, size, wanted):
+    network = from_config(configure_for("saformer-1-16", {"image_size": 16}))
+    data = Dataset("mine", None, "static", torch.zeros(images, 3, size, size), None, None, None, None)
+    assert batch_size_of(RunOptions(), network, data, images) == wanted
+    assert batch_size_of(RunOptions(batch_size=7), network, data, images) == 7
+    assert batch_size_of(RunOptions(), torch.nn.Linear(1, 1), data, images) == 16
