@@ -37,7 +37,7 @@ class Native:
         library.lif_forward.argtypes = [pointer] * 2 + [whole] * 3 + [number] * 3 + [flag, pointer, flag]
         library.lif_backward.argtypes = [pointer] * 3 + [whole] * 2 + [number] * 4 + [flag] * 2
         library.lif_backward.restype = None
-        library.look.argtypes = [pointer, whole, whole, whole, pointer, pointer, flag]
+        library.look.argtypes = [pointer, whole, whole, whole, number, pointer, pointer, flag]
         library.look.restype = number
         library.along.argtypes = [pointer, whole, whole, whole, pointer, flag]
         library.along.restype = None
@@ -103,17 +103,18 @@ class Native:
             _threads(x),
         )
 
-    def look(self, chunks: Tensor) -> tuple[Tensor, int, float, tuple[int, int, int] | None]:
+    def look(self, chunks: Tensor, scale: float = 1.0) -> tuple[Tensor, int, float, tuple[int, int, int] | None]:
         """One pass over chunks x elements, each chunk in one piece.
 
         Returns:
             Nonzeros of each chunk (int64); ones in all; the largest magnitude, infinite or NaN if one is; and where all
-            are whole numbers within 2**18, the smallest and the largest of zero and these, and the sum of magnitudes.
+            times `scale`, a power of two, are whole numbers within 2**18, the smallest and the largest of zero and
+            these, and the sum of magnitudes.
         """
         nonzero = torch.zeros(len(chunks), dtype=torch.int64)
         found = (ctypes.c_int64 * 5)()
         largest = self._library.look(
-            chunks.data_ptr(), *chunks.shape, chunks.stride(0), nonzero.data_ptr(), found, _threads(chunks)
+            chunks.data_ptr(), *chunks.shape, chunks.stride(0), scale, nonzero.data_ptr(), found, _threads(chunks)
         )
         ones, whole, low, high, total = found
         return nonzero, ones, largest, (low, high, total) if whole else None
