@@ -73,7 +73,7 @@ class Native:
         library.lif_backward.restype = None
         library.max_pool.argtypes = [pointer] * 2 + [whole] * 8 + [flag]
         library.max_pool.restype = None
-        library.look.argtypes = [pointer, whole, whole, whole, pointer, pointer, flag]
+        library.look.argtypes = [pointer, whole, whole, whole, number, pointer, pointer, flag]
         library.look.restype = number
         library.along.argtypes = [pointer, whole, whole, whole, pointer, flag]
         library.along.restype = None
@@ -156,17 +156,18 @@ class Native:
         sizes = (planes, height, width, *result.shape[-2:], kernel, stride, padding)
         self._library.max_pool(x.data_ptr(), result.data_ptr(), *sizes, _threads(x))
 
-    def look(self, chunks: Tensor) -> tuple[Tensor, int, float, tuple[int, int, int] | None]:
+    def look(self, chunks: Tensor, scale: float = 1.0) -> tuple[Tensor, int, float, tuple[int, int, int] | None]:
         """One pass over chunks x elements, each chunk in one piece.
 
         Returns:
             Nonzeros of each chunk (int64); ones in all; the largest magnitude, infinite or NaN if one is; and where all
-            are whole numbers within 2**18, the smallest and the largest of zero and these, and the sum of magnitudes.
+            times `scale`, a power of two, are whole numbers within 2**18, the smallest and the largest of zero and
+            these, and the sum of magnitudes.
         """
         nonzero = torch.zeros(len(chunks), dtype=torch.int64)
         found = (ctypes.c_int64 * 5)()
         largest = self._library.look(
-            chunks.data_ptr(), *chunks.shape, chunks.stride(0), nonzero.data_ptr(), found, _threads(chunks)
+            chunks.data_ptr(), *chunks.shape, chunks.stride(0), scale, nonzero.data_ptr(), found, _threads(chunks)
         )
         ones, whole, low, high, total = found
         return nonzero, ones, largest, (low, high, total) if whole else None

@@ -6,13 +6,15 @@ typedef struct {
     const float *x;
     i64 width, stride, *nonzero;
     i64 from, to; /* pieces: of up to PIECE elements, so many to a chunk that they hold it */
+    float scale;
     i64 ones, sum;
     int low, high, whole;
     bits most;
 } Look;
 
 enum { PIECE = 4096 };
-static const bits ONE = 0x3f800000u, MOST_WHOLE = 0x48800000u; /* 2^18 */
+static const bits ONE = 0x3f800000u;
+static const float MOST_WHOLE = 262144.0f;
 
 static void *look_at(void *argument) {
     Look *a = argument;
@@ -33,15 +35,17 @@ static void *look_at(void *argument) {
         __atomic_fetch_add(&a->nonzero[chunk], some, __ATOMIC_RELAXED);
         a->ones += ones;
         a->most = most > a->most ? most : a->most;
+        const union { uint32_t i; float f; } largest = {most};
         /* Beyond 2^18, and NaN: C does not say what a cast of these gives. */
-        if (!a->whole || most > MOST_WHOLE) {
+        if (!a->whole || !(largest.f * a->scale <= MOST_WHOLE)) {
             a->whole = 0;
             continue;
         }
         int wrong = 0, low = 0, high = 0, sum = 0;
         for (i64 i = 0; i < n; i++) {
-            const int k = (int)x[i];
-            wrong |= (float)k != x[i];
+            const float value = x[i] * a->scale;
+            const int k = (int)value;
+            wrong |= (float)k != value;
             low = k < low ? k : low;
             high = k > high ? k : high;
             sum += k < 0 ? -k : k;
@@ -55,14 +59,14 @@ static void *look_at(void *argument) {
 }
 
 /* Nonzeros of each chunk of `width` elements, which begin `stride` elements apart, added to `nonzero`; `found` gets how
-   many elements are one, whether all are whole numbers within 2^18, and of these the smallest and the largest beside zero
-   and the sum of magnitudes. Returns the largest magnitude, infinity or NaN if there is one. */
-float look(const float *x, i64 chunks, i64 width, i64 stride, i64 *nonzero, i64 *found, int threads) {
+   many elements are one, whether all times `scale` are whole numbers within 2^18, and of these the smallest and the largest
+   beside zero and the sum of magnitudes. Returns the largest magnitude, infinity or NaN if there is one. */
+float look(const float *x, i64 chunks, i64 width, i64 stride, float scale, i64 *nonzero, i64 *found, int threads) {
     const i64 pieces = chunks * ((width + PIECE - 1) / PIECE);
     Look parts[MOST_THREADS];
     threads = fewest(threads, pieces);
     for (int i = 0; i < threads; i++)
-        parts[i] = (Look){.x = x, .width = width, .stride = stride, .nonzero = nonzero, .whole = 1,
+        parts[i] = (Look){.x = x, .width = width, .stride = stride, .scale = scale, .nonzero = nonzero, .whole = 1,
                           .from = pieces * i / threads, .to = pieces * (i + 1) / threads};
     side_by_side(look_at, parts, sizeof(Look), threads);
     Look all = parts[0];
