@@ -112,13 +112,27 @@ def test_an_option_that_reaches_no_network_is_refused(saformer, option):
 
 def test_a_test_of_the_accuracy(saformer, folder):
     torch.manual_seed(0)
-    found = measured(saformer("eval", "own_nets:jelly+loop=True", "--loop", "2", *DIGITS, "--json", "-"))
-    profiled = measured(saformer("energy", "own_nets:jelly+loop=True", "--loop", "2", *DIGITS, "--json", "-"))
+    weights = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3, padding=1, bias=False),
+        torch.nn.BatchNorm2d(4),
+        *(torch.nn.Identity(), torch.nn.Flatten()),
+        torch.nn.Linear(256, 10),
+    )
+    torch.save(weights.state_dict(), folder / "weights.pt")
+    network = ("own_nets:jelly+loop=True", "--ckpt", "weights.pt", "--loop", "2", *DIGITS, "--json", "-")
+    found, profiled = measured(saformer("eval", *network)), measured(saformer("energy", *network))
     assert found["accuracy"] == profiled["accuracy"] and found["loss"] is None
     assert [neuron["name"] for neuron in found["neurons"]] == ["2", "5"]
     assert "has no labels" in saformer("eval", "own_nets:jelly", "--input-shape", "1,8,8").complaint
     (folder / "p.json").write_text("{}")
     assert "holds no network to run" in saformer("eval", "p.json").complaint
+
+
+def test_the_accuracy_of_random_weights_is_shown_where_it_is_asked_for_and_nowhere_else(saformer, folder):
+    network = ("own_nets:jelly+loop=True", "--loop", "2", *DIGITS)
+    assert "the accuracy is that of random weights" in saformer("eval", *network).out
+    assert measured(saformer("energy", *network, "--json", "-"))["accuracy"] is None
+    assert "top-1" not in saformer("energy", *network).out + saformer("summary", *network).out
 
 
 def test_a_sweep_of_networks_of_ones_own(saformer):
