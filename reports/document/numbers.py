@@ -101,10 +101,10 @@ def percent(share: float | None, decimals: int = 1, sign: bool = False) -> str:
         return NOT_KNOWN
     value = 100 * share
     if sign:
-        return f"{_without_minus_zero(f'{value:+.{decimals}f}')}%"
+        return f"{_without_sign_of_zero(f'{value:+.{decimals}f}')}%"
     if decimals == 1 and 0 < value < _SMALLEST_PERCENT:
         return "<0.1%"
-    return f"{_without_minus_zero(f'{value:.{decimals}f}')}%"
+    return f"{_without_sign_of_zero(f'{value:.{decimals}f}')}%"
 
 
 def fixed_decimals(largest: float) -> int:
@@ -121,12 +121,12 @@ def fixed(value: float, decimals: int) -> str:
     smallest = 10.0**-decimals
     if 0 < value < smallest / 2:
         return f"<{smallest:.{decimals}f}"
-    return _without_minus_zero(f"{value:.{decimals}f}")
+    return _without_sign_of_zero(f"{value:.{decimals}f}")
 
 
-def _without_minus_zero(text: str) -> str:
-    """A negative number that reads as zero has no sign."""
-    return text.removeprefix("-") if not text.strip("-0.") else text
+def _without_sign_of_zero(text: str) -> str:
+    """A number that reads as zero has no sign."""
+    return text.lstrip("+-") if not text.strip("+-0.") else text
 
 
 def level(confidence: float | None) -> str:
