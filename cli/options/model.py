@@ -15,7 +15,10 @@ NAMES = (
 )
 
 Network = Annotated[str | None, typer.Argument(metavar="[NETWORK]", help=NAMES)]
-Networks = Annotated[list[str] | None, typer.Argument(metavar="[LABEL=]A B ...", help=f"{NAMES} Settings: A+K=V.")]
+Networks = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[LABEL=]A B ...", help=f"{NAMES} Settings: A+K=V. A layout of its own: A+--time-first=T."),
+]
 Checkpoint = Annotated[
     str | None,
     typer.Option("--ckpt", metavar="FILE", help="Checkpoint: ours, or a published one.", rich_help_panel=Panel.model),

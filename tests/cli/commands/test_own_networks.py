@@ -110,6 +110,15 @@ def test_an_option_that_reaches_no_network_is_refused(saformer, option):
         assert f"{option[0]} goes with a model of your own" in saformer(*command, *option).complaint
 
 
+def test_networks_that_take_time_differently_stand_in_one_table(saformer):
+    own = "own_nets:jelly+channels=2+--time-first=3", "own_nets:jelly+loop=True+--loop=2"
+    found = json.loads(saformer("compare", *own, "digits/sdt", *DIGITS, "--format", "json").out)
+    assert [row["time_steps"] for row in found["tables"][0]["rows"]] == [3, 2, 4]
+    assert "did you mean --time-first" in saformer("energy", "own_nets:jelly+--time-frist=3", *DIGITS).complaint
+    assert "whole number" in saformer("energy", "own_nets:jelly+--time-first=all", *DIGITS).complaint
+    assert "digits/sdt is none" in saformer("energy", "digits/sdt+--time-first=3").complaint
+
+
 def test_a_test_of_the_accuracy(saformer, folder):
     torch.manual_seed(0)
     weights = torch.nn.Sequential(

@@ -502,6 +502,19 @@ LAYOUTS = """
         return nn.Sequential(nn.Flatten(), nn.Linear(12, 5), snntorch.Leaky(beta=0.9, init_hidden=True))
 
 
+    class EveryStep(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.lif = nn.Linear(12, 5), snntorch.Leaky(beta=0.9)
+
+        def forward(self, x):
+            membrane, steps = self.lif.init_leaky(), []
+            for _ in range(6):
+                spikes, membrane = self.lif(self.fc(x.flatten(1)), membrane)
+                steps.append(spikes)
+            return torch.stack(steps)
+
+
     class BatchFirst(nn.Module):
         def __init__(self):
             super().__init__()
@@ -553,6 +566,7 @@ def layouts(folder):
         ("BatchFirst", (), "runs with --time-axis 1 --time-steps 4"),
         ("BatchFirst", ("--loop", "2"), "runs with --time-axis 1 --time-steps 2"),
         ("single", ("--time-first", "3"), "given T x B x 3 x 2 x 2, and runs with --loop 3"),
+        ("EveryStep", ("--time-first", "3"), "runs without --time-first or with --loop 3"),
         ("stateful", ("--time-axis", "-1", "-T", "2"), "given B x 3 x 2 x 2 x T, and runs with --loop 2"),
         ("Unbatched", (), "no other layout runs: does it take a batch B"),
     ],
