@@ -75,11 +75,12 @@ class EnergyUnit(NamedTuple):
         return lambda value: NOT_KNOWN if value is None else fixed(value * self.per_mj, decimals)
 
 
-_MILLIJOULE = EnergyUnit("mJ", 1.0)
+#: The unit in which papers print energies, and that of JSON.
+MILLIJOULE = EnergyUnit("mJ", 1.0)
 # From the largest to the smallest.
 _ENERGY_UNITS = (
     EnergyUnit("J", 1e-3),
-    _MILLIJOULE,
+    MILLIJOULE,
     EnergyUnit("µJ", 1e3),
     EnergyUnit("nJ", 1e6),
     EnergyUnit("pJ", 1e9),
@@ -92,7 +93,7 @@ def energy_unit(*mj: float | None) -> EnergyUnit:
     # The test is on the rounded number: 0.9996 mJ is written 1.00 mJ.
     rounded = float(f"{largest:.2e}")
     fitting = (unit for unit in _ENERGY_UNITS if rounded * unit.per_mj >= 1 - 1e-9)
-    return next(fitting, _ENERGY_UNITS[-1]) if largest else _MILLIJOULE
+    return next(fitting, _ENERGY_UNITS[-1]) if largest else MILLIJOULE
 
 
 def percent(share: float | None, decimals: int = 1, sign: bool = False) -> str:
