@@ -71,7 +71,7 @@ def opened(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _options(group: type[Options]) -> "list[Field[Any]]":
+def _options(group: type[Options]) -> list[Field[Any]]:
     """The fields of a group that are options, those that it adds before those that it inherits."""
     found = {f.name: f for f in fields(group) if get_origin(f.type) is Annotated}
     added = [[name for name in inspect.get_annotations(one) if name in found] for one in group.__mro__]

@@ -181,7 +181,7 @@ def test_rasters_and_maps(saformer, folder):
 
 def test_a_network_that_an_accounting_does_not_know_has_a_dash(saformer):
     result = saformer("compare", "digits/sdt", "Mine=own_nets:Torch", *DIGITS, "--accounting", "all")
-    assert "spikingformer knows no operation of Mine" in " ".join(result.out.split())
+    assert "spikingformer (-) knows no operation of Mine" in " ".join(result.out.split())
     alone = measured(saformer("energy", "own_nets:Torch", *DIGITS, "--accounting", "spikingformer", "--json", "-"))
     assert any("knows no operation" in note for note in alone["notes"])
 
