@@ -21,6 +21,7 @@ import typer
 
 from saformer.cli.options.config import Config
 from saformer.cli.options.plugins import Plugins
+from saformer.process import wake_collector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,7 @@ def opened(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(context: typer.Context, config: Path | None, plugin: list[Path] | None, **values: Any) -> None:
+        wake_collector()  # what the words of the command line need has been imported
         spelled = {p.name: max(p.opts, key=len) for p in context.command.params}
         for name, (group, names) in groups.items():
             flags = tuple(spelled[n] for n in names if spelled[n].startswith("-") and _stands_there(context, n))

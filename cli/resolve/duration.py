@@ -27,7 +27,7 @@ def seconds_per_image(model: "Model", data: "Dataset", run: RunOptions) -> float
     device = choose_device(run.device)
     model = model.to(device)
     parameter = next(model.parameters())
-    batch, _ = next(data.batches(min(_PROBE, run.batch_size), None, run.seed, parameter.dtype, device))
+    batch, _ = next(data.batches(min(_PROBE, run.batch_size or _PROBE), None, run.seed, parameter.dtype, device))
     with torch.no_grad():
         for _ in range(2):
             start = time.perf_counter()

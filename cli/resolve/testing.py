@@ -9,7 +9,7 @@ from saformer.cli.resolve.device import choose_device
 from saformer.cli.resolve.fold import fold_for
 from saformer.cli.resolve.model import check_fit
 from saformer.cli.resolve.network import Network
-from saformer.cli.resolve.run import run_profile
+from saformer.cli.resolve.run import batch_size_of, run_profile
 from saformer.cli.resolve.source import Source
 from saformer.cli.terminal.console import progress
 from saformer.distributed import own_device
@@ -65,7 +65,7 @@ def tested_on(source: Source, network: Network, data: "Dataset", run: RunOptions
         found = evaluate(
             model.to(device),
             data,
-            batch_size=run.batch_size,
+            batch_size=batch_size_of(run, model, data, images),
             device=device,
             limit=run.limit or None,
             seed=run.seed,

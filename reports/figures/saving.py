@@ -68,9 +68,10 @@ def save_figure(figure: "Figure", path: str | Path) -> None:
 
 def lay_out(figure: "Figure") -> None:
     """Settle where everything stands, so that files in several formats do not each work it out anew."""
-    with figure_style(), lettered(figure, as_is):
-        figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    with figure_style():
+        with lettered(figure, as_is):
+            figure.draw_without_rendering()
+        figure.set_layout_engine(None)  # none at all: after "none", each file would be drawn once more to lay it out
 
 
 def figure_bytes(figure: "Figure", format: str, outlines: bool = False) -> bytes:
