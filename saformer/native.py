@@ -10,13 +10,14 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from saformer.locks import scratch_folder
 
 _SOURCES = [Path(__file__).with_name(name) for name in ("native.c", "native_counts.c", "native.h")]
 _FLAGS = (
@@ -228,8 +229,8 @@ def _compiled(compiler: str) -> Path:
     folder = _folder()
     path = folder / f"native-{sha256(b'|'.join(made_of)).hexdigest()[:24]}.so"
     if not path.exists():
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            made = Path(scratch) / "native.so"
+        with scratch_folder(folder) as scratch:
+            made = scratch / "native.so"
             command = [compiler, *_FLAGS, *map(str, _SOURCES[:2]), "-o", str(made), "-lm"]
             subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS, stdin=subprocess.DEVNULL)
             made.replace(path)

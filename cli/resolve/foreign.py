@@ -126,8 +126,7 @@ def load_foreign(
         options = dict(parse_argument(text, "--model-arg", factory) for text in arguments)
         if options and isinstance(factory, nn.Module):
             raise InputError(f"{name} is a network already, which takes no arguments: leave out {', '.join(options)}")
-        _seed(seed)  # again: importing may have drawn, and does so once
-        with process_kept(), faults(lambda error: f"{name}: {attribute} failed: {_words(error)}", ()):
+        with faults(lambda error: f"{name}: {attribute} failed: {_words(error)}", ()), process_kept():
             model = factory if isinstance(factory, nn.Module) else factory(**options)
     with own_errors(attribute, when="when it was made ready"):
         if not isinstance(model, nn.Module):
@@ -172,7 +171,7 @@ def import_own(name: str) -> Any:
 def _imported(name: str, module_name: str, attribute: str) -> Any:
     sys.path.insert(0, "")
     try:
-        with process_kept(), faults(lambda error: f"{name}: cannot import {module_name}: {_words(error)}", ()):
+        with faults(lambda error: f"{name}: cannot import {module_name}: {_words(error)}", ()), process_kept():
             factory: Any = importlib.import_module(module_name)
     finally:
         if "" in sys.path:  # the module may have put the path in order itself
@@ -307,5 +306,5 @@ def own_errors(
             return None
         return f"{name} failed {when}: {words(error)}{'' if advice is None else advice(error)}"
 
-    with nullcontext() if ours else output_to_error(), process_kept(), faults(line):
+    with nullcontext() if ours else output_to_error(), faults(line), process_kept():
         yield
