@@ -11,9 +11,9 @@ import typer
 from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions
 from saformer.cli.options.energy import AccountingName, ChargeOptions, HardwareName, file_of
-from saformer.cli.options.groups import Panel
 from saformer.cli.options.model import ModelOptions, NetworksOptions
 from saformer.cli.options.output import Csv, Format, Json, PlotOptions
+from saformer.cli.options.panels import Panel
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.data import open_data
 from saformer.cli.resolve.device import choose_device

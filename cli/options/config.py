@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
+from saformer.cli.options.panels import Panel
 from saformer.errors import InputError
 from saformer.files import BY_HAND, read_text
 from saformer.text import briefly, nearest
@@ -186,5 +187,6 @@ Config = Annotated[
         is_eager=True,
         callback=_apply,
         show_default=False,
+        rich_help_panel=Panel.general,
     ),
 ]

@@ -13,8 +13,7 @@ group. A command names the group as a parameter, and `opened` gives it the optio
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from enum import StrEnum
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, get_origin
 
@@ -23,16 +22,6 @@ import typer
 from saformer.cli.options.config import Config
 from saformer.cli.options.plugins import Plugins
 from saformer.process import wake_collector
-
-
-class Panel(StrEnum):
-    """Headings under which --help lists the options."""
-
-    model = "Model"
-    data = "Data"
-    run = "Run"
-    energy = "Energy"
-    output = "Output"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +48,7 @@ def opened(command: Callable[..., None]) -> Callable[..., None]:
         if not (isinstance(group, type) and issubclass(group, Options)):
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
             continue
-        options = [f for f in fields(group) if get_origin(f.type) is Annotated]
+        options = _options(group)
         groups[name] = (group, [option.name for option in options])
         parameters += [
             inspect.Parameter(o.name, inspect.Parameter.KEYWORD_ONLY, default=o.default, annotation=o.type)
@@ -82,6 +71,13 @@ def opened(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     return run
+
+
+def _options(group: type[Options]) -> list[Field[Any]]:
+    """The fields of a group that are options, those that it adds before those that it inherits."""
+    found = {f.name: f for f in fields(group) if get_origin(f.type) is Annotated}
+    added = [[name for name in inspect.get_annotations(one) if name in found] for one in group.__mro__]
+    return [found[name] for name in dict.fromkeys(name for names in added for name in names)]
 
 
 def _stands_there(context: typer.Context, name: str) -> bool:

@@ -60,22 +60,31 @@ def output_to_error() -> Iterator[None]:
 
 @contextmanager
 def _loading_noted() -> "Iterator[WeakSet[nn.Module]]":
-    """The modules into which the user's code loads weights."""
+    """The modules into which the user's code loads weights, or which it loads whole."""
+    import torch
     from torch import nn
 
     loaded: WeakSet[nn.Module] = WeakSet()
-    plain = nn.Module.load_state_dict
+    plain, plain_file = nn.Module.load_state_dict, torch.load
 
     def load(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         found = plain(module, *args, **kwargs)
         loaded.add(module)
         return found
 
+    def load_file(*args: Any, **kwargs: Any) -> Any:
+        found = plain_file(*args, **kwargs)
+        if isinstance(found, nn.Module):
+            loaded.add(found)
+        return found
+
     nn.Module.load_state_dict = load  # type: ignore[method-assign, assignment]
+    torch.load = load_file
     try:
         yield loaded
     finally:
         nn.Module.load_state_dict = plain  # type: ignore[method-assign]
+        torch.load = plain_file
 
 
 # Networks whose factory loaded weights into them.
@@ -130,7 +139,7 @@ def load_foreign(
             _LOADED.add(model)
     remarks = [remark_on(told)] if told else []
     if has_weights(model) and checkpoint is None:
-        remarks.append("its factory loaded weights (load_state_dict): they are taken for trained ones")
+        remarks.append("its factory loaded weights (load_state_dict, torch.load): they are taken for trained ones")
     return model, remarks
 
 

@@ -96,7 +96,7 @@ def run_profile(
     given = None if isinstance(model, Model) else said.steps or _frames(said, data)
     steps = given or said.loop or (model.config.time_steps if isinstance(model, Model) else None)
     read_from = {}
-    if said.steps or said.loop:
+    if said.loop or (said.steps and said.steps == steps):  # a network that does not spike runs once, whatever is said
         read_from = {"time_steps_from": str(StepsFrom.GIVEN)}
     elif said.time_axis is not None:
         read_from = {"time_steps_from": str(StepsFrom.FRAMES)}
