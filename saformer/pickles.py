@@ -10,6 +10,7 @@ _DIGITS = 18
 _KEY = 2**61 - 1  # integers beyond hash as smaller ones do, and can be chosen to be all alike
 _COPIED, _ALLOWANCE = 8, 2**20  # what calls copy, times the length of the pickle
 _MEMO = 2**16  # memo entries beyond one per byte: the table is as long as the highest number
+_OUTSIDE = 40_000  # references to storages, one per tensor: a network, its mean and its optimiser have 10,000
 _MANY = 2**62
 
 
@@ -71,7 +72,7 @@ class _Follower:
         self._data, self._named, self._start, self._at = data, named, start, start
         self._stack: list[_Value] = []
         self._memo: dict[int, _Value] = {}
-        self._copied = 0
+        self._copied = self._outside = 0
         self._long_tuples = False
 
     def follow(self) -> int:
@@ -226,6 +227,9 @@ class _Follower:
                 self._line()
                 self._stack.append(_Value())
             case "BINPERSID":
+                self._outside += 1
+                if self._outside > _OUTSIDE:
+                    raise UnsafePickle(f"its pickle refers to more than {_OUTSIDE:,} storages of tensors")
                 found = self._pop()
                 self._copy(found)
                 self._hash([found])

@@ -10,6 +10,10 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
+from typing import NoReturn
+
+#: Seconds that threads and functions of `atexit` have to end after the command has.
+PATIENCE = 8
 
 
 def rest_collector() -> None:
@@ -61,7 +65,7 @@ def end_process(status: str | int | None) -> None:
 
     Python is not shut down, as by the children of `multiprocessing`: taking torch apart takes a fifth of the time that
     importing it takes. Threads are waited for, functions registered with `atexit` are called, and the streams are
-    flushed.
+    flushed; what takes longer than `PATIENCE`, as a thread of the user's may, is left behind with a word.
 
     A process that has joined others must end so. Threads of gloo live on where DistributedDataParallel was used,
     whatever becomes of the group, and may still be about to free the tensor of the last collective. One that waits for
@@ -71,8 +75,23 @@ def end_process(status: str | int | None) -> None:
     if isinstance(status, str):
         return
     code = status or 0
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
+    patience = threading.Timer(PATIENCE, _leave, (code,))
+    patience.daemon = True
+    patience.start()
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+    except KeyboardInterrupt:
+        code = 130
+    _flush_and_exit(code)
+
+
+def _leave(code: int) -> None:
+    print(f"ended without a thread, or a function of atexit, that did not end in {PATIENCE} s", file=sys.stderr)
+    _flush_and_exit(code)
+
+
+def _flush_and_exit(code: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

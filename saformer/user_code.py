@@ -2,6 +2,7 @@
 
 import builtins
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -53,6 +54,8 @@ def in_module(frames: Iterator[tuple[FrameType, int]]) -> bool:
 
 _MODULE = os.path.join("torch", "nn", "modules", "module.py")
 
+_LEANT_ON = (builtins, contextlib, io, os, os.path, signal)
+
 
 class _Setting(NamedTuple):
     """Something that a process has once, for everybody: how it is read, and how set."""
@@ -65,22 +68,27 @@ class _Setting(NamedTuple):
 def process_kept() -> Iterator[None]:
     """What the process has for everybody is afterwards as it was before.
 
-    That is its folder, standard streams, answers to signals and command line, modules and builtins, torch's settings,
-    and where the generators of random numbers stand: what is drawn later is the same whatever the code inside did.
-    A process that this code forked ends here when it comes out of it: one alone goes on as this program.
+    That is its folder, standard streams, answers to signals and command line, modules, what Python's own hold that
+    everything leans on, torch's settings, and where the generators of random numbers stand: what is drawn later is the
+    same whatever the code inside did. A process that this code forked ends here when it comes out of it: one alone
+    goes on as this program.
     """
     process, had_torch = os.getpid(), "torch" in sys.modules
+    names = [(vars(module), vars(module).copy()) for module in _LEANT_ON]
     before = [(setting, setting.read()) for setting in _settings()]
     streams = [(descriptor, _copied(descriptor)) for descriptor in (1, 2)]
     try:
         yield
     finally:
+        for held, before_it in names:  # at first: what follows calls them
+            held.update(before_it)
         if os.getpid() != process:
             os._exit(1)
         for descriptor, copy in streams:
             if copy is not None:
-                os.dup2(copy, descriptor)
-                os.close(copy)
+                with contextlib.suppress(OSError):  # the code may have closed the copy, too
+                    os.dup2(copy, descriptor)
+                    os.close(copy)
         if not had_torch and (torch := sys.modules.get("torch")) is not None:
             before += _at_first(torch)
         for setting, value in before:
@@ -96,7 +104,6 @@ def _settings() -> Iterator[_Setting]:
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         yield _Setting(partial(getattr, sys, name), partial(_set_stream, name, descriptor))
     yield _Setting(sys.modules.copy, _put_back)
-    yield _Setting(vars(builtins).copy, vars(builtins).update)
     if threading.current_thread() is threading.main_thread():  # nobody else may set them
         for number in (signal.SIGINT, signal.SIGTERM):
             yield _Setting(partial(signal.getsignal, number), partial(signal.signal, number))

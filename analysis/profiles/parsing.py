@@ -16,6 +16,7 @@ from saformer.text import briefly
 R = TypeVar("R", bound=RunRecord)
 
 _LONGEST = 10_000
+_DEEPEST, _MOST_SETTINGS = 10, 10_000  # tables in tables, and values in all, that a run was told
 _MOST = 2**100  # far beyond any run; its squares and their products are within what a float holds
 
 
@@ -61,7 +62,7 @@ def parsed(plain: dict[str, Any], make: type[R]) -> R:
         unit=_text(plain["unit"]),
         moments=_moments(moments),
         passes=_integer(plain["passes"]) if "passes" in plain else _former_passes(plain),
-        run=_typed(plain["run"], dict),
+        run=_run(plain["run"]),
         notes=notes,
         origin=Origin(plain["origin"]) if "origin" in plain else origin_of_notes(notes),
     )
@@ -195,6 +196,23 @@ def _free(f: dict[str, Any]) -> FreeArithmetic:
         foldable=_typed(f["foldable"], bool),
         module=_typed(f["module"], bool),
     )
+
+
+def _run(value: Any) -> dict[str, Any]:
+    """What the run was told, and the number of classes: a caller may have added to it, as much as a page can show."""
+    run: dict[str, Any] = _typed(value, dict)
+    if run.get("classes") is not None:
+        _integer(run["classes"])
+    left = [(run, 0)]
+    for found, depth in left:
+        if isinstance(found, str):
+            _text(found)
+        elif isinstance(found, dict | list):
+            inside = [*map(_text, found), *found.values()] if isinstance(found, dict) else found
+            if depth == _DEEPEST or len(left) + len(inside) > _MOST_SETTINGS:
+                raise ValueError("found more settings of the run than a page can show")
+            left += ((each, depth + 1) for each in inside)
+    return run
 
 
 def _former_passes(plain: dict[str, Any]) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from saformer.cli.options.layout import LayoutOptions
 from saformer.cli.options.model import ModelOptions
 from saformer.cli.resolve.foreign import model_input
+from saformer.user_code import faults, process_kept, words as said
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -93,7 +94,7 @@ def _runs(model: "nn.Module", samples: "Tensor", options: ModelOptions) -> bool:
 
     call = NetworkCall(model, model_input(options), options.loop)
     try:
-        with torch.inference_mode():
+        with faults(said), process_kept(), torch.inference_mode():
             answer = call(samples)
     except Exception:
         return False

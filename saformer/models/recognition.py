@@ -12,6 +12,8 @@ from saformer.errors import InputError
 #: Tensors that published spiking transformers carry, and no forward pass of theirs uses.
 UNUSED = r"block\.\d+\.norm[12]\.(weight|bias)|norm\.(weight|bias)|pos_embed|block\.\d+\.attn\.talking_heads\.weight"
 
+_NONE = r"(?!)"  # no name at all: an empty pattern fits the empty name
+
 
 @dataclass(frozen=True)
 class Published:
@@ -31,10 +33,10 @@ class Published:
 
     shown: Mapping[str, Any]
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    unused: str = ""
-    repeated: str = ""
+    unused: str = _NONE
+    repeated: str = _NONE
     renamed: Mapping[str, str] = field(default_factory=dict)
-    timed: str = ""
+    timed: str = _NONE
     ignored: frozenset[str] = frozenset()
     notes: Mapping[str, str] = field(default_factory=dict)
 

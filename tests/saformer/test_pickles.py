@@ -144,6 +144,12 @@ def test_paths_are_of_texts() -> None:
     assert refusal(b"\x80\x02cpathlib\nPosixPath\n]\x85R.") == "the parts of a path in it are no texts"
 
 
+def test_as_many_tensors_as_nobody_has() -> None:
+    reference = b"K\x01Q0"
+    assert check(b"\x80\x02" + reference * 10_000 + b"N.") == []
+    assert refusal(b"\x80\x02" + reference * 50_000 + b"N.") == "its pickle refers to more than 40,000 storages of tensors"
+
+
 def test_a_tensor_is_rebuilt_by_nothing_else() -> None:
     content = b"\x80\x02ctorch._tensor\n_rebuild_from_type_v2\n(cbuiltins\nbytearray\nN(J\xff\xff\xff\x7ft}tR."
     assert refusal(content) == "it asks to rebuild a tensor with builtins.bytearray"

@@ -29,6 +29,24 @@ def test_a_process_ends_with_its_threads_and_exit_functions_and_is_not_taken_apa
     assert (done.returncode, done.stdout, done.stderr) == (code, "not flushed\nthread\natexit\n", "")
 
 
+ENDLESS = """
+import atexit, sys, threading, time
+import saformer.process as process
+
+process.PATIENCE = 0.2
+{more}
+print("result")
+process.end_process(0)
+"""
+
+
+@pytest.mark.parametrize("more", ["threading.Thread(target=time.sleep, args=(60,)).start()", "atexit.register(time.sleep, 60)"])
+def test_what_does_not_end_is_left_behind(more: str) -> None:
+    done = subprocess.run([sys.executable, "-c", ENDLESS.format(more=more)], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (0, "result\n")
+    assert done.stderr == "ended without a thread, or a function of atexit, that did not end in 0.2 s\n"
+
+
 def test_words_are_left_to_python() -> None:
     done = subprocess.run([sys.executable, "-c", ENDS.format(status="'words'")], capture_output=True, text=True)
     assert done.returncode == 0 and "not reached" in done.stdout

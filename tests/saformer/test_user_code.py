@@ -1,6 +1,7 @@
 """Whatever code of the user's does to the process, it is afterwards as it was."""
 
 import builtins
+import contextlib
 import io
 import os
 import random
@@ -53,6 +54,11 @@ def test_what_is_drawn_later_is_the_same(act):
     assert _drawn() == expected
 
 
+def _lose(module: object, *names: str) -> None:
+    for name in names:
+        setattr(module, name, None)
+
+
 @pytest.mark.parametrize(
     ("read", "act"),
     [
@@ -65,6 +71,8 @@ def test_what_is_drawn_later_is_the_same(act):
         (os.getcwd, lambda: os.chdir("/")),
         (lambda: sys.modules.get("saformer.errors"), lambda: sys.modules.pop("saformer.errors")),
         (lambda: isinstance, lambda: setattr(builtins, "isinstance", None)),
+        (lambda: [os.getcwd, os.dup2, os.replace], lambda: _lose(os, "getcwd", "dup2", "replace", "getpid", "close")),
+        (lambda: contextlib.suppress, lambda: _lose(contextlib, "suppress")),
         (torch.get_num_threads, lambda: torch.set_num_threads(torch.get_num_threads() + 1)),
     ],
 )

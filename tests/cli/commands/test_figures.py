@@ -162,3 +162,9 @@ def test_what_a_command_refuses_is_said_with_the_line_of_its_output(saformer, pa
     assert f"{path}, line 12: " in complaint and "--image" in complaint
     path = paper(output("a.csv", "compare"), TWO.replace("digits/sdt", "digits/st"))
     assert f"{path}, line 11: 'digits/st' is no file" in saformer("figures", path).complaint
+
+
+def test_what_fails_leaves_no_empty_folder(saformer, paper, few_digits):
+    path = paper(output("new/a.csv", "attention", networks='["ours"]'))
+    assert "--image" in saformer("figures", path).complaint
+    assert list(path.parent.iterdir()) == [path]

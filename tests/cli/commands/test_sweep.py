@@ -173,3 +173,10 @@ def test_an_ablation_trains_keeps_and_reads_what_it_kept(saformer, tmp_path, few
 )
 def test_an_ablation_refuses_bad_input(saformer, arguments, words):
     assert words in saformer("ablate", *arguments).complaint
+
+
+def test_an_ablation_that_fails_leaves_no_empty_folder(saformer, tmp_path):
+    kept = tmp_path / "new" / "kept"
+    arguments = ("--model", "sdt-1-16", "--train", "--epochs", "1", "--keep", kept)
+    assert "ablation is of a saformer" in saformer("ablate", *arguments).complaint
+    assert list(tmp_path.iterdir()) == []

@@ -61,6 +61,20 @@ CODE = """
         return self.act()
 
 
+    def stopping_later(self):
+        # The second call is that of another layout, which the message may advise.
+        self.calls = getattr(self, "calls", 0) + 1
+        raise ValueError("a shape") if self.calls == 1 else SystemExit(0)
+
+
+    def losing(*names):
+        def act(self):
+            for name in names:
+                module, name = name.split(".")
+                setattr(sys.modules[module], name, None)
+        return act
+
+
     def nested(x, act=None):
         return nested((x,))
 
@@ -74,6 +88,9 @@ CODE = """
     interrupted = net(raising(KeyboardInterrupt()))
     changes = net(changing)
     deep = net(again)
+    stops_later = net(stopping_later)
+    loses_os = net(losing("os.replace", "os.getcwd", "os.dup2", "os.open", "os.getpid"))
+    loses_builtins = net(losing("builtins.isinstance", "builtins.__import__"))
     long = net(raising(ValueError("x" * 200_000 + chr(10) + "y")))
     no_eval = net(Net.act, eval=raising(Odd("no eval")))
     no_train = net(Net.act, train=raising(SystemExit(0)))
@@ -133,6 +150,9 @@ def run(saformer, name, *more):
         ("cancelled", "Bad failed on the data: CancelledError"),
         ("stops", "Bad failed on the data: StopIteration: 3"),
         ("changes", "Bad failed on the data: KeyError: 'changed'"),
+        ("stops_later", "Bad failed on the data: ValueError: a shape"),
+        ("loses_os", "Bad failed on the data: TypeError: 'NoneType' object is not callable"),
+        ("loses_builtins", "Bad failed on the data: TypeError: 'NoneType' object is not callable"),
         ("deep", "Bad failed on the data: RecursionError: maximum recursion depth exceeded"),
         ("long", "Bad failed on the data: ValueError: xxxx"),
         ("no_eval", "no_eval failed when it was made ready: Odd: no eval"),

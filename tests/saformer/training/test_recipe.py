@@ -1,3 +1,6 @@
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
 from saformer.data import DATASETS
@@ -104,3 +107,17 @@ def test_settings_of_several_numbers_are_read_back_as_they_were(tmp_path):
     recipe = load_recipe("digits", model="sew-7b-net-gesture+in_channels=1+image_size=8", settings=settings)
     (tmp_path / "recipe.toml").write_text(recipe.to_toml())
     assert load_recipe(file=tmp_path / "recipe.toml") == recipe and recipe.settings == settings
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in fields(Recipe)])
+def test_every_field_at_every_value(name: str, tmp_path: Path) -> None:
+    sound = load_recipe("digits").to_dict()
+    for value in (10**9, 0, -1, 1.5, float("nan"), float("inf"), 10**400, "x", None, True, [], {}, [[1]], "x" * 200_000):
+        try:
+            recipe = Recipe(**{**sound, name: value})
+            recipe.model_config()
+        except InputError as error:
+            assert "\n" not in str(error) and len(str(error)) < 2000
+        else:
+            (tmp_path / "recipe.toml").write_text(recipe.to_toml())
+            assert load_recipe(file=tmp_path / "recipe.toml") == recipe
