@@ -217,14 +217,14 @@ def _announcement(
 
 
 def _complexity(subjects: "list[Subject]", hardware: "Hardware", measurement: "Measurement | None") -> "list[Part]":
-    """Tables 4 and 5, at the paper's size and the mean firing rate of the first network."""
+    """Tables 4 and 5, at the paper's size and the mean firing rate of the first network, or 0.1 of a silent one."""
     from saformer.analysis.complexity.formulas import Sizes, choose
     from saformer.reports.page.sections import complexity_section
 
     neurons = subjects[0].profile.neurons
     elements = sum(neuron.elements for neuron in neurons)
-    rate = round(sum(neuron.spikes for neuron in neurons) / elements, 3) if elements else 0.1
-    return complexity_section(choose("default"), Sizes(64, 384, 16, 4, rate, 1), hardware, measurement)
+    rate = round(sum(neuron.spikes for neuron in neurons) / elements, 3) if elements else 0.0
+    return complexity_section(choose("default"), Sizes(64, 384, 16, 4, rate or 0.1, 1), hardware, measurement)
 
 
 def _write(made: "Report", title: str, out: Path) -> str:
