@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef int64_t i64;
@@ -121,24 +122,36 @@ static void *backward(void *argument) {
     return 0;
 }
 
+static int fewest(int threads, i64 parts) {
+    if (threads > MOST_THREADS) threads = MOST_THREADS;
+    return parts < threads ? (int)(parts < 1 ? 1 : parts) : threads;
+}
+
+/* Does the work of each part, of `size` bytes, on a thread of its own. */
+static void side_by_side(void *(*work)(void *), void *parts, size_t size, int threads) {
+    pthread_t ids[MOST_THREADS];
+    int started[MOST_THREADS] = {0};
+    for (int i = threads - 1; i >= 0; i--) {
+        void *part = (char *)parts + i * size;
+        started[i] = i > 0 && pthread_create(&ids[i], 0, work, part) == 0;
+        if (!started[i]) work(part);
+    }
+    for (int i = 0; i < threads; i++)
+        if (started[i]) pthread_join(ids[i], 0);
+}
+
 /* Runs one part of the segments on each thread; the parts' counts do not overlap. */
 static int run(void *(*work)(void *), const Lif *whole, i64 segments, int threads) {
     Lif parts[MOST_THREADS];
-    pthread_t ids[MOST_THREADS];
-    int started[MOST_THREADS] = {0}, bad = 0;
-    if (threads > MOST_THREADS) threads = MOST_THREADS;
-    if (threads > segments) threads = (int)segments;
-    for (int i = threads - 1; i >= 0; i--) {
+    int bad = 0;
+    threads = fewest(threads, segments);
+    for (int i = 0; i < threads; i++) {
         parts[i] = *whole;
         parts[i].from = segments * i / threads;
         parts[i].to = segments * (i + 1) / threads;
-        started[i] = i > 0 && pthread_create(&ids[i], 0, work, &parts[i]) == 0;
-        if (!started[i]) work(&parts[i]);
     }
-    for (int i = 0; i < threads; i++) {
-        if (started[i]) pthread_join(ids[i], 0);
-        bad |= parts[i].bad;
-    }
+    side_by_side(work, parts, sizeof(Lif), threads);
+    for (int i = 0; i < threads; i++) bad |= parts[i].bad;
     return bad;
 }
 
@@ -164,71 +177,156 @@ void lif_backward(const float *gradient, const float *x, float *result, i64 step
 
 /* ---- counts ------------------------------------------------------------------------------------------------------ */
 
-/* Nonzeros of each row; returns how many elements are one. */
-i64 count(const float *x, i64 rows, i64 width, i64 *nonzero) {
-    i64 all = 0;
-    for (i64 r = 0; r < rows; r++, x += width) {
-        i64 found = 0;
-        for (i64 start = 0; start < width; start += 4096) {
-            const i64 n = width - start < 4096 ? width - start : 4096;
-            int some = 0, ones = 0;
-            for (i64 i = 0; i < n; i++) {
-                some += x[start + i] != 0.0f;
-                ones += x[start + i] == 1.0f;
-            }
-            found += some;
-            all += ones;
-        }
-        nonzero[r] = found;
-    }
-    return all;
-}
+typedef struct {
+    const float *x;
+    i64 width, stride, *nonzero;
+    i64 from, to; /* pieces: of up to PIECE elements, so many to a chunk that they hold it */
+    i64 ones, sum;
+    int low, high, whole;
+    bits most;
+} Look;
 
-/* Whether all elements are whole numbers within 2^18: then found = {smallest, largest, sum of magnitudes}. */
-int whole(const float *x, i64 n, i64 *found) {
-    const bits *b = (const bits *)x;
-    int low = 0, high = 0;
-    i64 sum = 0;
-    for (i64 start = 0; start < n; start += 4096) {
-        const i64 m = n - start < 4096 ? n - start : 4096;
-        int wrong = 0, part = 0;
+enum { PIECE = 4096 };
+static const bits ONE = 0x3f800000u, MOST_WHOLE = 0x48800000u; /* 2^18 */
+
+static void *look_at(void *argument) {
+    Look *a = argument;
+    const i64 each = (a->width + PIECE - 1) / PIECE;
+    for (i64 piece = a->from; piece < a->to; piece++) {
+        const i64 chunk = piece / each, start = piece % each * PIECE;
+        const i64 n = a->width - start < PIECE ? a->width - start : PIECE;
+        const float *restrict x = a->x + chunk * a->stride + start;
+        const bits *restrict b = (const bits *)x;
+        bits most = 0;
+        int some = 0, ones = 0;
+        for (i64 i = 0; i < n; i++) {
+            const bits size = b[i] & 0x7fffffffu;
+            most = size > most ? size : most;
+            some += size != 0;
+            ones += b[i] == ONE;
+        }
+        __atomic_fetch_add(&a->nonzero[chunk], some, __ATOMIC_RELAXED);
+        a->ones += ones;
+        a->most = most > a->most ? most : a->most;
         /* Beyond 2^18, and NaN: C does not say what a cast of these gives. */
-        for (i64 i = 0; i < m; i++) wrong |= (b[start + i] & 0x7fffffffu) > 0x48800000u;
-        if (wrong) return 0;
-        for (i64 i = 0; i < m; i++) {
-            const float value = x[start + i];
-            const int k = (int)value;
-            const int size = k < 0 ? -k : k;
-            wrong |= (float)k != value;
+        if (!a->whole || most > MOST_WHOLE) {
+            a->whole = 0;
+            continue;
+        }
+        int wrong = 0, low = 0, high = 0, sum = 0;
+        for (i64 i = 0; i < n; i++) {
+            const int k = (int)x[i];
+            wrong |= (float)k != x[i];
             low = k < low ? k : low;
             high = k > high ? k : high;
-            part += size & 0x7ffff;
+            sum += k < 0 ? -k : k;
         }
-        if (wrong) return 0;
-        sum += part;
+        a->whole = !wrong;
+        a->low = low < a->low ? low : a->low;
+        a->high = high > a->high ? high : a->high;
+        a->sum += sum;
     }
-    found[0] = low;
-    found[1] = high;
-    found[2] = sum;
-    return 1;
+    return 0;
 }
 
-/* The largest magnitude, infinity or NaN if there is one; `zeros` gets how many elements are zero. */
-float extent(const float *x, i64 n, i64 *zeros) {
-    const bits *b = (const bits *)x;
-    bits most = 0;
-    i64 all = 0;
-    for (i64 start = 0; start < n; start += 4096) {
-        const i64 m = n - start < 4096 ? n - start : 4096;
-        int none = 0;
-        for (i64 i = 0; i < m; i++) {
-            const bits size = b[start + i] & 0x7fffffffu;
-            most = size > most ? size : most;
-            none += size == 0;
-        }
-        all += none;
+/* Nonzeros of each chunk of `width` elements, which begin `stride` elements apart, added to `nonzero`; `found` gets how
+   many elements are one, whether all are whole numbers within 2^18, and of these the smallest and the largest beside zero
+   and the sum of magnitudes. Returns the largest magnitude, infinity or NaN if there is one. */
+float look(const float *x, i64 chunks, i64 width, i64 stride, i64 *nonzero, i64 *found, int threads) {
+    const i64 pieces = chunks * ((width + PIECE - 1) / PIECE);
+    Look parts[MOST_THREADS];
+    threads = fewest(threads, pieces);
+    for (int i = 0; i < threads; i++)
+        parts[i] = (Look){.x = x, .width = width, .stride = stride, .nonzero = nonzero, .whole = 1,
+                          .from = pieces * i / threads, .to = pieces * (i + 1) / threads};
+    side_by_side(look_at, parts, sizeof(Look), threads);
+    Look all = parts[0];
+    for (int i = 1; i < threads; i++) {
+        all.ones += parts[i].ones;
+        all.sum += parts[i].sum;
+        all.whole &= parts[i].whole;
+        all.low = parts[i].low < all.low ? parts[i].low : all.low;
+        all.high = parts[i].high > all.high ? parts[i].high : all.high;
+        all.most = parts[i].most > all.most ? parts[i].most : all.most;
     }
-    *zeros = all;
-    const union { uint32_t i; float f; } largest = {most};
+    const i64 values[5] = {all.ones, all.whole, all.low, all.high, all.sum};
+    for (int i = 0; i < 5; i++) found[i] = values[i];
+    const union { uint32_t i; float f; } largest = {all.most};
     return largest.f;
+}
+
+typedef struct {
+    const float *x;
+    i64 n, inner, *nonzero;
+    i64 from, to; /* of the outer ones */
+} Along;
+
+static void *count_along(void *argument) {
+    const Along *a = argument;
+    int found[BLOCK] __attribute__((aligned(64)));
+    for (i64 o = a->from; o < a->to; o++) {
+        const bits *b = (const bits *)a->x + o * a->n * a->inner;
+        i64 *result = a->nonzero + o * a->inner;
+        if (a->inner == 1) {
+            int some = 0;
+            for (i64 i = 0; i < a->n; i++) some += (b[i] & 0x7fffffffu) != 0;
+            *result = some;
+            continue;
+        }
+        for (i64 start = 0; start < a->inner; start += BLOCK) {
+            const i64 m = a->inner - start < BLOCK ? a->inner - start : BLOCK;
+            for (i64 j = 0; j < m; j++) found[j] = 0;
+            for (i64 i = 0; i < a->n; i++) {
+                const bits *restrict line = b + i * a->inner + start;
+                for (i64 j = 0; j < m; j++) found[j] += (line[j] & 0x7fffffffu) != 0;
+            }
+            for (i64 j = 0; j < m; j++) result[start + j] = found[j];
+        }
+    }
+    return 0;
+}
+
+/* Nonzeros of outer x n x inner along n, outer x inner. */
+void along(const float *x, i64 outer, i64 n, i64 inner, i64 *nonzero, int threads) {
+    Along parts[MOST_THREADS];
+    threads = fewest(threads, outer);
+    for (int i = 0; i < threads; i++)
+        parts[i] = (Along){.x = x, .n = n, .inner = inner, .nonzero = nonzero,
+                           .from = outer * i / threads, .to = outer * (i + 1) / threads};
+    side_by_side(count_along, parts, sizeof(Along), threads);
+}
+
+typedef struct {
+    const float *x;
+    const int32_t *weight;
+    i64 lines, width, *sums;
+    i64 from, to; /* rows */
+} Weighted;
+
+static void *sum_weights(void *argument) {
+    const Weighted *a = argument;
+    for (i64 r = a->from; r < a->to; r++) {
+        const bits *b = (const bits *)a->x + r * a->lines * a->width;
+        i64 all = 0;
+        for (i64 line = 0; line < a->lines; line++, b += a->width)
+            for (i64 start = 0; start < a->width; start += PIECE) {
+                const i64 n = a->width - start < PIECE ? a->width - start : PIECE;
+                const int32_t *restrict weight = a->weight + start;
+                int sum = 0;
+                for (i64 i = 0; i < n; i++) sum += (b[start + i] & 0x7fffffffu) ? weight[i] : 0;
+                all += sum;
+            }
+        a->sums[r] = all;
+    }
+    return 0;
+}
+
+/* Of rows x lines x width, for each row the sum of the weights where it is nonzero: `width` of them, up to 2^18. */
+void weighted(const float *x, i64 rows, i64 lines, i64 width, const int32_t *weight, i64 *sums, int threads) {
+    Weighted parts[MOST_THREADS];
+    threads = fewest(threads, rows);
+    for (int i = 0; i < threads; i++)
+        parts[i] = (Weighted){.x = x, .weight = weight, .lines = lines, .width = width, .sums = sums,
+                              .from = rows * i / threads, .to = rows * (i + 1) / threads};
+    side_by_side(sum_weights, parts, sizeof(Weighted), threads);
 }

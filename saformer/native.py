@@ -22,6 +22,8 @@ _FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fPIC
 _SECONDS = 60  # for the compiler
 #: Steps whose membranes the backward pass keeps beside each other.
 MOST_STEPS = 64
+#: The largest weight of which a sum over a piece stays an int.
+MOST_WEIGHT = 1 << 18
 # Elements from which on a second thread is worth its start.
 _SHARED = 1 << 18
 
@@ -35,11 +37,12 @@ class Native:
         library.lif_forward.argtypes = [pointer] * 2 + [whole] * 3 + [number] * 3 + [flag, pointer, flag]
         library.lif_backward.argtypes = [pointer] * 3 + [whole] * 2 + [number] * 4 + [flag] * 2
         library.lif_backward.restype = None
-        library.count.argtypes = [pointer, whole, whole, pointer]
-        library.count.restype = whole
-        library.whole.argtypes = [pointer, whole, pointer]
-        library.extent.argtypes = [pointer, whole, pointer]
-        library.extent.restype = number
+        library.look.argtypes = [pointer, whole, whole, whole, pointer, pointer, flag]
+        library.look.restype = number
+        library.along.argtypes = [pointer, whole, whole, whole, pointer, flag]
+        library.along.restype = None
+        library.weighted.argtypes = [pointer, whole, whole, whole, pointer, pointer, flag]
+        library.weighted.restype = None
 
     def lif(
         self, x: Tensor, spikes: Tensor, segments: int, tau: float, threshold: float, reset: float, exact: bool
@@ -100,22 +103,37 @@ class Native:
             _threads(x),
         )
 
-    def count(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Nonzeros of each row (int64), and ones in all."""
-        nonzero = torch.empty(len(rows), dtype=torch.int64)
-        return nonzero, torch.tensor(self._library.count(rows.data_ptr(), *rows.shape, nonzero.data_ptr()))
+    def look(self, chunks: Tensor) -> tuple[Tensor, int, float, tuple[int, int, int] | None]:
+        """One pass over chunks x elements, each chunk in one piece.
 
-    def whole(self, x: Tensor) -> tuple[int, int, int] | None:
-        """The smallest and the largest of zero and all elements, and the sum of magnitudes; None unless all are whole
-        numbers within 2**18.
+        Returns:
+            Nonzeros of each chunk (int64); ones in all; the largest magnitude, infinite or NaN if one is; and where all
+            are whole numbers within 2**18, the smallest and the largest of zero and these, and the sum of magnitudes.
         """
-        found = (ctypes.c_int64 * 3)()
-        return tuple(found) if self._library.whole(x.data_ptr(), x.numel(), found) else None
+        nonzero = torch.zeros(len(chunks), dtype=torch.int64)
+        found = (ctypes.c_int64 * 5)()
+        largest = self._library.look(
+            chunks.data_ptr(), *chunks.shape, chunks.stride(0), nonzero.data_ptr(), found, _threads(chunks)
+        )
+        ones, whole, low, high, total = found
+        return nonzero, ones, largest, (low, high, total) if whole else None
 
-    def extent(self, x: Tensor) -> tuple[float, int]:
-        """The largest magnitude, infinite or NaN if one is; and how many elements are zero."""
-        zeros = ctypes.c_int64()
-        return self._library.extent(x.data_ptr(), x.numel(), ctypes.byref(zeros)), zeros.value
+    def along(self, x: Tensor) -> Tensor:
+        """Nonzeros of outer x n x inner along n: outer x inner, int64."""
+        nonzero = torch.empty(x.shape[0], x.shape[2], dtype=torch.int64)
+        self._library.along(x.data_ptr(), *x.shape, nonzero.data_ptr(), _threads(x))
+        return nonzero
+
+    def weighted(self, x: Tensor, weight: Tensor) -> Tensor:
+        """For each row of rows x lines x width the sum of the weights where it is nonzero, int64.
+
+        Args:
+            x: contiguous.
+            weight: `width` numbers up to `MOST_WEIGHT`, int32.
+        """
+        sums = torch.empty(len(x), dtype=torch.int64)
+        self._library.weighted(x.data_ptr(), *x.shape, weight.data_ptr(), sums.data_ptr(), _threads(x))
+        return sums
 
 
 def _threads(x: Tensor) -> int:

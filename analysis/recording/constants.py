@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from saformer.analysis.recording.plain_modules import OF_EVERY_MODULE
 from saformer.analysis.recording.storage_map import StorageMap, storage_id
 
 
@@ -23,10 +24,13 @@ class Owner:
 
 def _own(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Tensors that a module holds itself: parameters, buffers, then plain attributes."""
-    for held in (module._parameters, module._buffers, vars(module)):
+    for held in (module._parameters, module._buffers):
         for name, value in held.items():
-            if isinstance(value, Tensor):
+            if value is not None:
                 yield name, value
+    for name, value in vars(module).items():
+        if name not in OF_EVERY_MODULE and isinstance(value, Tensor):
+            yield name, value
 
 
 def _span(x: Tensor) -> tuple[int, int]:
@@ -101,7 +105,7 @@ class Constants:
         if constant.fill is None or x.numel() <= 1:
             return True
         # Nobody reads what nobody wrote: NaN is equal to nothing.
-        proven = not x.is_floating_point() or bool((x == constant.fill).all())
+        proven = not x.is_floating_point() or all(bool(end == constant.fill) for end in torch.aminmax(x))
         if proven:
             self._made[x] = replace(constant, fill=None)
         return proven

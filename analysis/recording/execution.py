@@ -1,24 +1,22 @@
 """One operator that runs: what observers see of it, and what they share."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from saformer.analysis.recording.batch_axis import Layouts
 from saformer.analysis.recording.counters import Counter
-from saformer.analysis.recording.extents import Extents
 from saformer.analysis.recording.lineage import Lineage
+from saformer.analysis.recording.looks import Looks
 from saformer.analysis.recording.module_paths import ModulePaths
 from saformer.analysis.recording.observers.nonfinite import FiniteCheck
 from saformer.analysis.recording.operators import Kind, Operator
-from saformer.analysis.recording.storage_map import tensors_in, written_into
+from saformer.analysis.recording.storage_map import storage_id, tensors_in, written_into
 from saformer.analysis.recording.values import ValueMeter
 from saformer.neurons.one_pass import Fired, fire
 
 
-@dataclass
 class Execution:
     """An operator with its arguments, and its results once it has run.
 
@@ -28,52 +26,67 @@ class Execution:
         args: its arguments.
         kwargs: its arguments by name.
         path: of the module it runs in.
+
+    Attributes:
+        packet: the operator, all overloads of it.
+        inputs: the tensors among its arguments.
+        writes: it writes into one of its arguments.
         out: its results.
         booked: name of the synaptic operation that it is, once that is known.
         weight: the weights of that operation, if it has any.
         fired: of our own neurons, what the one pass showed that made their spikes.
     """
 
-    func: Any
-    operator: Operator | None
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    path: str
-    out: Any = None
-    booked: str | None = None
-    weight: Tensor | None = None
-    fired: Fired | None = None
+    def __init__(
+        self, func: Any, operator: Operator | None, args: tuple[Any, ...], kwargs: dict[str, Any], path: str
+    ) -> None:
+        self.func, self.operator, self.args, self.kwargs, self.path = func, operator, args, kwargs, path
+        self.packet = func._overloadpacket
+        self.inputs: list[Tensor] = list(tensors_in((*args, *kwargs.values()) if kwargs else args))
+        self.writes, self._may_view = _traits(func)
+        self.out: Any = None
+        self._ran = False
+        self.booked: str | None = None
+        self.weight: Tensor | None = None
+        self.fired: Fired | None = None
 
     def run(self) -> None:
         """Run it. Our own neurons count their spikes as they fire, where they can."""
+        if self._ran:
+            return
+        self._ran = True
         if self.operator is not None and self.operator.kind is Kind.NEURON and self.operator.binary:
             self.fired = fire(*self.args)
         self.out = self.func(*self.args, **self.kwargs) if self.fired is None else self.fired.spikes
 
-    @cached_property
-    def packet(self) -> Any:
-        """The operator, all overloads of it."""
-        return self.func._overloadpacket
+    def is_view(self) -> bool:
+        """Whether it put out views of what it read, and nothing else; one that may do so is run."""
+        operator = self.operator
+        if not self._may_view or operator is None or operator.kind is not Kind.MOVEMENT:
+            return False
+        if operator.role is not None or operator.gathers or not self.inputs:
+            return False
+        self.run()
+        read = storage_id(self.inputs[0])
+        return all(storage_id(x) == read for x in tensors_in((self.out,)))
 
     @property
     def name(self) -> str:
         """What it is and where it runs, in words."""
         return f"{self.packet.__name__} in {self.path}".removesuffix(" in ")
 
-    @cached_property
-    def writes(self) -> bool:
-        """It writes into one of its arguments."""
-        return bool(self.func._schema.is_mutable)
-
-    @cached_property
-    def inputs(self) -> list[Tensor]:
-        """The tensors among its arguments."""
-        return list(tensors_in((self.args, self.kwargs)))
-
     @property
     def results(self) -> list[Tensor]:
         """The tensors that it put out, and those that it says it wrote into."""
         return [*tensors_in((self.out,)), *written_into(self.func, self.args, self.kwargs)]
+
+
+@lru_cache(maxsize=4096)
+def _traits(func: Any) -> tuple[bool, bool]:
+    """Whether an operator writes into an argument, and whether what it puts out may be a view of one."""
+    schema = func._schema
+    writes = bool(schema.is_mutable)
+    return writes, not writes and any(result.alias_info is not None for result in schema.returns)
 
 
 class Observer(Protocol):
@@ -91,14 +104,14 @@ class Instruments:
 
     def __init__(self, paths: ModulePaths, lineage: Lineage, layouts: Layouts) -> None:
         self.paths, self.lineage, self.layouts = paths, lineage, layouts
-        self.counter, self.meter, self.finite = Counter(), ValueMeter(), FiniteCheck()
-        self.extents, self.weights = Extents(), Extents()  # of activations, of constants
+        self.counter, self.finite = Counter(), FiniteCheck()
+        self.looks, self.weights = self.counter.looks, Looks()  # at activations, at constants
+        self.meter = ValueMeter(self.looks)
 
     def start_batch(self, images: int) -> None:
         """Forget the batch before."""
         self.counter.clear()
         self.meter.clear()
-        self.extents.clear()
         self.layouts.start_batch(images)
         self.lineage.start_batch()
 
@@ -106,7 +119,6 @@ class Instruments:
         """Void what was counted of a tensor that is written into."""
         self.counter.forget(x)
         self.meter.forget(x)
-        self.extents.forget(x)
         self.weights.forget(x)
 
     def depends(self, execution: Execution) -> bool:

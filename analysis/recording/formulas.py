@@ -96,12 +96,10 @@ def convolution(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Ten
     sizes, out_sizes = batched.shape[2:], out.shape[-dims:]
 
     def events(rows: int, counter: Counter) -> Tensor:
-        if math.prod(kernel) == 1 and set(stride) == {1} and set(padding) == {0}:
-            return counter.count(x, rows)[0] * channels_out
-        fan_out = [
-            spatial_fan_out(sizes[d], kernel[d], stride[d], padding[d], dilation[d], out_sizes[d], transposed, x.device)
+        fan_out = tuple(
+            spatial_fan_out(sizes[d], kernel[d], stride[d], padding[d], dilation[d], out_sizes[d], transposed)
             for d in range(dims)
-        ]
+        )
         return counter.weighted(batched, rows, fan_out) * channels_out
 
     def again(a: Tensor, w: Tensor) -> Tensor:

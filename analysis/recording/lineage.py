@@ -6,7 +6,6 @@
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -30,6 +29,7 @@ from saformer.analysis.recording.sources import (
     order_of,
     part_of,
     parts,
+    replace,
     result_of,
     spikes_of,
     summed_in,

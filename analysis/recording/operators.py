@@ -55,6 +55,7 @@ class Role(Enum):
     SELECTS = auto()  # one thing where a mask holds, another elsewhere
     FILLS = auto()  # writes a constant over what was there
     PLACES = auto()  # where its input is not zero
+    LITERAL = auto()  # a tensor that is written out in the code
 
 
 @dataclass(frozen=True)
@@ -266,7 +267,7 @@ _table(
     "unsqueeze_ clone contiguous copy_ cat stack concat nan_to_num nan_to_num_ index_copy index_copy_ index_fill "
     "index_fill_ select_scatter slice_scatter diag_embed reflection_pad1d reflection_pad2d "
     "reflection_pad3d max_unpool2d replication_pad1d replication_pad2d replication_pad3d detach detach_ alias repeat "
-    "repeat_interleave constant_pad_nd pad lift_fresh as_strided _reshape_alias movedim swapaxes ravel "
+    "repeat_interleave constant_pad_nd pad as_strided _reshape_alias movedim swapaxes ravel "
     "is_same_size scalar_tensor item _local_scalar_dense dropout dropout_ feature_dropout alpha_dropout "
     "native_dropout double half bool int long float numel sym_size size dim conj_physical resolve_conj resolve_neg "
     "view_as_real view_as_complex broadcast_tensors pixel_shuffle pixel_unshuffle set_ resize_ is_nonzero equal "
@@ -283,6 +284,7 @@ _table(
 )
 _table(Kind.MOVEMENT, Effect.LINEAR, "index index_select _unsafe_index embedding", part=True, gathers=True)
 _table(Kind.MOVEMENT, Effect.LINEAR, "fill_ zero_", role=Role.FILLS)
+_table(Kind.MOVEMENT, Effect.LINEAR, "lift_fresh", role=Role.LITERAL)
 _table(Kind.MOVEMENT, Effect.LINEAR, "argmin argmax argsort _unique2", indices=True)
 _table(Kind.MOVEMENT, Effect.LINEAR, "nonzero", indices=True, role=Role.PLACES)
 _table(Kind.CREATOR, Effect.LINEAR, "rand_like randn_like randint_like")

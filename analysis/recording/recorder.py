@@ -8,7 +8,6 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,6 +27,7 @@ from saformer.analysis.recording.observers.unseen import Unseen
 from saformer.analysis.recording.observers.unsupported import Unsupported
 from saformer.analysis.recording.operators import Kind, Operator, entry
 from saformer.analysis.recording.shown import Shown
+from saformer.analysis.recording.sources import replace
 from saformer.analysis.recording.storage_map import tensors_in
 from saformer.models.config import Model
 
@@ -59,7 +59,7 @@ class Recorder(TorchDispatchMode):
         log: ModuleLog | None = None,
     ) -> None:
         super().__init__()
-        self._log = log
+        self._log, self._resting = log, False
         self.model, self.time_steps = model, time_steps
         self.batch_sizes: list[int] = []
         outside, shapes = ((), None) if shown is None else (shown.outside, shown.shapes)
@@ -106,25 +106,34 @@ class Recorder(TorchDispatchMode):
 
     def leave_module(self, frame: Frame, args: Any, output: Any) -> None:
         """A module ended: what it put out may be the spikes of a layer of neurons, or come from a kernel unseen."""
-        with torch.utils._python_dispatch._disable_current_modes():
-            result = next(tensors_in((output,)), None)
-            if result is None:
-                return
+        result = next(tensors_in((output,)), None)
+        if result is None:
+            return
+        self._resting = True
+        try:
             self.unseen.leave_module(frame, args, result)
             source = self.lineage.source(result)
             if source is not None and not source.maker:
                 self.lineage.set_source(result, replace(source, maker=frame.path))
             self.neurons.leave_module(frame, args, result)
+        finally:
+            self._resting = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator and show it to the observers."""
         kwargs = kwargs or {}
+        if self._resting:  # our own arithmetic
+            return func(*args, **kwargs)
         operator = entry(func, kwargs)
         if self._has_parts(operator, args):
             out = self._in_parts(func, operator, args, kwargs)
             if out is not NotImplemented:
                 return out
         execution = Execution(func, operator, args, kwargs, self.paths.path)
+        if execution.is_view():  # it has the entries of its memory: that it is read is all there is to see
+            for x in execution.inputs:
+                self.operations.note_read(x)
+            return execution.out
         for observer in (*self._booking, *self._listing):
             observer.before(execution)
         execution.run()

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
@@ -79,6 +79,13 @@ class Source:
     def fired(self) -> int:
         """What fired: the same at whatever height."""
         return self.height_of or self.token
+
+
+def replace(source: Source, **changes: Any) -> Source:
+    """As `dataclasses.replace`, several times faster: there is a new source for almost every operator that runs."""
+    changed: Source = object.__new__(Source)
+    changed.__dict__.update(source.__dict__, **changes)
+    return changed
 
 
 def apart(a: Source | None, b: Source | None) -> bool:

@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from saformer.analysis.profiles.values import MOST_LEVELS, Values, common_unit
+from saformer.analysis.recording.integers import Integers
+from saformer.analysis.recording.looks import Looks, dense
 from saformer.analysis.recording.sources import Provenance, Source
 from saformer.analysis.recording.storage_map import StorageMap
-from saformer.native import fits, native
+from saformer.native import fits
 
 GLANCE = 4096  # elements that settle most cases
 _ROUNDS = 4  # looks at what did not fit, each with a finer unit
@@ -33,7 +36,8 @@ def of_ones(nonzero: int, linear: bool = True, provenance: str = "spikes") -> Va
 class ValueMeter:
     """Measures each tensor once: results are kept by storage until `forget` or `clear`."""
 
-    def __init__(self) -> None:
+    def __init__(self, looks: Looks) -> None:
+        self._looks = looks
         self._known: StorageMap[dict[tuple[object, ...], Values]] = StorageMap()
 
     def clear(self) -> None:
@@ -44,7 +48,7 @@ class ValueMeter:
         """Void what is known of a tensor that was written into."""
         self._known.discard(x)
 
-    def values_of(self, x: Tensor, source: Source | None, channel: int, nonzero: Tensor, ones: Tensor) -> Values:
+    def values_of(self, x: Tensor, source: Source | None, channel: int, nonzero: Tensor, ones: Integers) -> Values:
         """The same as `measure`, quicker where counts say it all: every nonzero is a one.
 
         Args:
@@ -80,14 +84,15 @@ class ValueMeter:
         averaged = source is not None and source.averaged
         key = (x.storage_offset(), x.shape, x.stride(), channel, averaged)
         if key not in known:
-            known[key] = _measured(x, channel, averaged)
+            known[key] = _measured(x, channel, averaged, self._looks)
         seen = known[key]
         names = {Provenance.SPIKES: "spikes", Provenance.NONE: "none"}
         multiples = seen.multiples and not (x.dtype is torch.bfloat16 and provenance is Provenance.NONE)
         return replace(seen, provenance=names[provenance], linear=linear, multiples=multiples, averaged=averaged)
 
 
-def _measured(x: Tensor, channel: int, averaged: bool) -> Values:
+def _measured(x: Tensor, channel: int, averaged: bool, looks: Looks) -> Values:
+    given, whole = x, None
     x = x.dequantize() if x.is_quantized else x.detach()
     allowed = tolerance(x.dtype)
     if x.is_complex():
@@ -104,12 +109,18 @@ def _measured(x: Tensor, channel: int, averaged: bool) -> Values:
     unit: float | None = None
     several = False
     for _ in range(_ROUNDS):
-        magnitudes = glance.to(torch.float64).abs().unique().tolist()
+        magnitudes = _magnitudes(glance)
         unit = _unit(magnitudes, unit, allowed, averaged)
         if unit is None:
             break
         several |= len(magnitudes) > 1 and max(magnitudes) > unit * (1 + allowed)
-        levels, total, negative, rest = _multiples(flat, unit, allowed)
+        if unit == 1 and whole is None and fits(given) and dense(given):
+            whole = looks.of(given).whole
+        if unit == 1 and whole is not None:
+            low, high, total = whole
+            levels, negative, rest = max(high, -low), low < 0, None
+        else:
+            levels, total, negative, rest = _multiples(flat, unit, allowed)
         if rest is None:
             magnitudes_seen = 2 if several or levels > 1 else 1
             return Values(
@@ -121,11 +132,19 @@ def _measured(x: Tensor, channel: int, averaged: bool) -> Values:
                 tolerance=allowed,
             )
         glance = rest
-    negative = bool((flat < 0).any())
+    else:
+        magnitudes = _magnitudes(glance)
+    negative = bool((glance < 0).any()) or bool((flat < 0).any())
     # One magnitude for each channel at most: what shows more at a glance needs no second look.
-    few = glance.to(torch.float64).abs().unique().numel() <= (x.shape[channel] if x.ndim > 1 else 0)
+    few = len(magnitudes) <= (x.shape[channel] if x.ndim > 1 else 0)
     channels = _channel_units(x.abs(), channel, allowed) if few else ()
     return Values(magnitudes=2, negative=negative, multiples=False, channels=channels, tolerance=allowed)
+
+
+def _magnitudes(x: Tensor) -> list[float]:
+    """The different magnitudes in a few elements, the smallest first."""
+    found: list[float] = np.unique(x.abs().to(torch.float64).cpu().numpy(), equal_nan=False).tolist()
+    return found
 
 
 def _unit(magnitudes: list[float], unit: float | None, allowed: float, averaged: bool) -> float | None:
@@ -163,11 +182,6 @@ def _of_few_levels(a: float, b: float, allowed: float) -> float | None:
 
 def _multiples(flat: Tensor, unit: float, allowed: float) -> tuple[int, int, bool, Tensor | None]:
     """The largest multiple, the sum of all, and whether some are negative; or some values that are no multiples."""
-    if unit == 1 and fits(flat) and flat.is_contiguous() and (library := native()) is not None:
-        found = library.whole(flat)
-        if found is not None:
-            low, high, total = found
-            return max(high, -low), total, low < 0, None
     levels, total, negative = 0, 0, False
     buffer = torch.empty(0, dtype=flat.dtype, device=flat.device)
     for start in range(0, flat.numel(), PASS):

@@ -75,11 +75,12 @@ class EnergyUnit(NamedTuple):
         return lambda value: NOT_KNOWN if value is None else fixed(value * self.per_mj, decimals)
 
 
-_MILLIJOULE = EnergyUnit("mJ", 1.0)
+#: The unit in which papers print energies, and that of JSON.
+MILLIJOULE = EnergyUnit("mJ", 1.0)
 # From the largest to the smallest.
 _ENERGY_UNITS = (
     EnergyUnit("J", 1e-3),
-    _MILLIJOULE,
+    MILLIJOULE,
     EnergyUnit("µJ", 1e3),
     EnergyUnit("nJ", 1e6),
     EnergyUnit("pJ", 1e9),
@@ -92,7 +93,7 @@ def energy_unit(*mj: float | None) -> EnergyUnit:
     # The test is on the rounded number: 0.9996 mJ is written 1.00 mJ.
     rounded = float(f"{largest:.2e}")
     fitting = (unit for unit in _ENERGY_UNITS if rounded * unit.per_mj >= 1 - 1e-9)
-    return next(fitting, _ENERGY_UNITS[-1]) if largest else _MILLIJOULE
+    return next(fitting, _ENERGY_UNITS[-1]) if largest else MILLIJOULE
 
 
 def percent(share: float | None, decimals: int = 1, sign: bool = False) -> str:
@@ -101,10 +102,10 @@ def percent(share: float | None, decimals: int = 1, sign: bool = False) -> str:
         return NOT_KNOWN
     value = 100 * share
     if sign:
-        return f"{_without_minus_zero(f'{value:+.{decimals}f}')}%"
+        return f"{_without_sign_of_zero(f'{value:+.{decimals}f}')}%"
     if decimals == 1 and 0 < value < _SMALLEST_PERCENT:
         return "<0.1%"
-    return f"{_without_minus_zero(f'{value:.{decimals}f}')}%"
+    return f"{_without_sign_of_zero(f'{value:.{decimals}f}')}%"
 
 
 def fixed_decimals(largest: float) -> int:
@@ -121,12 +122,12 @@ def fixed(value: float, decimals: int) -> str:
     smallest = 10.0**-decimals
     if 0 < value < smallest / 2:
         return f"<{smallest:.{decimals}f}"
-    return _without_minus_zero(f"{value:.{decimals}f}")
+    return _without_sign_of_zero(f"{value:.{decimals}f}")
 
 
-def _without_minus_zero(text: str) -> str:
-    """A negative number that reads as zero has no sign."""
-    return text.removeprefix("-") if not text.strip("-0.") else text
+def _without_sign_of_zero(text: str) -> str:
+    """A number that reads as zero has no sign."""
+    return text.lstrip("+-") if not text.strip("+-0.") else text
 
 
 def level(confidence: float | None) -> str:

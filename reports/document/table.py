@@ -72,7 +72,8 @@ class Column:
         bar: a bar for a share from 0 to 1, where the output can show it.
         formula: its texts are formulas, which LaTeX sets as mathematics.
         series: one of a run of alike columns (steps in time), which may continue on a further line.
-        rank: columns of the highest rank are the first to go where the terminal is narrow; it is said which.
+        rank: columns of the highest rank are the first to go where terminal or page are narrow; it is said which.
+        common: where the page is narrow and all rows say the same, a note below the table says it instead.
     """
 
     title: str
@@ -86,6 +87,7 @@ class Column:
     formula: bool = False
     series: bool = False
     rank: int = 0
+    common: bool = False
 
     @property
     def header(self) -> str:

@@ -37,12 +37,19 @@ _SIGNS = {
 }
 
 
-_ORDER = re.compile(r"\bO\([A-Za-z0-9¹²³⁴⁵⁶⁷⁸⁹ +/]+\)|\b[A-Z]\^T\b(?: [A-Z]\b)?")
+_ORDER = re.compile(
+    r"\(M_current - M_ours\) / M_current|\b[TNDHRn] = [\d.]*\d\b|\bO\([A-Za-z0-9¹²³⁴⁵⁶⁷⁸⁹ +/]+\)"
+    r"|\b[A-Z]\^T\b(?: [A-Z]\b)?|\bN\^2\b"
+    r"|\b(?:E_(?:MAC|AC|M)|R_(?:Q|K|V|O|A|Qa)|M_(?:current|ours)|V_th)\b"
+)
 _POWERS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 
 
 def tex(text: str) -> str:
-    """Text that LaTeX sets as it is, orders of growth as mathematics; a letter that its fonts lack by its number."""
+    """Text that LaTeX sets as it is, but for orders of growth and symbols of equations, which are mathematics.
+
+    A letter that its fonts lack is written by its number.
+    """
     parts, end = [], 0
     for found in _ORDER.finditer(text):
         parts += [_plain(text[end : found.start()]), formula(found[0])]
@@ -58,7 +65,7 @@ def formula(text: str) -> str:
     body = re.sub(r"([A-Z])_([A-Za-z]{2,})", r"\1_{\\mathrm{\2}}", body)
     body = re.sub(r"([A-Z])\^T(?: (?=[A-Z]))?", r"\1^{\\mathsf{T}}", body)
     body = re.sub(r"[⁰¹²³⁴⁵⁶⁷⁸⁹]+", lambda found: f"^{{{found[0].translate(_POWERS)}}}", body)
-    body = re.sub(r"(?<![+]) (?![+])", r"\\,", body)
+    body = re.sub(r"(?<![+=-]) (?![+=-])", r"\\,", body)
     return f"${body}$" + (r" $\neq$" if mark else "")
 
 

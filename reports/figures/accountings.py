@@ -7,7 +7,7 @@ from saformer.analysis.profiles.origin import Origin
 from saformer.errors import InputError
 from saformer.reports.document.numbers import EnergyUnit, energy_unit
 from saformer.reports.figures.lettering import wrapped
-from saformer.reports.figures.style import BAND, EDGE, PAGE_HEIGHT, PAPER, Width, figure_style, model_looks
+from saformer.reports.figures.style import BAND, EDGE, PAGE_HEIGHT, PAPER, SMALL_SIZE, Width, figure_style, model_looks
 from saformer.reports.results.comparison import ComparisonRow, by_data
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ def accountings_figure(
                     unseen = [row.name for row in drawn[data] if all(row.name != other.name for other in found)]
                     if unseen:  # of some alone
                         text = ", ".join(f"{names[name]}: -" for name in unseen)
-                        axes.text(1.005, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=5.5)
+                        axes.text(
+                            1.005, place, text, transform=axes.get_yaxis_transform(), va="center", fontsize=SMALL_SIZE
+                        )
                 for i, row in enumerate(found):
                     look = looks[row.name]
                     untrained = row.origin == Origin.UNTRAINED

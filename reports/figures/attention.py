@@ -76,7 +76,7 @@ def attention_figure(
         figure = Figure(figsize=(width.inches, (cell + _GAP) * len(rows) + _OVERHEAD), layout="constrained")
         grid = figure.subplots(len(rows), columns, squeeze=False)
         for line, (name, found) in zip(grid, rows, strict=True):
-            _row(line, shown, found, _MOST_STEPS[width], size - 1)
+            _row(line, shown, found, _MOST_STEPS[width])
             label = "\n".join([wrapped(name, _NAME[width]), shortened(found.name, _NAME[width]), found.kind])
             line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=size)
         heads = ["image", "mean", *(f"$t = {t + 1}$" for t in spread(steps, _MOST_STEPS[width]))]
@@ -90,7 +90,7 @@ def attention_figure(
         return figure
 
 
-def _row(line: "Sequence[Axes]", shown: "np.ndarray", found: "AttentionMap", most: int, size: float) -> None:
+def _row(line: "Sequence[Axes]", shown: "np.ndarray", found: "AttentionMap", most: int) -> None:
     """The image, the mean map over it, the maps of single steps, and the bar of their scale."""
     height, width = shown.shape[:2]
     extent = (0, width, height, 0)
@@ -110,6 +110,6 @@ def _row(line: "Sequence[Axes]", shown: "np.ndarray", found: "AttentionMap", mos
         axes.set_visible(False)
     assert heat_map is not None
     bar = line[0].figure.colorbar(heat_map, ax=list(line), fraction=0.02, pad=0.01, ticks=[0, largest])
-    bar.ax.set_yticklabels(["0", f"{largest:.2g}"], fontsize=size)
+    bar.ax.set_yticklabels(["0", f"{largest:.2g}"], fontsize=SMALL_SIZE)
     bar.ax.tick_params(length=2)
     bar.outline.set_visible(False)

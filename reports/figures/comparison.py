@@ -86,7 +86,7 @@ def _accuracies(axes: "Axes", rows: Sequence[ComparisonRow], looks: Looks, size:
             markeredgecolor=EDGE if filled else look.colour,
             zorder=3,
         )
-        annotate(axes, percent(row.top1, decimals=2), 100 * high, place, size, 5.0)
+        annotate(axes, percent(row.top1, decimals=2), 100 * high, place, size, 6.0)
     # Accuracies lie close together: the axis covers them alone, which markers allow and bars would not.
     lowest, highest = min(ends), max(ends)
     missing = max(0.0, _LEAST_POINTS - (highest - lowest))

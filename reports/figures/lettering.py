@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 _TRANSPOSED = re.compile(r"\b([A-Z])\^T(?: ([A-Z]))?\b")
+_GATED = re.compile(r"\b[A-Z] \* (?:S\([a-z]\)|[A-Za-z])(?: = 1)?(?![\w(])")  # what maps say of elementwise products
 _WORDS = re.compile(r"[\s/_.:+-](?=.)")
 _PAD_POINTS = 2.0
 
@@ -29,8 +30,8 @@ def formula(*texts: "Text") -> None:
 
 
 def typeset(text: str) -> str:
-    """A title of ours for `formula`: a product such as K^T V set as one, everything else as it is."""
-    plain = text.replace("$", r"\$")
+    """A title of ours for `formula`: products such as K^T V and A * S(k) set as such, everything else as it is."""
+    plain = _GATED.sub(lambda found: f"${found[0]}$", text.replace("$", r"\$"))
     return _TRANSPOSED.sub(lambda found: rf"${found[1]}^{{\mathsf{{T}}}}{found[2] or ''}$", plain)
 
 

@@ -13,6 +13,7 @@ from saformer.reports.figures.style import (
     NAME_SIZE,
     PAGE_HEIGHT,
     PAPER,
+    SMALL_SIZE,
     Look,
     Width,
     figure_style,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 Looks = Mapping[str, Look]
 # Inches of a row of bars, with a name in one line or in two.
 _ROW, _TALL_ROW = 0.23, 0.31
+_LEAST_PITCH = 0.9  # of letters, from row to row: descenders still end above the capitals below
 _SHORT_LABEL = 24  # characters of an axis that is half a column long
 
 
@@ -82,13 +84,20 @@ def panels_by_data_set(
         from matplotlib.figure import Figure
 
         title_characters = 90 if width is Width.page and (shared or len(lines[0]) == 1) else 42
-        names = {row.name: _label(row, _characters(lines, width)) for row in rows}
-        tall = max(name.count("\n") for name in names.values()) > 0
         legend = _legend(rows)
         fixed = sum(_overhead(line, below) for line, below in _with_next(lines)) + 0.17 * len(legend) + 0.1
         heights = [max(len(panel.rows) for panel in line) for line in lines]
-        row_inches = min(_TALL_ROW if tall else _ROW, (PAGE_HEIGHT - fixed) / sum(heights))
-        size = min(NAME_SIZE, row_inches * 72 / (2.5 if tall else 1.3))
+        room = (PAGE_HEIGHT - fixed) / sum(heights)
+        if room * 72 < _LEAST_PITCH * SMALL_SIZE:
+            raise InputError(
+                f"nothing to draw: {sum(heights)} rows in letters of {SMALL_SIZE:g} points are taller than a page"
+                + ("; choose --width page, or" if width is Width.column else ";")
+                + " name fewer networks or data sets"
+            )
+        names = {row.name: _label(row, _characters(lines, width), room * 72 > 2.4 * SMALL_SIZE) for row in rows}
+        tall = any("\n" in name for name in names.values())
+        row_inches = min(_TALL_ROW if tall else _ROW, room)
+        size = max(SMALL_SIZE, min(NAME_SIZE, row_inches * 72 / (2.5 if tall else 1.3)))
         figure = Figure(figsize=(width.inches, fixed + row_inches * sum(heights)), layout="constrained")
         grid = figure.subplots(
             len(lines),
@@ -171,7 +180,10 @@ def _characters(lines: Sequence[Sequence[_Panel]], width: Width) -> int:
     return 24 if len(lines[0]) > 1 else 44
 
 
-def _label(row: ComparisonRow, most: int) -> str:
+def _label(row: ComparisonRow, most: int, two_lines: bool) -> str:
+    if not two_lines:
+        marked = row.name + (" (untrained)" if row.origin == Origin.UNTRAINED else "")
+        return shortened(marked, most)
     name = wrapped(row.name, most)
     if row.origin != Origin.UNTRAINED:
         return name

@@ -60,6 +60,7 @@ _FAMILY_NAMES = {
 # Lines alone: dots are hundreds of circles, which LaTeX takes minutes to set in PGF.
 _HATCHES = ("", "////", "xxxx", "\\\\\\\\", "----", "++++", "||||")
 _MORE_MARKERS = ("<", ">", "p", "*", "d", "8")
+_PUBLISHED_MARKERS = ("o", "<", ">", "p", "*", "d", "x", "+", "1", "2", "3", "4", "|", "_")  # as many as have no family
 Dashes = str | tuple[int, tuple[float, ...]]
 _LINES: tuple[Dashes, ...] = (
     "-",
@@ -122,15 +123,13 @@ def model_looks(models: Mapping[str, str], published: Collection[str] = ()) -> d
         i = seen[kind]
         seen[kind] += 1
         if kind == "published":
-            colour, marker, again = PUBLISHED_GREY, "o", i
+            colour, marker, again = PUBLISHED_GREY, _PUBLISHED_MARKERS[i % len(_PUBLISHED_MARKERS)], i
         elif kind == "other":
             (colour, marker), again = free[i % len(free)], i // len(free)
         else:
             (colour, marker), again = _FAMILIES[kind], i
         line = _LINES[0]
-        if again and kind == "published":
-            marker = _MORE_MARKERS[(again - 1) % len(_MORE_MARKERS)]
-        elif again:
+        if again and kind != "published":
             colour = shaded(colour, _SHADES[again % len(_SHADES)])
             marker = _MORE_MARKERS[further % len(_MORE_MARKERS)]
             line = _LINES[1 + further % (len(_LINES) - 1)]

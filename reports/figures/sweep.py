@@ -1,5 +1,6 @@
 """A sweep as a figure: accuracy and energy over T (Figure 5); accuracy, memory and time over n (Figure 6)."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _MARKER = 5.0
 _DODGE_POINTS = 3.5  # between networks at one value, so that neither hides the other's error bar
+_MOST_ON_A_LINE = 20  # times the smallest value; beyond it the axis is logarithmic
+_BESIDE_AXIS = 0.7  # inches of a panel beside its axis
+_DIGIT = 3.8  # points of a digit at a tick
 _LEAST_POINTS = 2.0  # of accuracy on an axis: a smaller difference should look small
 
 
@@ -49,8 +53,8 @@ def sweep_figure(
 ) -> "Figure":
     """A panel for each quantity over the value of the setting, a curve for each network, with 95 % intervals.
 
-    A filled marker is the value that the checkpoint was trained with, an open one any other. The axis of n is
-    logarithmic. An accuracy has Wilson's interval, an energy that of its mean over the images.
+    A filled marker is the value that the checkpoint was trained with, an open one any other. The axis of n, and of a T
+    that spans more than a decade, is logarithmic. An accuracy has Wilson's interval, an energy that of its mean.
 
     Args:
         sweep: points of one or several networks.
@@ -86,14 +90,19 @@ def sweep_figure(
             figure = Figure(figsize=(width.inches, 1.55 * len(quantities) + 0.5 + below), layout="constrained")
             panels = figure.subplots(len(quantities), 1, squeeze=False, sharex=True)[:, 0]
         symbol, words = PARAMETERS[sweep.parameter]
-        values = sorted({point.value for point in sweep.points} | {row.time_steps for row in beside if row.time_steps})
+        own = sorted({point.value for point in sweep.points})
+        values = sorted({*own, *(row.time_steps for row in beside if row.time_steps)})
+        logarithmic = sweep.parameter == "aggregated" or values[-1] > _MOST_ON_A_LINE * values[0]
+        limits = _limits(values, logarithmic)
+        length = 72 * (width.inches / (len(quantities) if width is Width.page else 1) - _BESIDE_AXIS)
+        named = _with_room(values, own, limits, logarithmic, length)
         for axes, quantity in zip(panels, quantities, strict=True):
             _panel(axes, quantity, curves, beside, looks)
-            if sweep.parameter == "aggregated":
+            if logarithmic:
                 axes.set_xscale("log", base=2)
-            axes.set_xticks(values, [str(value) for value in values])
+            axes.set_xticks(values, [str(value) if value in named else "" for value in values])
             axes.minorticks_off()
-            axes.set_xlim(*_limits(values, sweep.parameter == "aggregated"))
+            axes.set_xlim(*limits)
             if width is Width.page or axes is panels[-1]:
                 formula(axes.set_xlabel(f"{words.capitalize()} ${symbol}$"))
             axes.set_ylabel(quantity.label)
@@ -161,6 +170,32 @@ def _limits(values: Sequence[int], logarithmic: bool) -> tuple[float, float]:
         return low / ratio, high * ratio
     pad = 0.08 * (high - low) or 1.0
     return low - pad, high + pad
+
+
+def _with_room(
+    values: Sequence[int], first: Sequence[int], limits: tuple[float, float], logarithmic: bool, length: float
+) -> list[int]:
+    """The values whose ticks have room for their number, those of `first` before any other.
+
+    Args:
+        values: of the ticks.
+        first: of the sweep itself.
+        limits: of the axis.
+        logarithmic: whether it is.
+        length: of the axis in points.
+    """
+
+    def place(value: float) -> float:
+        low, high, at = (math.log(x) if logarithmic else x for x in (*limits, value))
+        return length * (at - low) / (high - low)
+
+    named: list[int] = []
+    for value in [*first, *(value for value in values if value not in first)]:
+        if all(
+            abs(place(value) - place(other)) > _DIGIT * (len(str(value)) + len(str(other)) + 1) / 2 for other in named
+        ):
+            named.append(value)
+    return named
 
 
 def _marker(look: Look, filled: bool) -> dict[str, Any]:

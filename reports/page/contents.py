@@ -80,7 +80,7 @@ def page(
                 for each, slug in zip(found, _slugs(subjects), strict=True)
                 for part in network_section(each, slug, accounting, unit)
             ),
-            *published_section(rows[accounting]),
+            *published_section(rows[accounting], unit),
             *more,
             *_origins(subjects, command),
         ]

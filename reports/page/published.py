@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from saformer.reports.document.blocks import Heading, Line, Part, Picture
-from saformer.reports.document.numbers import percent
+from saformer.reports.document.numbers import MILLIJOULE, EnergyUnit, percent
 from saformer.reports.document.table import Column, Table, number
 from saformer.reports.figures.relative_difference import relative_figure
 from saformer.reports.results.comparison import ComparisonRow, published_rows
@@ -11,19 +11,24 @@ from saformer.reports.results.literature import published_ablation
 from saformer.reports.tables.comparison import comparison_table
 
 
-def published_section(rows: Sequence[ComparisonRow]) -> list[Part]:
-    """Tables 1 to 3 and Figures 2 and 3 of the paper, with what was measured on the same data sets laid beside."""
+def published_section(rows: Sequence[ComparisonRow], unit: EnergyUnit) -> list[Part]:
+    """Tables 1 to 3 and Figures 2 and 3 of the paper, with what was measured on the same data sets laid beside.
+
+    Energies are quoted as the paper prints them, in millijoules; it is said where the page has another `unit`.
+    """
     published = published_rows()
     theirs = {row.data for row in published}
     beside = [row for row in rows if row.data in theirs]
     together = [row for data in dict.fromkeys(r.data for r in published) for row in _both(data, beside, published)]
-    parts: list[Part] = [
-        Heading("The paper's tables, published beside measured"),
-        Line(
-            "Published numbers are copied from the SAFormer paper and were not measured here; energies marked implied "
-            "were solved by Eq. 21 from a reduction that its text states."
-        ),
-    ]
+    said = (
+        "Published numbers are copied from the SAFormer paper and were not measured here; energies marked implied "
+        "were solved by Eq. 21 from a reduction that its text states."
+    )
+    if unit != MILLIJOULE:
+        said += (
+            f" Energies of this section are in mJ, as the paper prints them; those of other sections in {unit.name}."
+        )
+    parts: list[Part] = [Heading("The paper's tables, published beside measured"), Line(said)]
     if not beside:
         data = ", ".join(dict.fromkeys(row.data for row in rows))
         parts.append(
@@ -31,7 +36,7 @@ def published_section(rows: Sequence[ComparisonRow]) -> list[Part]:
         )
     parts += [
         Heading("Tables 1 and 2: accuracy and energy", 3),
-        comparison_table(together),
+        comparison_table(together, MILLIJOULE),
         Heading("Figures 2 and 3: relative difference", 3),
         Picture(
             "relative-difference",

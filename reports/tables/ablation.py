@@ -35,7 +35,7 @@ def ablation_table(rows: Sequence[ComparisonRow], published: bool = False) -> Ta
         number("SOPs", key="sops_per_image"),
         *energy_columns(unit),
         number("top-1", key="top1_accuracy"),
-        Column("from", key="from", shown=any(row.origin != Origin.MEASURED for row in rows)),
+        Column("from", key="from", shown=any(row.origin != Origin.MEASURED for row in rows), common=True),
         *(number(f"{data} (paper)", key=f"top1_{data}_paper") for data in data_sets),
     ]
     made = []

@@ -39,14 +39,14 @@ def comparison_table(rows: Sequence[ComparisonRow], unit: EnergyUnit | None = No
     columns = [
         Column("model"),
         number("params", key="parameters", rank=2),
-        number("T", key="time_steps", write=time_steps_text),
+        number("T", key="time_steps", write=time_steps_text, common=True),
         number("FLOPs", key="flops_per_image", rank=2),
         number("SOPs", key="sops_per_image"),
         *energy_columns(unit),
         number("RD energy", key="relative_difference_energy", write=_signed),
         number("top-1", key="top1_accuracy", write=lambda value: percent(value, decimals=2)),
         number("RD top-1", key="relative_difference_top1", write=_signed, rank=1),
-        Column("from", key="from", shown=any(row.origin != Origin.MEASURED for row in rows)),
+        Column("from", key="from", shown=any(row.origin != Origin.MEASURED for row in rows), common=True),
         hidden("data"),
     ]
     made: list[Row] = []
@@ -97,7 +97,7 @@ def accountings_comparison_table(
         hidden("quantity"),
         *(number(name, key=name) for name in by_accounting),
         number("published", key="published", shown=published),
-        Column("from", key="from", shown=any(row.origin != Origin.MEASURED for row in first)),
+        Column("from", key="from", shown=any(row.origin != Origin.MEASURED for row in first), common=True),
         hidden("data"),
     ]
 
@@ -123,7 +123,7 @@ def accountings_comparison_table(
     unseen = {name: [row.name for row in rows if isnan(row.energy_mj)] for name, rows in by_accounting.items()}
     seen_by_some = {row.name for rows in by_accounting.values() for row in rows if not isnan(row.energy_mj)}
     notes = [
-        f"-: {name} knows no operation of {', '.join(missing)}, and charges nothing."
+        f"{name} (-) knows no operation of {', '.join(missing)}, and charges nothing."
         for name, names in unseen.items()
         if (missing := [one for one in names if one in seen_by_some])
     ]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from saformer.analysis.complexity.verify import Difference
 
 DIFFERS = "≠"
+_SHORT = {"input projections": "projections", "output projection": "output"}
 _MORE_DECIMALS = 2  # a scale or a mask is small beside a projection
 
 
@@ -164,7 +165,15 @@ def _energies(attentions: Sequence[Attention], sizes: Sizes, hardware: Hardware,
                 continue
             values.append(millijoules(a, sizes, hardware, part))
             paper = _beside(ours, theirs.get((a.key, part)), write)
-            rows.append([Cell(a.key, title), part, Cell(str(ours), write(ours)), paper, values[-1]])
+            rows.append(
+                [
+                    Cell(a.key, title),
+                    Cell(part, _SHORT.get(part, part)),
+                    Cell(str(ours), write(ours)),
+                    paper,
+                    values[-1],
+                ]
+            )
             title = ""
     text = unit.column(values, _MORE_DECIMALS)
     columns = [

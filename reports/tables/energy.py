@@ -59,10 +59,10 @@ def energy_table(account: Account, layers: bool = False, unit: EnergyUnit | None
     write = unit.column([largest])
     show_macs = any(layer.macs for layer in account.layers)
     show_acs = any(layer.acs for layer in account.layers) or not show_macs
-    what = [Column("operation", key="layer"), hidden("block"), Column("op")]
+    what = [Column("operation", key="layer"), hidden("block"), Column("op", rank=3)]
     columns = [
         *(what if layers else [Column("block"), number("ops", key="operations", write=str)]),
-        Column("class"),
+        Column("class", common=True),
         hidden("unit"),
         hidden("levels"),
         number("FLOPs", key="flops_per_image"),
@@ -71,7 +71,7 @@ def energy_table(account: Account, layers: bool = False, unit: EnergyUnit | None
         number("rate", key="firing_rate"),
         hidden("firing_rate_ci95"),
         hidden("input_is_binary"),
-        number("SOPs", key="sops_per_image"),
+        number("SOPs", key="sops_per_image", rank=2),
         hidden("sops_exact_per_image"),
         number("MACs", key="macs_per_image", shown=show_macs),
         number("ACs", key="acs_per_image", shown=show_acs),

@@ -141,11 +141,8 @@ def _whole(value: int | None) -> str:
 
 
 def _signed(value: float | None) -> str:
-    """A difference in percent; what rounding hides is 0."""
-    if value is None:
-        return NOT_KNOWN
-    text = percent(value, 2 if abs(value) < 0.1 else 0, sign=True)
-    return "0.00%" if text in ("+0.00%", "-0.00%") else text
+    """A difference in percent, small ones with two digits more."""
+    return percent(value, 2 if value is not None and abs(value) < 0.1 else 0, sign=True)
 
 
 def _notes(rows: Sequence[Assessed]) -> list[str]:

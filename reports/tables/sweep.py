@@ -27,7 +27,7 @@ def sweep_report(sweep: Sweep, unit: EnergyUnit | None = None) -> Report:
         *energy_columns(unit),
         number("time per batch", "ms", key="seconds_per_batch", write=_milliseconds),
         number("memory", "MiB", key="peak_bytes", write=_mebibytes),
-        Column("from", key="from", shown=any(point.origin != Origin.MEASURED for point in sweep.points)),
+        Column("from", key="from", shown=any(point.origin != Origin.MEASURED for point in sweep.points), common=True),
         hidden("trained_at"),
     ]
     rows = [

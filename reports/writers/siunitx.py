@@ -46,6 +46,14 @@ class Numbers:
         value = sign.replace("−", "-") + whole.replace(",", "") + (f".{decimals}" if decimals else "")
         return value + (f"({_last_digits(error, of_error)})" if error else "")
 
+    def shown(self, text: str) -> str:
+        """What a reader sees of a cell: as wide as any number of the column, or the words that are none."""
+        if _NUMBER.fullmatch(text.strip()) is None:
+            return text.strip()
+        sign, places = "+" if self.signs else "", f".{_grouped(self.decimals)}" if self.decimals else ""
+        uncertain = f"({'0' * self.uncertain})" if self.uncertain else ""
+        return f"{sign}{_grouped(self.whole)}{places}{uncertain}"
+
 
 def numbers_of(texts: Sequence[str]) -> Numbers | None:
     """What the texts of a column have in common as numbers; None where some of them are more than numbers."""
@@ -63,6 +71,11 @@ def numbers_of(texts: Sequence[str]) -> Numbers | None:
         uncertain=max((len(_last_digits(match[4], match[5])) for match in found if match[4]), default=0),
         percent=percent == {True},
     )
+
+
+def _grouped(digits: int) -> str:
+    """So many digits; of five or more, siunitx sets three and three with a small gap, which is half a comma wide."""
+    return "0" * digits + (" " * ((digits - 1) // 6) if digits > 4 else "")
 
 
 def _last_digits(error: str, decimals: str | None) -> str:

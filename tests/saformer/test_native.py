@@ -90,17 +90,37 @@ def test_a_current_that_is_not_finite_is_noticed(value):
 
 
 @needs_compiler
-def test_counts_whole_numbers_and_extents():
+@pytest.mark.parametrize("shape", [(7, 5001), (64, 12289), (1, 9000), (3000, 1)])
+def test_one_look_counts_and_measures(shape):
     library = native()
     assert library is not None
-    x = torch.randint(-3, 4, (7, 5001), generator=torch.Generator().manual_seed(2)).float()
-    nonzero, ones = library.count(x)
-    assert torch.equal(nonzero, x.ne(0).sum(1)) and int(ones) == int(x.eq(1).sum())
-    assert library.whole(x) == (-3, 3, int(x.abs().sum()))
-    assert library.extent(x) == (3.0, int(x.eq(0).sum()))
+    x = torch.randint(-3, 4, shape, generator=torch.Generator().manual_seed(2)).float()
+    expected = int(x.eq(1).sum()), 3.0, (-3, 3, int(x.abs().sum()))
+    nonzero, *rest = library.look(x)
+    assert torch.equal(nonzero, x.ne(0).sum(1)) and tuple(rest) == expected
+    x[0, 0] = 0.5
+    assert library.look(x)[3] is None
     for other in (0.5, float("nan"), 2.0**19, -(2.0**31), 1e30):
-        assert library.whole(torch.tensor([1.0, other])) is None
-    assert not library.extent(torch.tensor([1.0, float("nan")]))[0] < float("inf")
+        _, _, largest, whole = library.look(torch.tensor([[1.0, other]]))
+        assert whole is None and not largest < abs(other)
+
+
+@needs_compiler
+@pytest.mark.parametrize("shape", [(5, 7, 300), (40, 20, 1), (1, 3, 1025)])
+def test_nonzeros_along_a_dimension(shape):
+    library = native()
+    assert library is not None
+    x = torch.randint(-1, 2, shape, generator=torch.Generator().manual_seed(2)).float()
+    assert torch.equal(library.along(x), x.ne(0).sum(1))
+
+
+@needs_compiler
+def test_sums_of_weights_where_elements_are_not_zero():
+    library = native()
+    assert library is not None
+    x = torch.randint(-1, 2, (5, 3, 5000), generator=torch.Generator().manual_seed(2)).float()
+    weight = torch.randint(0, 1 << 18, (5000,), generator=torch.Generator().manual_seed(3), dtype=torch.int32)
+    assert torch.equal(library.weighted(x, weight), (x.ne(0).long() * weight).sum((1, 2)))
 
 
 @pytest.mark.parametrize("other", [torch.zeros(2, 3, dtype=torch.float64), torch.zeros(2, 0), torch.zeros(2, 3).half()])

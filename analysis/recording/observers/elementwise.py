@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from saformer.analysis.profiles.records import RESULT_OF
-from saformer.analysis.recording.counters import Integers
 from saformer.analysis.recording.execution import Execution, Instruments
+from saformer.analysis.recording.integers import Integers
 from saformer.analysis.recording.observers.operation_counts import BatchRows, add
 from saformer.analysis.recording.storage_map import tensors_in
 

@@ -2,7 +2,7 @@
 
 from collections import Counter as Tally
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from saformer.analysis.profiles import Neurons, Values
 from saformer.analysis.profiles.records import holders
 from saformer.analysis.profiles.values import MOST_LEVELS
-from saformer.analysis.recording.counters import Integers
-from saformer.analysis.recording.sources import Provenance, Source
+from saformer.analysis.recording.integers import Integers
+from saformer.analysis.recording.sources import Provenance, Source, replace
 from saformer.errors import InputError
 
 # Where libraries define their spiking neurons.
@@ -88,11 +88,11 @@ class Candidate:
         self.elements += elements
         if len(per_step) > 1:  # all steps in one call: the next call starts again at the first
             place = f"{place}, call {self.calls}"
-        for value in per_step:
+        for value in Integers(per_step).split():
             if self.entries < len(self.spikes):
                 self.spikes[self.entries] = self.spikes[self.entries].plus(value)
             else:
-                self.spikes.append(Integers(value))
+                self.spikes.append(value)
                 self.places.append(place)
             self.entries += 1
         self.calls += 1

@@ -6,7 +6,6 @@ so by their class or their operator, whatever they put out.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -24,7 +23,7 @@ from saformer.analysis.recording.observers.neuron_candidates import (
     of_a_library,
 )
 from saformer.analysis.recording.operators import Effect, Kind
-from saformer.analysis.recording.sources import Provenance, Source
+from saformer.analysis.recording.sources import Provenance, Source, replace
 from saformer.analysis.recording.storage_map import storage_id, tensors_in
 
 
@@ -74,7 +73,7 @@ class NeuronListing:
             if operator.binary:
                 instruments.counter.mark_binary(out)
             if fired is not None and fired.counts is not None:
-                instruments.counter.learn(out, fired.counts.flatten())
+                instruments.looks.learn(out, fired.counts.flatten())
             instruments.lineage.fire(execution.args[0], out, path, f"{SPIKES_OF}{path}", real)
             candidate = self._candidates.setdefault(path, Candidate(path, library=True, operator=True))
             # What is known to be spikes, or to be no spikes, is not measured.

@@ -68,7 +68,7 @@ def gathered_call(execution: Execution, lineage: Lineage, out: Any) -> Call | No
 def cannot_overflow(call: Call, out: Tensor, inputs: list[Tensor], instruments: Instruments) -> bool:
     """Whether the result is proven finite by the sizes of what it is made of; False says nothing.
 
-    A sum of n products is no larger than n times the largest elements. Activations that are not measured by now are,
+    A sum of n products is no larger than n times the largest elements. Activations that were not looked at by now are,
     where that is cheaper than a look at the result.
     """
     if not out.is_floating_point() or not out.numel():
@@ -92,8 +92,8 @@ def _largest(x: Tensor, out: Tensor, instruments: Instruments) -> float:
     if not x.is_floating_point():
         return inf
     if not instruments.lineage.is_activation(x):
-        return instruments.weights.of(x).largest
-    known = instruments.extents.known(x)
-    if known is None and (x.device.type != "cpu" or x.numel() > out.numel()):
+        return instruments.weights.largest(x)
+    seen = instruments.looks.seen(x)
+    if (seen is None or seen.largest is None) and (x.device.type != "cpu" or x.numel() > out.numel()):
         return inf
-    return instruments.extents.of(x).largest
+    return instruments.looks.largest(x)

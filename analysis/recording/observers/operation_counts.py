@@ -7,8 +7,8 @@ from torch import Tensor
 
 from saformer.analysis.profiles.values import Values, common_unit
 from saformer.analysis.recording.call import Call
-from saformer.analysis.recording.counters import Integers
 from saformer.analysis.recording.execution import Instruments
+from saformer.analysis.recording.integers import Integers
 from saformer.analysis.recording.sources import Source
 from saformer.analysis.recording.values import of_ones
 
@@ -32,10 +32,10 @@ class BatchRows:
         if not self.current:
             self.units.append(None)
             return
-        parts = [held.tensor() for held in self.current]
+        parts = self.current
         if len({len(x) for x in parts}) > 1:
-            parts = [x.sum().view(1) for x in parts]
-        self.units.append(Integers(torch.stack(parts, 1)))
+            parts = [Integers(x.tensor().sum().view(1)) for x in parts]
+        self.units.append(Integers.beside(parts))
         self.current = []
 
 
@@ -99,7 +99,7 @@ class OperationCounts(BatchRows):
         i: int,
         x: Tensor,
         source: Source | None,
-        counts: tuple[Tensor, Tensor],
+        counts: tuple[Tensor, Integers],
         instruments: Instruments,
         channel: int,
     ) -> None:
@@ -151,6 +151,8 @@ def _join(a: Tensor, b: Tensor) -> Tensor:
     return a + b if len(a) == len(b) else (a.sum() + b.sum()).view(1)
 
 
-def add(total: Integers | None, value: Tensor) -> Integers:
+def add(total: Integers | None, value: Tensor | Integers) -> Integers:
     """The sum, where there may be nothing yet."""
-    return Integers(value) if total is None else total.plus(value)
+    if total is None:
+        return value if isinstance(value, Integers) else Integers(value)
+    return total.plus(value)

@@ -122,10 +122,6 @@ class Operations:
         raw = raw_sources(sources)
         name = self.names.own_name(name, call, sources, raw)
         instruments.paths.current.weighted = True
-        if out is not None:
-            watch = instruments.finite.watch_result if call.masked else instruments.finite.watch
-            if call.masked or not cannot_overflow(call, out, inputs, instruments):
-                watch(out, f"the result of {name} holds")
         if call.weight is not None and sources[0] is not None:
             self._neurons.functional.book_reader(name, call.operands[0], sources[0])
         counts = self.counts.get(name)
@@ -145,7 +141,11 @@ class Operations:
         counts.dense += call.dense
         counts.outputs += call.dense if out is None else out.numel()
         events = self._count(call, counts, sources)
-        if call.weight is not None and instruments.weights.of(call.weight).zeros:
+        if out is not None:  # what the operands were seen to hold may prove it finite
+            watch = instruments.finite.watch_result if call.masked else instruments.finite.watch
+            if call.masked or not cannot_overflow(call, out, inputs, instruments):
+                watch(out, f"the result of {name} holds")
+        if call.weight is not None and instruments.weights.has_zeros(call.weight):
             counts.add_lost(call, events)
         if self._graded:
             counts.add_graded(call, sources, instruments)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from saformer.analysis.recording.execution import Execution, Instruments
 from saformer.analysis.recording.module_paths import Frame
-from saformer.analysis.recording.operators import OPERATORS, Kind
+from saformer.analysis.recording.operators import Kind, Role
 from saformer.analysis.recording.storage_map import storage_id, tensors_in
 
 _OUTSIDE = "something outside PyTorch's dispatcher"
@@ -44,7 +44,7 @@ class Unseen:
     def after(self, execution: Execution) -> None:
         """A literal that grows with the number of images is none: it came from the input, by way of numpy."""
         operator = execution.operator
-        if execution.packet is not _LITERAL:
+        if operator is None or operator.role is not Role.LITERAL:
             if operator is not None and operator.kind is Kind.MOVEMENT and not operator.like:
                 read = {storage_id(x) for x in execution.inputs}
                 # A view reads nothing: `x.numpy()` takes one before a kernel writes.
@@ -70,6 +70,3 @@ class Unseen:
         if origins:
             lineage.unseen(result, frame.path, origins)
             self.found[frame.path, _OUTSIDE] += 1
-
-
-_LITERAL = next(packet for packet in OPERATORS if packet.__name__ == "lift_fresh")

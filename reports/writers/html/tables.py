@@ -1,6 +1,7 @@
 """A table in HTML: rows that fold by block and sort, bars of shares, and rows that are cards on a phone."""
 
 import math
+import re
 from collections.abc import Callable
 
 from saformer.reports.document.table import Align, Cell, Row, Table
@@ -11,6 +12,8 @@ _INTERACTIVE_ROWS = 6
 # Longer ones begin with their blocks folded.
 _LONG_ROWS = 24
 _SEGMENTS = 6
+# Characters after which a text has several lines, and a name may have.
+_LONG_TEXT, _LONG_NAME = 40, 24
 
 Link = Callable[[str], str | None]
 
@@ -70,7 +73,9 @@ def _cells(table: Table, row: Row, columns: list[int], link: Link) -> str:
             cells.append(f'<td class="bar" data-value="{_value(cell)}">{bar}</td>')
             continue
         text = escaped((cell.text + cell.after).strip().replace("\n", " "))
-        long = len(text) > 40
+        long = len(text) > _LONG_TEXT
+        if place == 0:
+            text = _breakable(text)
         if cell.link and (target := link(cell.link)):
             text = f'<a href="#{target}">{text}</a>'
         text = _segments(cell) + text
@@ -83,6 +88,11 @@ def _cells(table: Table, row: Row, columns: list[int], link: Link) -> str:
         else:
             cells.append(f"<td{attributes(kind='text' if long else '', label=label)}>{text}</td>")
     return "".join(cells)
+
+
+def _breakable(name: str) -> str:
+    """An escaped name which, where it is long, may go on in the next line behind its signs."""
+    return re.sub(r"(?<=\w)[_./:+-](?=\w)", r"\g<0><wbr>", name) if len(name) > _LONG_NAME else name
 
 
 def _segments(cell: Cell) -> str:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from saformer.analysis import Profile, profile
 from saformer.analysis.profiles import Operation
-from saformer.analysis.recording import counters as counting
+from saformer.analysis.recording import looks as counting
 from saformer.naming import named
 from saformer.neurons import LIF
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from saformer.analysis.profiles import ValueClass, Values
 from saformer.analysis.recording import values as measuring
+from saformer.analysis.recording.looks import Looks
 from saformer.analysis.recording.sources import Provenance, Source
 from saformer.analysis.recording.values import ValueMeter, of_ones, tolerance
 
@@ -19,7 +20,7 @@ FORMATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
 
 def measured(x: Tensor, source: Source | None = SPIKES, channel: int = 1) -> Values:
-    return ValueMeter().measure(x, source, channel)
+    return ValueMeter(Looks()).measure(x, source, channel)
 
 
 def kind(x: Tensor, source: Source | None = SPIKES, channel: int = 1) -> str:
@@ -132,7 +133,7 @@ def test_nothing_and_views() -> None:
     assert measured(torch.zeros(3, 4)) == Values(tolerance=tolerance(torch.float32))
     assert kind(torch.zeros(3, 4)) == "silent"
     both = torch.cat([spikes(6, 8), torch.rand(6, 8, generator=torch.Generator().manual_seed(0))], 1)
-    meter = ValueMeter()
+    meter = ValueMeter(Looks())
     halves = [meter.measure(both[:, part], SPIKES, 1) for part in (slice(8), slice(8, 16))]
     assert [half.multiples for half in halves] == [True, False]
     assert kind(spikes(8, 20).t()) == "spikes" and kind(spikes(1, 20).expand(9, 20)) == "spikes"
@@ -140,7 +141,7 @@ def test_nothing_and_views() -> None:
 
 
 def test_what_is_written_into_is_looked_at_again() -> None:
-    x, meter = spikes(8, 20), ValueMeter()
+    x, meter = spikes(8, 20), ValueMeter(Looks())
     assert meter.measure(x, SPIKES, 1).unit == 1.0
     x.mul_(0.3)
     assert meter.measure(x, SPIKES, 1).unit == 1.0  # until it is told
@@ -164,7 +165,7 @@ def test_complex_and_quantised_values() -> None:
 @pytest.mark.parametrize("x", [spikes(8, 20), spikes(8, 20) * 0.3, torch.zeros(8, 20), spikes(8, 20) - 0.5], ids=str)
 def test_counts_of_ones_say_it_sooner(source: Any, x: Tensor) -> None:
     nonzero, ones = x.ne(0).sum(), x.eq(1).sum()
-    quick, slow = ValueMeter().values_of(x, source, 1, nonzero, ones), measured(x, source)
+    quick, slow = ValueMeter(Looks()).values_of(x, source, 1, nonzero, ones), measured(x, source)
     count = int(nonzero)
     assert (quick.kind(count), quick.unit, quick.levels, quick.total, quick.linear, quick.provenance) == (
         *(slow.kind(count), slow.unit, slow.levels, slow.total, slow.linear, slow.provenance),

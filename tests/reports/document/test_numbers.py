@@ -75,7 +75,7 @@ def test_all_energies_of_an_output_have_the_unit_of_the_largest() -> None:
 
 def test_percent_does_not_round_what_is_there_to_nothing() -> None:
     assert percent(0.1234) == "12.3%"
-    assert percent(0.0) == "0.0%"
+    assert percent(0.0) == percent(0.0, sign=True) == percent(0.0001, sign=True) == "0.0%"
     assert percent(0.0003) == "<0.1%"
     assert percent(0.9548, decimals=2) == "95.48%"
     assert percent(0.90485, sign=True) == "+90.5%"

@@ -1,10 +1,14 @@
 """The page in a real browser: Debian's Chromium, driven by Playwright."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from saformer.analysis.accounting.hardware import load_hardware
+from saformer.reports.document.blocks import Picture, Report
+from saformer.reports.page import contents
 from saformer.reports.writers.html.page import html_text
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -71,6 +75,19 @@ def test_the_summary_is_one_screen_and_the_page_at_most_ten(page, width, height)
     for asked in ("µJ", "block.", "±", "by other accountings", "%", "every operation has an input of spikes"):
         assert asked in page.locator("header table.cards").inner_text()
     assert page.evaluate("document.documentElement.scrollHeight") <= 10 * height
+
+
+def test_a_long_name_leaves_room_for_the_columns_beside_it(browser, subjects, tmp_path):
+    long = "my_spiking_transformer_with_membrane_shortcuts_and_a_path/runs/final_best.pt"
+    made = contents.page([replace(subjects[0], name=long)], load_hardware("45nm-fp32"), "paper", [], "")
+    text = html_text(Report([part for part in made.parts if not isinstance(part, Picture)]), "A page", {})
+    (tmp_path / "page.html").write_text(text, encoding="utf-8")
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto((tmp_path / "page.html").as_uri())
+    table = page.locator("header .scroll")
+    assert table.evaluate("frame => frame.scrollWidth - frame.clientWidth") <= 0
+    assert table.bounding_box()["height"] < 300
+    page.close()
 
 
 def test_the_first_paint_does_not_wait(browser, file):

@@ -1,0 +1,215 @@
+"""One pass over a tensor answers what several observers ask: nonzeros, ones, whole numbers, the largest magnitude."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from saformer.analysis.recording.integers import Integers
+from saformer.analysis.recording.storage_map import StorageMap
+from saformer.native import fits, native
+
+# Elements per pass. On a CPU a pass stays in the cache; anywhere it bounds the memory that counting takes.
+# Sums of ones in float32 are exact up to 2**24, so no pass may be longer than that.
+CPU_PASS = 1 << 18
+DEVICE_PASS = 1 << 24
+# Leading groups that are counted apart where nobody says how many are asked for.
+_GROUPS = 1 << 10
+
+
+class Look:
+    """What was seen of all elements of a piece of memory.
+
+    Args:
+        width: elements of each chunk, equal parts of the memory one after the other.
+        nonzero: nonzeros of each.
+        ones: elements that are one.
+        largest: the largest magnitude, infinite or NaN if one is; None where nobody looked.
+        whole: the smallest and the largest of zero and all elements, and the sum of magnitudes; None unless they are
+            known to be whole numbers within 2**18.
+    """
+
+    __slots__ = ("largest", "nonzero", "ones", "whole", "width")
+
+    def __init__(
+        self,
+        width: int,
+        nonzero: Integers,
+        ones: Integers,
+        largest: float | None = None,
+        whole: tuple[int, int, int] | None = None,
+    ) -> None:
+        self.width, self.nonzero, self.ones, self.largest, self.whole = width, nonzero, ones, largest, whole
+
+
+class Looks:
+    """Looks at tensors of which nothing was written since; once at each, as long as its memory lives.
+
+    What is kept is of a piece of memory: of every view that shows all of it, whatever the order of its dimensions.
+    """
+
+    def __init__(self) -> None:
+        self._known: StorageMap[dict[Any, Look]] = StorageMap()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._known.clear()
+
+    def forget(self, x: Tensor) -> None:
+        """Void what was seen of a tensor that is written into."""
+        self._known.discard(x)
+
+    def learn(self, x: Tensor, nonzero: Tensor) -> None:
+        """Take it as given that `x` holds zeros and ones, so many ones in each of equal parts of its memory."""
+        if dense(x):
+            most = Integers(nonzero), Integers(nonzero.sum())
+            self._known[x] = {_place(x): Look(x.numel() // len(nonzero), *most, 1.0)}
+
+    def seen(self, x: Tensor) -> Look | None:
+        """What was seen of `x`, if it was looked at."""
+        looks = self._known.get(x)
+        return looks.get(_place(x)) if looks and dense(x) else None
+
+    def of(self, x: Tensor, binary: bool = False, width: int | None = None) -> Look:
+        """A look at a dense tensor.
+
+        Args:
+            x: the tensor.
+            binary: it is known to hold zeros and ones alone: these are summed, several times faster than compared.
+            width: elements of the parts of its memory to count apart; by default those of its leading dimensions.
+        """
+        looks = self._known.get(x)
+        if looks is None:
+            looks = self._known[x] = {}
+        place = _place(x)
+        known = looks.get(place)
+        if known is None or (width is not None and width % known.width):
+            known = looks[place] = _look_at(x, binary, width or _leading_width(x))
+        return known
+
+    def rows(self, x: Tensor, rows: int, binary: bool = False) -> tuple[Tensor, Integers] | None:
+        """Nonzeros of each row (int64), and ones in all; None where rows lie scattered in memory.
+
+        Args:
+            x: a tensor whose first dimensions multiply to a multiple of `rows`.
+            rows: leading groups to keep apart (images times steps).
+            binary: it is known to hold zeros and ones alone.
+        """
+        if not x.numel() or not dense(x):
+            return None
+        sizes, groups = [], 1
+        for size in x.shape:
+            if groups >= rows:
+                break
+            sizes.append(size)
+            groups *= size
+        width, strides = x.numel() // groups, x.stride()[: len(sizes)]
+        if groups % rows or any(size > 1 and stride % width for size, stride in zip(sizes, strides, strict=True)):
+            return None
+        look = self.of(x, binary, width)
+        nonzero = look.nonzero.tensor()
+        if look.width != width:
+            nonzero = nonzero.view(groups, -1).sum(1)
+        if sizes and not x.is_contiguous():
+            nonzero = nonzero.as_strided(sizes, [stride // width for stride in strides]).flatten()
+        return (nonzero if groups == rows else nonzero.view(rows, -1).sum(1)), look.ones
+
+    def largest(self, x: Tensor) -> float:
+        """The largest magnitude; infinite or NaN if one is, infinite if that cannot be told."""
+        if x.is_quantized or not x.numel():
+            return torch.inf
+        if not dense(x):
+            return float(x.abs().max())
+        look = self.of(x)
+        if look.largest is None:
+            look.largest = float(x.abs().max())
+        return look.largest
+
+    def has_zeros(self, x: Tensor) -> bool:
+        """Whether some elements are zero."""
+        if x.is_quantized or not x.numel():
+            return True
+        if not dense(x):
+            return bool((x == 0).any())
+        return int(self.of(x).nonzero.tensor().sum()) < x.numel()
+
+
+def dense(x: Tensor) -> bool:
+    """Whether a tensor shows each element of a piece of memory once, in whatever order."""
+    return x.is_contiguous() or bool(torch.ops.aten.is_non_overlapping_and_dense(x))
+
+
+def _place(x: Tensor) -> tuple[int, int, torch.dtype]:
+    return int(x.storage_offset()), x.numel(), x.dtype
+
+
+def _leading_width(x: Tensor) -> int:
+    """Elements of the groups that the first two dimensions make, or the first, if these are not too many."""
+    width = x.numel()
+    for size, stride in list(zip(x.shape, x.stride(), strict=True))[:2]:
+        if x.numel() * size // max(width, 1) > _GROUPS or (size > 1 and stride * size != width):
+            break
+        width = max(width // max(size, 1), 1)
+    return max(width, 1)
+
+
+def _look_at(x: Tensor, binary: bool, width: int) -> Look:
+    chunks = x.as_strided((x.numel() // width, width), (width, 1))
+    if fits(chunks) and (library := native()) is not None:
+        nonzero, all_ones, largest, whole = library.look(chunks)
+        return Look(width, Integers(nonzero), Integers(all_ones), largest, whole)
+    nonzero, ones = count(chunks, binary)
+    return Look(width, Integers(nonzero), ones)
+
+
+def count(rows: Tensor, binary: bool) -> tuple[Tensor, Integers]:
+    """Nonzeros of each of rows x elements (int64), and ones in all."""
+    if rows.numel() and rows.stride(1) == 1 and fits(rows) and (library := native()) is not None:
+        nonzero, all_ones, _, _ = library.look(rows)
+        return nonzero, Integers(all_ones)
+    if binary:
+        nonzero = sum_of_ones(rows, 1)
+        return nonzero, Integers(nonzero.sum())
+    nonzero = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
+    ones = torch.zeros((), dtype=torch.int64, device=rows.device)
+    scratch = torch.empty(0, dtype=torch.float32, device=rows.device)
+    for where, piece in _passes(rows):
+        mask = ones_where_nonzero(piece, False, scratch)
+        nonzero[where] += mask.sum(1).to(torch.int64)
+        ones += (piece.eq(1) if rows.is_complex() else torch.eq(piece, 1, out=mask)).sum().to(torch.int64)
+    return nonzero, Integers(ones)
+
+
+def pass_size(x: Tensor) -> int:
+    """Elements per pass."""
+    return CPU_PASS if x.device.type == "cpu" else DEVICE_PASS
+
+
+def _passes(rows: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Pieces of rows x elements of bounded size, with the rows that each piece covers."""
+    number, width = rows.shape
+    size = pass_size(rows)
+    if width >= size:
+        for row in range(number):
+            for start in range(0, width, size):
+                yield slice(row, row + 1), rows[row : row + 1, start : start + size]
+    else:
+        step = max(size // max(width, 1), 1)
+        for row in range(0, number, step):
+            yield slice(row, row + step), rows[row : row + step]
+
+
+def ones_where_nonzero(x: Tensor, binary: bool, scratch: Tensor) -> Tensor:
+    """1.0 where `x` is nonzero: `x` itself if it is known to hold only zeros and ones."""
+    if binary:
+        return x
+    if x.is_complex():  # a result in place would lose the imaginary part
+        return x.ne(0).to(torch.float32)
+    return torch.ne(x, 0, out=scratch.resize_(x.shape))
+
+
+def sum_of_ones(x: Tensor, dim: int) -> Tensor:
+    """Integer sum of zeros and ones along one dimension, each sum below 2**24 terms or taken in float64."""
+    exact = torch.float32 if x.shape[dim] <= DEVICE_PASS else torch.float64
+    return x.sum(dim, dtype=exact).to(torch.int64)
