@@ -6,7 +6,7 @@ import pytest
 
 from saformer.cli.commands import COMMANDS
 
-OWN = '''
+OWN = """
 import random
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ class Net(nn.Module):
 
     def forward(self, x):
         return self.b((self.a(x.flatten(1)) > 0).float())
-'''
+"""
 # By their names in a file: arguments first.
 RUN = {"limit": 4, "dataset": "digits"}
 CASES = {
