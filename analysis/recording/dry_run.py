@@ -129,10 +129,10 @@ def dry_run(
         as_time = images_as_time(model, on_images, sample)
         if as_time is not False:
             alone, three = steps_seen(1), steps_seen(3)
-            elsewhere = alone == three and (alone or 1) > 1  # T does not follow the images: most of the model knows it
-            if elsewhere and as_time:
+            by_others = alone == three and (alone or 1) > 1  # T does not follow the images: most of the model knows it
+            if by_others and as_time:
                 found.notes = [_PARTLY]
-            found.as_time = False if elsewhere else as_time
+            found.as_time = False if by_others else as_time
     except Exception:  # the model may insist on its own batch size, as above
         found.as_time = False
     return found
@@ -145,17 +145,17 @@ def _alike(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one.nan_to_num(), other.nan_to_num(), rtol=1e-3, atol=1e-4)
 
 
-def _moved(scores: Tensor, elsewhere: Tensor, images: int) -> bool:
+def _moved(scores: Tensor, by_others: Tensor, images: int) -> bool:
     """Whether the answer for the first image of one pass is that for the last image of the other; True where no
     dimension of the answers can hold images.
     """
-    if scores.shape != elsewhere.shape:
+    if scores.shape != by_others.shape:
         return False
     held = [axis for axis, size in enumerate(scores.shape) if size and size % images == 0]
     for axis in held:
         steps = scores.shape[axis] // images
         for sizes, inner in (((steps, images), axis + 1), ((images, steps), axis)):  # in either order
-            first, last = (x.unflatten(axis, sizes).select(inner, i) for x, i in ((scores, 0), (elsewhere, -1)))
+            first, last = (x.unflatten(axis, sizes).select(inner, i) for x, i in ((scores, 0), (by_others, -1)))
             if _alike(first, last):
                 return True
     return not held
