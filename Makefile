@@ -8,6 +8,8 @@ BIN    := $(VENV)/bin
 JOBS   ?= 2
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Or each of the processes that tests start compiles all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo report-demo test lint format typed docs fuzz bench bench-gpu picture clean
 

@@ -9,21 +9,23 @@ from typing import NoReturn
 _INTERRUPTED = 130
 
 
-def main() -> None:
-    """Run the command line: exit status 0 done, 1 input at fault (one line on standard error), 2 usage."""
-    from saformer.distributed import end_process
+def program() -> None:
+    """What `saformer` and `python -m saformer.cli` start: the command line, and with it the process ends."""
+    from saformer.process import end_process, rest_collector
 
-    if sys.unraisablehook is sys.__unraisablehook__:
-        # What an object of the user's raises when it is removed changes no result; Python would print a traceback.
-        sys.unraisablehook = lambda ignored: None
+    rest_collector()
     try:
-        _run()
+        main()
     except SystemExit as stop:
         end_process(stop.code)
         raise
 
 
-def _run() -> None:
+def main() -> None:
+    """Run the command line: exit status 0 done, 1 input at fault (one line on standard error), 2 usage."""
+    if sys.unraisablehook is sys.__unraisablehook__:
+        # What an object of the user's raises when it is removed changes no result; Python would print a traceback.
+        sys.unraisablehook = lambda ignored: None
     from saformer.cli.app import app
     from saformer.cli.terminal.signals import sigterm_as_ctrl_c
     from saformer.distributed import process_group

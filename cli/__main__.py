@@ -1,6 +1,6 @@
 """`python -m saformer.cli`, which is also what `torchrun -m` starts."""
 
-from saformer.cli import main
+from saformer.cli import program
 
 if __name__ == "__main__":
-    main()
+    program()

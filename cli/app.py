@@ -11,6 +11,7 @@ import typer.main
 
 from saformer.cli.commands import COMMANDS, all_commands
 from saformer.cli.options.plugins import Plugins
+from saformer.cli.terminal.help import Command, help_text, without_types
 from saformer.distributed import world_size
 from saformer.errors import InputError
 from saformer.text import nearest, one_line
@@ -26,9 +27,13 @@ class _Commands(typer.core.TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in self.commands and cmd_name in COMMANDS:
             alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-            alone.command(cmd_name)(COMMANDS[cmd_name].run)
+            run = COMMANDS[cmd_name].run
+            alone.command(cmd_name, cls=Command, help=help_text(run.__doc__ or ""))(run)
             self.add_command(typer.main.get_command(alone), cmd_name)
         return super().get_command(ctx, cmd_name)
+
+    def get_params(self, ctx: Any) -> Any:
+        return without_types(super().get_params(ctx))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name = args[0] if args else ""

@@ -3,7 +3,6 @@
 Without torchrun there is one process, everything here says so, and nothing of torch.distributed is imported.
 """
 
-import atexit
 import os
 import sys
 import time
@@ -22,8 +21,6 @@ _JOIN = timedelta(minutes=5)  # until all processes are there
 _WAIT = timedelta(days=1)  # for one another: one of them may have more to compute; a dead one is noticed at once
 _GRACE = 1.0  # seconds for the first to fail to say why: torchrun ends all when one has ended
 _FAILED = "saformer/failed"  # key of the store: the process that failed first
-
-_joined = False  # whether this process has been one of several
 
 
 def world_size() -> int:
@@ -124,27 +121,6 @@ def process_group() -> Iterator[None]:
             dist.destroy_process_group()
 
 
-def end_process(status: str | int | None) -> None:
-    """End this process with the status of a SystemExit, if it has joined others; if not, do nothing.
-
-    Python is not shut down, as by the children of `multiprocessing`. Threads of gloo live on where
-    DistributedDataParallel was used, whatever becomes of the group, and may still be about to free the tensor of the
-    last collective. One that waits for the interpreter's lock while Python shuts down never gets it, and the process
-    aborts (https://github.com/pytorch/pytorch/issues/190489). Functions registered with `atexit` are called, and the
-    streams are flushed.
-    """
-    if not _joined or isinstance(status, str):  # Python prints the words
-        return
-    code = status or 0
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError):  # nobody reads, or it is closed
-            code = code or 1
-    os._exit(code)
-
-
 def _wait_for_all() -> None:
     """A barrier, by gloo whatever the device: it raises where another process has failed."""
     import torch
@@ -174,7 +150,6 @@ def _join() -> Any:
     # Read when torch is loaded. A warning of its C++ code, such as one about a second try to connect, would be printed
     # by every process; errors are raised all the same.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    global _joined
     import torch
     import torch.distributed as dist
 
@@ -186,7 +161,6 @@ def _join() -> Any:
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if both else "gloo", store=store, rank=this, world_size=size, timeout=_WAIT
         )
-        _joined = True
         # Nobody goes on, and fails perhaps, while another still connects.
         if store.add("saformer/joined", 1) == size:
             store.set("saformer/all_joined", "")

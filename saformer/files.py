@@ -183,8 +183,7 @@ def _replace(target: Path, write: Callable[[Path], None]) -> None:
         os.replace(partial.path, target)
         _written.append(target)
     except BaseException:
-        with contextlib.suppress(OSError):
-            partial.path.unlink()
+        partial.discard()
         raise
     finally:
         partial.close()

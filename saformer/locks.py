@@ -4,10 +4,15 @@ import contextlib
 import os
 import re
 import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # What a process writes has such a name until it is whole. It is locked meanwhile, and one that is not was left behind.
 _PARTIAL = re.compile(r"\..*\.saformer-[0-9a-f]{16}(\.[^.]*)?")
+_SCRATCH = re.compile(r"saformer-[0-9a-f]{16}")  # the same of folders
 
 
 class NoLocks(OSError):
@@ -79,6 +84,11 @@ class Partial:
                 return
             os.close(descriptor)  # somebody took it for left behind before it was locked
 
+    def discard(self) -> None:
+        """Remove the file, if it is still there."""
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+
     def close(self) -> None:
         """Let go of the file, wherever it is by now."""
         if self._descriptor is not None:
@@ -99,6 +109,56 @@ def remove_leftovers(folder: Path) -> None:
                         os.unlink(entry.path)
                 finally:
                     os.close(descriptor)
+
+
+@contextmanager
+def scratch_folder(parent: Path | None = None) -> Iterator[Path]:
+    """A folder of this process alone while the block runs; those that killed processes left beside it are removed.
+
+    Args:
+        parent: where it is made; default where the system keeps temporary files.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    parent = Path(tempfile.gettempdir()) if parent is None else parent
+    with contextlib.suppress(OSError):
+        for entry in [entry for entry in os.scandir(parent) if _SCRATCH.fullmatch(entry.name)]:
+            with contextlib.suppress(OSError):
+                _remove_scratch(Path(entry.path))
+    folder, descriptor = _made_scratch(parent)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _made_scratch(parent: Path) -> tuple[Path, int | None]:
+    while True:
+        folder = parent / f"saformer-{secrets.token_hex(8)}"
+        folder.mkdir(mode=0o700)
+        if not _locks():
+            return folder, None
+        descriptor = os.open(folder, os.O_RDONLY)
+        with contextlib.suppress(NoLocks):
+            _locked(descriptor, wait=True)
+        if _is_at(descriptor, folder):
+            return folder, descriptor
+        os.close(descriptor)  # somebody took it for left behind before it was locked
+
+
+def _remove_scratch(folder: Path) -> None:
+    """Remove a folder of ours that no process has."""
+    if not _locks():
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if os.fstat(descriptor).st_uid == os.getuid() and _locked(descriptor, wait=False):
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(descriptor)
 
 
 def _locks() -> bool:

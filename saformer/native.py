@@ -1,5 +1,5 @@
-"""Passes over memory that PyTorch's operators make several of: `native.c`, compiled at its first use where there is a C
-compiler, and kept in the user's cache. Where there is none, PyTorch's operators give the same numbers.
+"""Passes over memory that PyTorch's operators make several of: C, compiled at first use where there is a C compiler,
+and kept in the user's cache. Where there is none, PyTorch's operators give the same numbers.
 
 `SAFORMER_NATIVE=0` in the environment leaves it out.
 """
@@ -10,16 +10,23 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-_SOURCE = Path(__file__).with_name("native.c")
-_FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fPIC", "-shared", "-pthread")
+from saformer.locks import scratch_folder
+
+_SOURCES = [Path(__file__).with_name(name) for name in ("native.c", "native_counts.c", "native.h")]
+_FLAGS = (
+    *("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fPIC", "-shared", "-pthread"),
+    *(("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()),
+)
 _SECONDS = 60  # for the compiler
+#: The widest plane that is pooled, with its padding.
+WIDEST = 1024
 #: Steps whose membranes the backward pass keeps beside each other.
 MOST_STEPS = 64
 #: The largest weight of which a sum over a piece stays an int.
@@ -28,16 +35,45 @@ MOST_WEIGHT = 1 << 18
 _SHARED = 1 << 18
 
 
+@dataclass(frozen=True)
+class Affine:
+    """Currents are `slope x + shift` of what is given, channel by channel.
+
+    Args:
+        slope: one number for each channel.
+        shift: one number for each channel.
+        inner: elements of a channel that lie side by side; with 1 channels themselves do.
+        fused: product and sum are rounded once, not each.
+    """
+
+    slope: Tensor
+    shift: Tensor
+    inner: int
+    fused: bool
+
+
 class Native:
     """The functions of the library on contiguous float32 tensors of the CPU."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
         whole, number, pointer, flag = ctypes.c_int64, ctypes.c_float, ctypes.c_void_p, ctypes.c_int
-        library.lif_forward.argtypes = [pointer] * 2 + [whole] * 3 + [number] * 3 + [flag, pointer, flag]
+        library.lif_forward.argtypes = [
+            *[pointer] * 2,
+            *[whole] * 3,
+            *[pointer] * 2,
+            *[whole] * 2,
+            flag,
+            *[number] * 3,
+            flag,
+            pointer,
+            flag,
+        ]
         library.lif_backward.argtypes = [pointer] * 3 + [whole] * 2 + [number] * 4 + [flag] * 2
         library.lif_backward.restype = None
-        library.look.argtypes = [pointer, whole, whole, whole, pointer, pointer, flag]
+        library.max_pool.argtypes = [pointer] * 2 + [whole] * 8 + [flag]
+        library.max_pool.restype = None
+        library.look.argtypes = [pointer, whole, whole, whole, number, pointer, pointer, flag]
         library.look.restype = number
         library.along.argtypes = [pointer, whole, whole, whole, pointer, flag]
         library.along.restype = None
@@ -45,7 +81,15 @@ class Native:
         library.weighted.restype = None
 
     def lif(
-        self, x: Tensor, spikes: Tensor, segments: int, tau: float, threshold: float, reset: float, exact: bool
+        self,
+        x: Tensor,
+        spikes: Tensor,
+        segments: int,
+        tau: float,
+        threshold: float,
+        reset: float,
+        exact: bool,
+        norm: Affine | None = None,
     ) -> tuple[Tensor, bool]:
         """Write the spikes of currents, T x neurons, in one pass.
 
@@ -57,6 +101,7 @@ class Native:
             threshold: V_th.
             reset: V_reset, and rest.
             exact: products with 1/tau are not rounded.
+            norm: what makes currents of `x`; a part holds whole channels then.
 
         Returns:
             Spikes of each segment, T x segments, int64; and whether all currents are finite.
@@ -69,6 +114,7 @@ class Native:
             steps,
             segments,
             neurons // segments,
+            *((None, None, 0, 0, 0) if norm is None else _arguments(norm)),
             tau,
             threshold,
             reset,
@@ -103,17 +149,25 @@ class Native:
             _threads(x),
         )
 
-    def look(self, chunks: Tensor) -> tuple[Tensor, int, float, tuple[int, int, int] | None]:
+    def max_pool(self, x: Tensor, result: Tensor, kernel: int, stride: int, padding: int) -> None:
+        """Write the maxima over square windows of ... x H x W, 2 padding <= kernel."""
+        *_, height, width = x.shape
+        planes = x.numel() // (height * width)
+        sizes = (planes, height, width, *result.shape[-2:], kernel, stride, padding)
+        self._library.max_pool(x.data_ptr(), result.data_ptr(), *sizes, _threads(x))
+
+    def look(self, chunks: Tensor, scale: float = 1.0) -> tuple[Tensor, int, float, tuple[int, int, int] | None]:
         """One pass over chunks x elements, each chunk in one piece.
 
         Returns:
             Nonzeros of each chunk (int64); ones in all; the largest magnitude, infinite or NaN if one is; and where all
-            are whole numbers within 2**18, the smallest and the largest of zero and these, and the sum of magnitudes.
+            times `scale`, a power of two, are whole numbers within 2**18, the smallest and the largest of zero and
+            these, and the sum of magnitudes.
         """
         nonzero = torch.zeros(len(chunks), dtype=torch.int64)
         found = (ctypes.c_int64 * 5)()
         largest = self._library.look(
-            chunks.data_ptr(), *chunks.shape, chunks.stride(0), nonzero.data_ptr(), found, _threads(chunks)
+            chunks.data_ptr(), *chunks.shape, chunks.stride(0), scale, nonzero.data_ptr(), found, _threads(chunks)
         )
         ones, whole, low, high, total = found
         return nonzero, ones, largest, (low, high, total) if whole else None
@@ -134,6 +188,10 @@ class Native:
         sums = torch.empty(len(x), dtype=torch.int64)
         self._library.weighted(x.data_ptr(), *x.shape, weight.data_ptr(), sums.data_ptr(), _threads(x))
         return sums
+
+
+def _arguments(norm: Affine) -> tuple[int, ...]:
+    return norm.slope.data_ptr(), norm.shift.data_ptr(), norm.slope.numel(), norm.inner, norm.fused
 
 
 def _threads(x: Tensor) -> int:
@@ -166,14 +224,14 @@ def _compiled(compiler: str) -> Path:
         OSError: the folder is not ours alone, or cannot be written to.
         subprocess.SubprocessError: the compiler fails.
     """
-    source = _SOURCE.read_bytes()
-    made_of = [source, " ".join((compiler, *_FLAGS)).encode(), platform.platform().encode(), _processor()]
+    sources = [source.read_bytes() for source in _SOURCES]
+    made_of = [*sources, " ".join((compiler, *_FLAGS)).encode(), platform.platform().encode(), _processor()]
     folder = _folder()
     path = folder / f"native-{sha256(b'|'.join(made_of)).hexdigest()[:24]}.so"
     if not path.exists():
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            made = Path(scratch) / "native.so"
-            command = [compiler, *_FLAGS, str(_SOURCE), "-o", str(made), "-lm"]
+        with scratch_folder(folder) as scratch:
+            made = scratch / "native.so"
+            command = [compiler, *_FLAGS, *map(str, _SOURCES[:2]), "-o", str(made), "-lm"]
             subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS, stdin=subprocess.DEVNULL)
             made.replace(path)
     return path

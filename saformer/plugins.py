@@ -49,7 +49,7 @@ def load(path: str | Path) -> ModuleType:
     line = lambda error: _located(error, where) or f"plugin {path}: {words(error)}"  # noqa: E731
     done = False
     try:
-        with process_kept(), faults(line, ()):
+        with faults(line, ()), process_kept():
             spec.loader.exec_module(module)
         done = True
     finally:
@@ -69,7 +69,7 @@ def named_class(name: str) -> Any:
     place, _, attribute = name.partition(":")
     sys.path.insert(0, "")
     try:
-        with process_kept(), faults(lambda error: f"{name}: cannot import {place}: {words(error)}", ()):
+        with faults(lambda error: f"{name}: cannot import {place}: {words(error)}", ()), process_kept():
             found: Any = import_module(place)
     finally:
         if "" in sys.path:  # the module may have put the path in order itself
@@ -93,7 +93,7 @@ def load_installed() -> None:
     installed = True
     for entry in metadata.entry_points(group=GROUP):
         package = entry.dist.name if entry.dist is not None else "a package"
-        with process_kept(), faults(partial(_unusable, f"plugin {entry.name} ({entry.value}) of {package}"), ()):
+        with faults(partial(_unusable, f"plugin {entry.name} ({entry.value}) of {package}"), ()), process_kept():
             entry.load()
 
 

@@ -1,12 +1,16 @@
 """Code of the user's may do anything: whatever it raises is said in one line, and the process stays as it was."""
 
+import builtins
 import contextlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from saformer.errors import InputError, Stopped, out_of_memory, said
 
@@ -50,23 +54,100 @@ def in_module(frames: Iterator[tuple[FrameType, int]]) -> bool:
 _MODULE = os.path.join("torch", "nn", "modules", "module.py")
 
 
+class _Setting(NamedTuple):
+    """Something that a process has once, for everybody: how it is read, and how set."""
+
+    read: Callable[[], Any]
+    write: Callable[[Any], object]
+
+
 @contextmanager
 def process_kept() -> Iterator[None]:
-    """The current folder, and torch's settings for the process, are afterwards what they were before."""
-    torch: Any = sys.modules.get("torch")
-    folder = None
-    with contextlib.suppress(OSError):  # it may have been removed
-        folder = os.getcwd()
-    before = torch and (torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads())
+    """What the process has for everybody is afterwards as it was before.
+
+    That is its folder, standard streams, answers to signals and command line, modules and builtins, torch's settings,
+    and where the generators of random numbers stand: what is drawn later is the same whatever the code inside did.
+    A process that this code forked ends here when it comes out of it: one alone goes on as this program.
+    """
+    process, had_torch = os.getpid(), "torch" in sys.modules
+    before = [(setting, setting.read()) for setting in _settings()]
+    streams = [(descriptor, _copied(descriptor)) for descriptor in (1, 2)]
     try:
         yield
     finally:
-        if folder is not None:
-            with contextlib.suppress(OSError):
-                os.chdir(folder)
-        if before:
-            dtype, gradients, threads = before
-            torch.set_default_dtype(dtype)
-            torch.set_grad_enabled(gradients)
-            if torch.get_num_threads() != threads:
-                torch.set_num_threads(threads)
+        if os.getpid() != process:
+            os._exit(1)
+        for descriptor, copy in streams:
+            if copy is not None:
+                os.dup2(copy, descriptor)
+                os.close(copy)
+        if not had_torch and (torch := sys.modules.get("torch")) is not None:
+            before += _at_first(torch)
+        for setting, value in before:
+            with contextlib.suppress(Exception):  # the folder may be gone, and with it whatever else
+                setting.write(value)
+
+
+def _settings() -> Iterator[_Setting]:
+    with contextlib.suppress(OSError):  # the current folder may have been removed
+        os.getcwd()
+        yield _Setting(os.getcwd, os.chdir)
+    yield _Setting(lambda: list(sys.argv), partial(setattr, sys, "argv"))
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        yield _Setting(partial(getattr, sys, name), partial(_set_stream, name, descriptor))
+    yield _Setting(sys.modules.copy, _put_back)
+    yield _Setting(vars(builtins).copy, vars(builtins).update)
+    if threading.current_thread() is threading.main_thread():  # nobody else may set them
+        for number in (signal.SIGINT, signal.SIGTERM):
+            yield _Setting(partial(signal.getsignal, number), partial(signal.signal, number))
+    if (random := sys.modules.get("random")) is not None:
+        yield _Setting(random.getstate, random.setstate)
+    if (numpy := sys.modules.get("numpy.random")) is not None:
+        yield _Setting(numpy.get_state, numpy.set_state)
+    if (torch := sys.modules.get("torch")) is not None:
+        yield from _of_torch(torch)
+
+
+def _of_torch(torch: Any) -> Iterator[_Setting]:
+    yield _Setting(torch.get_default_dtype, torch.set_default_dtype)
+    yield _Setting(torch.is_grad_enabled, torch.set_grad_enabled)
+    yield _Setting(torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms)
+    # Setting these two costs something even where nothing changes, and a default device whenever a tensor is made.
+    yield _Setting(torch.get_num_threads, partial(_set_other, torch.get_num_threads, torch.set_num_threads))
+    yield _Setting(lambda: _no_cpu(torch.get_default_device()), torch.set_default_device)
+    yield _Setting(torch.get_rng_state, torch.set_rng_state)
+    if torch.cuda.is_initialized():
+        yield _Setting(torch.cuda.get_rng_state_all, torch.cuda.set_rng_state_all)
+
+
+def _at_first(torch: Any) -> list[tuple[_Setting, Any]]:
+    """What a torch that the code inside was the first to import began with."""
+    first = (torch.float32, True, False)
+    return list(zip(_of_torch(torch), first, strict=False))
+
+
+def _set_other(read: Callable[[], Any], write: Callable[[Any], object], value: Any) -> None:
+    if read() != value:
+        write(value)
+
+
+def _put_back(modules: dict[str, Any]) -> None:
+    for name, module in modules.items():
+        sys.modules.setdefault(name, module)
+
+
+def _no_cpu(device: Any) -> Any:
+    return None if device.type == "cpu" else device
+
+
+def _set_stream(name: str, descriptor: int, stream: Any) -> None:
+    """Set sys.stdout or sys.stderr; one that was closed is opened anew, for what is still to be said."""
+    if getattr(stream, "closed", False):
+        stream = os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+    setattr(sys, name, stream)
+
+
+def _copied(descriptor: int) -> int | None:
+    with contextlib.suppress(OSError):  # there may be no such descriptor
+        return os.dup(descriptor)
+    return None

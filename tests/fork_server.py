@@ -16,6 +16,7 @@ import torch._dynamo  # by the first profile and by the first step of an optimiz
 import torch.distributed
 
 torch.set_num_threads(1)
+os.fsync = lambda descriptor: None  # see conftest.py
 
 
 def become(request: dict[str, Any], process: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ from saformer.analysis.accounting.rules import (
 from saformer.analysis.accounting.slopes import picojoules, slopes
 from saformer.analysis.profiles import FreeArithmetic, Neurons, Profile
 from saformer.analysis.profiles.chains import chains_of, folding_of
+from saformer.analysis.profiles.origin import Origin
 from saformer.errors import InputError
 from saformer.text import nearest
 
@@ -280,8 +281,9 @@ def _neurons(profile: Profile) -> tuple[NeuronAccount, ...]:
 
 
 def _accuracy(profile: Profile) -> Accuracy | None:
+    """Of random weights none: it would say nothing of the network."""
     right = profile.hits
-    if right is None or not right.labelled:
+    if right is None or not right.labelled or profile.origin == Origin.UNTRAINED:
         return None
     return Accuracy(right.top1 / right.labelled, None if right.top5 is None else right.top5 / right.labelled)
 

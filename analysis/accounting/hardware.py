@@ -9,6 +9,7 @@ from pathlib import Path
 from saformer.errors import InputError
 from saformer.files import BY_HAND, read_text
 from saformer.text import nearest
+from saformer.toml import parse_toml
 
 DEFAULT_HARDWARE = "45nm-fp32"
 _ENERGIES = ("mac", "ac", "multiply")
@@ -71,7 +72,7 @@ def load_hardware(name: str | Path = DEFAULT_HARDWARE) -> Hardware:
             f"{', '.join(hardware_names())} or give a .toml file"
         )
     try:
-        table = tomllib.loads(text)
+        table = parse_toml(text)
     except (ValueError, RecursionError) as error:  # TOML's own error; a number of 5000 digits; 5000 brackets
         raise InputError(f"hardware file {name} is not valid TOML: {error}") from None
 
@@ -139,7 +140,7 @@ def _line_of(text: str, *path: str) -> int | None:
         nonlocal left
         left -= 1
         try:
-            found: object = tomllib.loads("\n".join(lines[:count]))
+            found: object = parse_toml("\n".join(lines[:count]))
         except tomllib.TOMLDecodeError:
             return None
         for key in path:

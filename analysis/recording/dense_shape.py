@@ -40,6 +40,9 @@ class _Products(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator, and add what it takes if it is one of them."""
+        if func.overloadpacket is torch.ops.aten.native_batch_norm:
+            # Shapes alone are asked for, and on meta this one operator is thirty of Python.
+            return torch.empty_like(args[0]), args[0].new_empty(0), args[0].new_empty(0)
         out = func(*args, **(kwargs or {}))
         count = flop_registry.get(func.overloadpacket)
         if count is not None:

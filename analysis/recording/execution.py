@@ -50,6 +50,10 @@ class Execution:
         self.weight: Tensor | None = None
         self.fired: Fired | None = None
 
+    def take(self, out: Any, fired: Fired | None = None) -> None:
+        """Take results that were computed elsewhere."""
+        self.out, self.fired, self._ran = out, fired, True
+
     def run(self) -> None:
         """Run it. Our own neurons count their spikes as they fire, where they can."""
         if self._ran:

@@ -1,6 +1,7 @@
 """One pass over a tensor answers what several observers ask: nonzeros, ones, whole numbers, the largest magnitude."""
 
 from collections.abc import Iterator
+from math import frexp
 from typing import Any
 
 import torch
@@ -114,6 +115,17 @@ class Looks:
         if sizes and not x.is_contiguous():
             nonzero = nonzero.as_strided(sizes, [stride // width for stride in strides]).flatten()
         return (nonzero if groups == rows else nonzero.view(rows, -1).sum(1)), look.ones
+
+    def whole(self, x: Tensor, unit: float) -> tuple[int, int, int] | None:
+        """The smallest and the largest of zero and all elements, and the sum of magnitudes, in units; None unless they
+        are known to be whole multiples of it.
+        """
+        library = native() if fits(x) and x.numel() and dense(x) else None
+        if library is None or frexp(unit)[0] != 0.5:  # only division by a power of two is exact
+            return None
+        return (
+            self.of(x).whole if unit == 1 else library.look(x.as_strided((1, x.numel()), (x.numel(), 1)), 1 / unit)[3]
+        )
 
     def largest(self, x: Tensor) -> float:
         """The largest magnitude; infinite or NaN if one is, infinite if that cannot be told."""

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from saformer.analysis.recording.plain_modules import is_scripted, named_modules
 from saformer.errors import InputError
+from saformer.neurons.after_norm import passive
 
 
 @dataclass
@@ -35,40 +37,75 @@ class Listener(Protocol):
 class ModulePaths:
     """The stack of modules that run, by hooks."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self._model = model
+    def __init__(self, model: nn.Module, whole: bool = False) -> None:
+        """Look at a model.
+
+        Args:
+            model: it.
+            whole: modules run one by one, even those that can run as one.
+        """
+        self._model, self._whole = model, whole
         self.modules = dict(named_modules(model))
         self.names = frozenset(self.modules)
         self._paths = {id(module): path for path, module in self.modules.items()}
         self.stack: list[Frame] = []
+        self._norms: dict[int, nn.Module] = {}
+        self._listener: Listener | None = None
 
     @contextmanager
     def watching(self, listener: Listener) -> Iterator[None]:
         """Follow every module that begins and ends inside."""
         hooks = []
-
-        def enter(module: nn.Module, args: Any, kwargs: Any) -> None:
-            self.stack.append(Frame(module, self._paths.get(id(module), "")))
-
-        def leave(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-            frame = self.stack.pop()
-            listener.leave_module(frame, (args, kwargs), output)
-            if self.stack:
-                self.stack[-1].weighted |= frame.weighted
-                self.stack[-1].certain |= frame.certain
-                self.stack[-1].comparisons += frame.comparisons
-
+        self._listener = listener
+        self._norms = {id(m.running_mean): m for m in self.modules.values() if isinstance(m, _BatchNorm)}
         for path, module in self.modules.items():
             if is_scripted(module) and not isinstance(module, torch.jit.TopLevelTracedModule):
                 raise InputError(f"{path or 'the model'} was compiled by torch.jit.script: give it as it was written")
-            hooks.append(module.register_forward_pre_hook(enter, with_kwargs=True))
-            hooks.append(module.register_forward_hook(leave, always_call=True, with_kwargs=True))
+            hooks.append(module.register_forward_pre_hook(self._enter, with_kwargs=True))
+            hooks.append(module.register_forward_hook(self._leave, always_call=True, with_kwargs=True))
+            if self._whole:
+                hooks.append(module.register_forward_hook(_look))
         try:
             yield
         finally:
             self.stack.clear()
+            self._listener = None
             for hook in hooks:
                 hook.remove()
+
+    @passive
+    def _enter(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        self.stack.append(Frame(module, self._paths.get(id(module), "")))
+
+    @passive
+    def _leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        frame = self.stack.pop()
+        if self._listener is not None:
+            self._listener.leave_module(frame, (args, kwargs), output)
+        if self.stack:
+            self.stack[-1].weighted |= frame.weighted
+            self.stack[-1].certain |= frame.certain
+            self.stack[-1].comparisons += frame.comparisons
+
+    @contextmanager
+    def norm_before(self, mean: Tensor, x: Tensor, result: Tensor) -> Iterator[None]:
+        """Inside, the BatchNorm with this running mean runs, before the module that computes it, too, has begun.
+
+        Args:
+            mean: its running mean.
+            x: what it reads.
+            result: what it puts out.
+        """
+        norm = self._norms.get(id(mean))
+        if norm is None:  # one that the model hides
+            yield
+            return
+        inner = self.stack.pop() if self.stack else None
+        self._enter(norm, (x,), {})
+        yield
+        self._leave(norm, (x,), {}, result)
+        if inner is not None:
+            self.stack.append(inner)
 
     @property
     def current(self) -> Frame:
@@ -81,6 +118,10 @@ class ModulePaths:
     def path(self) -> str:
         """Its path."""
         return self.stack[-1].path if self.stack else ""
+
+
+def _look(module: nn.Module, args: Any, output: Any) -> None:
+    """A hook that is not declared as passive."""
 
 
 def of_torch(module: nn.Module) -> bool:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor
 
-from saformer.neurons import activate, fire, lif
+from saformer.neurons import activate, fire, lif, norm_lif_
+from saformer.pooling import max_pool2d
 
 if TYPE_CHECKING:
     from saformer.analysis.recording.call import Call
@@ -35,6 +36,7 @@ class Kind(Enum):
     CREATOR = auto()  # a new tensor that takes a shape, a type or a device from others, and no value
     COMPOSITE = auto()  # runs as its parts
     NEURON = auto()  # a whole layer of neurons
+    NORM_AND_NEURON = auto()  # a normalisation, and the layer of neurons that reads it
 
 
 class Effect(Enum):
@@ -205,6 +207,7 @@ _table(
     binary=True,
     sums=True,
 )
+OPERATORS[max_pool2d.overloadpacket] = OPERATORS[aten.max_pool2d]
 _table(
     Kind.ELEMENTWISE,
     Effect.LEVELS,
@@ -305,5 +308,6 @@ _table(Kind.COMPOSITE, Effect.LINEAR, "scaled_dot_product_attention", attention=
 
 # Our own layers of neurons are one operator each: spikes of zeros and ones (Eqs. 1-3), what has few levels, or none.
 _enter([lif.overloadpacket], Operator(Kind.NEURON, Effect.LEVELS, binary=True))
+_enter([norm_lif_.overloadpacket], Operator(Kind.NORM_AND_NEURON, Effect.LEVELS))
 _enter([fire.overloadpacket], Operator(Kind.NEURON, Effect.LEVELS))
 _enter([activate.overloadpacket], Operator(Kind.NEURON, Effect.REAL))

@@ -12,6 +12,7 @@ from pathlib import Path
 from saformer.errors import InputError
 from saformer.files import BY_HAND, read_text
 
+_LONGEST = 1000  # characters of a layer's name
 # Names that authors published rates under, and have since changed in their code.
 _RENAMED = {
     "spikingformer": (
@@ -67,6 +68,8 @@ def read_rates(path: str | Path) -> Rates:
                 raise InputError(f"{where}: {len(extra)} more fields than the first line names: quote the commas")
             if not layer:
                 raise InputError(f"{where}: the layer has no name")
+            if len(layer) > _LONGEST:  # a pattern of brackets takes a time that grows with the square of its length
+                raise InputError(f"{where}: a layer's name of {len(layer):,} characters, and {_LONGEST:,} is the most")
             if layer in rows:
                 raise InputError(f"{where}: layer {layer} has a rate already")
             rows[layer] = _number(text, quantity, where)

@@ -30,6 +30,10 @@ from saformer.analysis.recording.shown import Shown
 from saformer.analysis.recording.sources import replace
 from saformer.analysis.recording.storage_map import tensors_in
 from saformer.models.config import Model
+from saformer.neurons import lif
+from saformer.neurons.norm_lif import Normalised
+
+_NORM = torch.ops.aten.batch_norm.default
 
 
 class Recorder(TorchDispatchMode):
@@ -63,7 +67,7 @@ class Recorder(TorchDispatchMode):
         self.model, self.time_steps = model, time_steps
         self.batch_sizes: list[int] = []
         outside, shapes = ((), None) if shown is None else (shown.outside, shown.shapes)
-        self.paths, self.lineage = ModulePaths(model), Lineage(outside, keeping=noting_rows)
+        self.paths, self.lineage = ModulePaths(model, whole=bool(neurons)), Lineage(outside, keeping=noting_rows)
         self.layouts = Layouts(time_steps, shapes, isinstance(model, Model), noting_rows)
         self.instruments = Instruments(self.paths, self.lineage, self.layouts)
         self.neurons = NeuronListing(self.instruments, neurons)
@@ -129,11 +133,18 @@ class Recorder(TorchDispatchMode):
             out = self._in_parts(func, operator, args, kwargs)
             if out is not NotImplemented:
                 return out
+        if operator is not None and operator.kind is Kind.NORM_AND_NEURON:
+            return self._norm_and_neuron(Normalised(*args))
         execution = Execution(func, operator, args, kwargs, self.paths.path)
         if execution.is_view():  # it has the entries of its memory: that it is read is all there is to see
             for x in execution.inputs:
                 self.operations.note_read(x)
             return execution.out
+        return self._watched(execution)
+
+    def _watched(self, execution: Execution) -> Any:
+        """Run an operator, unless its results are there, and show it to the observers."""
+        operator = execution.operator
         for observer in (*self._booking, *self._listing):
             observer.before(execution)
         execution.run()
@@ -145,10 +156,36 @@ class Recorder(TorchDispatchMode):
             if self._log is not None and execution.weight is not None:
                 self._log.note_weight(execution.booked, execution.weight, self.lineage.constants)
         elif operator is None or operator.kind is not Kind.NEURON:
-            self.lineage.follow(operator, execution.name, execution.path, func, (args, kwargs), execution.out)
+            inputs = (execution.args, execution.kwargs)
+            self.lineage.follow(operator, execution.name, execution.path, execution.func, inputs, execution.out)
         for observer in self._listing:
             observer.after(execution)
         return execution.out
+
+    def _norm_and_neuron(self, given: Normalised) -> Tensor:
+        """Show both to the observers as if they had run one by one, each with a result of its own.
+
+        What is between was never written where one pass computed both: memory that nobody touches stands for it. The
+        spikes stand where `x` was, or in memory of their own.
+        """
+        x = given.x
+        between = torch.empty_like(x)
+        norm_args = (x, given.weight, given.bias, given.mean, given.var, False, 0.0, given.eps, False)
+        with self.paths.norm_before(given.mean, x, between):
+            norm = Execution(_NORM, entry(_NORM, {}), norm_args, {}, self.paths.path)
+            norm.take(between)
+            self._watched(norm)
+        self.instruments.forget(x)
+        fired = given.fire()
+        if fired is None:
+            between.copy_(given.normalise())
+        elif not fired.finite:  # which the observers look for in what the neurons read
+            between.fill_(torch.nan)
+        lif_args = (between, given.tau, given.threshold, given.reset)
+        neurons = Execution(lif, entry(lif, {}), lif_args, {}, self.paths.path)
+        if fired is not None:
+            neurons.take(fired.spikes, fired)
+        return self._watched(neurons)
 
     def _has_parts(self, operator: Operator | None, args: Any) -> bool:
         """Whether an operator runs as its parts, which come back here, if it has any."""

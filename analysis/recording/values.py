@@ -8,10 +8,9 @@ from torch import Tensor
 
 from saformer.analysis.profiles.values import MOST_LEVELS, Values, common_unit
 from saformer.analysis.recording.integers import Integers
-from saformer.analysis.recording.looks import Looks, dense
+from saformer.analysis.recording.looks import Looks
 from saformer.analysis.recording.sources import Provenance, Source
 from saformer.analysis.recording.storage_map import StorageMap
-from saformer.native import fits
 
 GLANCE = 4096  # elements that settle most cases
 _ROUNDS = 4  # looks at what did not fit, each with a finer unit
@@ -92,7 +91,7 @@ class ValueMeter:
 
 
 def _measured(x: Tensor, channel: int, averaged: bool, looks: Looks) -> Values:
-    given, whole = x, None
+    given = x
     x = x.dequantize() if x.is_quantized else x.detach()
     allowed = tolerance(x.dtype)
     if x.is_complex():
@@ -114,9 +113,8 @@ def _measured(x: Tensor, channel: int, averaged: bool, looks: Looks) -> Values:
         if unit is None:
             break
         several |= len(magnitudes) > 1 and max(magnitudes) > unit * (1 + allowed)
-        if unit == 1 and whole is None and fits(given) and dense(given):
-            whole = looks.of(given).whole
-        if unit == 1 and whole is not None:
+        whole = looks.whole(given, unit)
+        if whole is not None:
             low, high, total = whole
             levels, negative, rest = max(high, -low), low < 0, None
         else:

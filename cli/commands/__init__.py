@@ -23,6 +23,7 @@ _ORDER = (
         "ablate",
         "attention",
         "report",
+        "figures",
         "sensitivity",
         "audit",
         "complexity",

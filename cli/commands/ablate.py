@@ -1,6 +1,7 @@
 """`saformer ablate`: SAFormer without its parts (the paper's Table 3), or one body with several attentions."""
 
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,9 +11,9 @@ import typer
 from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions
 from saformer.cli.options.energy import AccountingName, ChargeOptions, HardwareName, file_of
-from saformer.cli.options.groups import Panel
 from saformer.cli.options.model import ModelOptions, NetworksOptions
 from saformer.cli.options.output import Csv, Format, Json, PlotOptions
+from saformer.cli.options.panels import Panel
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.data import open_data
 from saformer.cli.resolve.device import choose_device
@@ -93,6 +94,7 @@ def ablate(
     """
     from saformer.analysis.accounting.hardware import load_hardware
     from saformer.analysis.accounting.rules import get_accounting
+    from saformer.files import made_folder
     from saformer.models.ablations import OWN, table_3, with_attentions
     from saformer.reports.document.blocks import Report
     from saformer.reports.figures.comparison import comparison_figure
@@ -106,53 +108,50 @@ def ablate(
         if given and not train:
             raise InputError(f"{option} is for --train")
     kept = None if keep is None else folder_named(keep, "--keep")
-    if kept is not None:
-        from saformer.files import make_folder
-
-        make_folder(kept)
-    drawn.check()
-    sources = sources_of(NetworksOptions(networks=networks, checkpoints=ckpt))
-    outputs = plan(
-        format, json, csv, files={"--plot": drawn.plot}, inputs=[*files_of(sources), data.input, file_of(hardware)]
-    )
-    opened = open_data(data, default_data(sources or sources_of(NetworksOptions(), [DEFAULT_CHECKPOINT]), data))
-    if train and (data.input is not None or opened.kind != "static"):
-        raise InputError("--train needs a data set by name that has a recipe: --dataset digits")
-    if train and data.split == "train":
-        raise InputError("--train learns from the train split: test on another, --split test")
-    if published and attention is not None:
-        raise InputError("--published lays the paper's Table 3 beside: leave out --attention")
-    others = None if attention is None else [one.strip() for one in attention.split(",") if one.strip()]
-    found = _given(sources, opened, others is not None, run.seed)
-    size = model or _size({_plain(network.config.name) for network, *_ in found.values()}, others is not None)
-    variants = table_3(size) if others is None else with_attentions(size, others)
-    for row, (network, *_) in found.items():
-        if row not in variants or _plain(network.config.name) != _plain(variants[row][0]):
-            wanted = variants[row][0] if row in variants else ", ".join(variants)
-            raise InputError(f"{row} is given as {network.config.name}, where {wanted} is of the size of {size}")
-    for row, (name, settings) in variants.items():
-        if row in found:
-            continue
-        if train:
-            network = _trained(row, name, dict(settings), opened, data, run, epochs, kept)
-            found[row] = network, [f"trained here by the recipe of {opened.name}, seed {run.seed}"], None
-        else:
-            found[row] = _untrained(name, dict(settings), opened, run.seed)
-    run = replace(run, graded=charge.unroll)
-    accounts = [
-        (
-            row,
-            run_profile(network, opened, run, said, train or None, label=label).account(
-                accounting, table, **charge.choices
-            ),
+    with nullcontext() if kept is None else made_folder(kept):
+        drawn.check()
+        sources = sources_of(NetworksOptions(networks=networks, checkpoints=ckpt))
+        outputs = plan(
+            format, json, csv, files={"--plot": drawn.plot}, inputs=[*files_of(sources), data.input, file_of(hardware)]
         )
-        for row in variants
-        for network, said, label in [found[row]]
-    ]
-    rows = comparison_rows(accounts, ["SAFormer" if others is None else OWN])
-    lines = remarks_of_several(accounts, {})
-    drawn.write(lambda width: comparison_figure(rows, width=width))
-    outputs.emit(Report([ablation_table(rows, published), *what_each_read(accounts), *lines]))
+        opened = open_data(data, default_data(sources or sources_of(NetworksOptions(), [DEFAULT_CHECKPOINT]), data))
+        if train and (data.input is not None or opened.kind != "static"):
+            raise InputError("--train needs a data set by name that has a recipe: --dataset digits")
+        if train and data.split == "train":
+            raise InputError("--train learns from the train split: test on another, --split test")
+        if published and attention is not None:
+            raise InputError("--published lays the paper's Table 3 beside: leave out --attention")
+        others = None if attention is None else [one.strip() for one in attention.split(",") if one.strip()]
+        found = _given(sources, opened, others is not None, run.seed)
+        size = model or _size({_plain(network.config.name) for network, *_ in found.values()}, others is not None)
+        variants = table_3(size) if others is None else with_attentions(size, others)
+        for row, (network, *_) in found.items():
+            if row not in variants or _plain(network.config.name) != _plain(variants[row][0]):
+                wanted = variants[row][0] if row in variants else ", ".join(variants)
+                raise InputError(f"{row} is given as {network.config.name}, where {wanted} is of the size of {size}")
+        for row, (name, settings) in variants.items():
+            if row in found:
+                continue
+            if train:
+                network = _trained(row, name, dict(settings), opened, data, run, epochs, kept)
+                found[row] = network, [f"trained here by the recipe of {opened.name}, seed {run.seed}"], None
+            else:
+                found[row] = _untrained(name, dict(settings), opened, run.seed)
+        run = replace(run, graded=charge.unroll)
+        accounts = [
+            (
+                row,
+                run_profile(network, opened, run, said, train or None, label=label).account(
+                    accounting, table, **charge.choices
+                ),
+            )
+            for row in variants
+            for network, said, label in [found[row]]
+        ]
+        rows = comparison_rows(accounts, ["SAFormer" if others is None else OWN])
+        lines = remarks_of_several(accounts, {})
+        drawn.write(lambda width: comparison_figure(rows, width=width))
+        outputs.emit(Report([ablation_table(rows, published), *what_each_read(accounts), *lines]))
 
 
 _Network = tuple["Model", list[str], str | None]  # with remarks and its label

@@ -15,7 +15,7 @@ from saformer.cli.options.run import DType, RunOptions
 from saformer.cli.resolve.device import choose_device
 from saformer.cli.resolve.model import check_fit, load_for, read_for
 from saformer.cli.resolve.network import data_of, default_data
-from saformer.cli.resolve.run import run_profile
+from saformer.cli.resolve.run import batch_size_of, run_profile
 from saformer.cli.resolve.source import source_of
 from saformer.cli.terminal.console import progress, show
 from saformer.errors import InputError
@@ -110,7 +110,8 @@ def card(
     profile = run_profile(network, opened, run, remarks, label=source.label)
     device = choose_device(run.device)
     with progress(f"testing {network.config.name}", len(opened)) as advance:
-        found = evaluate(network.to(device), opened, batch_size=run.batch_size, device=device, on_batch=advance)
+        batch_size = batch_size_of(run, network, opened, len(opened))
+        found = evaluate(network.to(device), opened, batch_size=batch_size, device=device, on_batch=advance)
     training = network.origin.training if network.origin else {}
     recipe = Recipe.from_stored(training) if training else None
     report = card_report(

@@ -42,7 +42,7 @@ def compare(
     ours: Ours = None,
     published: Annotated[
         bool,
-        typer.Option("--published", help="Lay the paper's own numbers beside; without models, show these alone."),
+        typer.Option("--published", help="Lay the paper's own numbers beside; without networks, show these alone."),
     ] = False,
     accounting: AccountingOrAll = "paper",
     hardware: HardwareName = "45nm-fp32",

@@ -37,7 +37,7 @@ def energy(
     """Energy of one inference, layer by layer, with an error bar.
 
     Runs a checkpoint on data, counts every synaptic operation exactly and charges it by Eqs. 18-20. Without
-    --ckpt and --dataset, a small SAFormer trained on digits is shown.
+    a network and data, a small SAFormer trained on digits is shown.
 
       saformer energy --ckpt spikformer.pth.tar --dataset cifar10 --data-dir ./data
 

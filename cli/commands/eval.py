@@ -7,9 +7,9 @@ import typer
 
 from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions
-from saformer.cli.options.groups import Panel
 from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.output import Format, Json, Spikes
+from saformer.cli.options.panels import Panel
 from saformer.cli.options.run import BatchSize, DType, Kind, RunOptions
 from saformer.cli.resolve.network import check_reach, check_runs, checkpoint_of, data_of, default_data, network_of
 from saformer.cli.resolve.source import source_of

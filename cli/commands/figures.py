@@ -5,7 +5,6 @@ import io
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +15,8 @@ from saformer.cli.resolve.paper import Output, Paper, PaperNetwork, read_paper
 from saformer.cli.resolve.source import measured_in, parse
 from saformer.cli.terminal.console import hearing, tell
 from saformer.errors import InputError
-from saformer.files import check_distinct, check_target, write_text_atomic
+from saformer.files import check_distinct, check_target, made_folder, write_text_atomic
+from saformer.locks import scratch_folder
 
 
 @command("figures")
@@ -39,11 +39,13 @@ def figures(
         for network in {n.name: n for o in paper.outputs for n in o.networks}.values():
             with said_of(network.where):
                 parse(network.text)
-        for target in targets:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            check_target(target)
-        with TemporaryDirectory(prefix="saformer-") as folder, measured_in(Path(folder)):
-            _Maker(context, paper, Path(folder)).make()
+        with contextlib.ExitStack() as folders:
+            for target in targets:
+                folders.enter_context(made_folder(target.parent))
+                check_target(target)
+            folder = folders.enter_context(scratch_folder())
+            with measured_in(folder):
+                _Maker(context, paper, folder).make()
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ def plot(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, as `saformer train --out` made it.")],
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="Figure to write, .pdf, .svg or .png. Default: RUN/curves.png"),
+        typer.Option("--out", metavar="FILE", help="Figure to write, .pdf, .svg or .png. Default: RUN/curves.png."),
     ] = None,
     width: FigureWidth = Width.page,
 ) -> None:

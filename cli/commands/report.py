@@ -1,7 +1,10 @@
 """`saformer report`: one page with every table and figure, as HTML, Markdown and LaTeX."""
 
+import gc
 import shlex
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -227,6 +230,20 @@ def _complexity(subjects: "list[Subject]", hardware: "Hardware", measurement: "M
     return complexity_section(choose("default"), Sizes(64, 384, 16, 4, rate or 0.1, 1), hardware, measurement)
 
 
+@contextmanager
+def _figures_freed() -> Iterator[Callable[[], object]]:
+    """Yields what frees the figures that are no longer in use: they hold each other, and fill the memory together.
+
+    Python looks for such circles among all objects of the process; what was there before is left out meanwhile.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield gc.collect
+    finally:
+        gc.unfreeze()
+
+
 def _write(made: "Report", title: str, out: Path) -> str:
     """The page in three formats, and its figures in two: all of it is there before the first file is written.
 
@@ -243,7 +260,7 @@ def _write(made: "Report", title: str, out: Path) -> str:
 
     pictures = out / PICTURES
     drawings, files = {}, {}
-    with progress("drawing", 2 * len(made.pictures)) as advance:
+    with progress("drawing", 2 * len(made.pictures)) as advance, _figures_freed() as free:
         for picture in made.pictures:
             # One layout and one SVG, for the page and for Markdown; LaTeX takes the PDF.
             figure = picture.draw()
@@ -251,6 +268,8 @@ def _write(made: "Report", title: str, out: Path) -> str:
             files[f"{picture.name}.svg"] = drawings[picture.name].svg
             advance(1)
             files[f"{picture.name}.pdf"] = figure_bytes(figure, "pdf")
+            del figure
+            free()
             advance(1)
     texts = {
         "report.tex": latex_document(made, title),

@@ -7,9 +7,9 @@ import typer
 
 from saformer.cli.commands import command
 from saformer.cli.options.data import DataOptions
-from saformer.cli.options.groups import Panel
 from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.output import Format
+from saformer.cli.options.panels import Panel
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.fold import fold_for
 from saformer.cli.resolve.foreign import model_input, own_errors

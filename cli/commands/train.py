@@ -9,7 +9,7 @@ import typer
 
 from saformer.cli.commands import command
 from saformer.cli.options.data import CacheDir, DataDir
-from saformer.cli.options.groups import Panel
+from saformer.cli.options.panels import Panel
 from saformer.cli.options.recipe import recipe_flags
 from saformer.cli.options.run import Device
 from saformer.cli.resolve.device import choose_device
@@ -36,7 +36,7 @@ def train(
     out: Annotated[
         str | None,
         typer.Option(
-            "--out", metavar="DIR", help="Folder of the run. Default: MODEL-DATASET", rich_help_panel=Panel.run
+            "--out", metavar="DIR", help="Folder of the run. Default: MODEL-DATASET.", rich_help_panel=Panel.run
         ),
     ] = None,
     device: Device = "auto",

@@ -17,9 +17,11 @@ from typing import Annotated, Any
 
 import typer
 
+from saformer.cli.options.panels import Panel
 from saformer.errors import InputError
 from saformer.files import BY_HAND, read_text
 from saformer.text import briefly, nearest
+from saformer.toml import parse_toml
 
 #: Tables that say what `saformer figures` makes, beside those of commands.
 OF_FIGURES = ("networks", "data", "output")
@@ -83,7 +85,7 @@ def read_config(path: Path) -> ConfigFile:
     """
     text = read_text(path, most=BY_HAND)
     try:
-        return ConfigFile(path, tomllib.loads(text), text)
+        return ConfigFile(path, parse_toml(text), text)
     except tomllib.TOMLDecodeError as error:
         words, at = str(error), re.search(r"\(at line (\d+), .*\)$", str(error))
         line = f", line {at[1]}" if at else ""
@@ -185,5 +187,6 @@ Config = Annotated[
         is_eager=True,
         callback=_apply,
         show_default=False,
+        rich_help_panel=Panel.general,
     ),
 ]

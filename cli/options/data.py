@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from saformer.cli.options.groups import Options, Panel
+from saformer.cli.options.groups import Options
+from saformer.cli.options.panels import Panel
 from saformer.errors import InputError
 
 DatasetName = Annotated[
@@ -16,7 +17,7 @@ DatasetName = Annotated[
 DataDir = Annotated[
     Path | None,
     typer.Option(
-        "--data-dir", metavar="DIR", help="Where the data set lies. Default: ./data", rich_help_panel=Panel.data
+        "--data-dir", metavar="DIR", help="Where the data set lies. Default: ./data.", rich_help_panel=Panel.data
     ),
 ]
 Split = Annotated[
@@ -36,7 +37,7 @@ CacheDir = Annotated[
     typer.Option(
         "--cache-dir",
         metavar="DIR",
-        help="Where event frames are kept. Default: .saformer/ beside the data",
+        help="Where event frames are kept. Default: .saformer/ beside the data.",
         rich_help_panel=Panel.data,
     ),
 ]
@@ -45,8 +46,8 @@ Input = Annotated[
     typer.Option(
         "--input",
         metavar="FILE.npz",
-        help="Array x, already normalised (B x C x H x W, or B x T x C x H x W events); labels y. Your own "
-        "model: an array per input.",
+        help="Array x, already normalised (B x C x H x W, or B x T x C x H x W events); labels y. A model of your "
+        "own: an array per input.",
         rich_help_panel=Panel.data,
     ),
 ]

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from saformer.cli.options.groups import Options, Panel
+from saformer.cli.options.groups import Options
+from saformer.cli.options.panels import Panel
 
 if TYPE_CHECKING:
     from saformer.analysis.accounting.energy import Choices

@@ -13,8 +13,7 @@ group. A command names the group as a parameter, and `opened` gives it the optio
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from enum import StrEnum
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, get_origin
 
@@ -22,16 +21,7 @@ import typer
 
 from saformer.cli.options.config import Config
 from saformer.cli.options.plugins import Plugins
-
-
-class Panel(StrEnum):
-    """Headings under which --help lists the options."""
-
-    model = "Model"
-    data = "Data"
-    run = "Run"
-    energy = "Energy"
-    output = "Output"
+from saformer.process import wake_collector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +48,7 @@ def opened(command: Callable[..., None]) -> Callable[..., None]:
         if not (isinstance(group, type) and issubclass(group, Options)):
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
             continue
-        options = [f for f in fields(group) if get_origin(f.type) is Annotated]
+        options = _options(group)
         groups[name] = (group, [option.name for option in options])
         parameters += [
             inspect.Parameter(o.name, inspect.Parameter.KEYWORD_ONLY, default=o.default, annotation=o.type)
@@ -70,6 +60,7 @@ def opened(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(context: typer.Context, config: Path | None, plugin: list[Path] | None, **values: Any) -> None:
+        wake_collector()  # what the words of the command line need has been imported
         spelled = {p.name: max(p.opts, key=len) for p in context.command.params}
         for name, (group, names) in groups.items():
             flags = tuple(spelled[n] for n in names if spelled[n].startswith("-") and _stands_there(context, n))
@@ -80,6 +71,13 @@ def opened(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     return run
+
+
+def _options(group: type[Options]) -> list[Field[Any]]:
+    """The fields of a group that are options, those that it adds before those that it inherits."""
+    found = {f.name: f for f in fields(group) if get_origin(f.type) is Annotated}
+    added = [[name for name in inspect.get_annotations(one) if name in found] for one in group.__mro__]
+    return [found[name] for name in dict.fromkeys(name for names in added for name in names)]
 
 
 def _stands_there(context: typer.Context, name: str) -> bool:

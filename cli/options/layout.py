@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from saformer.cli.options.groups import Options, Panel
+from saformer.cli.options.groups import Options
+from saformer.cli.options.panels import Panel
 from saformer.errors import InputError
 
 ModelArguments = Annotated[
@@ -13,8 +14,8 @@ ModelArguments = Annotated[
     typer.Option(
         "--model-arg",
         metavar="K=V",
-        help="Argument of your own factory; repeat it. Text of digits in quotes: \"pool='1111'\".",
-        rich_help_panel=Panel.model,
+        help="Argument of its factory; repeat it. Text of digits in quotes: \"pool='1111'\".",
+        rich_help_panel=Panel.own,
     ),
 ]
 TimeFirst = Annotated[
@@ -22,8 +23,8 @@ TimeFirst = Annotated[
     typer.Option(
         "--time-first",
         metavar="T",
-        help="Your own model takes T x B x ...: the same as --time-axis 0 --time-steps T.",
-        rich_help_panel=Panel.model,
+        help="It takes T x B x ...: the same as --time-axis 0 --time-steps T.",
+        rich_help_panel=Panel.own,
     ),
 ]
 TimeAxis = Annotated[
@@ -31,8 +32,8 @@ TimeAxis = Annotated[
     typer.Option(
         "--time-axis",
         metavar="N",
-        help="Your own model takes time as dimension N of its input: 0 first, 1 after the batch, -1 last.",
-        rich_help_panel=Panel.model,
+        help="It takes time as dimension N of its input: 0 first, 1 after the batch, -1 last.",
+        rich_help_panel=Panel.own,
     ),
 ]
 Loop = Annotated[
@@ -40,8 +41,8 @@ Loop = Annotated[
     typer.Option(
         "--loop",
         metavar="T",
-        help="Your own model is one step: call it T times for each input, keep its state, average its outputs.",
-        rich_help_panel=Panel.model,
+        help="It is one step: call it T times for each input, keep its state, average its outputs.",
+        rich_help_panel=Panel.own,
     ),
 ]
 NeuronModules = Annotated[
@@ -50,7 +51,7 @@ NeuronModules = Annotated[
         "--neurons",
         metavar="PATTERN",
         help="Modules that are neurons, such as '*.lif', whatever they put out; repeat it.",
-        rich_help_panel=Panel.model,
+        rich_help_panel=Panel.own,
     ),
 ]
 InputShape = Annotated[
@@ -58,8 +59,8 @@ InputShape = Annotated[
     typer.Option(
         "--input-shape",
         metavar="[NAME=]C,H,W[:TYPE]",
-        help="Random inputs of any shape for your own model; several by name: repeat it, such as ids=128:int64.",
-        rich_help_panel=Panel.data,
+        help="Random inputs of this shape, batch left out; several by name: repeat it, such as ids=128:int64.",
+        rich_help_panel=Panel.own,
     ),
 ]
 InputType = Annotated[
@@ -68,7 +69,7 @@ InputType = Annotated[
         "--input-dtype",
         metavar="TYPE",
         help="Type of random inputs: float32 (default; follows --dtype), int64, int32 or bool.",
-        rich_help_panel=Panel.data,
+        rich_help_panel=Panel.own,
     ),
 ]
 High = Annotated[
@@ -77,7 +78,7 @@ High = Annotated[
         "--high",
         metavar="N",
         help="Random whole numbers lie below N, such as a vocabulary's size. Default: 2.",
-        rich_help_panel=Panel.data,
+        rich_help_panel=Panel.own,
     ),
 ]
 Weights = Annotated[

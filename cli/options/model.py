@@ -5,14 +5,20 @@ from typing import Annotated, Any
 
 import typer
 
-from saformer.cli.options.groups import Panel
 from saformer.cli.options.layout import LayoutOptions
+from saformer.cli.options.panels import Panel
 from saformer.errors import InputError
 
-NAMES = "Checkpoint, digits/..., model name, saved profile, or package.module:factory; LABEL=... names it in tables."
+NAMES = (
+    "Checkpoint, digits/..., model name, package.module:factory, NIR graph or saved profile; LABEL=... names it in "
+    "tables."
+)
 
 Network = Annotated[str | None, typer.Argument(metavar="[NETWORK]", help=NAMES)]
-Networks = Annotated[list[str] | None, typer.Argument(metavar="[LABEL=]A B ...", help=f"{NAMES} Settings: A+K=V.")]
+Networks = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[LABEL=]A B ...", help=f"{NAMES} Settings: A+K=V. A layout of its own: A+--time-first=T."),
+]
 Checkpoint = Annotated[
     str | None,
     typer.Option("--ckpt", metavar="FILE", help="Checkpoint: ours, or a published one.", rich_help_panel=Panel.model),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer.models import OptionInfo
 
-from saformer.cli.options.groups import Options, Panel
+from saformer.cli.options.groups import Options
+from saformer.cli.options.panels import Panel
 from saformer.cli.terminal.console import tell
 from saformer.errors import InputError
 from saformer.reports.document.blocks import Format as TableFormat
@@ -111,5 +112,9 @@ Spikes = Annotated[
 ]
 Ours = Annotated[
     list[str] | None,
-    typer.Option("--ours", metavar="NAME", help="Whom Eq. 21 compares with, one per data set. Default: the first."),
+    typer.Option(
+        "--ours",
+        metavar="NAME",
+        help="The network that Eq. 21 sets others against, one per data set. Default: the first.",
+    ),
 ]

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from saformer.cli.options.panels import Panel
+
 
 def _load(context: typer.Context, files: list[Path] | None) -> list[Path] | None:
     if files and not context.resilient_parsing:  # while a shell completes a line, nothing is run
@@ -25,5 +27,6 @@ Plugins = Annotated[
         is_eager=True,
         callback=_load,
         show_default=False,
+        rich_help_panel=Panel.general,
     ),
 ]

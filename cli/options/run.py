@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from saformer.cli.options.groups import Options, Panel
+from saformer.cli.options.groups import Options
+from saformer.cli.options.panels import Panel
 from saformer.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,7 +48,18 @@ PrecisionTarget = Annotated[
 ]
 Seed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of everything random.", rich_help_panel=Panel.run)]
 BatchSize = Annotated[
-    int, typer.Option("--batch-size", metavar="B", help="Images per forward pass.", rich_help_panel=Panel.run)
+    int | None,
+    typer.Option("--batch-size", metavar="B", help="Images per forward pass.", rich_help_panel=Panel.run),
+]
+FittingBatchSize = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size",
+        metavar="B",
+        help="Images per forward pass.",
+        show_default="16; 64 of 256 or more up to 16 x 16 pixels",
+        rich_help_panel=Panel.run,
+    ),
 ]
 FloatType = Annotated[DType, typer.Option("--dtype", help="Floating type.", rich_help_panel=Panel.run)]
 InputKind = Annotated[
@@ -79,7 +91,7 @@ class RunOptions(Options):
     """How to run: where, in which floating type, on how many images; what is no option here is the command's to set."""
 
     limit: Limit = None
-    batch_size: BatchSize = 16
+    batch_size: FittingBatchSize = None
     dtype: FloatType = DType.float32
     device: Device = "auto"
     seed: Seed = 0
@@ -96,7 +108,7 @@ class RunOptions(Options):
             self.target()  # complains of what is no share
             if self.limit is not None:
                 raise InputError("--precision decides how many images are enough: leave out --limit")
-        if self.batch_size < 1:
+        if self.batch_size is not None and self.batch_size < 1:
             raise InputError(f"--batch-size must be at least 1, got {self.batch_size}")
         if not 0 <= self.seed < 2**63:
             raise InputError(f"--seed must lie between 0 and 2**63 - 1, got {self.seed}")

@@ -60,22 +60,31 @@ def output_to_error() -> Iterator[None]:
 
 @contextmanager
 def _loading_noted() -> "Iterator[WeakSet[nn.Module]]":
-    """The modules into which the user's code loads weights."""
+    """The modules into which the user's code loads weights, or which it loads whole."""
+    import torch
     from torch import nn
 
     loaded: WeakSet[nn.Module] = WeakSet()
-    plain = nn.Module.load_state_dict
+    plain, plain_file = nn.Module.load_state_dict, torch.load
 
     def load(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         found = plain(module, *args, **kwargs)
         loaded.add(module)
         return found
 
+    def load_file(*args: Any, **kwargs: Any) -> Any:
+        found = plain_file(*args, **kwargs)
+        if isinstance(found, nn.Module):
+            loaded.add(found)
+        return found
+
     nn.Module.load_state_dict = load  # type: ignore[method-assign, assignment]
+    torch.load = load_file
     try:
         yield loaded
     finally:
         nn.Module.load_state_dict = plain  # type: ignore[method-assign]
+        torch.load = plain_file
 
 
 # Networks whose factory loaded weights into them.
@@ -117,8 +126,7 @@ def load_foreign(
         options = dict(parse_argument(text, "--model-arg", factory) for text in arguments)
         if options and isinstance(factory, nn.Module):
             raise InputError(f"{name} is a network already, which takes no arguments: leave out {', '.join(options)}")
-        _seed(seed)  # again: importing may have drawn, and does so once
-        with process_kept(), faults(lambda error: f"{name}: {attribute} failed: {_words(error)}", ()):
+        with faults(lambda error: f"{name}: {attribute} failed: {_words(error)}", ()), process_kept():
             model = factory if isinstance(factory, nn.Module) else factory(**options)
     with own_errors(attribute, when="when it was made ready"):
         if not isinstance(model, nn.Module):
@@ -131,7 +139,7 @@ def load_foreign(
             _LOADED.add(model)
     remarks = [remark_on(told)] if told else []
     if has_weights(model) and checkpoint is None:
-        remarks.append("its factory loaded weights (load_state_dict): they are taken for trained ones")
+        remarks.append("its factory loaded weights (load_state_dict, torch.load): they are taken for trained ones")
     return model, remarks
 
 
@@ -163,7 +171,7 @@ def import_own(name: str) -> Any:
 def _imported(name: str, module_name: str, attribute: str) -> Any:
     sys.path.insert(0, "")
     try:
-        with process_kept(), faults(lambda error: f"{name}: cannot import {module_name}: {_words(error)}", ()):
+        with faults(lambda error: f"{name}: cannot import {module_name}: {_words(error)}", ()), process_kept():
             factory: Any = importlib.import_module(module_name)
     finally:
         if "" in sys.path:  # the module may have put the path in order itself
@@ -298,5 +306,5 @@ def own_errors(
             return None
         return f"{name} failed {when}: {words(error)}{'' if advice is None else advice(error)}"
 
-    with nullcontext() if ours else output_to_error(), process_kept(), faults(line):
+    with nullcontext() if ours else output_to_error(), faults(line), process_kept():
         yield

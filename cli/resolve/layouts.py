@@ -97,6 +97,9 @@ def _runs(model: "nn.Module", samples: "Tensor", options: ModelOptions) -> bool:
             answer = call(samples)
     except Exception:
         return False
-    scores = class_scores(answer, len(samples), options.steps or options.loop)
-    whole = options.loop is not None or options.steps is not None or options.time_axis is not None
+    steps = options.steps or options.loop
+    if steps is None and isinstance(answer, torch.Tensor) and answer.ndim == 3 and len(answer) != len(samples):
+        steps = len(answer)  # it answers at each step of a loop of its own
+    scores = class_scores(answer, len(samples), steps)
+    whole = steps is not None or options.time_axis is not None
     return scores is not None and (whole or not call.left_state)

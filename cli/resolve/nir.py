@@ -1,5 +1,6 @@
 """A NIR graph: a network of snnTorch, Norse, sinabs, Rockpool, Lava or Spyx that comes without its code."""
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,9 @@ def nir_network(options: ModelOptions, seed: int = 0) -> "tuple[nn.Module, list[
     dt = given.pop("dt", DEFAULT_DT)
     if given or isinstance(dt, bool) or not isinstance(dt, int | float):
         raise InputError(f"{path.name} is a NIR graph: its one setting is the seconds of a step, +dt=0.001")
-    network = network_from(read_graph(path), options.time_steps, float(dt))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of arrays without elements and numbers beyond float32, which say so later on
+        network = network_from(read_graph(path), options.time_steps, float(dt))
     network.origin = Origin(path, sha256_of(path))  # type: ignore[assignment]
     network.network_name = path.stem
     return network, network.remarks

@@ -1,6 +1,7 @@
 """From a model and its data to a profile: the run itself, with its device, its images and its progress."""
 
 from dataclasses import replace
+from math import prod
 from typing import TYPE_CHECKING
 
 from saformer.analysis.profiles.metadata import StepsFrom
@@ -26,6 +27,25 @@ if TYPE_CHECKING:
     from saformer.data.dataset import Dataset
 
 DEFAULT_LIMIT = 512
+# Images per forward pass, where nobody says: memory for these is there at any published size.
+_BATCH = 16
+# Of images so small that an operator takes longer to start than to compute: no more memory than 16 of 32 x 32 take.
+_LARGE_BATCH, _SMALL_IMAGE = 64, 16 * 16  # pixels
+_FEWEST_BATCHES = 4  # large ones: several processes share whole batches
+
+
+def batch_size_of(run: RunOptions, model: "nn.Module", data: "Dataset", images: int) -> int:
+    """Images per forward pass: as many as were asked for, or else as their size and number say.
+
+    A model of a user's own may mix the images of a batch: its variance is one over batches, and wants many.
+    """
+    from saformer.models import Model
+
+    if run.batch_size is not None:
+        return run.batch_size
+    small = data.kind in ("static", "events") and prod(data.shape[-2:]) <= _SMALL_IMAGE
+    large = small and isinstance(model, Model) and images >= _FEWEST_BATCHES * _LARGE_BATCH
+    return _LARGE_BATCH if large else _BATCH
 
 
 def run_profile(
@@ -68,18 +88,19 @@ def run_profile(
         limit = DEFAULT_LIMIT
     limit = limit or None
     total = len(data) if limit is None else min(limit, len(data))
-    _check_processes(run, total)
+    batch_size = batch_size_of(run, model, data, total)
+    _check_processes(run, total, batch_size)
     said = options or ModelOptions()
     if isinstance(model, Model):  # which lays out time by itself
         said = replace(said, time_first=None, time_axis=None, loop=None)
     given = None if isinstance(model, Model) else said.steps or _frames(said, data)
     steps = given or said.loop or (model.config.time_steps if isinstance(model, Model) else None)
     read_from = {}
-    if said.steps or said.loop:
+    if said.loop or (said.steps and said.steps == steps):  # a network that does not spike runs once, whatever is said
         read_from = {"time_steps_from": str(StepsFrom.GIVEN)}
     elif said.time_axis is not None:
         read_from = {"time_steps_from": str(StepsFrom.FRAMES)}
-    with enough_memory(min(run.batch_size, total), steps):
+    with enough_memory(min(batch_size, total), steps):
         if run.fold:
             example, _ = next(data.batches(1, 1, run.seed))
             model, remark = fold_for(model, example, said)
@@ -88,7 +109,7 @@ def run_profile(
             model = _moved(model, device, dtype)
             check_same_model(model)
         part = (rank(), world_size())
-        batches = data.batches(run.batch_size, limit, run.seed, dtype, device, shuffled=rule is not None, part=part)
+        batches = data.batches(batch_size, limit, run.seed, dtype, device, shuffled=rule is not None, part=part)
         advice = layout_advice(model, said, lambda count: next(data.batches(count, count, 0, dtype, device))[0])
         with progress(f"profiling {name} on {data.name}", total) as advance, own_errors(model, advice=advice):
             result = profile(
@@ -103,7 +124,7 @@ def run_profile(
                 kind=None if run.kind is None else run.kind.value,
                 run={
                     "seed": run.seed,
-                    "batch_size": run.batch_size,
+                    "batch_size": batch_size,
                     **read_from,
                     **({"fold": True} if run.fold else {}),
                 },
@@ -179,13 +200,13 @@ def _chosen_images(profile: "Profile", available: int, seed: int, rule: "Precisi
     return [f"{images}; --limit 0 takes all"] if profile.images < available else []
 
 
-def _check_processes(run: RunOptions, images: int) -> None:
+def _check_processes(run: RunOptions, images: int, batch_size: int) -> None:
     """Complain of what several processes cannot do."""
     if world_size() == 1:
         return
     if run.precision is not None:
         raise InputError("--precision runs in one process: leave out torchrun, or give --limit")
-    batches = -(-images // run.batch_size)
+    batches = -(-images // batch_size)
     if batches < world_size():
         raise InputError(
             f"{world_size()} processes for {batches} batches of {images:,} images: start fewer, or lower --batch-size"

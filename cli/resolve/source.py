@@ -2,7 +2,8 @@
 
 A text is read in the first of these ways in which WHAT is known: as it stands, so that a file called `a=b.pt` is that
 file; with settings behind it, where `+` is followed by a name and `=`; with a label before an `=`, the first that fits,
-and then the same. So `spikformer-2-64+heads=8` has a setting, and `A+B=run.pt` a label.
+and then the same. So `spikformer-2-64+heads=8` has a setting, and `A+B=run.pt` a label. A setting `--time-first=4` is
+an option on the layout of a user's own model, and holds for it alone.
 """
 
 import re
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 #: What is shown where no network is named.
 DEFAULT_CHECKPOINT = "digits/saformer"
 _FACTORY = re.compile(r"[^\s:/\\=+@]+:[A-Za-z_][\w.]*(@.+)?")
-_SETTING = re.compile(r"\+(?=[A-Za-z_]\w*=)")
+_SETTING = re.compile(r"\+(?=[A-Za-z_]\w*=|--[a-z-]+=)")
+_LAYOUT = {"--time-first": "time_first", "--time-axis": "time_axis", "--loop": "loop", "--time-steps": "time_steps"}
 
 
 @dataclass(frozen=True)
@@ -246,12 +248,35 @@ def _made(text: str, found: _Read, options: LayoutOptions | None) -> Source:
         raise InputError(
             f"{what} is a saved profile, whose settings are those of its run: leave out +{found.settings[0]}"
         )
+    settings = [setting for setting in found.settings if not setting.startswith("--")]
+    layout = [setting for setting in found.settings if setting.startswith("--")]
     if found.kind.build is not None:
-        said = replace(said, arguments=[*(said.arguments or []), *found.settings] or None)
+        said = replace(_laid_out(said, layout), arguments=[*(said.arguments or []), *settings] or None)
         said.check_steps()
+    elif layout:
+        raise InputError(f"+{layout[0]} goes with a model of your own, package.module:factory, and {what} is none")
     else:
-        said = replace(said, settings=[*found.settings, *(said.settings or [])] or None)
+        said = replace(said, settings=[*settings, *(said.settings or [])] or None)
     return Source(text, found.kind, what, replace(said, checkpoint=checkpoint, model=model), found.label)
+
+
+def _laid_out(options: ModelOptions, own: Sequence[str]) -> ModelOptions:
+    """The options with a layout of the network's own, which replaces the one that the command has for all."""
+    from saformer.text import nearest
+
+    if not own:
+        return options
+    said: dict[str, int | None] = dict.fromkeys(_LAYOUT.values())
+    for setting in own:
+        option, _, value = setting.partition("=")
+        if option not in _LAYOUT:
+            known = ", ".join(_LAYOUT)
+            raise InputError(f"+{setting}: no option of one network alone{nearest(option, list(_LAYOUT))}: {known}")
+        try:
+            said[_LAYOUT[option]] = int(value)
+        except ValueError:
+            raise InputError(f"+{setting}: {option} takes a whole number, got {value!r}") from None
+    return replace(options, **said)  # type: ignore[arg-type]
 
 
 def _for_one(options: LayoutOptions) -> ModelOptions:

@@ -10,7 +10,7 @@ from saformer.cli.resolve.device import choose_device
 from saformer.cli.resolve.foreign import model_input, own_errors
 from saformer.cli.resolve.model import load_for
 from saformer.cli.resolve.network import Network, network_of
-from saformer.cli.resolve.run import run_profile
+from saformer.cli.resolve.run import batch_size_of, run_profile
 from saformer.cli.resolve.source import CHECKPOINT, Source, names_of
 from saformer.cli.terminal.console import progress
 from saformer.errors import InputError
@@ -143,7 +143,8 @@ def swept(
             cases, accounts, resources, networks, strict=True
         )
     ]
-    return Sweep(parameter.setting, points, min(run.batch_size, len(data)), _where(device.type))
+    batch_size = batch_size_of(run, networks[0][0].module, data, len(data))
+    return Sweep(parameter.setting, points, min(batch_size, len(data)), _where(device.type))
 
 
 def _source_at(source: Source, parameter: Parameter, value: int) -> Source:
@@ -223,7 +224,8 @@ def _measure(
 
     calls = [_call(network, source) for network, source in zip(networks, sources, strict=True)]
     dtype = {"float32": torch.float32, "float64": torch.float64}[run.dtype.value]
-    batch, _ = next(data.batches(run.batch_size, None, run.seed, dtype, choose_device(run.device)))
+    batch_size = batch_size_of(run, networks[0].module, data, len(data))
+    batch, _ = next(data.batches(batch_size, None, run.seed, dtype, choose_device(run.device)))
     with progress("time and memory", len(calls)) as advance, own_errors(networks[0].module):
         return measure(calls, batch, advance)
 

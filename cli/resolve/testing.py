@@ -9,7 +9,7 @@ from saformer.cli.resolve.device import choose_device
 from saformer.cli.resolve.fold import fold_for
 from saformer.cli.resolve.model import check_fit
 from saformer.cli.resolve.network import Network
-from saformer.cli.resolve.run import run_profile
+from saformer.cli.resolve.run import batch_size_of, run_profile
 from saformer.cli.resolve.source import Source
 from saformer.cli.terminal.console import progress
 from saformer.distributed import own_device
@@ -30,6 +30,9 @@ class Tested:
     remarks: list[str]
 
 
+_OF_RANDOM_WEIGHTS = "the weights are untrained: the accuracy is that of random weights"
+
+
 def tested_on(source: Source, network: Network, data: "Dataset", run: RunOptions) -> Tested:
     """Test a network: ours as it is trained, a user's own as `saformer energy` runs it.
 
@@ -46,7 +49,8 @@ def tested_on(source: Source, network: Network, data: "Dataset", run: RunOptions
         if data.labels is None:
             raise InputError(f"{data.name} has no labels: eval needs some, as --dataset or --input with an array y has")
         profile = run_profile(model, data, run, remarks, network.trained, source.options, source.label)
-        return Tested(_of_profile(profile), profile.model, list(profile.notes))
+        notes = [_OF_RANDOM_WEIGHTS if note == UNTRAINED_NOTE else note for note in profile.notes]
+        return Tested(_of_profile(profile), profile.model, notes)
     check_fit(model, data)
     name = model.config.name
     if run.fold:
@@ -56,12 +60,12 @@ def tested_on(source: Source, network: Network, data: "Dataset", run: RunOptions
     device = own_device(choose_device(run.device))
     images = min(run.limit, len(data)) if run.limit else len(data)
     if model.origin is None:
-        remarks.insert(0, UNTRAINED_NOTE)
+        remarks.insert(0, _OF_RANDOM_WEIGHTS)
     with progress(f"evaluating {name} on {data.name}", images) as advance:
         found = evaluate(
             model.to(device),
             data,
-            batch_size=run.batch_size,
+            batch_size=batch_size_of(run, model, data, images),
             device=device,
             limit=run.limit or None,
             seed=run.seed,

@@ -32,7 +32,9 @@ def _section(name: str, command: Any) -> list[str]:
     options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
     usage = " ".join(["saformer", name, "[OPTIONS]", *(p.metavar or f"[{p.name.upper()}]" for p in arguments)])
     first, _, rest = inspect.cleandoc(command.help or "").partition("\n")
-    lines = [f"## saformer {name}", "", first, "", f"```console\n{usage}\n{rest.strip()}".rstrip() + "\n```"]
+    lines = [f"## saformer {name}", "", first, "", f"```console\n{usage}\n```"]
+    for paragraph in rest.strip().split("\n\n"):
+        lines += ["", f"```console\n{paragraph}\n```" if paragraph.startswith("$ ") else paragraph]
     panels: dict[str, list[Any]] = defaultdict(list)
     for option in options:
         panels[getattr(option, "rich_help_panel", None) or "Options"].append(option)

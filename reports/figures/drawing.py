@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from saformer.reports.document.drawing import KEPT, Drawing, Mark
 from saformer.reports.document.numbers import NOT_KNOWN, significant
-from saformer.reports.figures.saving import figure_bytes, lay_out
+from saformer.reports.figures.saving import figure_bytes, settle
 from saformer.text import printable
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def drawing_of(figure: "Figure") -> Drawing:
     """
     for i, artist in enumerate(_kept(figure)):
         artist.set_gid(f"{KEPT}{i}")
-    lay_out(figure)
+    settle(figure)
     svg = figure_bytes(figure, "svg", outlines=True)
     marks = [mark for axes in _panels(figure) for mark in _marks(axes)]
     # What lies outside the paper is not drawn either.

@@ -115,6 +115,12 @@ def lettered(figure: "Figure", write: Callable[[str, bool], str]) -> Iterator[No
             axis.set_major_formatter(formatter)
 
 
+def lay_out(figure: "Figure") -> None:
+    """Let the figure's layout engine place the axes, which takes a fourth of the time of a drawing."""
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+
+
 def make_room(figure: "Figure", panels: Sequence["Axes"]) -> None:
     """Widen linear x axes until the labels of their marks lie inside the panels."""
     from matplotlib.text import Annotation
@@ -125,7 +131,7 @@ def make_room(figure: "Figure", panels: Sequence["Axes"]) -> None:
     for text in (text for found in labels.values() for text in found):
         text.set_in_layout(False)  # the panel makes room for them, not the space between panels
     with lettered(figure, as_is):
-        figure.draw_without_rendering()
+        lay_out(figure)
         for axes, found in labels.items():
             low, high = axes.get_xlim()
             box, pad = axes.get_window_extent(), _PAD_POINTS * figure.dpi / 72

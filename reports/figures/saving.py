@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from saformer.errors import InputError
 from saformer.files import write_bytes_atomic
 from saformer.reports.document.tex import tex
-from saformer.reports.figures.lettering import as_is, lettered
+from saformer.reports.figures.lettering import as_is, lay_out, lettered
 from saformer.reports.figures.style import figure_style
 
 if TYPE_CHECKING:
@@ -66,11 +66,12 @@ def save_figure(figure: "Figure", path: str | Path) -> None:
     write_bytes_atomic(path, figure_bytes(figure, check_format(path)))
 
 
-def lay_out(figure: "Figure") -> None:
+def settle(figure: "Figure") -> None:
     """Settle where everything stands, so that files in several formats do not each work it out anew."""
-    with figure_style(), lettered(figure, as_is):
-        figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    with figure_style():
+        with lettered(figure, as_is):
+            lay_out(figure)
+        figure.set_layout_engine(None)  # none at all: after "none", each file would be drawn once more to lay it out
 
 
 def figure_bytes(figure: "Figure", format: str, outlines: bool = False) -> bytes:

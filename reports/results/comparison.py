@@ -95,7 +95,7 @@ def comparison_rows(accounts: Sequence[tuple[str, Account]], ours: Collection[st
             energy_mj=math.nan if account.sees_nothing else account.energy_mj,
             energy_ci95=None if account.sees_nothing else account.energy_mj_ci95,
             # That of random weights says nothing.
-            top1=None if account.accuracy is None or account.origin == Origin.UNTRAINED else account.accuracy.top1,
+            top1=None if account.accuracy is None else account.accuracy.top1,
             data=account.data.name,
             origin=account.origin,
             model=account.model.name,

@@ -42,9 +42,8 @@ class SweepPoint:
 
     @property
     def top1(self) -> float | None:
-        """Accuracy, 0 to 1; that of random weights says nothing."""
-        known = self.account.accuracy is not None and self.origin != Origin.UNTRAINED
-        return self.account.accuracy.top1 if known and self.account.accuracy is not None else None
+        """Accuracy, 0 to 1."""
+        return None if self.account.accuracy is None else self.account.accuracy.top1
 
 
 @dataclass(frozen=True)

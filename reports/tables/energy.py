@@ -13,6 +13,7 @@ from saformer.reports.document.table import Cell, Column, Role, Row, Table, Tabl
 from saformer.reports.tables.what_was_run import counted, what_was_run
 
 _MEANING = {
+    ValueClass.SILENT: "zeros alone",
     ValueClass.SPIKES: "zeros and one value",
     ValueClass.TERNARY: "and its negative",
     ValueClass.GRADED: "whole multiples",

@@ -68,7 +68,7 @@ def summary_table(tree: ModuleTree, depth: int = 2, rate: float | None = None) -
     rows = [Row(_cells(row, tree, rate), strong=not row.depth, rule=not row.depth) for row in shown]
     caption = ["Each row holds all inside it. params: one that several modules share counts at the first."]
     if any(row.calls > 1 for row in shown):
-        caption[0] += " ×4: runs four times."
+        caption[0] += " ×n: runs n times."
     caption.append("zeros: share of the weights that are zero. dense: multiply-accumulates, none skipped.")
     if run:
         neurons = "rate: share of neurons and steps that fire; updates: membranes that change; " if fires else ""

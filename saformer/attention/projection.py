@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from saformer.neurons.after_norm import spikes_of
+
 # kind -> (layer, BatchNorm, suffix of the published name)
 _KINDS: dict[str, tuple[Callable[..., nn.Module], Callable[..., nn.Module], str]] = {
     "linear": (nn.Linear, nn.BatchNorm1d, "linear"),
@@ -29,6 +31,12 @@ def add_projection(owner: nn.Module, name: str, kind: str, inputs: int, outputs:
         bias = kind == "linear" or name not in ("q", "k", "v")
     owner.add_module(f"{name}_{suffix}", layer(inputs, outputs, bias=bias))
     owner.add_module(f"{name}_bn", norm(outputs))
+
+
+def project_and_fire(owner: nn.Module, name: str, kind: str, x: Tensor, neuron: nn.Module) -> Tensor:
+    """Spikes of neurons that read BN(x W); the layout stays that of `kind`."""
+    layer, norm = (owner.get_submodule(f"{name}_{part}") for part in (_KINDS[kind][2], "bn"))
+    return spikes_of(neuron, norm, layer, x, -1 if kind == "linear" else 2)
 
 
 def project(owner: nn.Module, name: str, kind: str, x: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from saformer.attention.projection import add_projection, merge_heads, project, split_heads
+from saformer.attention.projection import add_projection, merge_heads, project, project_and_fire, split_heads
 from saformer.attention.registry import SCALE, Held, Work, projections, register_attention, results
 from saformer.naming import named
 from saformer.neurons import LIF
@@ -107,7 +107,9 @@ class SSA(nn.Module):
         if not self.spikes_out:
             x = self.get_submodule(self.lif_name)(x)
         q, k, v = (
-            split_heads(self.get_submodule(f"{name}_lif")(project(self, name, self.kind, x)), self.heads, self.kind)
+            split_heads(
+                project_and_fire(self, name, self.kind, x, self.get_submodule(f"{name}_lif")), self.heads, self.kind
+            )
             for name in ("q", "k", "v")
         )
         if self.keys_first:
@@ -121,5 +123,6 @@ class SSA(nn.Module):
             with named("qkv"):
                 product = product @ v
         spikes = self.attn_lif(merge_heads(product * self.scale, self.kind, x))
-        y = project(self, "proj", self.kind, spikes)
-        return self.get_submodule(self.lif_name)(y) if self.spikes_out else y
+        if not self.spikes_out:
+            return project(self, "proj", self.kind, spikes)
+        return project_and_fire(self, "proj", self.kind, spikes, self.get_submodule(self.lif_name))

@@ -31,9 +31,9 @@ def build_for(config: BaseConfig, weights: Mapping[str, Tensor]) -> Model:
     try:
         with _no_larger_than(weights):
             return from_config(config)
-    except (RuntimeError, MemoryError) as error:
+    except (ArithmeticError, MemoryError, RuntimeError, TypeError) as error:  # torch's own, of sizes beyond its numbers
         if not out_of_memory(error):
-            raise
+            raise InputError("the network that its settings describe cannot be built: the file is damaged") from None
         raise InputError("the network that its settings describe does not fit into memory") from None
 
 

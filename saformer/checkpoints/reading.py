@@ -6,7 +6,6 @@ import os
 import pickle
 import re
 import struct
-import tempfile
 import threading
 import warnings
 import zipfile
@@ -24,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 
 from saformer.errors import InputError
 from saformer.files import check_file, open_file
+from saformer.locks import scratch_folder
 from saformer.pickles import UnsafePickle, check_pickle
 from saformer.text import printable
 
@@ -296,8 +296,8 @@ def _load_zip(path: Path) -> Any:
     if path.suffix != ".safetensors":
         return _load_mapped(path)
     # Torch goes by that suffix, not by the contents.
-    with tempfile.TemporaryDirectory() as folder:
-        link = Path(folder, "checkpoint.pth")
+    with scratch_folder() as folder:
+        link = folder / "checkpoint.pth"
         link.symlink_to(path.absolute())
         return _load_mapped(link)
 

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
@@ -23,7 +22,7 @@ from saformer.data.frames import FrameSettings
 from saformer.data.recordings import Recording
 from saformer.errors import InputError, brief
 from saformer.files import TABLE, check_file, read_text, write_atomic, write_text_atomic
-from saformer.locks import FileLock, remove_leftovers
+from saformer.locks import FileLock, Partial, remove_leftovers
 
 # Raise it when a reader gives other events or frames than before: older files are then left alone and made anew.
 VERSION = 1
@@ -52,7 +51,12 @@ class CachedFrames(LazyImages):
         self._frames = _mapped(path)
         shape = _shape(recordings, settings)
         whole = isinstance(self._sums, list) and len(self._sums) == shape[0]
-        if index["version"] != VERSION or self._frames.shape != shape or not whole:
+        if (
+            index["version"] != VERSION
+            or self._frames.shape != shape
+            or not whole
+            or not self._frames.flags.c_contiguous
+        ):
             raise ValueError(f"{path} does not hold what its index says")
         super().__init__(shape, _WIDTHS[self._frames.dtype.str])
 
@@ -199,8 +203,10 @@ def _writable(folders: Sequence[Path]) -> Path:
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=folder):  # rights alone do not tell
-                return folder
+            probe = Partial(folder / "frames.npy")  # rights alone do not tell
+            probe.discard()
+            probe.close()
+            return folder
     tried = " or ".join(map(str, folders))
     raise InputError(f"event frames cannot be kept in {tried}: name a folder that can be written with --cache-dir")
 

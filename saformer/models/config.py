@@ -1,5 +1,6 @@
 """What every model here shares: its settings and how its input is laid out in time."""
 
+import math
 import typing
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # Far beyond use, and beyond any memory; near 2^63 PyTorch fails with many lines.
 MOST = 10**12
+# What no weights speak against, since none depend on it: time steps, and values of one input.
+_MOST_STEPS, _MOST_VALUES = 2**16, 2**26
 
 #: Settings of networks that read images which say what goes in and comes out, and how often.
 INPUT_SETTINGS = ("num_classes", "in_channels", "image_size", "time_steps")
@@ -46,18 +49,22 @@ class BaseConfig(ABC):
 
     def __post_init__(self) -> None:
         for key, hint in self.types().items():
-            if hint is bool and not isinstance(getattr(self, key), bool):
-                raise InputError(f"{self.family}: {key} must be true or false, got {getattr(self, key)!r}")
+            value = getattr(self, key)
+            if hint in (bool, bool | None) and not isinstance(value, bool) and (value is not None or hint is bool):
+                raise InputError(f"{self.family}: {key} must be true or false, got {value!r}")
+        self.check_whole("time_steps", most=_MOST_STEPS)
         self.check_whole(*self.input_settings)
+        if math.prod(self.sample_shape) > _MOST_VALUES:
+            raise InputError(f"{self.family}: an input of {self.input_size} has more than {_MOST_VALUES:,} values")
         if not self.spiking and self.input_kind == "static":
             object.__setattr__(self, "time_steps", 1)  # repeating an image would multiply its operations for nothing
 
-    def check_whole(self, *names: str) -> None:
-        """Raise InputError unless the settings of these names are whole numbers from 1."""
+    def check_whole(self, *names: str, most: int = MOST) -> None:
+        """Raise InputError unless the settings of these names are whole numbers from 1 to `most`."""
         for key in names:
             value = getattr(self, key)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
-                raise InputError(f"{self.family}: {key} must be a whole number from 1 to 1e12, got {value!r}")
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                raise InputError(f"{self.family}: {key} must be a whole number from 1 to {most:,}, got {value!r}")
 
     def check_whole_each(self, name: str, count: int | None = None) -> None:
         """Raise InputError unless the setting of this name has whole numbers from 1: so many, or at least one."""

@@ -4,6 +4,7 @@ from saformer.neurons.integrate_and_fire import activate, fire, lif
 from saformer.neurons.kinds import NEURONS, make_neuron
 from saformer.neurons.layers import IF, LIAF, LIF, PLIF, AdaptiveLIF, IntegerLIF, LearnableLIF, Neuron, TernaryLIF
 from saformer.neurons.layout import laid_out_as, planes
+from saformer.neurons.norm_lif import norm_lif_
 
 __all__ = [
     "IF",
@@ -21,5 +22,6 @@ __all__ = [
     "laid_out_as",
     "lif",
     "make_neuron",
+    "norm_lif_",
     "planes",
 ]

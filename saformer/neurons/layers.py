@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from saformer.errors import InputError
 from saformer.neurons.integrate_and_fire import Firing, run
+from saformer.neurons.norm_lif import norm_lif_
 from saformer.neurons.rule import Rule
 
 
@@ -135,6 +136,20 @@ class LIF(_Fixed):
         start: float = 0.0,
     ) -> None:
         super().__init__(_leaky(threshold, tau, reset, decay_input, strict, height, start), alpha)
+
+    def forward(self, x: Tensor, norm: nn.Module | None = None, channel: int = 2) -> Tensor:
+        """Spikes of the shape and type of `x`, T x B x ...
+
+        Args:
+            x: input current, or what a BatchNorm in evaluation makes it of; then spikes are written over it.
+            norm: that BatchNorm, for the neuron of Eqs. 1-3; see `saformer.neurons.after_norm`.
+            channel: the dimension of its channels: 2, or the last.
+        """
+        if norm is None:
+            return super().forward(x)
+        rule = self.rule
+        statistics = norm.running_mean, norm.running_var, norm.eps
+        return norm_lif_(x, norm.weight, norm.bias, *statistics, channel, rule.tau, rule.threshold, rule.reset)
 
 
 class IF(_Fixed):

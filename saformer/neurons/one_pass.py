@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saformer.native import MOST_STEPS, fits, native
+from saformer.native import MOST_STEPS, Affine, fits, native
 from saformer.neurons.layout import flat, laid_out_as, planes
 from saformer.neurons.rule import exact
 
@@ -25,16 +25,27 @@ class Fired:
     finite: bool
 
 
-def fire(x: Tensor, tau: float, threshold: float, reset: float) -> Fired | None:
-    """Spikes of LIF neurons (Eqs. 1-3), T x B x ...; None where the library does not fit."""
+def fire(
+    x: Tensor, tau: float, threshold: float, reset: float, norm: Affine | None = None, result: Tensor | None = None
+) -> Fired | None:
+    """Spikes of LIF neurons (Eqs. 1-3), T x B x ...; None where the library does not fit.
+
+    Args:
+        x: currents, or, with `norm`, what makes them, contiguous.
+        tau: membrane time constant.
+        threshold: V_th.
+        reset: V_reset, and rest.
+        norm: how it makes them.
+        result: where spikes are written, laid out as `x`; may be `x`. New memory unless given.
+    """
     if not (fits(x) and x.numel()) or (library := native()) is None:
         return None
     x = planes(x)
-    spikes = torch.empty_like(x)
+    spikes = torch.empty_like(x) if result is None else result
     images = x.shape[1] if x.ndim > 1 else 1
     apart = images == 1 or x.stride(1) * images * len(x) == x.numel()
     segments = images if apart else 1
-    counts, finite = library.lif(flat(x), flat(spikes), segments, tau, threshold, reset, exact(tau))
+    counts, finite = library.lif(flat(x), flat(spikes), segments, tau, threshold, reset, exact(tau), norm)
     return Fired(spikes, counts if apart else None, finite)
 
 

@@ -1,7 +1,7 @@
 """Reads NIR graphs from HDF5 files: what a file holds is looked at before anything of it is read.
 
 A graph is data. Nothing in a file is executed, no other file is opened for it (links and external storage are refused),
-and no more is read than `_MOST_BYTES`.
+and no more is read than follows from its size.
 """
 
 from pathlib import Path
@@ -13,6 +13,7 @@ from saformer.text import briefly
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MOST_BYTES = 2**32
+_MOST_TIMES, _FREE_BYTES = 100, 2**26  # what it unpacks to, over its size, beyond what every file may
 _DEFLATED = 1040  # no byte of deflate unpacks to more
 _MOST_ITEMS = 100_000
 _DEEPEST = 32
@@ -101,8 +102,9 @@ class _Look:
         if size > 2**16 + _DEFLATED * min(item.id.get_storage_size(), self._size):
             self._refuse(f"{where} claims {size:,} bytes, which the file does not hold")
         self._bytes += size
-        if self._bytes > _MOST_BYTES:
-            self._refuse(f"it unpacks to more than {_MOST_BYTES >> 30} GiB")
+        most = min(_MOST_TIMES * self._size + _FREE_BYTES, _MOST_BYTES)
+        if self._bytes > most:
+            self._refuse(f"it unpacks to more than {most >> 20:,} MiB")
 
     def _refuse(self, why: str) -> None:
         raise InputError(f"{self._path}: the NIR graph is not read: {briefly(why, quoted=False)}")

@@ -1,7 +1,6 @@
 """Recipes: how a network is trained on a data set, read from the TOML files beside this module. Needs no torch."""
 
 import json
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from importlib import resources
@@ -12,6 +11,7 @@ from saformer.data.registry import DATASETS
 from saformer.errors import InputError
 from saformer.files import BY_HAND, read_text
 from saformer.text import nearest
+from saformer.toml import parse_toml
 
 if TYPE_CHECKING:
     from saformer.models.config import BaseConfig
@@ -293,12 +293,12 @@ def load_recipe(dataset: str | None = None, file: str | Path | None = None, **ov
         close = nearest(str(dataset), shipped)
         raise InputError(f"there is no recipe for data set {dataset!r}{close}: choose one of {', '.join(shipped)}")
     text = resources.files("saformer.training").joinpath("recipes", f"{dataset}.toml").read_text(encoding="utf-8")
-    return _make({**tomllib.loads(text), **given})
+    return _make({**parse_toml(text), **given})
 
 
 def _read(path: Path, given: dict[str, Any]) -> Recipe:
     try:
-        stored = tomllib.loads(read_text(path, "the recipe", BY_HAND))
+        stored = parse_toml(read_text(path, "the recipe", BY_HAND))
     except InputError:
         raise
     except (ValueError, RecursionError) as error:  # TOML's own error; a number of 5000 digits; 5000 brackets

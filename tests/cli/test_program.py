@@ -165,7 +165,7 @@ if last:
 
 import torch
 import torch.distributed as dist
-from saformer.cli import app, main
+from saformer.cli import app, program
 
 kept = []  # as DistributedDataParallel keeps it
 
@@ -181,7 +181,7 @@ def command():
 
 app.app = command
 dist.all_reduce = lambda tensor: None  # the barrier at the end would wait for the collective, too
-main()
+program()
 print("not reached")
 """
 

@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+import os
 import pickle
 import random
 import tarfile
@@ -22,12 +23,15 @@ from saformer.analysis.complexity.serialization import measurement_data
 from saformer.analysis.recording.from_rates import profile_from_rates
 from saformer.training.metrics import Epoch, metrics_text
 from tests.fuzz import mutations as by
+from tests.fuzz.children import warm
+from tests.fuzz.hdf5 import hdf5
 from tests.saformer.data.conftest import CLASSES, aedat2, random_events, write_gesture
 
 ROOT = Path(__file__).parents[2]
 
 #: Outputs that must be there, whole, after status 0, and must not be there otherwise.
 OUTPUTS = ("out.json", "out.csv", "out.png", "out.profile.json")
+_WRITTEN = 10**9  # when every file was; frames are kept by the time of their recordings
 _WRITES = ("--json", "out.json", "--csv", "out.csv")
 
 
@@ -41,6 +45,7 @@ class Kind:
         mutation: of a file.
         spoilt: endings of the names of files that are spoilt.
         names_outputs: the file says what is written.
+        remade: what is spoilt is made anew, so that the table is that of the sound file.
     """
 
     files: dict[str, bytes]
@@ -48,6 +53,7 @@ class Kind:
     mutation: by.Mutation
     spoilt: tuple[str, ...] = ("",)
     names_outputs: bool = False
+    remade: bool = False
 
     def write(self, folder: Path, chance: random.Random) -> None:
         """Lay the files into a folder, one of them spoilt."""
@@ -57,6 +63,7 @@ class Kind:
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(self.mutation(content, chance) if name == chosen else content)
+            os.utime(path, (_WRITTEN, _WRITTEN))
 
 
 def _saved(content: object, **options: object) -> bytes:
@@ -71,6 +78,13 @@ def _tree(folder: Path, keep: tuple[str, ...] = ("",)) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name.endswith(keep)
     }
+
+
+def _frames(folder: Path, recordings: dict[str, bytes], command: Sequence[str]) -> dict[str, bytes]:
+    """The recordings, and what a command keeps of them."""
+    Kind({**recordings}, command, lambda content, chance: content).write(folder, random.Random(0))
+    assert (said := warm(command, folder)) is None, said
+    return {**recordings, **{f"cache/{name}": data for name, data in _tree(folder / "cache").items()}}
 
 
 def _npz(**arrays: np.ndarray) -> bytes:
@@ -182,6 +196,13 @@ def kinds(folder: Path) -> dict[str, Kind]:
             by.some_bytes,
         ),
         "aedat-2": Kind(dvs, (*events, "--dataset", "cifar10dvs", "--split", "train"), by.some_bytes),
+        "frame-cache": Kind(
+            _frames(folder / "frames", dvs, (*events, "--dataset", "cifar10dvs", "--split", "train")),
+            (*events, "--dataset", "cifar10dvs", "--split", "train"),
+            by.frames,
+            (".npy", ".json"),
+            remade=True,
+        ),
         "aedat-3": Kind(gesture, (*events, "--dataset", "dvs128gesture"), by.some_bytes, (".aedat",)),
         "gesture-lists": Kind(gesture, (*events, "--dataset", "dvs128gesture"), by.text, (".csv", ".txt")),
         "events-npz": Kind(jelly, (*events, "--dataset", "cifar10dvs", "--split", "train"), by.npz),
@@ -198,7 +219,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
         "nir": Kind(
             {"g.nir": _graph(folder), "x.npz": _npz(x=rng.random((2, 3, 2), np.float32))},
             ("energy", "g.nir", "--input", "x.npz", *_WRITES),
-            by.some_bytes,
+            by.some_of(by.some_bytes, hdf5, hdf5),
             (".nir",),
         ),
         "rates": Kind({"r.csv": rates}, ("energy", "--model", "saformer-1-16", "--rates", "r.csv", *_WRITES), by.text),

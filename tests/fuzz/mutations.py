@@ -258,6 +258,13 @@ def npz(content: bytes, chance: random.Random) -> bytes:
     return zipped(lambda name: array)(content, chance)
 
 
+def frames(content: bytes, chance: random.Random) -> bytes:
+    """An array of event frames, or its index of checksums; either may be none at all."""
+    if chance.random() < 0.05:
+        return b""
+    return (json_text if content.startswith(b"{") else some_of(array, some_bytes))(content, chance)
+
+
 def tar(inner: Mutation) -> Mutation:
     """A .tar.gz archive with spoilt headers and files."""
 

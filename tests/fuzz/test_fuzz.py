@@ -6,18 +6,25 @@ import pickle
 import random
 import tarfile
 
+import h5py
 import numpy as np
 import pytest
 import torch
 
 import saformer
 from tests.fuzz import mutations as by
+from tests.fuzz.hdf5 import hdf5
 
 
 def _buffer(write) -> bytes:
     buffer = io.BytesIO()
     write(buffer)
     return buffer.getvalue()
+
+
+def _graph(buffer) -> None:
+    with h5py.File(buffer, "w") as file:
+        file["node/weight"], file["node/type"] = np.ones((3, 2)), "Linear"
 
 
 def _archive(buffer) -> None:
@@ -40,15 +47,17 @@ def sound(tmp_path_factory) -> dict[str, bytes]:
         "json_text": json.dumps({"a": [1, 2.5, {"b": None}], "c": "text"}).encode(),
         "text": b"[a]\nb = 1\nc = 'x'\n",
         "some_bytes": bytes(range(100)),
+        "hdf5": _buffer(_graph),
+        "frames": _buffer(lambda buffer: np.save(buffer, np.ones((2, 3)))),
     }
 
 
 @pytest.mark.parametrize(
-    "name", ["torch_zip", "pickled", "npz", "tar", "safetensors", "json_text", "text", "some_bytes"]
+    "name", ["torch_zip", "pickled", "npz", "tar", "safetensors", "json_text", "text", "some_bytes", "frames", "hdf5"]
 )
 def test_every_file_can_be_spoilt_in_the_same_way_again(sound, name) -> None:
-    mutation = by.tar(by.pickled) if name == "tar" else getattr(by, name)
+    mutation = {"tar": by.tar(by.pickled), "hdf5": hdf5}.get(name) or getattr(by, name)
     spoilt = [mutation(sound[name], random.Random(seed)) for seed in range(50)]
     assert len(set(spoilt)) > 25
-    if name not in ("torch_zip", "npz", "tar"):  # which hold the time
+    if name not in ("torch_zip", "npz", "tar", "hdf5"):  # which hold the time
         assert spoilt[:5] == [mutation(sound[name], random.Random(seed)) for seed in range(5)]

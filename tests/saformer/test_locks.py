@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from saformer.files import write_text_atomic
-from saformer.locks import FileLock
+from saformer.locks import FileLock, scratch_folder
 
 WRITING = """
 import sys, time
@@ -22,10 +22,20 @@ def write(temporary):
 
 write_atomic(sys.argv[1], write)
 """
+SCRATCH = """
+import sys, time
+from pathlib import Path
+from saformer.locks import scratch_folder
+
+with scratch_folder(Path(sys.argv[1])) as folder:
+    (folder / "a").write_text("half")
+    print(folder.name, flush=True)
+    time.sleep(60)
+"""
 HOLDING = """
 import sys, time
 from pathlib import Path
-from saformer.locks import FileLock
+from saformer.locks import FileLock, scratch_folder
 
 print(FileLock(Path(sys.argv[1])).take(), flush=True)
 time.sleep(60)
@@ -83,3 +93,21 @@ def test_a_lock_is_held_by_one_process_and_gone_with_it(tmp_path: Path) -> None:
 def test_a_lock_without_a_place(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         FileLock(tmp_path / "no" / ".lock").take()
+
+
+def test_a_folder_that_a_killed_process_left_is_removed_by_the_next_and_nothing_else(tmp_path: Path) -> None:
+    others = ["saformer-0123", "saformer-0123456789abcdef0", "fuzz-0123456789abcdef"]
+    for name in others:
+        (tmp_path / name).mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "saformer-0123456789abcdef").symlink_to("elsewhere")
+    with running(SCRATCH, tmp_path), running(SCRATCH, tmp_path) as killed:
+        killed.kill()
+        killed.wait()
+        with scratch_folder(tmp_path) as own:
+            alive = {path for path in tmp_path.glob("saformer-????????????????") if not path.is_symlink()} - {own}
+            assert len(alive) == 1 and (alive.pop() / "a").read_text() == "half"
+    with scratch_folder(tmp_path):
+        pass
+    left = [*others, "elsewhere", "saformer-0123456789abcdef"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(left)

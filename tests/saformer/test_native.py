@@ -98,6 +98,7 @@ def test_one_look_counts_and_measures(shape):
     expected = int(x.eq(1).sum()), 3.0, (-3, 3, int(x.abs().sum()))
     nonzero, *rest = library.look(x)
     assert torch.equal(nonzero, x.ne(0).sum(1)) and tuple(rest) == expected
+    assert library.look(x / 8, 8.0)[3] == expected[2]
     x[0, 0] = 0.5
     assert library.look(x)[3] is None
     for other in (0.5, float("nan"), 2.0**19, -(2.0**31), 1e30):

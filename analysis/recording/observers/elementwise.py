@@ -61,7 +61,7 @@ class Elementwise:
         if operator.binary and isinstance(x, Tensor) and self._instruments.counter.is_binary(x):
             self._instruments.counter.mark_binary(result)
         module = self._instruments.paths.current.module
-        pools = type(module).__module__ == "torch.nn.modules.pooling"
+        pools = any(base.__module__ == "torch.nn.modules.pooling" for base in type(module).__mro__)
         if isinstance(x, Tensor) and (operator.pool or pools):
             self._add_pool(counts, execution, x, pools)
 

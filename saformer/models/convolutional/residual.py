@@ -76,10 +76,9 @@ def stages(
     """
     made = []
     for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
-        strides = [2 if stage else first_stride] + [1] * (count - 1)
         made.append(nn.Sequential())
-        for stride in strides:
-            made[-1].append(block(inputs, width, stride))
+        for number in range(count):
+            made[-1].append(block(inputs, width, 1 if number else 2 if stage else first_stride))
             inputs = width * expansion
     return made
 

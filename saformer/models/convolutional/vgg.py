@@ -118,6 +118,8 @@ class VGGConfig(ModelConfig):
             self.check_number(name, above=0)
         self.check_number("tau", above=0 if self.neuron == "dsr-lif" else 1)
         self.check_share("dropout")
+        if type(self.seed) is not int or not 0 <= self.seed < 2**63:
+            raise InputError(f"{self.family}: seed must be a whole number from 0, got {self.seed!r}")
         if self.trace != 0:
             self.check_number("trace", above=0)
         if self.once and self.layout != "plif":
@@ -132,7 +134,12 @@ class VGGConfig(ModelConfig):
         size, flat = self.image_size, False
         for word in self.layers:
             letter, number = word[:1], word[1:]
-            if letter not in "cpadf" or (letter in "pd") != (number == "") or (number and not number.isdecimal()):
+            if (
+                letter not in "cpadf"
+                or (letter in "pd") != (number == "")
+                or (number and not number.isdecimal())
+                or len(word) > 7
+            ):
                 raise InputError(f"{self.family}: layers takes words such as c64, p, a7, d and f512, got {word!r}")
             if (number and int(number) < 1) or (flat and letter in "cpa"):
                 raise InputError(f"{self.family}: {word} has no place in layers={','.join(self.layers)}")

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from saformer.neurons.after_norm import spikes_of
+from saformer.pooling import MaxPool2d
 from saformer.steps import per_step
 
 # How the published variants name what belongs to stage i: "{}" is conv, bn or the neuron; then the pool.
@@ -50,7 +52,7 @@ class PatchEmbedding(nn.Module):
             self.add_module(stage.format("bn"), nn.BatchNorm2d(channels[i + 1]))
             self.add_module(stage.format(neuron_name), neuron())
             if pooling[i] == "1":
-                self.add_module(pool, nn.MaxPool2d(3, stride=2, padding=1))
+                self.add_module(pool, MaxPool2d(3, stride=2, padding=1))
         self.rpe_conv = nn.Conv2d(dim, dim, 3, padding=1, bias=False)
         self.rpe_bn = nn.BatchNorm2d(dim)
         if not membrane_shortcut:
@@ -61,15 +63,17 @@ class PatchEmbedding(nn.Module):
         membrane = x
         for i, (stage, pool) in enumerate(self.stages):
             pools = self.pooling[i] == "1"
-            x = per_step(self.get_submodule(stage.format("conv")), x)
-            x = per_step(self.get_submodule(stage.format("bn")), x)
-            if pools and self.pool_first[i]:
-                x = per_step(self.get_submodule(pool), x)
-            membrane = x
-            x = self.get_submodule(stage.format(self.neuron_name))(x)
+            conv, norm, neuron = (self.get_submodule(stage.format(n)) for n in ("conv", "bn", self.neuron_name))
+            if (pools and self.pool_first[i]) or (self.membrane_shortcut and i == len(self.stages) - 1):
+                x = per_step(norm, per_step(conv, x))
+                if pools and self.pool_first[i]:
+                    x = per_step(self.get_submodule(pool), x)
+                membrane = x
+                x = neuron(x)
+            else:
+                x = spikes_of(neuron, norm, conv, x)
             if pools and not self.pool_first[i]:
                 x = per_step(self.get_submodule(pool), x)
-        y = per_step(self.rpe_bn, per_step(self.rpe_conv, x))
         if self.membrane_shortcut:
-            return y + membrane
-        return self.get_submodule(f"rpe_{self.neuron_name}")(y) + x
+            return per_step(self.rpe_bn, per_step(self.rpe_conv, x)) + membrane
+        return spikes_of(self.get_submodule(f"rpe_{self.neuron_name}"), self.rpe_bn, self.rpe_conv, x) + x

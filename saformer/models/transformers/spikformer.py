@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from saformer.attention import SSA
-from saformer.attention.projection import PROJECTION_KINDS, add_projection, project
+from saformer.attention.projection import PROJECTION_KINDS, add_projection, project_and_fire
 from saformer.errors import InputError
 from saformer.models.config import Model, in_time, initialise
 from saformer.models.recognition import UNUSED, Published, common_settings, holds, rank
@@ -65,7 +65,7 @@ class MLP(nn.Module):
         """Spikes in the layout of the input."""
         y = x.flatten(3) if self.kind == "conv1d" else x
         for layer in self.names:
-            y = self.get_submodule(f"{layer}_lif")(project(self, layer, self.kind, y))
+            y = project_and_fire(self, layer, self.kind, y, self.get_submodule(f"{layer}_lif"))
         return y.view_as(x)
 
 

@@ -1,5 +1,6 @@
 """Reasons for which accountings disagree: they name what differs, and their energies add up."""
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from saformer.analysis.accounting.hardware import Hardware
 from saformer.analysis.accounting.rules import ACCOUNTINGS
 
 
+@cache
 def recorded(name: str, prune: bool = False, **settings: Any) -> Profile:
     torch.manual_seed(0)
     model = saformer.build(name, image_size=16, **settings)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -613,23 +614,29 @@ def test_nothing_costs_nothing(accounting: str) -> None:
 # --- The error bar: from the moments, and from one profile per image ---
 
 
+@cache
+def whole_and_one_by_one(name: str, **settings: Any) -> tuple[Profile, list[Profile]]:
+    """The profile of seven images, and one of each."""
+    model, x = awake(name, image_size=16, batch=7, **settings)
+    run = {"batch_size": 1}
+    whole = profile(model, x.split(1), run=run, check_flops=False)
+    return whole, [profile(model, [x[i : i + 1]], run=run, check_flops=False) for i in range(len(x))]
+
+
 @pytest.mark.parametrize("accounting", ACCOUNTINGS)
 @pytest.mark.parametrize(
     ("name", "settings"),
     [("spikingformer-1-16", {"heads": 2}), ("saformer-1-16", {"aggregated": 4}), ("sdt-1-16", {"heads": 2})],
 )
 def test_the_error_bar_is_that_of_images_one_by_one(name: str, settings: dict[str, Any], accounting: str) -> None:
-    model, x = awake(name, image_size=16, batch=7, **settings)
-    run = {"batch_size": 1}
-    whole = profile(model, x.split(1), run=run, check_flops=False)
-    parts = [profile(model, [x[i : i + 1]], run=run, check_flops=False) for i in range(len(x))]
+    whole, parts = whole_and_one_by_one(name, **settings)
     kinds = [[o.gate.binary for o in p.operations] for p in (whole, *parts)]
     assert all(kind == kinds[0] for kind in kinds)  # else a layer is charged MACs for some images alone
     energies = np.array([p.account(accounting).energy_mj for p in parts])
     account = whole.account(accounting)
     pools = [row for row in account.layers if "max_pool" in row.op and row.acs]  # of spikes, whose rates differ
     assert bool(pools) == (accounting == "syops" and name.startswith("spikingformer"))
-    half_width = stats.t.ppf(0.975, len(x) - 1) * energies.std(ddof=1) / np.sqrt(len(x))
+    half_width = stats.t.ppf(0.975, len(parts) - 1) * energies.std(ddof=1) / np.sqrt(len(parts))
     assert half_width > 0
     crossed = accounting == "spikingformer"  # min(fr_K, fr_V) is not linear where some images have it the other way
     assert account.energy_mj_ci95 == pytest.approx(half_width, rel=2e-2 if crossed else 1e-6)

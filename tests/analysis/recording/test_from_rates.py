@@ -63,6 +63,7 @@ def test_the_published_file_is_read():
         (HEADER + "a\n", "line 2"),
         (HEADER + ",0.1\n", "line 2: the layer has no name"),
         (HEADER + "a,0.1\n\na,0.2\n", "layer a has a rate already"),
+        (HEADER + "[" * 50_000 + ",0.1\n", "line 2: a layer's name of 50,000 characters"),
     ],
 )
 def test_files_at_fault(tmp_path, text, named):

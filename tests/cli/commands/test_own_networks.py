@@ -110,15 +110,38 @@ def test_an_option_that_reaches_no_network_is_refused(saformer, option):
         assert f"{option[0]} goes with a model of your own" in saformer(*command, *option).complaint
 
 
+def test_networks_that_take_time_differently_stand_in_one_table(saformer):
+    own = "own_nets:jelly+channels=2+--time-first=3", "own_nets:jelly+loop=True+--loop=2"
+    found = json.loads(saformer("compare", *own, "digits/sdt", *DIGITS, "--format", "json").out)
+    assert [row["time_steps"] for row in found["tables"][0]["rows"]] == [3, 2, 4]
+    assert "did you mean --time-first" in saformer("energy", "own_nets:jelly+--time-frist=3", *DIGITS).complaint
+    assert "whole number" in saformer("energy", "own_nets:jelly+--time-first=all", *DIGITS).complaint
+    assert "digits/sdt is none" in saformer("energy", "digits/sdt+--time-first=3").complaint
+
+
 def test_a_test_of_the_accuracy(saformer, folder):
     torch.manual_seed(0)
-    found = measured(saformer("eval", "own_nets:jelly+loop=True", "--loop", "2", *DIGITS, "--json", "-"))
-    profiled = measured(saformer("energy", "own_nets:jelly+loop=True", "--loop", "2", *DIGITS, "--json", "-"))
+    weights = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 4, 3, padding=1, bias=False),
+        torch.nn.BatchNorm2d(4),
+        *(torch.nn.Identity(), torch.nn.Flatten()),
+        torch.nn.Linear(256, 10),
+    )
+    torch.save(weights.state_dict(), folder / "weights.pt")
+    network = ("own_nets:jelly+loop=True", "--ckpt", "weights.pt", "--loop", "2", *DIGITS, "--json", "-")
+    found, profiled = measured(saformer("eval", *network)), measured(saformer("energy", *network))
     assert found["accuracy"] == profiled["accuracy"] and found["loss"] is None
     assert [neuron["name"] for neuron in found["neurons"]] == ["2", "5"]
     assert "has no labels" in saformer("eval", "own_nets:jelly", "--input-shape", "1,8,8").complaint
     (folder / "p.json").write_text("{}")
     assert "holds no network to run" in saformer("eval", "p.json").complaint
+
+
+def test_the_accuracy_of_random_weights_is_shown_where_it_is_asked_for_and_nowhere_else(saformer, folder):
+    network = ("own_nets:jelly+loop=True", "--loop", "2", *DIGITS)
+    assert "the accuracy is that of random weights" in saformer("eval", *network).out
+    assert measured(saformer("energy", *network, "--json", "-"))["accuracy"] is None
+    assert "top-1" not in saformer("energy", *network).out + saformer("summary", *network).out
 
 
 def test_a_sweep_of_networks_of_ones_own(saformer):
@@ -158,7 +181,7 @@ def test_rasters_and_maps(saformer, folder):
 
 def test_a_network_that_an_accounting_does_not_know_has_a_dash(saformer):
     result = saformer("compare", "digits/sdt", "Mine=own_nets:Torch", *DIGITS, "--accounting", "all")
-    assert "spikingformer knows no operation of Mine" in " ".join(result.out.split())
+    assert "spikingformer (-) knows no operation of Mine" in " ".join(result.out.split())
     alone = measured(saformer("energy", "own_nets:Torch", *DIGITS, "--accounting", "spikingformer", "--json", "-"))
     assert any("knows no operation" in note for note in alone["notes"])
 

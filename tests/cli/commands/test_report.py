@@ -65,6 +65,10 @@ def test_a_report_that_fails_leaves_no_folder(saformer, tmp_path):
 
 
 def test_it_says_beforehand_what_it_will_run_where_somebody_looks(saformer, tmp_path, monkeypatch):
+    def end(*args):
+        raise KeyboardInterrupt
+
     monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr("saformer.cli.commands.report.profiles_of", end)
     result = saformer("report", "digits/saformer", "--limit", "4", "--quick", "--out", tmp_path / "quick")
     assert re.search(r"to run: 1 network; about \d+ s, less with --limit\n", result.err)

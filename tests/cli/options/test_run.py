@@ -4,6 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
+
+from saformer.cli.options.run import RunOptions
+from saformer.cli.resolve.run import batch_size_of
+from saformer.data import Dataset
+from saformer.models import configure_for, from_config
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +31,17 @@ def whole(prepared, digits, tmp_path_factory):
     return json.loads(path.read_text())
 
 
-def test_a_run_stops_when_it_knows_enough_and_says_so(saformer, digits, whole):
-    result = saformer("energy", *digits, "--precision", "5%", "--json", "-")
-    assert result.code == 0, result.err
-    found = json.loads(result.out)
+@pytest.fixture(scope="module")
+def stopped(prepared, digits, tmp_path_factory):
+    """A run that stops when it knows enough: what is printed, as `energy.json`, and its profile, `p.json`."""
+    folder = tmp_path_factory.mktemp("stopped")
+    outputs = ("--json", folder / "energy.json", "--save-profile", folder / "p.json")
+    prepared("energy", *digits, "--precision", "0.05", *outputs)
+    return folder
+
+
+def test_a_run_stops_when_it_knows_enough_and_says_so(stopped, whole):
+    found = json.loads((stopped / "energy.json").read_text())
     totals = found["totals"]
     (note,) = [note for note in found["notes"] if "enough for" in note]
     assert found["data"]["images"] == 384
@@ -41,11 +54,9 @@ def test_a_run_stops_when_it_knows_enough_and_says_so(saformer, digits, whole):
     assert abs(whole["totals"]["energy_mj"] - totals["energy_mj"]) <= totals["energy_mj_ci95"]
 
 
-def test_the_interval_stays_widened_in_a_saved_profile(saformer, tmp_path, digits):
-    path = tmp_path / "p.json"
-    run = saformer("energy", *digits, "--precision", "0.05", "--save-profile", path, "--json", "-")
-    again = saformer("energy", "--from-profile", path, "--json", "-")
-    assert json.loads(run.out)["totals"] == json.loads(again.out)["totals"]
+def test_the_interval_stays_widened_in_a_saved_profile(saformer, stopped):
+    again = saformer("energy", "--from-profile", stopped / "p.json", "--json", "-")
+    assert json.loads((stopped / "energy.json").read_text())["totals"] == json.loads(again.out)["totals"]
 
 
 def test_a_target_out_of_reach_takes_all_images(saformer, digits, whole):
@@ -80,7 +91,7 @@ def test_a_precision_that_could_be_one_per_cent_or_all(saformer):
 
 def test_the_same_seed_draws_the_same_images(saformer):
     first, again, other = (
-        json.loads(saformer("energy", "--limit", "40", "--seed", seed, "--json", "-").out) for seed in (1, 1, 2)
+        json.loads(saformer("energy", "--limit", "8", "--seed", seed, "--json", "-").out) for seed in (1, 1, 2)
     )
     assert first["layers"] == again["layers"]
     assert first["layers"] != other["layers"]
@@ -88,8 +99,21 @@ def test_the_same_seed_draws_the_same_images(saformer):
 
 def test_batch_size_changes_nothing_but_the_speed(saformer):
     small, large = (
-        json.loads(saformer("energy", "--limit", "48", "--batch-size", size, "--dtype", "float64", "--json", "-").out)
-        for size in (7, 48)
+        json.loads(saformer("energy", "--limit", "12", "--batch-size", size, "--dtype", "float64", "--json", "-").out)
+        for size in (5, 12)
     )
     assert small["layers"] == large["layers"]
     assert small["totals"] == large["totals"]
+
+
+@pytest.mark.parametrize(
+    ("images", "size", "wanted"),
+    [(256, 16, 64), (255, 16, 16), (256, 17, 16)],
+    ids=["small", "few", "larger"],
+)
+def test_small_images_go_through_in_larger_batches(images, size, wanted):
+    network = from_config(configure_for("saformer-1-16", {"image_size": 16}))
+    data = Dataset("mine", None, "static", torch.zeros(images, 3, size, size), None, None, None, None)
+    assert batch_size_of(RunOptions(), network, data, images) == wanted
+    assert batch_size_of(RunOptions(batch_size=7), network, data, images) == 7
+    assert batch_size_of(RunOptions(), torch.nn.Linear(1, 1), data, images) == 16

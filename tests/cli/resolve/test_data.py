@@ -64,7 +64,7 @@ def test_a_folder_of_images_is_profiled(saformer, tmp_path) -> None:
     result = saformer("energy", "--model", "saformer-1-16", *options, "--split", "val", "--json", "-")
     assert result.code == 0, result.err
     found = json.loads(result.out)
-    assert (found["data"]["name"], found["data"]["images"], found["accuracy"]["top1"]) == ("imagefolder", 2, 0.5)
+    assert (found["data"]["name"], found["data"]["images"]) == ("imagefolder", 2)
     said = saformer("energy", "--model", "saformer-1-16", *options).complaint
     assert said == f"saformer: {tmp_path} has no folder test, but val: give --split val"
 

@@ -17,7 +17,7 @@ def test_out_of_memory_says_which_batch_size_to_try(saformer, monkeypatch):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr("saformer.models.transformers.saformer.SAFormer.forward", exhaust)
-    assert "--batch-size 8" in saformer("energy").complaint
+    assert "--batch-size 8" in saformer("energy", "--limit", "40").complaint
     assert "even one image" in saformer("energy", "--batch-size", "1").complaint
 
 

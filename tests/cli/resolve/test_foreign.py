@@ -142,7 +142,8 @@ def test_data_of_ones_own(saformer, folder):
     np.savez(folder / "x.npz", x=np.ones((5, 3, 8, 8), np.float32), y=np.arange(5))
     found = measured(saformer("energy", "--model", "mypkg:Net", "--input", folder / "x.npz", "--json", "-"))
     assert found["data"]["images"] == 5
-    assert found["accuracy"]["top1"] is not None
+    tested = measured(saformer("eval", "mypkg:Net", "--input", folder / "x.npz", "--json", "-"))
+    assert tested["accuracy"]["top1"] is not None
     assert not any("random" in note and "inputs" in note for note in found["notes"])
 
 
@@ -465,7 +466,9 @@ def test_a_file_with_an_array_for_each_input(saformer, several):
     arrays = {"ids": rng.integers(0, 100, (20, 12)), "mask": np.ones((20, 12), np.float32), "labels": np.arange(20) % 3}
     np.savez(several / "words.npz", **arrays)
     found = measured(saformer("energy", "--model", "several:Both", "--input", several / "words.npz", "--json", "-"))
-    assert found["data"]["images"] == 20 and found["accuracy"]["top1"] is not None
+    assert found["data"]["images"] == 20
+    tested = measured(saformer("eval", "several:Both", "--input", several / "words.npz", "--json", "-"))
+    assert found["accuracy"] is None and tested["accuracy"]["top1"] is not None
     complaint = saformer(
         "energy", "--model", "several:Both", "--input", several / "words.npz", "--high", "3", "--input-dtype", "int64"
     ).complaint
@@ -475,6 +478,7 @@ def test_a_file_with_an_array_for_each_input(saformer, several):
 # --- Layouts, weights and seeds ---
 
 LAYOUTS = """
+    import io
     import random
 
     import numpy
@@ -496,6 +500,19 @@ LAYOUTS = """
 
     def stateful():
         return nn.Sequential(nn.Flatten(), nn.Linear(12, 5), snntorch.Leaky(beta=0.9, init_hidden=True))
+
+
+    class EveryStep(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.lif = nn.Linear(12, 5), snntorch.Leaky(beta=0.9)
+
+        def forward(self, x):
+            membrane, steps = self.lif.init_leaky(), []
+            for _ in range(6):
+                spikes, membrane = self.lif(self.fc(x.flatten(1)), membrane)
+                steps.append(spikes)
+            return torch.stack(steps)
 
 
     class BatchFirst(nn.Module):
@@ -524,6 +541,13 @@ LAYOUTS = """
         return net
 
 
+    def whole():
+        file = io.BytesIO()
+        torch.save(nn.Sequential(nn.Flatten(), nn.Linear(12, 5)), file)
+        file.seek(0)
+        return torch.load(file, weights_only=False)
+
+
     def drawn():
         return nn.Sequential(nn.Flatten(), nn.Linear(12, random.randint(9, 99) * numpy.random.randint(9, 99)))
 """
@@ -542,6 +566,7 @@ def layouts(folder):
         ("BatchFirst", (), "runs with --time-axis 1 --time-steps 4"),
         ("BatchFirst", ("--loop", "2"), "runs with --time-axis 1 --time-steps 2"),
         ("single", ("--time-first", "3"), "given T x B x 3 x 2 x 2, and runs with --loop 3"),
+        ("EveryStep", ("--time-first", "3"), "runs without --time-first or with --loop 3"),
         ("stateful", ("--time-axis", "-1", "-T", "2"), "given B x 3 x 2 x 2 x T, and runs with --loop 2"),
         ("Unbatched", (), "no other layout runs: does it take a batch B"),
     ],
@@ -552,8 +577,9 @@ def test_a_layout_that_would_run_is_named(saformer, layouts, name, options, word
     assert words in complaint
 
 
-def test_weights_that_a_factory_loads_are_trained_ones(saformer, layouts):
-    found = measured(saformer(*layouts("loaded"), "--loop", "2", "--json", "-"))
+@pytest.mark.parametrize("factory", ["loaded", "whole"])
+def test_weights_that_a_factory_loads_are_trained_ones(saformer, layouts, factory):
+    found = measured(saformer(*layouts(factory), "--loop", "2", "--json", "-"))
     assert any("its factory loaded weights" in note for note in found["notes"])
     assert not any("untrained" in note for note in found["notes"])
 

@@ -7,15 +7,19 @@ from io import StringIO
 import pytest
 
 COMMANDS = {
-    "energy": ("energy", "--limit", "16"),
-    "energy, all accountings": ("energy", "--limit", "16", "--accounting", "all"),
-    "energy, all hardware": ("energy", "--limit", "16", "--hardware", "all"),
-    "energy, memory and neurons": ("energy", "--limit", "16", "--memory", "lemaire", "--spikes", "--layers"),
-    "compare": ("compare", "digits/saformer", "digits/sdt", "--limit", "16"),
+    "energy": ("energy", "--from-profile", "saformer.json"),
+    "energy, all accountings": ("energy", "--from-profile", "saformer.json", "--accounting", "all"),
+    "energy, all hardware": ("energy", "--from-profile", "saformer.json", "--hardware", "all"),
+    "energy, memory and neurons": (
+        *("energy", "--from-profile", "saformer.json"),
+        *("--memory", "lemaire", "--spikes", "--layers"),
+    ),
+    "energy, run": ("energy", "--limit", "4"),
+    "compare": ("compare", "saformer.json", "sdt.json"),
     "flops": ("flops", "--model", "saformer-1-16"),
-    "audit": ("audit", "--limit", "16", "--ckpt", "digits/spikformer"),
+    "audit": ("audit", "--from-profile", "spikformer.json"),
     "sensitivity": ("sensitivity", "--model", "saformer-1-16", "--uniform-rate", "0.1"),
-    "complexity": ("complexity", "--verify", "--tokens", "16", "--dim", "16"),
+    "complexity": ("complexity", "--verify", "--attention", "vsa,ssa,sasa", "--tokens", "16", "--dim", "16"),
     "hardware": ("hardware",),
     "hardware loihi": ("hardware", "loihi"),
     "models": ("models",),
@@ -23,8 +27,18 @@ COMMANDS = {
 }
 
 
+@pytest.fixture(scope="module")
+def profiles(prepared, tmp_path_factory):
+    """A folder with a profile of each network that comes with the program: `saformer.json`, ..."""
+    folder = tmp_path_factory.mktemp("profiles")
+    for name in ("saformer", "sdt", "spikformer"):
+        prepared("energy", f"digits/{name}", "--limit", "16", "--save-profile", folder / f"{name}.json")
+    return folder
+
+
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_table_has_every_format(saformer, name):
+def test_every_table_has_every_format(saformer, profiles, monkeypatch, name):
+    monkeypatch.chdir(profiles)
     command = COMMANDS[name]
     results = {f: saformer(*command, "--format", f) for f in ("rich", "markdown", "latex", "csv", "json")}
     for format, result in results.items():
@@ -46,7 +60,7 @@ def test_an_unknown_format_is_a_usage_error(saformer):
 
 
 def test_format_json_is_the_documented_object_and_json_dash_the_same(saformer):
-    command = ("energy", "--limit", "16")
+    command = ("energy", "--limit", "4")
     found = saformer(*command, "--format", "json").out
     assert json.loads(found)["schema"] == 1 and json.loads(found)["totals"]["energy_mj"] > 0
     assert saformer(*command, "--json", "-").out == found
@@ -54,7 +68,7 @@ def test_format_json_is_the_documented_object_and_json_dash_the_same(saformer):
 
 
 def test_csv_dash_is_the_file_that_csv_writes(saformer, tmp_path):
-    command = ("energy", "--limit", "16")
+    command = ("energy", "--limit", "4")
     path = tmp_path / "o.csv"
     table = saformer(*command, "--csv", path).out
     shown = saformer(*command, "--csv", "-")
@@ -65,7 +79,7 @@ def test_csv_dash_is_the_file_that_csv_writes(saformer, tmp_path):
 
 
 def test_notes_that_csv_has_no_place_for_are_told_beside_it(saformer):
-    result = saformer("energy", "--limit", "16", "--format", "csv")
+    result = saformer("energy", "--limit", "4", "--format", "csv")
     assert "note: no --ckpt given" in result.err and "note" not in result.out
 
 
@@ -97,7 +111,7 @@ def test_two_outputs_never_share_a_place(saformer, tmp_path, monkeypatch, option
 
 
 def test_nothing_gets_in_the_way_of_the_null_device(saformer):
-    assert saformer("energy", "--limit", "16", "--json", "/dev/null", "--csv", "/dev/null").code == 0
+    assert saformer("energy", "--limit", "4", "--json", "/dev/null", "--csv", "/dev/null").code == 0
 
 
 @pytest.mark.parametrize("option", ["--json", "--csv", "--plot", "--save-profile"])
@@ -118,12 +132,12 @@ def test_plot_of_an_unknown_format(saformer, tmp_path):
 
 def test_an_output_is_no_input_and_no_other_output(saformer, tmp_path):
     saved = tmp_path / "p.json"
-    assert saformer("energy", "--limit", "16", "--save-profile", saved).code == 0
+    assert saformer("energy", "--limit", "4", "--save-profile", saved).code == 0
     before = saved.read_bytes()
     assert "p.json" in saformer("energy", "--from-profile", saved, "--json", saved).complaint
     assert saved.read_bytes() == before
     twice = tmp_path / "twice.out"
-    assert "twice.out" in saformer("energy", "--limit", "16", "--json", twice, "--csv", twice).complaint
+    assert "twice.out" in saformer("energy", "--limit", "4", "--json", twice, "--csv", twice).complaint
     assert not twice.exists()
 
 

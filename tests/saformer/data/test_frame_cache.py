@@ -5,7 +5,6 @@ import os
 import pickle
 import shutil
 import signal
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -167,10 +166,10 @@ def test_where_the_data_cannot_be_written_to_the_users_cache_has_the_frames(root
 
 
 def test_a_folder_that_takes_no_files_is_refused_whatever_its_rights_say(root, monkeypatch) -> None:
-    def refused(**settings):
+    def refused(target):
         raise FileNotFoundError(2, "No such file or directory")
 
-    monkeypatch.setattr(tempfile, "NamedTemporaryFile", refused)  # /proc is such a folder for root
+    monkeypatch.setattr(frame_cache, "Partial", refused)  # /proc is such a folder for root
     with pytest.raises(InputError, match="name a folder that can be written with --cache-dir"):
         opened(root, cache_dir=root / "strange")
 

@@ -2,6 +2,7 @@
 
 import builtins
 import random
+import zlib
 
 import h5py
 import nir
@@ -77,6 +78,16 @@ def test_what_unpacks_to_too_much_is_not_read(file):
         held.create_dataset("node/nodes/affine/huge", (2**34,), "i1", chunks=(2**20,), compression="gzip")
     assert file.stat().st_size < 2**20
     assert "claims 17,179,869,184 bytes" in complaint(file)
+
+
+def test_zeros_that_are_packed_well_are_not_unpacked_without_end(file):
+    packed = zlib.compress(bytes(2**24), 9)
+    with h5py.File(file, "a") as held:
+        made = held.create_dataset("node/more", (2**27,), "i1", chunks=(2**24,), compression="gzip")
+        for begin in range(0, 2**27, 2**24):
+            made.id.write_direct_chunk((begin,), packed)
+    assert file.stat().st_size < 2**18
+    assert "it unpacks to more than" in complaint(file)
 
 
 def test_a_group_that_holds_itself_ends(file):

@@ -1,0 +1,29 @@
+/* What the passes share: names of types, and work on several threads. */
+
+#include <math.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef int64_t i64;
+typedef uint32_t __attribute__((may_alias)) bits;
+
+enum { BLOCK = 256, MOST_THREADS = 64 };
+
+static inline int fewest(int threads, i64 parts) {
+    if (threads > MOST_THREADS) threads = MOST_THREADS;
+    return parts < threads ? (int)(parts < 1 ? 1 : parts) : threads;
+}
+
+/* Does the work of each part, of `size` bytes, on a thread of its own. */
+static inline void side_by_side(void *(*work)(void *), void *parts, size_t size, int threads) {
+    pthread_t ids[MOST_THREADS];
+    int started[MOST_THREADS] = {0};
+    for (int i = threads - 1; i >= 0; i--) {
+        void *part = (char *)parts + i * size;
+        started[i] = i > 0 && pthread_create(&ids[i], 0, work, part) == 0;
+        if (!started[i]) work(part);
+    }
+    for (int i = 0; i < threads; i++)
+        if (started[i]) pthread_join(ids[i], 0);
+}
