@@ -215,7 +215,10 @@ def _by(shape: Sequence[int]) -> str:
 
 def _shape(item: Any) -> tuple[int, ...]:
     recorded = (item.input_type or {}).get("input")
-    sizes = None if recorded is None else tuple(int(size) for size in recorded)
+    try:
+        sizes = None if recorded is None else tuple(int(size) for size in recorded)
+    except (TypeError, ValueError, OverflowError):  # of text, or of an array of another rank
+        sizes = None
     if not sizes or min(sizes) < 1:
         raise InputError("the Input of the NIR graph does not say its shape")
     if prod(sizes) > _LARGEST_INPUT:

@@ -129,3 +129,12 @@ def test_without_nir_it_is_said_how_to_install_it(file, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", without)
     assert "pip install 'saformer[nir]'" in complaint(file)
+
+
+@pytest.mark.parametrize("shape", [np.ones((3, 2)), "xyz", np.nan * np.ones(2), np.ones((1,) * 32)])
+def test_an_input_whose_shape_is_no_list_of_sizes(file, shape):
+    with h5py.File(file, "a") as held:
+        del held["node/nodes/input/shape"]
+        held["node/nodes/input/shape"] = shape
+    with pytest.raises(InputError):
+        network_from(read_graph(file))
