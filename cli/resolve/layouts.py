@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from saformer.cli.options.layout import LayoutOptions
 from saformer.cli.options.model import ModelOptions
 from saformer.cli.resolve.foreign import model_input
-from saformer.user_code import faults, process_kept, words as said
+from saformer.user_code import faults, process_kept
+from saformer.user_code import words as said
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -147,7 +147,9 @@ def test_paths_are_of_texts() -> None:
 def test_as_many_tensors_as_nobody_has() -> None:
     reference = b"K\x01Q0"
     assert check(b"\x80\x02" + reference * 10_000 + b"N.") == []
-    assert refusal(b"\x80\x02" + reference * 50_000 + b"N.") == "its pickle refers to more than 40,000 storages of tensors"
+    assert (
+        refusal(b"\x80\x02" + reference * 50_000 + b"N.") == "its pickle refers to more than 40,000 storages of tensors"
+    )
 
 
 def test_a_tensor_is_rebuilt_by_nothing_else() -> None:

@@ -40,7 +40,9 @@ process.end_process(0)
 """
 
 
-@pytest.mark.parametrize("more", ["threading.Thread(target=time.sleep, args=(60,)).start()", "atexit.register(time.sleep, 60)"])
+@pytest.mark.parametrize(
+    "more", ["threading.Thread(target=time.sleep, args=(60,)).start()", "atexit.register(time.sleep, 60)"]
+)
 def test_what_does_not_end_is_left_behind(more: str) -> None:
     done = subprocess.run([sys.executable, "-c", ENDLESS.format(more=more)], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout) == (0, "result\n")

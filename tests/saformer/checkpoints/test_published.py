@@ -364,6 +364,11 @@ def test_an_extra_parameter_is_named(rewritten: Rewrite, key: str) -> None:
         assert f"parameter {key} (1 in all) has no place in the model" in message
 
 
+def test_a_parameter_without_a_name(rewritten: Rewrite) -> None:
+    path = rewritten(lambda content: content["state_dict"].update({"": torch.ones(2)}))
+    assert "(1 in all) has no place in the model" in refusal(path)
+
+
 @pytest.mark.parametrize(
     "weights",
     [

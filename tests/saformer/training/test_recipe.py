@@ -112,7 +112,22 @@ def test_settings_of_several_numbers_are_read_back_as_they_were(tmp_path):
 @pytest.mark.parametrize("name", [entry.name for entry in fields(Recipe)])
 def test_every_field_at_every_value(name: str, tmp_path: Path) -> None:
     sound = load_recipe("digits").to_dict()
-    for value in (10**9, 0, -1, 1.5, float("nan"), float("inf"), 10**400, "x", None, True, [], {}, [[1]], "x" * 200_000):
+    for value in (
+        10**9,
+        0,
+        -1,
+        1.5,
+        float("nan"),
+        float("inf"),
+        10**400,
+        "x",
+        None,
+        True,
+        [],
+        {},
+        [[1]],
+        "x" * 200_000,
+    ):
         try:
             recipe = Recipe(**{**sound, name: value})
             recipe.model_config()
