@@ -1,5 +1,6 @@
 """The application: its own options, and the commands of `commands/`."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -56,8 +57,15 @@ def _complaints_in_one_line() -> Iterator[None]:
         yield
     except Exception as error:
         if isinstance(message := getattr(error, "message", None), str):
-            error.message = one_line(message)  # type: ignore[attr-defined]
+            error.message = one_line(_with_nearest_choice(message))  # type: ignore[attr-defined]
         raise
+
+
+def _with_nearest_choice(message: str) -> str:
+    """Of a value that is none of an option's choices the message also says which was most likely meant."""
+    message = message.removeprefix("Value error, ")
+    found = re.match(r"'(.*)' is not one of (.*)\.$", message)
+    return message if found is None else message + nearest(found[1], re.findall(r"'([^']*)'", found[2]))
 
 
 app = typer.Typer(

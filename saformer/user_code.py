@@ -111,9 +111,13 @@ def _settings() -> Iterator[_Setting]:
 def _of_torch(torch: Any) -> Iterator[_Setting]:
     yield _Setting(torch.get_default_dtype, torch.set_default_dtype)
     yield _Setting(torch.is_grad_enabled, torch.set_grad_enabled)
-    yield _Setting(torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms)
-    # Setting these two costs something even where nothing changes, and a default device whenever a tensor is made.
-    yield _Setting(torch.get_num_threads, partial(_set_other, torch.get_num_threads, torch.set_num_threads))
+    # Setting these costs something even where nothing changes: the first imports the compiler, the second ends threads,
+    # and a default device costs whenever a tensor is made.
+    for read, write in (
+        (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+        (torch.get_num_threads, torch.set_num_threads),
+    ):
+        yield _Setting(read, partial(_set_other, read, write))
     yield _Setting(lambda: _no_cpu(torch.get_default_device()), torch.set_default_device)
     yield _Setting(torch.get_rng_state, torch.set_rng_state)
     if torch.cuda.is_initialized():

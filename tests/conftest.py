@@ -126,3 +126,17 @@ def forked(tmp_path: Path, _fork_server: subprocess.Popen[str]) -> Callable[...,
         return [Ended(code, out.read_text(), err.read_text()) for code, (out, err) in ended]
 
     return run
+
+
+@pytest.fixture
+def registries_kept() -> Iterator[None]:
+    """What a plugin registers is gone after the test."""
+    from saformer.analysis.accounting.rules import ACCOUNTINGS
+    from saformer.attention.registry import ATTENTIONS
+    from saformer.data import DATASETS
+    from saformer.models.registry import MODELS
+
+    with contextlib.ExitStack() as stack:
+        for registry in (ACCOUNTINGS, ATTENTIONS, DATASETS, MODELS):
+            stack.enter_context(registry.temporary())
+        yield

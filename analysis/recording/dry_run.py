@@ -1,12 +1,16 @@
 """Runs a foreign model on a few images before anything is counted, to learn what its tensors' shapes do not say."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from saformer.analysis.profiles import DataInfo, ModelInfo
 from saformer.analysis.recording.accuracy import AccuracyMeter
+from saformer.analysis.recording.collect import collect
+from saformer.analysis.recording.images_as_time import channels_as_time, images_as_time
 from saformer.analysis.recording.inputs import Sample
 from saformer.analysis.recording.model_state import State
 from saformer.analysis.recording.recorder import Recorder
@@ -22,7 +26,14 @@ _NOT_AT_REST = (
 
 _MIXED = (
     "the answer for an image depends on the other images of its batch, or on their order, so images influence each "
-    "other: the energy is that of these batches, and its interval, which takes them for independent, may be too narrow"
+    "other: the energy is that of these batches, and its interval, which takes them for independent, may be too "
+    "narrow; a model that takes T x B x ... wants --time-first T"
+)
+
+_PARTLY = (
+    "a part of the model runs on the images of a batch one after the other, as if they were time steps, and one "
+    "changes what the next one meets: the energy is that of these batches in this order, and its interval, which "
+    "takes images for independent, may be too narrow"
 )
 
 
@@ -59,22 +70,28 @@ def dry_run(
 
     draws = False
 
-    def answer(given: Sample) -> tuple[Recorder, Tensor]:
+    def laid_out(given: Sample) -> Sample:
+        return given.copy() if to_input is None else given.with_images(to_input(given.images.clone()))
+
+    def trial(inputs: Sample, watching: AbstractContextManager[Any]) -> Any:
         nonlocal draws
         # Each time the same random numbers, and none that the run itself would have drawn.
         with torch.random.fork_rng(devices):
             state_of_draws = torch.random.get_rng_state()
-            inputs = given.copy() if to_input is None else given.with_images(to_input(given.images.clone()))
-            recorder = Recorder(model, time_steps, neurons=neurons, noting_rows=True)
-            recorder.start_batch(inputs.tensors, given.images)
             try:
-                with recorder.recording():
+                with watching:
                     output = call(inputs)
                 found.changed |= set(state.changed())
                 draws |= not torch.equal(state_of_draws, torch.random.get_rng_state())
             finally:
                 state.restore()
-        output = answer_of(output)
+        return answer_of(output)
+
+    def answer(given: Sample) -> tuple[Recorder, Tensor]:
+        inputs = laid_out(given)
+        recorder = Recorder(model, time_steps, neurons=neurons, noting_rows=True)
+        recorder.start_batch(inputs.tensors, given.images)
+        output = trial(inputs, recorder.recording())
         accuracy.learn(output)
         return recorder, next(tensors_in((output,)), given.images).clone()
 
@@ -93,6 +110,31 @@ def dry_run(
             found.notes = [_NOT_AT_REST]
         elif not draws:  # else each image gets other random numbers, wherever it stands
             found.notes = [_MIXED]
+
+    def steps_seen(images: int) -> int | None:
+        given = sample.repeated(images)
+        inputs = laid_out(given)
+        recorder = Recorder(model, None, neurons=neurons)
+        recorder.start_batch(inputs.tensors, given.images)
+        recorder.end_batch(trial(inputs, recorder.recording()))
+        data = DataInfo("", None, 0, "static")
+        return collect(recorder, AccuracyMeter(), ModelInfo("", 0, None), data, {}).model.time_steps
+
+    def on_images(given: Sample, watching: AbstractContextManager[Any]) -> Any:
+        return trial(laid_out(given), watching)
+
+    if to_input is None and few.images.ndim == 4 and few.images.is_floating_point():
+        found.channels_as_time = channels_as_time(on_images, sample)
+    try:
+        as_time = images_as_time(model, on_images, sample)
+        if as_time is not False:
+            alone, three = steps_seen(1), steps_seen(3)
+            by_others = alone == three and (alone or 1) > 1  # T does not follow the images: most of the model knows it
+            if by_others and as_time:
+                found.notes = [_PARTLY]
+            found.as_time = False if by_others else as_time
+    except Exception:  # the model may insist on its own batch size, as above
+        found.as_time = False
     return found
 
 
@@ -103,17 +145,17 @@ def _alike(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one.nan_to_num(), other.nan_to_num(), rtol=1e-3, atol=1e-4)
 
 
-def _moved(scores: Tensor, elsewhere: Tensor, images: int) -> bool:
+def _moved(scores: Tensor, by_others: Tensor, images: int) -> bool:
     """Whether the answer for the first image of one pass is that for the last image of the other; True where no
     dimension of the answers can hold images.
     """
-    if scores.shape != elsewhere.shape:
+    if scores.shape != by_others.shape:
         return False
     held = [axis for axis, size in enumerate(scores.shape) if size and size % images == 0]
     for axis in held:
         steps = scores.shape[axis] // images
         for sizes, inner in (((steps, images), axis + 1), ((images, steps), axis)):  # in either order
-            first, last = (x.unflatten(axis, sizes).select(inner, i) for x, i in ((scores, 0), (elsewhere, -1)))
+            first, last = (x.unflatten(axis, sizes).select(inner, i) for x, i in ((scores, 0), (by_others, -1)))
             if _alike(first, last):
                 return True
     return not held

@@ -91,6 +91,24 @@ class Sample:
 
         return replace(self._each(pick), labels=None)
 
+    def repeated(self, count: int) -> "Sample":
+        """So many samples, without labels: from the first on, and again from there where there are fewer."""
+        size = len(self)
+        rows = [i % size for i in range(count)]
+        return replace(self._each(lambda x: x[rows] if x.ndim and len(x) == size else x.clone()), labels=None)
+
+    def with_another(self, row: int) -> "Sample":
+        """One of the samples changed: shifted by one along its last dimension."""
+        size = len(self)
+
+        def shifted(x: Tensor) -> Tensor:
+            x = x.clone()
+            if x.ndim > 1 and len(x) == size:
+                x[row] = x[row].roll(1, -1)
+            return x
+
+        return self._each(shifted)
+
     def with_images(self, images: Tensor) -> "Sample":
         """Another tensor in the place of `images`."""
         return self._each(lambda x: images if x is self.images else x)

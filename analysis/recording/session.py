@@ -23,8 +23,16 @@ from saformer.analysis.recording.model_state import State
 from saformer.analysis.recording.module_log import ModuleLog
 from saformer.analysis.recording.plain_modules import evaluating, hidden_modules, parameters, unwrapped
 from saformer.analysis.recording.recorder import Recorder
+from saformer.analysis.recording.shown import Shown
 from saformer.analysis.recording.spikingjelly_backend import remark_on, running_without_kernels
-from saformer.analysis.recording.steps_and_kind import Call, answer_of, in_a_loop, open_steps, read_from
+from saformer.analysis.recording.steps_and_kind import (
+    Call,
+    answer_of,
+    in_a_loop,
+    open_steps,
+    read_from,
+    taken_for_time,
+)
 from saformer.errors import InputError
 from saformer.models.config import Model
 from saformer.text import some
@@ -81,6 +89,7 @@ class Session:
         self._left: list[str] = []
         self._changed: set[str] = set()
         self._frames = 1
+        self._shown = Shown()
 
     @property
     def images(self) -> int:
@@ -147,8 +156,11 @@ class Session:
                 self._accuracy,
                 self._neurons,
             )
+            if shown.as_time:
+                raise InputError(taken_for_time(type(self._model).__name__, frames))
             self._notes += shown.notes
             self._changed = shown.changed
+            self._shown = shown
         self._recorder = Recorder(self._model, self._known_steps, self._graded, shown, self._neurons, log=self._log)
         return self._recorder
 
@@ -184,7 +196,8 @@ class Session:
         """The same, with what is to be said of model and data."""
         result = self.collect()
         notes = [*self._notes, *_notes_on(hidden_modules(self._model), self._left)]
-        if (why := open_steps(result, self._frames, self._changed, self._said_steps or self._loop)) is not None:
+        said = self._said_steps or self._loop
+        if (why := open_steps(result, self._frames, self._changed, said, self._shown)) is not None:
             notes.append(why)
             result = replace(result, model=replace(result.model, time_steps=None))
         return replace(result, notes=(*notes, *result.notes))

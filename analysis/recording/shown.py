@@ -16,9 +16,13 @@ class Shown:
         outside: tensors that the model keeps where nobody can look.
         changed: paths of the state that a call leaves behind.
         notes: sentences on what was found.
+        as_time: the images of a batch are time steps to the model; None: it loops over them, and it is not known why.
+        channels_as_time: it loops over the channels of an image.
     """
 
     shapes: ShapeLog | None = None
     outside: list[Tensor] = field(default_factory=list)
     changed: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    as_time: bool | None = False
+    channels_as_time: bool = False

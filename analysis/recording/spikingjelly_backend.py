@@ -33,6 +33,14 @@ def _of_library(module: nn.Module) -> bool:
     return any(_is_library(base.__module__) for base in type(module).__mro__)
 
 
+def is_multi_step(module: nn.Module) -> bool:
+    """Neurons of SpikingJelly that take T x B x ...: by their mode, or by their class in the early versions."""
+    if not hasattr(module, "v_threshold") or not _of_library(module):
+        return False
+    classes = {base.__name__ for base in type(module).__mro__}
+    return getattr(module, "step_mode", None) == "m" or any(name.startswith("MultiStep") for name in classes)
+
+
 def _is_library(name: str) -> bool:
     """A part of SpikingJelly by its name, or a single file copied from it by its check."""
     if not _LIBRARY.isdisjoint(name.split(".")):

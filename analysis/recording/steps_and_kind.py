@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from saformer.analysis.profiles import Profile, inside
 from saformer.analysis.profiles.metadata import StepsFrom
 from saformer.analysis.recording.inputs import Sample
+from saformer.analysis.recording.shown import Shown
 from saformer.models.config import Model
 
 Call = Callable[[Sample], Any]
@@ -65,7 +66,22 @@ def read_from(model: nn.Module, said: int | None, kind: bool) -> dict[str, str]:
     return record | ({"kind_from": str(StepsFrom.GIVEN)} if kind else {})
 
 
-def open_steps(result: Profile, frames: int, changed: set[str], said: int | None) -> str | None:
+def taken_for_time(model: str, frames: int | None) -> str:
+    """What is wrong where a model takes the images of a batch for time steps.
+
+    Args:
+        model: what it is called.
+        frames: of event data.
+    """
+    flag, shown = f"--time-first {frames or 'T'}", "gives it T x B x ..." if frames else "shows each image T times"
+    return (
+        f"{model} takes the images of a batch for time steps: what one leaves in its neurons, the next one meets, and "
+        f"each would be charged as a single step. {flag} {shown} (in Python time_steps=T and to_input=...), and its "
+        "energy is that of T steps"
+    )
+
+
+def open_steps(result: Profile, frames: int, changed: set[str], said: int | None, shown: Shown) -> str | None:
     """Why T may be more than the one step that was seen; None where it is known.
 
     Args:
@@ -73,7 +89,20 @@ def open_steps(result: Profile, frames: int, changed: set[str], said: int | None
         frames: of the input.
         changed: paths of the state that a call leaves behind.
         said: T, if somebody said.
+        shown: by a dry run.
     """
+    if said is None and shown.as_time is None:
+        return (
+            "the model runs on the images of a batch one after the other, and none was seen to change the next: T is "
+            "not known, and --time-steps says it; a model that takes T x B x ... wants --time-first T, else these are "
+            "the numbers of one step"
+        )
+    if said is None and shown.channels_as_time:
+        return (
+            "the model runs on the channels of an image one after the other, as if they were time steps: T is not "
+            "known; a model that takes B x T x ... wants --time-axis 1 --time-steps T, and its energy is that of T "
+            "steps of the whole image"
+        )
     if said is not None or result.model.time_steps != 1:
         return None
     if frames > 1:

@@ -20,7 +20,7 @@ from saformer.cli.resolve.device import choose_device
 from saformer.cli.resolve.model import load_for
 from saformer.cli.resolve.network import default_data
 from saformer.cli.resolve.run import run_profile
-from saformer.cli.resolve.source import DEFAULT_CHECKPOINT, Source, files_of, sources_of
+from saformer.cli.resolve.source import CHECKPOINT, DEFAULT_CHECKPOINT, Source, files_of, sources_of
 from saformer.cli.terminal.console import tell, training_progress
 from saformer.cli.terminal.outputs import folder_named, plan
 from saformer.errors import InputError
@@ -34,12 +34,18 @@ if TYPE_CHECKING:
 def ablate(
     data: DataOptions,
     run: RunOptions,
+    networks: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[LABEL=]A B ...", help="Checkpoints, or names of models; their settings say which rows they are."
+        ),
+    ] = None,
     ckpt: Annotated[
         list[str] | None,
         typer.Option(
             "--ckpt",
             metavar="FILE",
-            help="A trained network; repeat it. Its settings say which row it is.",
+            help="A checkpoint, as if it were named; repeat it.",
             rich_help_panel=Panel.model,
         ),
     ] = None,
@@ -82,7 +88,7 @@ def ablate(
 
     saformer ablate --train --keep out
 
-    saformer ablate --ckpt sdsa.safetensors --ckpt full.safetensors --dataset cifar10 --data-dir data
+    saformer ablate sdsa.safetensors full.safetensors --dataset cifar10 --data-dir data
 
     saformer ablate --attention ssa,sdsa,qk --model saformer-2-64 --train
     """
@@ -104,7 +110,7 @@ def ablate(
     kept = None if keep is None else folder_named(keep, "--keep")
     with nullcontext() if kept is None else made_folder(kept):
         drawn.check()
-        sources = sources_of(NetworksOptions(checkpoints=ckpt))
+        sources = sources_of(NetworksOptions(networks=networks, checkpoints=ckpt))
         outputs = plan(
             format, json, csv, files={"--plot": drawn.plot}, inputs=[*files_of(sources), data.input, file_of(hardware)]
         )
@@ -116,10 +122,10 @@ def ablate(
         if published and attention is not None:
             raise InputError("--published lays the paper's Table 3 beside: leave out --attention")
         others = None if attention is None else [one.strip() for one in attention.split(",") if one.strip()]
-        found = _given(sources, opened, others is not None)
-        size = model or _size({_plain(network.config.name) for network, _ in found.values()}, others is not None)
+        found = _given(sources, opened, others is not None, run.seed)
+        size = model or _size({_plain(network.config.name) for network, *_ in found.values()}, others is not None)
         variants = table_3(size) if others is None else with_attentions(size, others)
-        for row, (network, _) in found.items():
+        for row, (network, *_) in found.items():
             if row not in variants or _plain(network.config.name) != _plain(variants[row][0]):
                 wanted = variants[row][0] if row in variants else ", ".join(variants)
                 raise InputError(f"{row} is given as {network.config.name}, where {wanted} is of the size of {size}")
@@ -128,17 +134,19 @@ def ablate(
                 continue
             if train:
                 network = _trained(row, name, dict(settings), opened, data, run, epochs, kept)
-                found[row] = network, [f"trained here by the recipe of {opened.name}, seed {run.seed}"]
+                found[row] = network, [f"trained here by the recipe of {opened.name}, seed {run.seed}"], None
             else:
                 found[row] = _untrained(name, dict(settings), opened, run.seed)
         run = replace(run, graded=charge.unroll)
         accounts = [
             (
                 row,
-                run_profile(network, opened, run, said, train or None).account(accounting, table, **charge.choices),
+                run_profile(network, opened, run, said, train or None, label=label).account(
+                    accounting, table, **charge.choices
+                ),
             )
             for row in variants
-            for network, said in [found[row]]
+            for network, said, label in [found[row]]
         ]
         rows = comparison_rows(accounts, ["SAFormer" if others is None else OWN])
         lines = remarks_of_several(accounts, {})
@@ -146,7 +154,7 @@ def ablate(
         outputs.emit(Report([ablation_table(rows, published), *what_each_read(accounts), *lines]))
 
 
-_Network = tuple["Model", list[str]]
+_Network = tuple["Model", list[str], str | None]  # with remarks and its label
 
 
 def _plain(name: str) -> str:
@@ -154,23 +162,29 @@ def _plain(name: str) -> str:
     return name.partition("+")[0]
 
 
-def _given(sources: list[Source], data: "Dataset", attentions: bool) -> dict[str, _Network]:
-    """The networks of checkpoints, by the row of the table that their settings make them."""
+def _given(sources: list[Source], data: "Dataset", attentions: bool, seed: int) -> dict[str, _Network]:
+    """The networks that were named, by the row of the table that their settings make them."""
     from saformer.checkpoints.shipped import resolve_checkpoint
     from saformer.models.ablations import ABLATIONS, row_of
 
     found: dict[str, _Network] = {}
     for source in sources:
         name = source.text
-        if source.label is not None:
-            raise InputError(f"{name}: the rows of an ablation are called by the parts they lack: leave out the label")
-        network, remarks = load_for(source.options, data)
+        if source.saved or source.foreign:
+            raise InputError(
+                f"{name} is a {source.kind.title}, and an ablation takes a network of this program apart: name "
+                "checkpoints or models of it; `saformer compare` lays any networks side by side"
+            )
+        network, remarks = load_for(source.options, data, seed=seed)
         row = row_of(network.config.to_dict(), network.config.tokens, attentions)
         if row is None:
             raise InputError(f"{name} holds {network.config.name}, which is none of {', '.join(ABLATIONS)}")
         if row in found:
-            raise InputError(f"{name} is {row}, as is a checkpoint before it: give one of each")
-        found[row] = network, [f"from {resolve_checkpoint(source.what).name}", *remarks]
+            raise InputError(f"{name} is {row}, as is a network before it: give one of each")
+        if source.kind is CHECKPOINT:
+            file = resolve_checkpoint(source.what).name
+            remarks = [f"from {file}" if source.label is None else f"{source.label}, from {file}", *remarks]
+        found[row] = network, remarks, source.label
     return found
 
 
@@ -188,7 +202,7 @@ def _untrained(name: str, settings: dict[str, Any], data: "Dataset", seed: int) 
     from saformer.models.settings import setting_text
 
     said = [f"{key}={setting_text(value)}" for key, value in settings.items()]
-    return load_for(ModelOptions(model=name, settings=said), data, seed=seed)
+    return *load_for(ModelOptions(model=name, settings=said), data, seed=seed), None
 
 
 def _trained(

@@ -89,7 +89,10 @@ def card(
     page = out.with_suffix(".md")
     table = load_hardware(hardware)
     if source.foreign or source.options.checkpoint is None or source.saved:
-        raise InputError(f"{source.text} is a {source.kind.title}: a card is that of a checkpoint of ours, --ckpt FILE")
+        raise InputError(
+            f"{source.text} is a {source.kind.title}, and a card goes with a copy of weights: name a "
+            "checkpoint of ours, such as run/best.safetensors; `saformer report` describes any network"
+        )
     options = source.options
     check_distinct([out, page], [*source.files])
     for path in (out, page):

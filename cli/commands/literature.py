@@ -1,6 +1,7 @@
 """`saformer literature`: published energies, and whether they follow from what was published with them."""
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +12,7 @@ from saformer.cli.options.model import ModelOptions
 from saformer.cli.options.output import Csv, Format, Json
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.profile import profile_for
-from saformer.cli.resolve.source import source_of
+from saformer.cli.resolve.source import NAME, Source, parse, source_of
 from saformer.cli.terminal.outputs import plan
 from saformer.errors import InputError
 
@@ -25,14 +26,14 @@ Explain = Annotated[
     typer.Option(
         "--explain",
         metavar="MJ",
-        help="Search the conventions in print for one that gives this energy, of NAME, or of --model with rates.",
+        help="Search the conventions in print for one that gives this energy, of NAME, or of a network with rates.",
     ),
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Architecture(ModelOptions):
-    """The network of --explain; the argument of the command names a published one."""
+    """The network of --explain, which the argument of the command may name, too."""
 
     network: str | None = None
     label: str | None = None
@@ -44,7 +45,10 @@ def literature(
     instead: InsteadOptions,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="A network of the list, such as spikingformer-8-512, or a family."),
+        typer.Argument(
+            metavar="[NAME]",
+            help="A network of the list, such as spikingformer-8-512, or a family; with --explain and rates, any.",
+        ),
     ] = None,
     explain: Explain = None,
     format: Format = None,
@@ -73,9 +77,22 @@ def literature(
     elif flags := (*model.flags, *instead.flags):
         raise InputError(f"{flags[0]} goes with --explain MJ: it says on what conventions are tried")
     elif name is not None:
+        if (own := _own(name)) is not None:
+            raise InputError(
+                f"{name} is a {own.kind.title}, and this lists published networks: `saformer energy` says what yours "
+                "costs, and --explain MJ with --rates or a saved profile which convention gives an energy of it"
+            )
         outputs.emit(_network(name))
     else:
         outputs.emit(literature_report(assess_all(), implied_parts(implied_rates())))
+
+
+def _own(name: str) -> "Source | None":
+    """The network of the user's own that is named so; None for names of published ones, and for what is no name."""
+    with suppress(InputError):
+        source = parse(name)
+        return None if source.kind is NAME else source
+    return None
 
 
 def _network(name: str) -> "Report":
@@ -102,14 +119,16 @@ def _explained(text: str, name: str | None, model: ModelOptions, instead: Instea
     from saformer.reports.results.sheets import sheet
 
     total = printed(text)
-    if model.flags or instead.flags:
-        if name is not None:
-            raise InputError("--explain looks at NAME or at the model of the options, not at both")
+    own = None if name is None else _own(name)
+    if own is not None and own.saved and not model.flags:
+        return explain_profile(total, profile_for(own, DataOptions(), RunOptions(), instead))
+    if own is not None or model.flags or instead.flags:
+        if name is not None and (model.checkpoint, model.model, instead.from_profile) != (None, None, None):
+            raise InputError("--explain looks at NAME or at the network of the options, not at both")
         if instead.rates is None and instead.uniform_rate is None and instead.from_profile is None:
             raise InputError("--explain needs rates: add --rates FILE.csv or --uniform-rate R, or give --from-profile")
-        return explain_profile(
-            total, profile_for(source_of(model, instead.from_profile), DataOptions(), RunOptions(), instead)
-        )
+        source = source_of(replace(model, network=name), instead.from_profile)
+        return explain_profile(total, profile_for(source, DataOptions(), RunOptions(), instead))
     rows = published_energies()
     same = [row for row in rows if row.energy.value == total.value]
     chosen = _called(name, rows) if name is not None else same or rows

@@ -24,7 +24,7 @@ from saformer.cli.resolve.network import Opened, check_reach, data_of, default_d
 from saformer.cli.resolve.profile import check_run_options, profiles_of
 from saformer.cli.resolve.source import Source, names_of, ours_of, sources_of
 from saformer.cli.resolve.sweep import Curve, Parameter, swept
-from saformer.cli.terminal.console import announce, progress, show, whole
+from saformer.cli.terminal.console import progress, show, tell, watched, whole
 from saformer.cli.terminal.outputs import folder_named
 from saformer.errors import InputError
 
@@ -110,8 +110,8 @@ def report(
         chosen = _sweep_of(again, sources, data, run, opened)
         runs = [source for source in sources if not source.saved]
         sweeps = {} if chosen is None else chosen.weights
-        if runs:
-            announce(_announcement(len(runs), bool(again), chosen))
+        if runs and watched():
+            tell(_announcement(runs, bool(again), chosen, data, run, opened))
         with whole("in all", len(runs) + sum(sweeps.values()) + _DRAWING) as part:
             with part(len(runs), len(runs)):
                 profiles = profiles_of(sources, data, run, opened)
@@ -161,8 +161,6 @@ class _SweepPlan:
     source: Source
     data: "Dataset"
     values: dict[Parameter, list[int]]
-    seconds_per_image: float
-    images: int
 
     def curve(self, parameter: Parameter) -> Curve:
         """Of one of its settings."""
@@ -192,35 +190,44 @@ def _sweep_of(
     values = {Parameter.aggregated: [n for n in _AGGREGATED if n <= tokens and tokens % n == 0]}
     if found.kind == "static":
         values = {Parameter.time_steps: _TIME_STEPS, **values}
-    return _SweepPlan(name, source, found, values, seconds_per_image(model, found, run), images_of(run, found))
+    return _SweepPlan(name, source, found, values)
 
 
-def _announcement(runs: int, maps: bool, chosen: _SweepPlan | None) -> str:
-    """What will be run, before anything is, and about how long that takes where it can be told."""
-    what = [f"{runs} network{'s' * (runs != 1)}"]
+def _announcement(
+    runs: list[Source], maps: bool, chosen: _SweepPlan | None, data: DataOptions, run: RunOptions, opened: Opened
+) -> str:
+    """What will be run, before anything is, and about how long that takes: each network runs on one batch to tell.
+
+    Raises:
+        InputError: a network does not run on the data.
+    """
+    what = [f"{len(runs)} network{'s' * (len(runs) != 1)}"]
     what += ["attention maps of one image"] if maps else []
-    about = ""
+    default = default_data(runs, data)
+    seconds = 0.0
+    for source in runs:
+        found = data_of(source, data, default, opened=opened, seed=run.seed)
+        alone = images_of(run, found) * seconds_per_image(source, found, run)
+        seconds += alone * (1 + (sum(chosen.weights.values()) if chosen and chosen.source is source else 0))
     if chosen is not None:
         settings = (
             f"{'T' if parameter is Parameter.time_steps else 'n'} = {', '.join(map(str, values))}"
             for parameter, values in chosen.values.items()
         )
-        passes = runs + sum(chosen.weights.values())
-        seconds = _OVERHEAD * passes * chosen.images * chosen.seconds_per_image + _SECONDS_DRAWING
-        what.append(f"{chosen.name} at {' and '.join(settings)}, {chosen.images:,} images each")
-        about = f"; about {duration(seconds)}, less with --quick or --limit"
-    return f"to run: {', '.join(what)}{about}"
+        what.append(f"{chosen.name} at {' and '.join(settings)}, {images_of(run, chosen.data):,} images each")
+    about = duration(_OVERHEAD * seconds + _SECONDS_DRAWING)
+    return f"to run: {', '.join(what)}; about {about}, less with {'--quick or ' if maps else ''}--limit"
 
 
 def _complexity(subjects: "list[Subject]", hardware: "Hardware", measurement: "Measurement | None") -> "list[Part]":
-    """Tables 4 and 5, at the paper's size and the mean firing rate of the first network."""
+    """Tables 4 and 5, at the paper's size and the mean firing rate of the first network, or 0.1 of a silent one."""
     from saformer.analysis.complexity.formulas import Sizes, choose
     from saformer.reports.page.sections import complexity_section
 
     neurons = subjects[0].profile.neurons
     elements = sum(neuron.elements for neuron in neurons)
-    rate = round(sum(neuron.spikes for neuron in neurons) / elements, 3) if elements else 0.1
-    return complexity_section(choose("default"), Sizes(64, 384, 16, 4, rate, 1), hardware, measurement)
+    rate = round(sum(neuron.spikes for neuron in neurons) / elements, 3) if elements else 0.0
+    return complexity_section(choose("default"), Sizes(64, 384, 16, 4, rate or 0.1, 1), hardware, measurement)
 
 
 @contextmanager

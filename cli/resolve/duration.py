@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 
 from saformer.cli.options.run import RunOptions
 from saformer.cli.resolve.device import choose_device
+from saformer.cli.resolve.foreign import model_input, own_errors
+from saformer.cli.resolve.network import network_of
 from saformer.cli.resolve.run import DEFAULT_LIMIT
+from saformer.cli.resolve.source import Source
 
 if TYPE_CHECKING:
     from saformer.data.dataset import Dataset
-    from saformer.models import Model
 
 _PROBE = 8  # images
 
@@ -20,20 +22,31 @@ def images_of(run: RunOptions, data: "Dataset") -> int:
     return min(limit or len(data), len(data))
 
 
-def seconds_per_image(model: "Model", data: "Dataset", run: RunOptions) -> float:
-    """What one image takes in a small batch, nothing recorded, in the second of two passes: the first may compile."""
+def seconds_per_image(source: Source, data: "Dataset", run: RunOptions) -> float:
+    """What one image takes in a small batch, nothing recorded, in the second of two passes: the first may compile.
+
+    Args:
+        source: no saved profile.
+        data: what the network will run on.
+        run: how.
+    """
     import torch
 
-    device = choose_device(run.device)
-    model = model.to(device)
-    parameter = next(model.parameters())
-    batch, _ = next(data.batches(min(_PROBE, run.batch_size or _PROBE), None, run.seed, parameter.dtype, device))
-    with torch.no_grad():
+    from saformer.analysis.recording.calling import NetworkCall
+
+    device, options = choose_device(run.device), source.options
+    model = network_of(source, data, seed=run.seed).module.to(device)
+    foreign = source.foreign
+    call = NetworkCall(model, model_input(options) if foreign else None, options.loop if foreign else None)
+    batch, _ = next(data.batches(min(_PROBE, run.batch_size or _PROBE), None, run.seed, torch.float32, device))
+    images = min(_PROBE, run.batch_size or _PROBE, len(data))
+    with torch.inference_mode(), own_errors(model):
         for _ in range(2):
             start = time.perf_counter()
-            logits = model(batch)
-            float(logits.sum())  # waits for an accelerator
-    return (time.perf_counter() - start) / len(batch)
+            call(batch)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+    return (time.perf_counter() - start) / images
 
 
 def duration(seconds: float) -> str:

@@ -54,10 +54,9 @@ def hearing() -> Iterator[list[str]]:
         _HEARD.reset(before)
 
 
-def announce(message: str) -> None:
-    """What is about to be done, on standard error; silent where nobody looks, as bars are."""
-    if Console(stderr=True).is_terminal:
-        tell(message)
+def watched() -> bool:
+    """Somebody looks at standard error: there are bars, and worth saying what is about to be done."""
+    return Console(stderr=True).is_terminal and is_main()
 
 
 @dataclass

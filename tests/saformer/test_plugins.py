@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,13 @@ from saformer.analysis.accounting.rules import ACCOUNTINGS
 from saformer.analysis.complexity.formulas import Sizes, choose
 from saformer.analysis.complexity.verify import build_module
 from saformer.analysis.diagnostics.attention_maps import inspect_image
-from saformer.attention.registry import ATTENTIONS
 from saformer.checkpoints import load, save
-from saformer.data import DATASETS, open_dataset
+from saformer.data import open_dataset
 from saformer.errors import InputError
 from saformer.models import build
-from saformer.models.registry import MODELS
 from saformer.reports.tables.attention import attention_report
+
+pytestmark = pytest.mark.usefixtures("registries_kept")
 
 RULE = '''
 from saformer.analysis.accounting.rules import Charge, register_rule
@@ -51,15 +50,6 @@ from saformer.attention import Held, Work, register_attention
 class Mine(nn.Module):
     pass
 """
-
-
-@pytest.fixture(autouse=True)
-def forgotten() -> Any:
-    """What a plugin registers is gone after the test."""
-    with ExitStack() as stack:
-        for registry in (ACCOUNTINGS, ATTENTIONS, DATASETS, MODELS):
-            stack.enter_context(registry.temporary())
-        yield
 
 
 @pytest.fixture

@@ -141,7 +141,8 @@ def test_membranes_of_libraries_are_seen(net):
 
 def test_membranes_that_cannot_be_seen_count_at_every_step():
     layer = neuron.IFNode(step_mode="m")
-    tree = module_tree(nn.Sequential(layer), [torch.rand(4, 3, 5)], time_steps=4)
+    x = torch.rand(3, 4, 5)
+    tree = module_tree(nn.Sequential(layer), [x], time_steps=4, to_input=lambda x: x.movedim(1, 0))
     assert tree.total.updates == tree.total.neurons == 60
     assert tree.unseen == ("0",)
 

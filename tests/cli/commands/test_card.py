@@ -31,6 +31,8 @@ def test_a_card_needs_weights_and_a_place(saformer, tmp_path):
         (("card",), "say which weights and where to"),
         (("card", "--ckpt", "digits/saformer", "--out", tmp_path / "x.pt"), "must end in .safetensors"),
         (("card", "--ckpt", tmp_path / "none", "--out", tmp_path / "x.safetensors"), "none"),
+        (("card", "sdt-1-16", "--out", tmp_path / "x.safetensors"), "is a model name, and a card goes with a copy"),
+        (("card", "net:f", "--out", tmp_path / "x.safetensors"), "net:f is a package.module:factory"),
     ):
         result = saformer(*arguments)
         assert (result.code, len(result.err.strip().splitlines())) == (1, 1)

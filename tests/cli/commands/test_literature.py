@@ -64,6 +64,8 @@ def test_the_options_of_a_model_are_searched(saformer):
     energy = json.loads(saformer("energy", *small, *options, "--json", "-").out)["totals"]["energy_mj"]
     found = saformer("literature", "--explain", f"{energy:.12f}", *small)
     assert found.code == 0, found.err
+    named = saformer("literature", small[1], "--explain", f"{energy:.12f}", *small[2:])
+    assert named.out == found.out
     assert "--accounting syops" in found.out and "--leave-out head" in found.out
 
 
@@ -77,6 +79,8 @@ def test_the_options_of_a_model_are_searched(saformer):
         (("--explain", "1", "--model", "sdt-1-16"), "--uniform-rate"),
         (("--explain", "1", "sdt-8-512", "--model", "sdt-1-16"), "not at both"),
         (("--model", "sdt-1-16"), "--explain"),
+        (("net:factory",), "`saformer energy` says what yours costs"),
+        (("digits/sdt",), "is a checkpoint, and this lists published networks"),
         (("--explain", "1", "--rates", "none.csv", "--model", "sdt-1-16"), "none.csv"),
     ],
 )

@@ -1,5 +1,7 @@
 """`saformer report`: the folder that it writes, and what it refuses."""
 
+import re
+
 import pytest
 
 
@@ -69,4 +71,4 @@ def test_it_says_beforehand_what_it_will_run_where_somebody_looks(saformer, tmp_
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setattr("saformer.cli.commands.report.profiles_of", end)
     result = saformer("report", "digits/saformer", "--limit", "4", "--quick", "--out", tmp_path / "quick")
-    assert "to run: 1 network\n" in result.err
+    assert re.search(r"to run: 1 network; about \d+ s, less with --limit\n", result.err)

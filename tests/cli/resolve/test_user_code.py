@@ -169,6 +169,7 @@ def test_one_that_cannot_be_removed_or_shown_is_measured(saformer, monkeypatch):
     gc.collect()
 
 
+@pytest.mark.usefixtures("registries_kept")
 def test_a_plugin_that_ends_the_program_in_its_network(saformer, tmp_path):
     plugin = tmp_path / "mine.py"
     plugin.write_text(

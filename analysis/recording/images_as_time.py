@@ -1,0 +1,133 @@
+"""Whether a foreign model takes the images of a batch, or their channels, for time steps.
+
+A model that loops over the first dimension of T x B x ... runs on B x C x H x W, too, and so may one that loops over
+the second of B x T x ...: their numbers look like any others.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from saformer.analysis.recording.inputs import Sample
+from saformer.analysis.recording.plain_modules import named_modules
+from saformer.analysis.recording.spikingjelly_backend import is_multi_step
+from saformer.analysis.recording.storage_map import tensors_in
+
+#: Runs the model on a sample while a mode watches, and brings its state back.
+Trial = Callable[[Sample, AbstractContextManager[Any]], Any]
+_ALIKE = 1e-4  # of the largest value of a tensor: the same image may be rounded otherwise in another batch
+
+
+class _Results(TorchDispatchMode):
+    """Counts the operators that run, and keeps what they put out where that is wanted."""
+
+    def __init__(self, keeping: bool = False) -> None:
+        super().__init__()
+        self.count, self._keeping = 0, keeping
+        self.kept: list[Tensor] = []
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Compiled parts run as they were written, as under the recorder."""
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the operator."""
+        out = func(*args, **(kwargs or {}))
+        self.count += 1
+        if self._keeping:
+            self.kept += [x.clone() for x in tensors_in((out,)) if x.is_floating_point()]
+        return out
+
+
+@contextmanager
+def _steps_given(model: nn.Module) -> Iterator[list[int]]:
+    """In the block, the first dimension of what neurons get that take it for time by the word of their library."""
+    given: list[int] = []
+
+    def note(_: nn.Module, args: tuple[Any, ...]) -> None:
+        given.extend(len(x) for x in args[:1] if isinstance(x, Tensor) and x.ndim)
+
+    hooks = [module.register_forward_pre_hook(note) for _, module in named_modules(model) if is_multi_step(module)]
+    try:
+        yield given
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def images_as_time(model: nn.Module, trial: Trial, sample: Sample) -> bool | None:
+    """Whether the model runs on one image of a batch after the other, and one changes what the next one meets.
+
+    Neurons in SpikingJelly's multi-step mode say that their first dimension is time: images must not be there. Of any
+    other model more images make more operators run, which they do in no other way. Then each of three images in turn is
+    changed: the first result that depends on several of them depends on the first two alone where a membrane goes from
+    one to the next, and on all where images are put together after the loop.
+
+    Args:
+        model: whose neurons are looked at.
+        trial: runs it.
+        sample: a batch.
+
+    Returns:
+        True: they are time steps. None: it loops over images, and no image was seen to change another. False: neither.
+    """
+
+    def run(images: int) -> tuple[int, list[int]]:
+        watch = _Results()
+        with _steps_given(model) as steps:
+            trial(sample.repeated(images), watch)
+        return watch.count, steps
+
+    (one, steps), (two, more) = run(1), run(2)
+    if any(b == 2 * a for a, b in zip(steps, more, strict=False)):
+        return True
+    if one >= two or two >= run(3)[0]:  # of one image alone some operators need not run
+        return False
+    three = sample.repeated(3)
+    runs = []
+    for changed in (None, 0, 1, 2):
+        watch = _Results(keeping=True)
+        trial(three if changed is None else three.with_another(changed), watch)
+        runs.append(watch.kept)
+    return True if _handed_on(*runs) else None
+
+
+def channels_as_time(trial: Trial, sample: Sample) -> bool:
+    """Whether the model runs on the channels of an image one after the other, as many as there are: B x T x ..., to it.
+
+    Args:
+        trial: runs the model.
+        sample: a batch of static images.
+    """
+    counts = []
+    for times in (1, 2):
+        watch, few = _Results(), sample.repeated(2)
+        try:
+            trial(few.with_images(few.images.repeat(1, times, 1, 1)), watch)
+        except Exception:  # most models have a layer for so many channels
+            return False
+        counts.append(watch.count)
+    return counts[0] < counts[1]
+
+
+def _handed_on(plain: Sequence[Tensor], *changed: Sequence[Tensor]) -> bool:
+    """Whether the first result that depends on several images has a number that depends on the first two alone."""
+    for x, *others in zip(plain, *changed, strict=False):
+        if any(x.shape != other.shape for other in others):
+            return False  # the model took another way: results cannot be laid side by side
+        first, second, third = (_differs(x, other) for other in others)
+        if bool(((first & second) | (second & third) | (first & third)).any()):
+            return bool((first & second & ~third).any())
+    return False
+
+
+def _differs(x: Tensor, other: Tensor) -> Tensor:
+    """Where two results are not the same, up to rounding."""
+    x, other = x.nan_to_num(), other.nan_to_num()
+    most = x.abs().max() if x.numel() else torch.zeros((), device=x.device)
+    return (x - other).abs() > _ALIKE * most
