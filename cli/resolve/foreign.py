@@ -14,6 +14,7 @@ from weakref import WeakSet
 
 from saformer.cli.options.model import ModelOptions
 from saformer.errors import InputError
+from saformer.text import nearest, some
 from saformer.user_code import faults, process_kept, words
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ def load_foreign(
         options = dict(parse_argument(text, "--model-arg", factory) for text in arguments)
         if options and isinstance(factory, nn.Module):
             raise InputError(f"{name} is a network already, which takes no arguments: leave out {', '.join(options)}")
+        _check_arguments(name, attribute, factory, options)
         with faults(lambda error: f"{name}: {attribute} failed: {_words(error)}", ()), process_kept():
             model = factory if isinstance(factory, nn.Module) else factory(**options)
     with own_errors(attribute, when="when it was made ready"):
@@ -141,6 +143,19 @@ def load_foreign(
     if has_weights(model) and checkpoint is None:
         remarks.append("its factory loaded weights (load_state_dict, torch.load): they are taken for trained ones")
     return model, remarks
+
+
+def _check_arguments(name: str, attribute: str, factory: Any, arguments: dict[str, Any]) -> None:
+    """Raise InputError for an argument that the factory's signature, where it has one, does not know."""
+    try:
+        parameters = inspect.signature(factory).parameters
+    except (TypeError, ValueError):
+        return
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    for key in arguments.keys() - parameters.keys():
+        known = f"it takes {some(list(parameters), 12)}" if parameters else "it takes none"
+        raise InputError(f"{name}: {attribute} has no argument {key!r}{nearest(key, parameters)}: {known}")
 
 
 def _seed(seed: int) -> None:
@@ -176,10 +191,12 @@ def _imported(name: str, module_name: str, attribute: str) -> Any:
     finally:
         if "" in sys.path:  # the module may have put the path in order itself
             sys.path.remove("")
+    module = factory
     for part in attribute.split("."):
         factory = getattr(factory, part, None)
     if not callable(factory):
-        raise InputError(f"{name}: {module_name} has no class or function {attribute!r}")
+        close = nearest(attribute, [each for each, value in vars(module).items() if callable(value)])
+        raise InputError(f"{name}: {module_name} has no class or function {attribute!r}{close}")
     return factory
 
 

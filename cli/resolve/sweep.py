@@ -165,7 +165,7 @@ def _source_at(source: Source, parameter: Parameter, value: int) -> Source:
             axis = 0 if options.time_first is not None else options.time_axis
             changed |= {"time_first": None, "time_axis": axis, "time_steps": value}
         elif not any(held in text for text in options.arguments or []):
-            layout = " or --time-axis N or --loop 1, or" if steps else ""
+            layout = " --time-axis N, --loop 1, or" if steps else ""
             raise InputError(
                 f"{source.text}: say how {held[1:-1]} reaches your model:{layout} by an argument of its factory, "
                 f"{source.text}+NAME={held}"

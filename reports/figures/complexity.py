@@ -65,11 +65,11 @@ def measured_panels(chosen: Sequence[Attention], measurement: "Measurement") -> 
 
 
 def formula_panels(chosen: Sequence[Attention], over_tokens: Sequence[Sizes], hardware: Hardware) -> list[Panel]:
-    """Dense operations and energy of the formulas over N; no energy where the hardware lacks one that is charged."""
+    """Dense operations and energy of the formulas over N; no energy where the hardware lacks one that is charged, or
+    where it is 0, which a logarithmic axis cannot show.
+    """
     energies = {
-        a.title: [
-            (float(s.tokens), value * 1e-6) for s in over_tokens if (value := picojoules(a, s, hardware)) is not None
-        ]
+        a.title: [(float(s.tokens), value * 1e-6) for s in over_tokens if (value := picojoules(a, s, hardware))]
         for a in chosen
     }
     counts = {a.title: [(float(s.tokens), float(a.count(s, *SYNAPTIC))) for s in over_tokens] for a in chosen}

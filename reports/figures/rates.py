@@ -57,6 +57,7 @@ def rates_figure(account: Account, width: Width = Width.page) -> "Figure":
                         va="center",
                         fontsize=min(SMALL_SIZE, size),
                         color=PAPER if dark else INK,
+                        in_layout=False,  # it stays in its cell
                     )
         figure.colorbar(image, ax=axes, label="Firing rate (%)", pad=0.01, aspect=max(8, 100 * row_inches))
         return figure

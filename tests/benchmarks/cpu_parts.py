@@ -128,7 +128,7 @@ def profiles(settings: Settings) -> Iterator[Row]:
     named = {"time_steps": 4, "check_flops": False}
     times = in_turns(settings.repeats, lambda: forward(run, x), lambda: profile(foreign, [x], **named))
     title = f"profile, {version()}'s Spikformer-4-384, one batch"
-    yield Row(title, times[1], against="its forward pass", reference=times[0], note="its looks at a few images first included")
+    yield Row(title, times[1], against="its forward pass", reference=times[0], note="looks at a few images included")
 
     few = max(settings.repeats // 4, 1)
     for title, network, call, told in (

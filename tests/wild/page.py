@@ -76,7 +76,8 @@ def page(
         if "ratio" in report:
             lines.append(
                 f"A profile of {network.name} took {report['ratio']:.1f} times as long as the forward pass alone "
-                "(two images, the runs that look at the model first included; the fastest of five each, in the same run)."
+                "(two images, the runs that look at the model first included; the fastest of five each, in the same "
+                "run)."
             )
     lines.append(
         "\nNumbers are for the whole batch, over all steps. A number in parentheses is the independent count, or T as "

@@ -63,6 +63,13 @@ def test_the_formulas_can_be_drawn(saformer, tmp_path):
     assert "Energy per image" in (tmp_path / "formulas.svg").read_text()
 
 
+def test_what_costs_nothing_has_no_place_on_a_logarithmic_axis(saformer, tmp_path):
+    result = saformer("complexity", "--attention", "sasa", "--rate", 0, "--plot", tmp_path / "formulas.svg")
+    assert result.code == 0, result.err
+    drawn = (tmp_path / "formulas.svg").read_text()
+    assert "FLOPs per image" in drawn and "Energy per image" not in drawn
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -87,3 +87,8 @@ def test_files_hold_what_is_printed(saformer, tmp_path):
     rows = list(csv.DictReader(paths["csv"].read_text().splitlines()))
     assert len(rows) == len(layers)
     assert not [path for path in tmp_path.iterdir() if path not in paths.values()]
+
+
+def test_a_shipped_checkpoint_that_is_none_has_a_nearest_one(saformer):
+    complaint = saformer("energy", "--ckpt", "digits/spikfromer").complaint
+    assert "digits/spikfromer: there is no such file (did you mean digits/spikformer?)" in complaint

@@ -221,9 +221,12 @@ def test_arguments_that_are_none(saformer, argument):
 
 
 def test_arguments_that_the_factory_does_not_take(saformer):
-    complaint = saformer("energy", "--model", "mypkg:Net", "--model-arg", "depth=3", *RANDOM).complaint
-    assert "Net failed: TypeError" in complaint
-    assert "depth" in complaint
+    complaint = saformer("energy", "--model", "mypkg:Net", "--model-arg", "widht=3", *RANDOM).complaint
+    assert complaint.endswith("Net has no argument 'widht' (did you mean width?): it takes channels, width, name")
+
+
+def test_a_factory_that_is_not_there_has_a_nearest_one(saformer):
+    assert "no class or function 'Nte' (did you mean Net?)" in saformer("energy", "mypkg:Nte", *RANDOM).complaint
 
 
 def test_a_factory_that_calls_exit_is_one_line(saformer, folder):
