@@ -10,7 +10,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from types import FrameType
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import FrameType, ModuleType
 from typing import Any, NamedTuple
 
 from saformer.errors import InputError, Stopped, out_of_memory, said
@@ -75,6 +77,8 @@ def process_kept() -> Iterator[None]:
     """
     process, had_torch = os.getpid(), "torch" in sys.modules
     names = [(vars(module), vars(module).copy()) for module in _LEANT_ON]
+    again = _Again(sys.modules.copy())
+    sys.meta_path.insert(0, again)
     before = [(setting, setting.read()) for setting in _settings()]
     streams = [(descriptor, _copied(descriptor)) for descriptor in (1, 2)]
     try:
@@ -82,6 +86,8 @@ def process_kept() -> Iterator[None]:
     finally:
         for held, before_it in names:  # at first: what follows calls them
             held.update(before_it)
+        with contextlib.suppress(Exception):  # the list may be another, or none
+            sys.meta_path.remove(again)
         if os.getpid() != process:
             os._exit(1)
         for descriptor, copy in streams:
@@ -94,6 +100,29 @@ def process_kept() -> Iterator[None]:
         for setting, value in before:
             with contextlib.suppress(Exception):  # the folder may be gone, and with it whatever else
                 setting.write(value)
+
+
+class _Again(MetaPathFinder):
+    """Finds the modules of torch that were there: importing it a second time ends the process below Python."""
+
+    def __init__(self, modules: dict[str, Any]) -> None:
+        self._modules = modules
+
+    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """The specification of the module that was there; None of any other."""
+        found = self._modules.get(name) if name.partition(".")[0] == "torch" else None
+        return None if found is None else ModuleSpec(name, _Same(found), is_package=hasattr(found, "__path__"))
+
+
+class _Same(Loader):
+    def __init__(self, module: ModuleType) -> None:
+        self._module, self._spec, self._loader = module, module.__spec__, module.__loader__
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__, module.__loader__ = self._spec, self._loader
 
 
 def _settings() -> Iterator[_Setting]:

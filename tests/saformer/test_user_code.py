@@ -83,6 +83,24 @@ def test_a_setting_of_the_process_is_what_it_was(read, act):
     assert read() == before
 
 
+def test_torch_is_not_imported_a_second_time():
+    before, specification, finders = sys.modules.copy(), torch.nn.__spec__, list(sys.meta_path)
+    with process_kept():
+        for name in before:
+            if name.partition(".")[0] == "torch":
+                del sys.modules[name]
+        import torch.nn.functional as again
+    assert again is before["torch.nn.functional"]
+    assert torch.nn.__spec__ is specification and sys.meta_path == finders
+    assert all(sys.modules[name] is module for name, module in before.items())
+
+
+def test_finders_may_be_gone(monkeypatch):
+    monkeypatch.setattr(sys, "meta_path", sys.meta_path)
+    with process_kept():
+        sys.meta_path = None
+
+
 def test_a_closed_stream_is_opened_again(monkeypatch, tmp_path):
     with open(tmp_path / "err", "w") as stream:
         monkeypatch.setattr(sys, "stderr", stream)
