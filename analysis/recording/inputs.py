@@ -95,7 +95,11 @@ class Sample:
         """So many samples, without labels: from the first on, and again from there where there are fewer."""
         size = len(self)
         rows = [i % size for i in range(count)]
-        return replace(self._each(lambda x: x[rows] if x.ndim and len(x) == size else x.clone()), labels=None)
+
+        def pick(x: Tensor) -> Tensor:
+            return torch.cat([x[i : i + 1] for i in rows]) if x.ndim and len(x) == size else x.clone()
+
+        return replace(self._each(pick), labels=None)
 
     def with_another(self, row: int) -> "Sample":
         """One of the samples changed: shifted by one along its last dimension."""

@@ -72,6 +72,7 @@ CODE = """
             for name in names:
                 module, name = name.split(".")
                 setattr(sys.modules[module], name, None)
+            getattr(sys.modules[module], name)()
         return act
 
 
