@@ -21,7 +21,7 @@ help:
 	@echo "make format  let ruff rewrite the sources"
 	@echo "make docs    the documentation site, in out/site; runs every command of its pages first"
 	@echo "make picture docs/images/way_of_the_data.svg, drawn anew"
-	@echo "make fuzz    2,400 spoilt files and 200 kills, in some twenty minutes"
+	@echo "make fuzz    2,400 spoilt files and 200 kills, in some ten minutes"
 	@echo "make bench   speed and memory against SpikingJelly, snnTorch, syops, NeuroBench (CIFAR=DIR: on CIFAR-10, too)"
 	@echo "make bench-gpu  the same on a GPU, in one table: out/gpu.md"
 
