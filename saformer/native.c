@@ -5,34 +5,6 @@
 
 #include "native.h"
 
-/* Does pieces `from` to `to` of a job; returns whether it found an infinite number or NaN. */
-typedef int (*Work)(const void *job, i64 from, i64 to);
-
-typedef struct {
-    Work work;
-    const void *job;
-    i64 from, to;
-    int bad;
-} Part;
-
-static void *start(void *argument) {
-    Part *part = argument;
-    part->bad = part->work(part->job, part->from, part->to);
-    return 0;
-}
-
-/* Runs one part of the pieces on each thread. */
-static int run(Work work, const void *job, i64 pieces, int threads) {
-    Part parts[MOST_THREADS];
-    int bad = 0;
-    threads = fewest(threads, pieces);
-    for (int i = 0; i < threads; i++)
-        parts[i] = (Part){.work = work, .job = job, .from = pieces * i / threads, .to = pieces * (i + 1) / threads};
-    side_by_side(start, parts, sizeof(Part), threads);
-    for (int i = 0; i < threads; i++) bad |= parts[i].bad;
-    return bad;
-}
-
 static int not_finite(const float *x, i64 n) {
     const bits *b = (const bits *)x;
     int found = 0;
@@ -142,7 +114,7 @@ static inline float exponential(float x) {
     return p * power.f;
 }
 
-enum { MOST_STEPS = 64, NARROW = 64 };
+enum { NARROW = 64 };
 
 static int backward(const void *job, i64 from, i64 to) {
     const Lif *a = job;
@@ -186,7 +158,7 @@ int lif_forward(const float *x, float *spikes, i64 steps, i64 segments, i64 segm
     return run(forward, &whole, segments, threads);
 }
 
-/* Gradient by the current, T x neurons with T <= 64, of that by the spikes; spikes in the reset are detached. */
+/* Gradient by the current, T x neurons with T <= MOST_STEPS, of that by the spikes; spikes in the reset are detached. */
 void lif_backward(const float *gradient, const float *x, float *result, i64 steps, i64 neurons, float tau,
                   float threshold, float reset, float alpha, int exact, int threads) {
     const i64 segment = 4096;
@@ -209,7 +181,6 @@ static inline float larger(float a, float b) { return a < b || b != b ? b : a; }
 
 static int pool(const void *job, i64 from, i64 to) {
     const Pool *a = job;
-    enum { WIDEST = 1024 };
     float padded[WIDEST] __attribute__((aligned(64))), most[WIDEST] __attribute__((aligned(64)));
     const i64 width = a->width, length = width + 2 * a->padding;
     float *restrict inner = padded + a->padding;
@@ -233,7 +204,7 @@ static int pool(const void *job, i64 from, i64 to) {
     return 0;
 }
 
-/* Maxima over square windows of planes up to 1024 wide, padding included; 2 padding <= kernel. */
+/* Maxima over square windows of planes up to WIDEST wide, padding included; 2 padding <= kernel. */
 void max_pool(const float *x, float *out, i64 planes, i64 height, i64 width, i64 rows, i64 columns, i64 kernel,
               i64 stride, i64 padding, int threads) {
     const Pool whole = {.x = x, .out = out, .height = height, .width = width, .rows = rows, .columns = columns,

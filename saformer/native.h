@@ -27,3 +27,31 @@ static inline void side_by_side(void *(*work)(void *), void *parts, size_t size,
     for (int i = 0; i < threads; i++)
         if (started[i]) pthread_join(ids[i], 0);
 }
+
+/* Does pieces `from` to `to` of a job; returns whether it found an infinite number or NaN. */
+typedef int (*Work)(const void *job, i64 from, i64 to);
+
+typedef struct {
+    Work work;
+    const void *job;
+    i64 from, to;
+    int bad;
+} Part;
+
+static inline void *start(void *argument) {
+    Part *part = argument;
+    part->bad = part->work(part->job, part->from, part->to);
+    return 0;
+}
+
+/* Runs one part of the pieces on each thread. */
+static inline int run(Work work, const void *job, i64 pieces, int threads) {
+    Part parts[MOST_THREADS];
+    int bad = 0;
+    threads = fewest(threads, pieces);
+    for (int i = 0; i < threads; i++)
+        parts[i] = (Part){.work = work, .job = job, .from = pieces * i / threads, .to = pieces * (i + 1) / threads};
+    side_by_side(start, parts, sizeof(Part), threads);
+    for (int i = 0; i < threads; i++) bad |= parts[i].bad;
+    return bad;
+}

@@ -19,18 +19,20 @@ from torch import Tensor
 
 from saformer.locks import scratch_folder
 
-_SOURCES = [Path(__file__).with_name(name) for name in ("native.c", "native_counts.c", "native.h")]
-_FLAGS = (
-    *("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fPIC", "-shared", "-pthread"),
-    *(("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()),
-)
-_SECONDS = 60  # for the compiler
+_SOURCES = [Path(__file__).with_name(name) for name in ("native.c", "native_counts.c")]
+_HEADER = Path(__file__).with_name("native.h")
 #: The widest plane that is pooled, with its padding.
 WIDEST = 1024
 #: Steps whose membranes the backward pass keeps beside each other.
 MOST_STEPS = 64
 #: The largest weight of which a sum over a piece stays an int.
 MOST_WEIGHT = 1 << 18
+_FLAGS = (
+    *("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fPIC", "-shared", "-pthread"),
+    *(("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()),
+    *(f"-DWIDEST={WIDEST}", f"-DMOST_STEPS={MOST_STEPS}"),
+)
+_SECONDS = 60  # for the compiler
 # Elements from which on a second thread is worth its start.
 _SHARED = 1 << 18
 
@@ -224,14 +226,14 @@ def _compiled(compiler: str) -> Path:
         OSError: the folder is not ours alone, or cannot be written to.
         subprocess.SubprocessError: the compiler fails.
     """
-    sources = [source.read_bytes() for source in _SOURCES]
+    sources = [source.read_bytes() for source in (*_SOURCES, _HEADER)]
     made_of = [*sources, " ".join((compiler, *_FLAGS)).encode(), platform.platform().encode(), _processor()]
     folder = _folder()
     path = folder / f"native-{sha256(b'|'.join(made_of)).hexdigest()[:24]}.so"
     if not path.exists():
         with scratch_folder(folder) as scratch:
             made = scratch / "native.so"
-            command = [compiler, *_FLAGS, *map(str, _SOURCES[:2]), "-o", str(made), "-lm"]
+            command = [compiler, *_FLAGS, *map(str, _SOURCES), "-o", str(made), "-lm"]
             subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS, stdin=subprocess.DEVNULL)
             made.replace(path)
     return path

@@ -87,13 +87,12 @@ float look(const float *x, i64 chunks, i64 width, i64 stride, float scale, i64 *
 typedef struct {
     const float *x;
     i64 n, inner, *nonzero;
-    i64 from, to; /* of the outer ones */
 } Along;
 
-static void *count_along(void *argument) {
-    const Along *a = argument;
+static int count_along(const void *job, i64 from, i64 to) {
+    const Along *a = job;
     int found[BLOCK] __attribute__((aligned(64)));
-    for (i64 o = a->from; o < a->to; o++) {
+    for (i64 o = from; o < to; o++) {
         const bits *b = (const bits *)a->x + o * a->n * a->inner;
         i64 *result = a->nonzero + o * a->inner;
         if (a->inner == 1) {
@@ -117,24 +116,19 @@ static void *count_along(void *argument) {
 
 /* Nonzeros of outer x n x inner along n, outer x inner. */
 void along(const float *x, i64 outer, i64 n, i64 inner, i64 *nonzero, int threads) {
-    Along parts[MOST_THREADS];
-    threads = fewest(threads, outer);
-    for (int i = 0; i < threads; i++)
-        parts[i] = (Along){.x = x, .n = n, .inner = inner, .nonzero = nonzero,
-                           .from = outer * i / threads, .to = outer * (i + 1) / threads};
-    side_by_side(count_along, parts, sizeof(Along), threads);
+    const Along whole = {.x = x, .n = n, .inner = inner, .nonzero = nonzero};
+    run(count_along, &whole, outer, threads);
 }
 
 typedef struct {
     const float *x;
     const int32_t *weight;
     i64 lines, width, *sums;
-    i64 from, to; /* rows */
 } Weighted;
 
-static void *sum_weights(void *argument) {
-    const Weighted *a = argument;
-    for (i64 r = a->from; r < a->to; r++) {
+static int sum_weights(const void *job, i64 from, i64 to) {
+    const Weighted *a = job;
+    for (i64 r = from; r < to; r++) {
         const bits *b = (const bits *)a->x + r * a->lines * a->width;
         i64 all = 0;
         for (i64 line = 0; line < a->lines; line++, b += a->width)
@@ -152,10 +146,6 @@ static void *sum_weights(void *argument) {
 
 /* Of rows x lines x width, for each row the sum of the weights where it is nonzero: `width` of them, up to 2^18. */
 void weighted(const float *x, i64 rows, i64 lines, i64 width, const int32_t *weight, i64 *sums, int threads) {
-    Weighted parts[MOST_THREADS];
-    threads = fewest(threads, rows);
-    for (int i = 0; i < threads; i++)
-        parts[i] = (Weighted){.x = x, .weight = weight, .lines = lines, .width = width, .sums = sums,
-                              .from = rows * i / threads, .to = rows * (i + 1) / threads};
-    side_by_side(sum_weights, parts, sizeof(Weighted), threads);
+    const Weighted whole = {.x = x, .weight = weight, .lines = lines, .width = width, .sums = sums};
+    run(sum_weights, &whole, rows, threads);
 }

@@ -145,17 +145,17 @@ def _alike(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one.nan_to_num(), other.nan_to_num(), rtol=1e-3, atol=1e-4)
 
 
-def _moved(scores: Tensor, by_others: Tensor, images: int) -> bool:
+def _moved(scores: Tensor, elsewhere: Tensor, images: int) -> bool:
     """Whether the answer for the first image of one pass is that for the last image of the other; True where no
     dimension of the answers can hold images.
     """
-    if scores.shape != by_others.shape:
+    if scores.shape != elsewhere.shape:
         return False
     held = [axis for axis, size in enumerate(scores.shape) if size and size % images == 0]
     for axis in held:
         steps = scores.shape[axis] // images
         for sizes, inner in (((steps, images), axis + 1), ((images, steps), axis)):  # in either order
-            first, last = (x.unflatten(axis, sizes).select(inner, i) for x, i in ((scores, 0), (by_others, -1)))
+            first, last = (x.unflatten(axis, sizes).select(inner, i) for x, i in ((scores, 0), (elsewhere, -1)))
             if _alike(first, last):
                 return True
     return not held

@@ -77,24 +77,25 @@ def images_as_time(model: nn.Module, trial: Trial, sample: Sample) -> bool | Non
         True: they are time steps. None: it loops over images, and no image was seen to change another. False: neither.
     """
 
-    def run(images: int) -> tuple[int, list[int]]:
-        watch = _Results()
-        with _steps_given(model) as steps:
-            trial(sample.repeated(images), watch)
-        return watch.count, steps
+    def run(given: Sample, keeping: bool = False) -> _Results:
+        watch = _Results(keeping)
+        trial(given, watch)
+        return watch
 
-    (one, steps), (two, more) = run(1), run(2)
+    with _steps_given(model) as steps:
+        one = run(sample.repeated(1))
+    with _steps_given(model) as more:
+        two = run(sample.repeated(2))
     if any(b == 2 * a for a, b in zip(steps, more, strict=False)):
         return True
-    if one >= two or two >= run(3)[0]:  # of one image alone some operators need not run
+    if one.count >= two.count:
         return False
     three = sample.repeated(3)
-    runs = []
-    for changed in (None, 0, 1, 2):
-        watch = _Results(keeping=True)
-        trial(three if changed is None else three.with_another(changed), watch)
-        runs.append(watch.kept)
-    return True if _handed_on(*runs) else None
+    plain = run(three, keeping=True)
+    if two.count >= plain.count:  # of one image alone some operators need not run
+        return False
+    changed = (run(three.with_another(row), keeping=True).kept for row in range(3))
+    return True if _handed_on(plain.kept, *changed) else None
 
 
 def channels_as_time(trial: Trial, sample: Sample) -> bool:

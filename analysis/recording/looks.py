@@ -64,8 +64,8 @@ class Looks:
     def learn(self, x: Tensor, nonzero: Tensor) -> None:
         """Take it as given that `x` holds zeros and ones, so many ones in each of equal parts of its memory."""
         if dense(x):
-            most = Integers(nonzero), Integers(nonzero.sum())
-            self._known[x] = {_place(x): Look(x.numel() // len(nonzero), *most, 1.0)}
+            width, ones = x.numel() // len(nonzero), Integers(nonzero.sum())
+            self._known[x] = {_place(x): Look(width, Integers(nonzero), ones, 1.0)}
 
     def seen(self, x: Tensor) -> Look | None:
         """What was seen of `x`, if it was looked at."""

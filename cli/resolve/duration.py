@@ -38,8 +38,8 @@ def seconds_per_image(source: Source, data: "Dataset", run: RunOptions) -> float
     model = network_of(source, data, seed=run.seed).module.to(device)
     foreign = source.foreign
     call = NetworkCall(model, model_input(options) if foreign else None, options.loop if foreign else None)
-    batch, _ = next(data.batches(min(_PROBE, run.batch_size or _PROBE), None, run.seed, torch.float32, device))
     images = min(_PROBE, run.batch_size or _PROBE, len(data))
+    batch, _ = next(data.batches(images, None, run.seed, torch.float32, device))
     with torch.inference_mode(), own_errors(model):
         for _ in range(2):
             start = time.perf_counter()

@@ -148,10 +148,8 @@ def _panel(axes: "Axes", panel: Panel, styles: Mapping[str, dict[str, Any]]) -> 
         axes.plot(x, y, label=title, **styles[title])
     ends = _guides(axes, panel)
     values = [value for _, y in panel.series.values() for value in y]
-    low, high = (
-        min([*values, *(end / 1.5 for end in ends)]) / 1.6,
-        max(values) * 1.6,
-    )  # the steepest has its label below
+    # The steepest guide has its label below it.
+    low, high = min([*values, *(end / 1.5 for end in ends)]) / 1.6, max(values) * 1.6
     axes.set_ylim(low, high)
     decades = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
     decades = decades[:: 1 + len(decades) // _MOST_TICKS]

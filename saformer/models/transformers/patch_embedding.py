@@ -63,16 +63,17 @@ class PatchEmbedding(nn.Module):
         membrane = x
         for i, (stage, pool) in enumerate(self.stages):
             pools = self.pooling[i] == "1"
+            pools_first = pools and self.pool_first[i]
             conv, norm, neuron = (self.get_submodule(stage.format(n)) for n in ("conv", "bn", self.neuron_name))
-            if (pools and self.pool_first[i]) or (self.membrane_shortcut and i == len(self.stages) - 1):
+            if pools_first or (self.membrane_shortcut and i == len(self.stages) - 1):
                 x = per_step(norm, per_step(conv, x))
-                if pools and self.pool_first[i]:
+                if pools_first:
                     x = per_step(self.get_submodule(pool), x)
                 membrane = x
                 x = neuron(x)
             else:
                 x = spikes_of(neuron, norm, conv, x)
-            if pools and not self.pool_first[i]:
+            if pools and not pools_first:
                 x = per_step(self.get_submodule(pool), x)
         if self.membrane_shortcut:
             return per_step(self.rpe_bn, per_step(self.rpe_conv, x)) + membrane
