@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -109,20 +110,22 @@ def _fork_server() -> Iterator[subprocess.Popen[str]]:
     server.wait()
 
 
-@pytest.fixture
-def forked(tmp_path: Path, _fork_server: subprocess.Popen[str]) -> Callable[..., list[Ended]]:
-    """As `processes`, without starting an interpreter and importing torch for each: see fork_server.py."""
+@pytest.fixture(scope="session")
+def forked_in(_fork_server: subprocess.Popen[str]) -> Callable[..., list[Ended]]:
+    """As `processes`, without starting an interpreter and importing torch for each: see fork_server.py.
 
-    def run(
-        *arguments: object, folder: Path = tmp_path, count: int = 2, seconds: int = 120, **variables: str
-    ) -> list[Ended]:
-        outputs = [(tmp_path / f".out{rank}", tmp_path / f".err{rank}") for rank in range(count)]
+    In this folder, and in one process unless told; for fixtures of any scope.
+    """
+
+    def run(folder: Path, *arguments: object, count: int = 1, seconds: int = 120, **variables: str) -> list[Ended]:
+        outputs = [(folder / f".out{rank}", folder / f".err{rank}") for rank in range(count)]
+        environments = _environments(count, variables) if count > 1 else [{**os.environ, **variables}]
         request = {
             "arguments": list(map(str, arguments)),
             "folder": str(folder),
             "processes": [
                 {"environment": environment, "out": str(out), "err": str(err)}
-                for environment, (out, err) in zip(_environments(count, variables), outputs, strict=True)
+                for environment, (out, err) in zip(environments, outputs, strict=True)
             ],
         }
         assert _fork_server.stdin is not None and _fork_server.stdout is not None
@@ -135,6 +138,16 @@ def forked(tmp_path: Path, _fork_server: subprocess.Popen[str]) -> Callable[...,
         assert answer, "the programs did not end"
         ended = zip(json.loads(answer), outputs, strict=True)
         return [Ended(code, out.read_text(), err.read_text()) for code, (out, err) in ended]
+
+    return run
+
+
+@pytest.fixture
+def forked(tmp_path: Path, forked_in: Callable[..., list[Ended]]) -> Callable[..., list[Ended]]:
+    """The same in two processes, with the variables that torchrun sets, in the folder of the test."""
+
+    def run(*arguments: object, folder: Path = tmp_path, count: int = 2, **more: Any) -> list[Ended]:
+        return forked_in(folder, *arguments, count=count, **more)
 
     return run
 
