@@ -11,9 +11,10 @@ _INTERRUPTED = 130
 
 def program() -> None:
     """What `saformer` and `python -m saformer.cli` start: the command line, and with it the process ends."""
-    from saformer.process import end_process, rest_collector
+    from saformer.memory import keep_memory
+    from saformer.process import end_process, start_process
 
-    rest_collector()
+    start_process(with_torch=keep_memory)
     try:
         main()
     except SystemExit as stop:
@@ -33,8 +34,6 @@ def main() -> None:
     from saformer.plugins import faults_located
     from saformer.text import PLAIN_ERRORS, briefly
 
-    # Read by torch at its first tensor: large ones in large pages, which the system has fewer of to clear.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     # A thread that waits for another spins for a millisecond unless told: where other programs run, most of the time.
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")

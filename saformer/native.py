@@ -1,26 +1,22 @@
-"""Passes over memory that PyTorch's operators make several of: C, compiled at first use where there is a C compiler,
-and kept in the user's cache. Where there is none, PyTorch's operators give the same numbers.
-
-`SAFORMER_NATIVE=0` in the environment leaves it out.
+"""Passes over memory that PyTorch's operators make several of, in C. Where there is no compiler, PyTorch's operators
+give the same numbers.
 """
 
 import ctypes
 import functools
-import os
 import platform
-import shutil
-import subprocess
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from saformer.locks import scratch_folder
+from saformer.compiling import library
 
-_SOURCES = [Path(__file__).with_name(name) for name in ("native.c", "native_counts.c", "native_norm.c")]
-_HEADERS = [Path(__file__).with_name(name) for name in ("native.h", "native_lif.h")]
+_SOURCES = [
+    Path(__file__).with_name(name)
+    for name in ("native.c", "native_counts.c", "native_norm.c", "native.h", "native_lif.h")
+]
 #: The widest plane that is pooled, with its padding.
 WIDEST = 1024
 #: Steps whose membranes the backward pass keeps beside each other.
@@ -30,11 +26,10 @@ _PIECES = 32
 #: The largest weight of which a sum over a piece stays an int.
 MOST_WEIGHT = 1 << 18
 _FLAGS = (
-    *("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fPIC", "-shared", "-pthread"),
+    *("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-pthread", "-lm"),
     *(("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()),
     *(f"-DWIDEST={WIDEST}", f"-DMOST_STEPS={MOST_STEPS}", f"-DPIECES={_PIECES}"),
 )
-_SECONDS = 60  # for the compiler
 # Elements from which on a second thread is worth its start.
 _SHARED = 1 << 18
 
@@ -299,59 +294,6 @@ def fits(x: Tensor) -> bool:
 
 @functools.cache
 def native() -> Native | None:
-    """The library; None without a C compiler, or where its result cannot be kept or loaded."""
-    if os.environ.get("SAFORMER_NATIVE") == "0" or os.name != "posix":
-        return None
-    compiler = shutil.which(os.environ.get("CC") or "cc")
-    if compiler is None:
-        return None
-    try:
-        return Native(ctypes.CDLL(str(_compiled(compiler))))
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _compiled(compiler: str) -> Path:
-    """The library for this machine, compiled unless it has been.
-
-    Raises:
-        OSError: the folder is not ours alone, or cannot be written to.
-        subprocess.SubprocessError: the compiler fails.
-    """
-    sources = [source.read_bytes() for source in (*_SOURCES, *_HEADERS)]
-    made_of = [*sources, " ".join((compiler, *_FLAGS)).encode(), platform.platform().encode(), _processor()]
-    folder = _folder()
-    path = folder / f"native-{sha256(b'|'.join(made_of)).hexdigest()[:24]}.so"
-    if not path.exists():
-        with scratch_folder(folder) as scratch:
-            made = scratch / "native.so"
-            command = [compiler, *_FLAGS, *map(str, _SOURCES), "-o", str(made), "-lm"]
-            subprocess.run(command, check=True, capture_output=True, timeout=_SECONDS, stdin=subprocess.DEVNULL)
-            made.replace(path)
-    return path
-
-
-def _folder() -> Path:
-    """Where libraries are kept: a folder that nobody else may write to, for what lies there is run.
-
-    Raises:
-        OSError: others may.
-    """
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    folder = Path(base) / "saformer"
-    if not folder.is_absolute():
-        raise FileNotFoundError("the user has no home")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    seen = folder.stat()
-    if seen.st_uid != os.getuid() or seen.st_mode & 0o022:
-        raise PermissionError(f"{folder} can be written to by others")
-    return folder
-
-
-def _processor() -> bytes:
-    """What tells one kind of processor from another: a home may be shared by several machines."""
-    try:
-        lines = Path("/proc/cpuinfo").read_bytes().splitlines()
-    except OSError:
-        return platform.processor().encode()
-    return b"".join(line for line in dict.fromkeys(lines) if line.startswith((b"flags", b"Features", b"model")))
+    """The library; None where it cannot be made, and PyTorch's operators give the same numbers."""
+    found = library("native", "CC", "cc", _SOURCES, _FLAGS)
+    return None if found is None else Native(found)

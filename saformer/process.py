@@ -5,7 +5,7 @@ import gc
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
@@ -16,14 +16,14 @@ from typing import NoReturn
 PATIENCE = 8
 
 
-def rest_collector() -> None:
+def start_process(with_torch: Callable[[], object]) -> None:
     """Collect no garbage until `wake_collector`, nor while torch is imported, whenever that is.
 
     What libraries make when they are imported stays. Of the time that importing torch takes, a tenth is spent on
     looking through it, and as much again on each full collection later.
     """
     gc.disable()
-    sys.meta_path.insert(0, _BeforeTorch())
+    sys.meta_path.insert(0, _BeforeTorch(with_torch))
 
 
 def wake_collector() -> None:
@@ -34,7 +34,10 @@ def wake_collector() -> None:
 
 
 class _BeforeTorch(MetaPathFinder):
-    """Lets the collector rest while torch is imported; finds nothing by itself."""
+    """Lets the collector rest while torch is imported, and calls `with_torch` then; finds nothing by itself."""
+
+    def __init__(self, with_torch: Callable[[], object]) -> None:
+        self._with_torch = with_torch
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -55,6 +58,7 @@ class _BeforeTorch(MetaPathFinder):
                 execute(module)
             finally:
                 wake_collector()
+            self._with_torch()
 
         vars(loader)["exec_module"] = execute_at_rest  # of this object: who asks for its class finds the same
         return spec

@@ -35,7 +35,8 @@ def _as_one(layer: nn.Module, norm: Any, neuron: nn.Module, x: Tensor, channel: 
     In evaluation it writes over the layer's result, which is nobody else's; a gradient may not be wanted then.
     """
     return (
-        type(layer) in (nn.Conv1d, nn.Conv2d, nn.Linear)
+        not (torch.compiler.is_compiling() or torch.jit.is_tracing())
+        and type(layer) in (nn.Conv1d, nn.Conv2d, nn.Linear)
         and type(neuron) is LIF
         and neuron.rule.plain
         and type(norm) in (nn.BatchNorm1d, nn.BatchNorm2d)
@@ -43,7 +44,6 @@ def _as_one(layer: nn.Module, norm: Any, neuron: nn.Module, x: Tensor, channel: 
         and all(t is None or _plain(t) for t in (norm.running_mean, norm.running_var, norm.weight, norm.bias))
         and (_fits_training(norm, x, channel) if _wants_gradient(norm, x) else _fits_evaluation(norm, x))
         and not (any(map(_watched, (layer, norm, neuron))) or _has_any_global_hook())
-        and not (torch.jit.is_tracing() or torch.compiler.is_compiling())
     )
 
 

@@ -183,8 +183,8 @@ class _Reset(nn.Module):
 @part("memory")
 def memory(settings: Settings) -> Iterator[Row]:
     """Peaks that a forward pass, and a profile, add to a fresh process."""
-    for title, fragmented, goal in (("live", False, "<= 1.02"), ("resident", True, "")):
-        plain, recorded = (peak_memory(what, fragmented) for what in ("forward", "profile"))
+    for title, kept, goal in (("live", False, "<= 1.02"), ("resident", True, "")):
+        plain, recorded = (peak_memory(what, kept) for what in ("forward", "profile"))
         yield Row(f"profile, peak of {title} memory", recorded, "MiB", "its forward pass", plain, goal)
 
 

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 import saformer
 from saformer.analysis import profile
+from saformer.memory import keep_memory
 
 if TYPE_CHECKING:
     import cpu_parts
@@ -88,24 +89,28 @@ def in_turns(repeats: int, *work: Callable[[], object]) -> list[float]:
     return [statistics.median(column) for column in zip(*times, strict=True)]
 
 
-def peak_memory(what: str, fragmented: bool) -> float:
+def peak_memory(what: str, kept: bool) -> float:
     """MiB that one forward pass, or one profile, adds to a fresh process that holds the model and the batch.
 
-    glibc keeps freed tensors below a moving threshold on its heap, and how badly that heap fragments differs from
-    run to run by a third of the peak, for the bare forward pass as well. With `fragmented` this is left in, and the
-    median of five processes is taken; without, every tensor is mapped on its own and the peak is that of live memory.
+    With `kept` as the command line runs, which keeps the memory of large tensors that are gone, as glibc's heap does
+    that of small ones: the median of five processes. Without, every tensor is mapped on its own, and the peak is that
+    of live memory.
     """
     command = [sys.executable, __file__, "--memory", what, *(["--dry-run"] if BATCH == 1 else [])]
-    mapped = {} if fragmented else {"MALLOC_MMAP_THRESHOLD_": "65536"}
-    environment = {**os.environ, "THP_MEM_ALLOC_ENABLE": "0", **mapped}
+    if kept:
+        command, environment = [*command, "--kept"], dict(os.environ)
+    else:
+        environment = {**os.environ, "THP_MEM_ALLOC_ENABLE": "0", "MALLOC_MMAP_THRESHOLD_": "65536"}
     runs = [
         json.loads(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
-        for _ in range(5 if fragmented else 1)
+        for _ in range(5 if kept else 1)
     ]
     return statistics.median(runs)
 
 
-def _measure_memory(what: str) -> None:
+def _measure_memory(what: str, kept: bool) -> None:
+    if kept:
+        keep_memory()
     torch.set_num_threads(THREADS)
     model, x = spiking_model(), images()
     # A small pass first: libraries are loaded and threads started, and their memory is not the pass's.
@@ -232,18 +237,18 @@ if __name__ == "__main__":
     parser.add_argument("--only", default="", metavar="PART", help="parts with this in their name")
     parser.add_argument("--dry-run", action="store_true", help="small networks: to see that everything runs")
     parser.add_argument("--memory", choices=["forward", "profile"], help=argparse.SUPPRESS)
+    parser.add_argument("--kept", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--scale", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.dry_run:
         MODEL, BATCH, arguments.repeats = "spikformer-1-24", 1, 1
-    # Large tensors in large pages, as the command line has them; for ours and for rivals.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     if arguments.memory:
-        _measure_memory(arguments.memory)
+        _measure_memory(arguments.memory, arguments.kept)
     elif arguments.scale:
         print(json.dumps(_measure_scale(**arguments.scale)))
     else:
         sys.modules["run"] = sys.modules["__main__"]  # what the parts import
         from cpu_parts import Settings
 
+        keep_memory()  # as the command line does; for ours and for rivals
         sys.exit(main(Settings(arguments.repeats, arguments.cifar, arguments.dry_run), arguments.only))

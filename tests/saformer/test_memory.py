@@ -1,0 +1,159 @@
+"""Memory of large tensors is used again, within what was once in use; nothing else of PyTorch changes."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler")
+START = """
+import torch
+from saformer.memory import kept_memory, keep_memory
+MIB = 1 << 20
+assert keep_memory() and keep_memory()
+
+def of(mib):
+    return torch.empty(int(mib * MIB), dtype=torch.uint8)
+
+def held():
+    now = kept_memory()
+    return now.used / MIB, now.idle / MIB, now.peak / MIB
+"""
+
+
+def run(code: str, **environment: str) -> str:
+    """What a process of its own prints: an allocator is installed for good."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@needs_compiler
+def test_a_tensor_gets_the_memory_of_one_that_is_gone_and_no_more_is_kept_than_was_used() -> None:
+    run(
+        START
+        + """
+x = of(8)
+address = x.data_ptr()
+assert held() == (8, 0, 8) and address % (2 * MIB) == 0
+del x
+assert held() == (0, 8, 8)
+x = of(6.5)  # four fifths and more
+assert x.data_ptr() == address and held() == (8, 0, 8)
+x.fill_(7)
+del x
+assert of(5).data_ptr() != address and held() == (0, 5, 8), held()  # too small: the eight are given back
+x, y = of(5), of(3)
+assert held() == (8, 0, 8)
+del x
+z = of(4)  # of the five
+assert held() == (8, 0, 8)
+del y, z
+assert of(0.9).sum() is not None and held()[2] == 8  # small ones are PyTorch's
+"""
+    )
+
+
+@needs_compiler
+def test_numbers_are_the_same_and_storages_grow_are_copied_and_freed_by_other_threads() -> None:
+    run(
+        START
+        + """
+import copy, threading
+from torch.profiler import ProfilerActivity, profile
+
+x = torch.arange(MIB, dtype=torch.float32)
+assert torch.equal(copy.deepcopy(x), x) and torch.equal(x.clone() + 1 - 1, x)
+x.resize_(3 * MIB)
+assert torch.equal(x[:MIB], torch.arange(MIB, dtype=torch.float32))
+del x
+kept = [of(2) for _ in range(40)]
+used, idle, peak = held()
+assert idle + used <= peak
+
+def take_and_free():
+    for _ in range(10):
+        kept.pop()
+        of(2).fill_(1)
+
+threads = [threading.Thread(target=take_and_free) for _ in range(4)]
+for one in threads: one.start()
+for one in threads: one.join()
+assert held() == (0, peak, peak) and peak == 80 and not kept, held()
+with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+    x = of(16)
+assert sum(event.self_cpu_memory_usage for event in seen.key_averages()) == 16 * MIB
+a = torch.ones(600, 600, requires_grad=True)
+(a @ a).sum().backward()
+assert torch.equal(a.grad, torch.full((600, 600), 1200.0))
+"""
+    )
+
+
+@needs_compiler
+def test_a_child_that_is_forked_has_memory_of_its_own() -> None:
+    out = run(
+        START
+        + """
+import os
+x = of(4).fill_(1)
+if (child := os.fork()) == 0:
+    x.fill_(2)
+    del x
+    os._exit(int(of(4).fill_(3)[0]))
+assert os.waitpid(child, 0)[1] >> 8 == 3 and int(x.sum()) == 4 * MIB
+print("done")
+"""
+    )
+    assert out == "done\n"
+
+
+@needs_compiler
+def test_memory_that_is_not_there_is_an_error_as_ever_and_what_is_kept_is_given_up_for_it() -> None:
+    run(
+        START
+        + """
+import resource
+from saformer.errors import out_of_memory
+
+x = of(300)
+del x
+used = int(next(l for l in open("/proc/self/status") if l.startswith("VmSize")).split()[1]) * 1024
+resource.setrlimit(resource.RLIMIT_AS, (used + 150 * MIB, -1))
+assert of(400).numel() == 400 * MIB  # fits only without the 300
+for size in (4000, 1 << 40):
+    try:
+        of(size)
+    except RuntimeError as error:
+        assert out_of_memory(error), error
+    else:
+        raise AssertionError
+"""
+    )
+
+
+def test_without_a_compiler_large_tensors_are_put_in_large_pages() -> None:
+    code = "import os; from saformer.memory import *; print(keep_memory(), kept_memory(), os.environ[NAME])"
+    for environment in ({"CXX": "no-such-compiler"}, {"SAFORMER_NATIVE": "0"}):
+        assert run(f"NAME = 'THP_MEM_ALLOC_ENABLE'; {code}", **environment) == "False None 1\n"
+
+
+@needs_compiler
+def test_the_command_line_keeps_memory() -> None:
+    code = """
+import saformer.cli
+
+def main():
+    import torch
+    from saformer.memory import kept_memory
+    torch.ones(4 << 20)
+    print(kept_memory().idle)
+
+saformer.cli.main = main
+saformer.cli.program()
+"""
+    assert run(code) == f"{16 << 20}\n"
