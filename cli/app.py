@@ -1,5 +1,6 @@
 """The application: its own options, and the commands of `commands/`."""
 
+import functools
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ import typer
 import typer.core
 import typer.main
 
+from saformer.cli import commands
 from saformer.cli.commands import COMMANDS, all_commands
 from saformer.cli.options.plugins import Plugins
 from saformer.cli.terminal.help import Command, help_text, without_types
@@ -26,10 +28,7 @@ class _Commands(typer.core.TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in self.commands and cmd_name in COMMANDS:
-            alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-            run = COMMANDS[cmd_name].run
-            alone.command(cmd_name, cls=Command, help=help_text(run.__doc__ or ""))(run)
-            self.add_command(typer.main.get_command(alone), cmd_name)
+            self.add_command(_made(COMMANDS[cmd_name]), cmd_name)
         return super().get_command(ctx, cmd_name)
 
     def get_params(self, ctx: Any) -> Any:
@@ -48,6 +47,14 @@ class _Commands(typer.core.TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         with _complaints_in_one_line():
             return super().invoke(ctx)
+
+
+@functools.cache
+def _made(command: commands.Command) -> Any:
+    """A command as typer runs it, made when it is first asked for: there are dozens of options to each."""
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    alone.command(command.name, cls=Command, help=help_text(command.run.__doc__ or ""))(command.run)
+    return typer.main.get_command(alone)
 
 
 @contextmanager

@@ -5,6 +5,11 @@
 
 #include "native_lif.h"
 
+Parallel torch_parallel;
+
+/* Work is shared out by PyTorch's threads from now on. */
+void use_threads_of(Parallel parallel) { torch_parallel = parallel; }
+
 static int not_finite(const float *x, i64 n) {
     const bits *b = (const bits *)x;
     int found = 0;

@@ -15,8 +15,36 @@ static inline int fewest(int threads, i64 parts) {
     return parts < threads ? (int)(parts < 1 ? 1 : parts) : threads;
 }
 
+/* OpenMP's `GOMP_parallel`: calls a function on each of so many threads, which it keeps from one call to the next. */
+typedef void (*Parallel)(void (*work)(void *), void *data, unsigned threads, unsigned flags);
+
+/* PyTorch's own; null where it has another kind of threads. New threads would wait for its threads, which spin for a
+   while after every operator. */
+extern Parallel torch_parallel;
+
+typedef struct {
+    void *(*work)(void *);
+    char *parts;
+    size_t size;
+    int count, next;
+} Shares;
+
+static inline void take(void *argument) {
+    Shares *all = argument;
+    for (;;) {
+        const int i = __atomic_fetch_add(&all->next, 1, __ATOMIC_RELAXED);
+        if (i >= all->count) return;
+        all->work(all->parts + i * all->size);
+    }
+}
+
 /* Does the work of each part, of `size` bytes, on a thread of its own. */
 static inline void side_by_side(void *(*work)(void *), void *parts, size_t size, int threads) {
+    if (threads > 1 && torch_parallel) {
+        Shares all = {.work = work, .parts = parts, .size = size, .count = threads};
+        torch_parallel(take, &all, threads, 0);
+        return;
+    }
     pthread_t ids[MOST_THREADS];
     int started[MOST_THREADS] = {0};
     for (int i = threads - 1; i >= 0; i--) {

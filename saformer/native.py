@@ -296,4 +296,17 @@ def fits(x: Tensor) -> bool:
 def native() -> Native | None:
     """The library; None where it cannot be made, and PyTorch's operators give the same numbers."""
     found = library("native", "CC", "cc", _SOURCES, _FLAGS)
-    return None if found is None else Native(found)
+    if found is None:
+        return None
+    found.use_threads_of.argtypes, found.use_threads_of.restype = [ctypes.c_void_p], None
+    found.use_threads_of(_parallel_region())
+    return Native(found)
+
+
+def _parallel_region() -> int | None:
+    """The address of `GOMP_parallel` in the OpenMP that PyTorch works with; None where it has none of this kind."""
+    try:
+        whole = ctypes.CDLL(str(Path(torch.__file__).with_name("lib") / "libtorch_cpu.so"))
+        return ctypes.cast(whole.GOMP_parallel, ctypes.c_void_p).value
+    except (OSError, AttributeError):
+        return None

@@ -1,6 +1,7 @@
 """What tests of several processes share, and where kernels run."""
 
 import contextlib
+import gc
 import json
 import os
 import secrets
@@ -12,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,6 +28,16 @@ os.fsync = lambda descriptor: None
 # Read when Triton is imported: without a GPU, kernels run on NumPy, operation by operation.
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector of garbage pass over what is there before the first test: all modules, and all tests.
+
+    They stay to the end, and without this it looks through a million objects hundreds of times.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000)
 
 
 @dataclass(frozen=True)
@@ -98,20 +110,22 @@ def _fork_server() -> Iterator[subprocess.Popen[str]]:
     server.wait()
 
 
-@pytest.fixture
-def forked(tmp_path: Path, _fork_server: subprocess.Popen[str]) -> Callable[..., list[Ended]]:
-    """As `processes`, without starting an interpreter and importing torch for each: see fork_server.py."""
+@pytest.fixture(scope="session")
+def forked_in(_fork_server: subprocess.Popen[str]) -> Callable[..., list[Ended]]:
+    """As `processes`, without starting an interpreter and importing torch for each: see fork_server.py.
 
-    def run(
-        *arguments: object, folder: Path = tmp_path, count: int = 2, seconds: int = 120, **variables: str
-    ) -> list[Ended]:
-        outputs = [(tmp_path / f".out{rank}", tmp_path / f".err{rank}") for rank in range(count)]
+    In this folder, and in one process unless told; for fixtures of any scope.
+    """
+
+    def run(folder: Path, *arguments: object, count: int = 1, seconds: int = 120, **variables: str) -> list[Ended]:
+        outputs = [(folder / f".out{rank}", folder / f".err{rank}") for rank in range(count)]
+        environments = _environments(count, variables) if count > 1 else [{**os.environ, **variables}]
         request = {
             "arguments": list(map(str, arguments)),
             "folder": str(folder),
             "processes": [
                 {"environment": environment, "out": str(out), "err": str(err)}
-                for environment, (out, err) in zip(_environments(count, variables), outputs, strict=True)
+                for environment, (out, err) in zip(environments, outputs, strict=True)
             ],
         }
         assert _fork_server.stdin is not None and _fork_server.stdout is not None
@@ -124,6 +138,16 @@ def forked(tmp_path: Path, _fork_server: subprocess.Popen[str]) -> Callable[...,
         assert answer, "the programs did not end"
         ended = zip(json.loads(answer), outputs, strict=True)
         return [Ended(code, out.read_text(), err.read_text()) for code, (out, err) in ended]
+
+    return run
+
+
+@pytest.fixture
+def forked(tmp_path: Path, forked_in: Callable[..., list[Ended]]) -> Callable[..., list[Ended]]:
+    """The same in two processes, with the variables that torchrun sets, in the folder of the test."""
+
+    def run(*arguments: object, folder: Path = tmp_path, count: int = 2, **more: Any) -> list[Ended]:
+        return forked_in(folder, *arguments, count=count, **more)
 
     return run
 

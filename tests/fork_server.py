@@ -1,8 +1,8 @@
 """Interpreters that have torch already: started once, it forks one for each program that a test runs.
 
 Reads requests from standard input, a line of JSON each, and answers each with a line of exit codes. A request holds the
-arguments that Python would get (`-c PROGRAM ...` or `-m MODULE ...`), the folder, and for each process its environment
-and the files for its output. A process ends as Python ends, with whatever is registered for that.
+arguments that Python would get (`-c PROGRAM ...`, `-m MODULE ...` or `FILE ...`), the folder, and for each process its
+environment and the files for its output. A process ends as Python ends, with whatever is registered for that.
 """
 
 import json
@@ -56,9 +56,14 @@ def serve() -> list[str]:
     sys.exit()
 
 
-option, program, *rest = serve()
-sys.argv = [option, *rest]
-if option == "-c":
-    exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})
+first, *rest = serve()
+if first == "-c":
+    sys.argv = ["-c", *rest[1:]]
+    exec(compile(rest[0], "<string>", "exec"), {"__name__": "__main__"})
+elif first == "-m":
+    sys.argv = ["-m", *rest[1:]]
+    runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
 else:
-    runpy.run_module(program, run_name="__main__", alter_sys=True)
+    sys.argv = [first, *rest]
+    sys.path[0] = os.path.dirname(first)
+    runpy.run_path(first, run_name="__main__")

@@ -88,12 +88,12 @@ def fit_scaling(formula: Expr, axis: Symbol, points: Sequence[tuple[int, Sizes, 
     """
     share = leading_share(formula, axis)
     points = sorted(points, key=lambda point: point[0])
-    ruled = [p for p in points if float(share.subs(p[1].values())) >= LEADING_SHARE and p[2] >= least]
+    ruled = [p for p in points if float(share.xreplace(p[1].values())) >= LEADING_SHARE and p[2] >= least]
     asymptotic = len(ruled) >= FEWEST
     chosen = ruled if asymptotic else points[-FEWEST:]
     if len(chosen) < 2:
         return Fit(degree(formula, axis), None, None, tuple(p[0] for p in chosen), asymptotic)
     sizes = [p[0] for p in chosen]
-    expected = fit_power_law(sizes, [float(formula.subs(p[1].values())) for p in chosen])
+    expected = fit_power_law(sizes, [float(formula.xreplace(p[1].values())) for p in chosen])
     measured = fit_power_law(sizes, [p[2] for p in chosen])
     return Fit(degree(formula, axis), expected.exponent, measured, tuple(sizes), asymptotic)

@@ -119,13 +119,13 @@ class Term:
 
     def at(self, values: Mapping[Symbol, Expr]) -> Fraction:
         """`count` at these sizes; T times it is whole."""
-        if not self.when.subs(values):
+        if not self.when.xreplace(values):
             return Fraction(0)
-        return exact(self.count.subs(values))
+        return exact(self.count.xreplace(values))
 
     def charged(self, values: Mapping[Symbol, Expr]) -> Fraction:
         """Operations charged at these sizes and rates: the count at its rate."""
-        return self.at(values) * self.each * exact(sympy.sympify(self.rate).subs(values))
+        return self.at(values) * self.each * exact(sympy.sympify(self.rate).xreplace(values))
 
 
 @dataclass(frozen=True)
@@ -182,19 +182,19 @@ class Attention:
     def count(self, sizes: Sizes, *parts: str) -> int:
         """Dense operations per image over all time steps at these sizes."""
         values = sizes.values()
-        steps = exact(self.steps.subs(values))
+        steps = exact(self.steps.xreplace(values))
         return whole(steps * sum(t.at(values) for t in self.terms if t.part in (parts or PARTS)))
 
     def charged(self, sizes: Sizes, unit: Symbol, *parts: str) -> Fraction:
         """Operations of one kind (E_MAC, E_AC, E_M) per image over all time steps, at these sizes and rates."""
         values = sizes.values()
-        steps = exact(self.steps.subs(values))
+        steps = exact(self.steps.xreplace(values))
         chosen = [t for t in self.terms if t.unit == unit and t.part in (parts or PARTS)]
         return steps * sum((t.charged(values) for t in chosen), Fraction(0))
 
     def elements(self, sizes: Sizes) -> int:
         """Elements held per image over all time steps at these sizes."""
-        return whole(exact((self.steps * self.space).subs(sizes.values())))
+        return whole(exact((self.steps * self.space).xreplace(sizes.values())))
 
 
 def picojoules(attention: Attention, sizes: Sizes, hardware: Hardware, *parts: str) -> float | None:

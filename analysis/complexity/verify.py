@@ -115,7 +115,7 @@ def differences(attention: Attention, sizes: Sizes, recorded: Profile) -> list[D
             if operation is not None:
                 result = held.kind == "result"
                 found = operation.outputs if result else operation.operands[held.operand].elements
-        elements = whole(steps * exact(matrix.elements.subs(values)))
+        elements = whole(steps * exact(matrix.elements.xreplace(values)))
         pairs.append((f"elements of {held.name}", elements, _per_image(found, images)))
     return [Difference(*pair) for pair in pairs if pair[1] != pair[2]]
 

@@ -1,5 +1,6 @@
 """What every model here shares: its settings and how its input is laid out in time."""
 
+import functools
 import math
 import typing
 from abc import ABC, abstractmethod
@@ -93,6 +94,7 @@ class BaseConfig(ABC):
                 raise InputError(f"{self.family}: {key} must be a number from 0 to less than 1, got {value!r}")
 
     @classmethod
+    @functools.cache
     def types(cls) -> dict[str, Any]:
         """Type of each setting, by name."""
         hints = typing.get_type_hints(cls)

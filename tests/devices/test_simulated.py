@@ -1,8 +1,7 @@
 """Everything that a GPU would compute, on a device that is not the CPU: the same numbers, and nothing left behind."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,11 @@ PARTS = ("profiles", "foreign", "test", "images", "settings", "events", "gone on
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, Any]:
+def found(forked_in: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     # In a process of its own: a device cannot be unregistered.
-    script = Path(__file__).with_name("two_devices.py")
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
-    assert not done.returncode, done.stderr
-    return json.loads(done.stdout)
+    (done,) = forked_in(tmp_path_factory.mktemp("devices"), Path(__file__).with_name("two_devices.py"))
+    assert not done.code, done.err
+    return json.loads(done.out)
 
 
 def test_the_device_refuses_what_a_gpu_would(found: dict[str, Any]) -> None:

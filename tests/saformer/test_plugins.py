@@ -1,7 +1,6 @@
 """Plugins: files that register things, and what is said when one of them is at fault."""
 
 import re
-import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -235,17 +234,16 @@ def test_a_reader_must_return_a_data_set(plugin: Any) -> None:
         open_dataset("mine")
 
 
-def test_the_command_line_says_where_a_plugin_fails(plugin: Any, tmp_path: Path) -> None:
-    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "saformer.cli", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+def test_the_command_line_says_where_a_plugin_fails(plugin: Any, forked_in: Any, tmp_path: Path) -> None:
+    def run(*arguments: object) -> Any:
+        return forked_in(tmp_path, "-m", "saformer.cli", *arguments)[0]
 
     path = plugin(RULE.replace("return Charge()", "return 1 / 0"))
     done = run("energy", "--plugin", path, "--accounting", "mine", "--limit", 2)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.splitlines()[-1] == f"saformer: plugin {path}, line 7: ZeroDivisionError: division by zero"
+    assert (done.code, done.out) == (1, "")
+    assert done.err.splitlines()[-1] == f"saformer: plugin {path}, line 7: ZeroDivisionError: division by zero"
     for place in (("--plugin", path, "energy"), ("energy", "--plugin", path)):
         path.write_text("import\n")
         done = run(*place)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr == f"saformer: plugin {path}, line 1: SyntaxError: invalid syntax\n"
+        assert (done.code, done.out) == (1, "")
+        assert done.err == f"saformer: plugin {path}, line 1: SyntaxError: invalid syntax\n"

@@ -1,7 +1,8 @@
 """Registries: entries by name, in order, each name once."""
 
-import subprocess
-import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,8 @@ def test_a_view_follows_its_registry(colours: Registry[str]) -> None:
 
 
 @pytest.mark.parametrize("first", ["saformer.models.transformers.vit", "saformer.models.registry", "saformer"])
-def test_the_order_is_that_of_the_list_whatever_is_imported_first(first: str) -> None:
-    code = f"import {first}; from saformer.models import FAMILIES; print(*FAMILIES)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert found.stdout.split()[:4] == ["saformer", "spikformer", "spikingformer", "sdt"], found.stderr
+def test_the_order_is_that_of_the_list_whatever_is_imported_first(
+    forked_in: Callable[..., Any], tmp_path: Path, first: str
+) -> None:
+    (found,) = forked_in(tmp_path, "-c", f"import {first}; from saformer.models import FAMILIES; print(*FAMILIES)")
+    assert found.out.split()[:4] == ["saformer", "spikformer", "spikingformer", "sdt"], found.err

@@ -31,12 +31,7 @@ def build():
 
 
 @pytest.fixture
-def torchrun(processes: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *arguments: processes("-m", "saformer.cli", *arguments)
-
-
-@pytest.fixture
-def forked_torchrun(forked: Callable[..., Any]) -> Callable[..., Any]:
+def torchrun(forked: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *arguments: forked("-m", "saformer.cli", *arguments)
 
 
@@ -53,9 +48,9 @@ def test_two_processes_give_the_profile_of_one(torchrun: Any, saformer: Any, tmp
     assert two == one
 
 
-def test_one_process_that_fails_ends_both_with_one_line(forked_torchrun: Any, tmp_path: Path) -> None:
+def test_one_process_that_fails_ends_both_with_one_line(torchrun: Any, tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text(BROKEN)
-    ended = forked_torchrun(
+    ended = torchrun(
         "energy", "--model", "broken:build", "--input-shape", "1,2,2", "--batch-size", "1", "--save-profile", "p.json"
     )
     assert [e.code for e in ended] == [1, 1]
@@ -75,8 +70,8 @@ def test_what_several_processes_cannot_do(
     assert words in saformer("energy", *arguments).complaint
 
 
-def test_without_a_run_the_first_process_answers(forked_torchrun: Any, tmp_path: Path) -> None:
-    first, second = forked_torchrun("energy", "--model", "spikformer-1-16", "--uniform-rate", "0.1", "--json", "p.json")
+def test_without_a_run_the_first_process_answers(torchrun: Any, tmp_path: Path) -> None:
+    first, second = torchrun("energy", "--model", "spikformer-1-16", "--uniform-rate", "0.1", "--json", "p.json")
     assert first.code == second.code == 0
     assert "energy" in first.out and not second.out
     assert (tmp_path / "p.json").exists()

@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -416,6 +414,6 @@ def test_an_impossible_setting_is_refused(data: Dataset, settings: dict, message
     assert "\n" not in str(error.value)
 
 
-def test_pillow_is_loaded_only_for_randaugment() -> None:
+def test_pillow_is_loaded_only_for_randaugment(forked_in, tmp_path) -> None:
     program = "import sys, saformer.training.augmentation; sys.exit('PIL' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+    assert forked_in(tmp_path, "-c", program)[0].code == 0

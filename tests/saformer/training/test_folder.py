@@ -1,8 +1,6 @@
 import errno
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -279,7 +277,6 @@ _KILLED = """
 import os, random, signal, sys, time
 from dataclasses import replace
 import torch
-import torch._dynamo  # by the first step of an optimizer: here once, and not in every child
 from saformer.data import open_dataset
 from saformer.training import RunFolder, load_recipe, train
 
@@ -323,10 +320,10 @@ while True:
 """
 
 
-def test_a_run_that_is_killed_at_random_moments_ends_with_the_same_weights(tmp_path) -> None:
-    done = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path)], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) >= 2
+def test_a_run_that_is_killed_at_random_moments_ends_with_the_same_weights(forked_in, tmp_path) -> None:
+    (done,) = forked_in(tmp_path, "-c", _KILLED, tmp_path)
+    assert done.code == 0, done.err
+    assert int(done.out) >= 2
     whole, resumed = (load(tmp_path / name / "last-00000030.safetensors") for name in ("whole", "killed"))
     others = resumed.state_dict()
     assert all(torch.equal(tensor, others[name]) for name, tensor in whole.state_dict().items())

@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +6,13 @@ import pytest
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory) -> dict[str, dict[str, Any]]:
+def outcomes(forked_in, tmp_path_factory) -> dict[str, dict[str, Any]]:
     """What one process and two processes come to; two_processes.py says what they do."""
-    script = Path(__file__).with_name("two_processes.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path_factory.mktemp("two"))],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""  # no warning of PyTorch's reaches the user
-    return json.loads(done.stdout)
+    folder = tmp_path_factory.mktemp("two")
+    (done,) = forked_in(folder, Path(__file__).with_name("two_processes.py"), folder)
+    assert done.code == 0, done.err
+    assert done.err == ""  # no warning of PyTorch's reaches the user
+    return json.loads(done.out)
 
 
 def test_batch_norm_over_two_processes_is_that_of_one(outcomes) -> None:
