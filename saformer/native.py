@@ -249,7 +249,7 @@ class Native:
         return nonzero, ones, largest, (low, high, total) if whole else None
 
     def along(self, x: Tensor) -> Tensor:
-        """Nonzeros of blocks x outer x n x inner along n: blocks x outer x inner, int64. Blocks lie in one piece each."""
+        """Nonzeros along n of blocks x outer x n x inner, each block in one piece: blocks x outer x inner, int64."""
         blocks, outer, _, inner = x.shape
         nonzero = torch.empty(blocks, outer, inner, dtype=torch.int64)
         self._library.along(x.data_ptr(), *x.shape, x.stride(0), nonzero.data_ptr(), _threads(x))

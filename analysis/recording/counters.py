@@ -1,6 +1,7 @@
 """Exact integer counts of nonzeros and events, in passes over pieces of a tensor that fit into the cache."""
 
 from functools import lru_cache
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -82,7 +83,7 @@ def _along(library: Native, x: Tensor, dim: int) -> Tensor | None:
         first -= 1
         width *= sizes[first]
     across = [(size, stride) for size, stride in zip(sizes[:first], strides[:first], strict=True) if size > 1]
-    even = all(outer == size * stride for (_, outer), (size, stride) in zip(across, across[1:], strict=False))
+    even = all(outer == size * stride for (_, outer), (size, stride) in pairwise(across))
     if at < first or not even:
         return None
     outer, inner = sizes[first:at], sizes[at + 1 :]
