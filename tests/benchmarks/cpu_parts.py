@@ -501,7 +501,8 @@ def _seconds_of_images(arguments: list[Any], times: int = 1) -> float:
             subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             for _ in range(times)
         ]
-        if any([process.wait() for process in running]):
+        codes = [process.wait() for process in running]
+        if any(codes):
             raise subprocess.CalledProcessError(1, command)
         taken.append(time.perf_counter() - began)
     return taken[1] - taken[0]
