@@ -3,7 +3,7 @@
    Every function works on what it is given and allocates nothing. Roundings are those of the operators: no multiplication
    is fused with an addition (-ffp-contract=off). */
 
-#include "native.h"
+#include "native_lif.h"
 
 Parallel torch_parallel;
 
@@ -31,22 +31,9 @@ typedef struct {
     Affine norm; /* no slope: currents are given */
     float *out;
     i64 steps, neurons, segment;
-    float tau, inverse, threshold, reset, alpha;
-    int exact; /* times 1/tau is the same number as division by tau */
+    Neuron neuron;
     i64 *counts; /* T x segments; those of the threads do not overlap */
 } Lif;
-
-static inline void charge(const Lif *a, const float *restrict x, float *restrict u, i64 n, int first) {
-    const float tau = a->tau, inverse = a->inverse, rest = a->reset;
-    if (first && a->exact)
-        for (i64 j = 0; j < n; j++) u[j] = (x[j] + rest) * inverse;
-    else if (first)
-        for (i64 j = 0; j < n; j++) u[j] = (x[j] + rest) / tau;
-    else if (a->exact)
-        for (i64 j = 0; j < n; j++) u[j] = u[j] + ((rest - u[j]) + x[j]) * inverse;
-    else
-        for (i64 j = 0; j < n; j++) u[j] = u[j] + ((rest - u[j]) + x[j]) / tau;
-}
 
 /* Product and sum with one rounding, or two, as the operator that is replaced has them. */
 static inline void scale(const Affine *a, const float *restrict x, float *restrict y, i64 n, i64 run, i64 start) {
@@ -68,7 +55,6 @@ static inline void scale(const Affine *a, const float *restrict x, float *restri
 static int forward(const void *job, i64 from, i64 to) {
     const Lif *a = job;
     int bad = 0;
-    const float threshold = a->threshold, reset = a->reset;
     const i64 images = a->neurons / a->segment;
     /* Of one channel, or of all channels at one place. */
     const i64 length = !a->norm.slope ? a->segment : a->norm.inner > 1 ? a->norm.inner : a->norm.channels;
@@ -82,70 +68,41 @@ static int forward(const void *job, i64 from, i64 to) {
             for (i64 t = 0; t < a->steps; t++) {
                 const float *x = a->x + t * a->neurons + at; /* may be where the spikes go: read before they are written */
                 float *spikes = a->out + t * a->neurons + at;
-                int fired = 0;
                 if (a->norm.slope) {
                     scale(&a->norm, x, scaled, n, run, start);
                     x = scaled;
                 }
                 bad |= not_finite(x, n);
-                charge(a, x, u, n, t == 0);
-                for (i64 j = 0; j < n; j++) {
-                    const int fires = u[j] >= threshold;
-                    spikes[j] = fires ? 1.0f : 0.0f;
-                    u[j] = fires ? reset : u[j];
-                    fired += fires;
-                }
-                a->counts[t * images + s] += fired;
+                charge(&a->neuron, x, u, n, t == 0);
+                a->counts[t * images + s] += fire(&a->neuron, u, spikes, n);
             }
         }
     }
     return bad;
 }
 
-/* exp for -87 <= x <= 88, within two units in the last place: 2^k times a polynomial (Cephes). */
-static inline float exponential(float x) {
-    x = x < -87.0f ? -87.0f : x;
-    x = x > 88.0f ? 88.0f : x;
-    const float k = rintf(x * 1.44269504088896341f);
-    const float r = (x - k * 0.693359375f) + k * 2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    const union { int32_t i; float f; } power = {((int32_t)k + 127) << 23};
-    return p * power.f;
-}
-
 enum { NARROW = 64 };
 
 static int backward(const void *job, i64 from, i64 to) {
     const Lif *a = job;
-    const float threshold = a->threshold, reset = a->reset, alpha = a->alpha;
-    const float carried = 1.0f - (a->exact ? a->inverse : 1.0f / a->tau), gain = alpha / a->tau;
+    const float threshold = a->neuron.threshold, reset = a->neuron.reset;
     float charged[MOST_STEPS][NARROW] __attribute__((aligned(64)));
     float u[NARROW] __attribute__((aligned(64)));
     const i64 first = from * a->segment, last = to * a->segment < a->neurons ? to * a->segment : a->neurons;
     for (i64 at = first; at < last; at += NARROW) {
         const i64 n = last - at < NARROW ? last - at : NARROW;
         for (i64 t = 0; t < a->steps; t++) {
-            charge(a, a->x + t * a->neurons + at, u, n, t == 0);
+            charge(&a->neuron, a->x + t * a->neurons + at, u, n, t == 0);
             for (i64 j = 0; j < n; j++) {
                 charged[t][j] = u[j];
                 u[j] = u[j] >= threshold ? reset : u[j];
             }
         }
+        for (i64 j = 0; j < n; j++) u[j] = 0.0f;
         for (i64 t = a->steps - 1; t >= 0; t--) {
-            const float *restrict gradient = a->gradient + t * a->neurons + at;
             float *restrict result = a->out + t * a->neurons + at;
-            for (i64 j = 0; j < n; j++) {
-                const float s = 1.0f / (1.0f + exponential(alpha * (threshold - charged[t][j])));
-                u[j] = t == a->steps - 1 || charged[t][j] >= threshold ? 0.0f : u[j] * carried;
-                u[j] += gradient[j] * s * (1.0f - s) * gain;
-                result[j] = u[j];
-            }
+            descend(&a->neuron, charged[t], a->gradient + t * a->neurons + at, u, n);
+            for (i64 j = 0; j < n; j++) result[j] = u[j];
         }
     }
     return 0;
@@ -158,8 +115,7 @@ int lif_forward(const float *x, float *spikes, i64 steps, i64 segments, i64 segm
                 int exact, i64 *counts, int threads) {
     const Affine norm = {.slope = slope, .shift = shift, .channels = channels, .inner = inner, .fused = fused};
     const Lif whole = {.x = x, .norm = norm, .out = spikes, .steps = steps, .neurons = segments * segment,
-                       .segment = segment, .tau = tau, .inverse = 1.0f / tau, .threshold = threshold, .reset = reset, .exact = exact,
-                       .counts = counts};
+                       .segment = segment, .neuron = neuron(tau, threshold, reset, 0.0f, exact), .counts = counts};
     return run(forward, &whole, segments, threads);
 }
 
@@ -168,8 +124,7 @@ void lif_backward(const float *gradient, const float *x, float *result, i64 step
                   float threshold, float reset, float alpha, int exact, int threads) {
     const i64 segment = 4096;
     const Lif whole = {.x = x, .gradient = gradient, .out = result, .steps = steps, .neurons = neurons,
-                       .segment = segment, .tau = tau, .inverse = 1.0f / tau, .threshold = threshold, .reset = reset,
-                       .alpha = alpha, .exact = exact};
+                       .segment = segment, .neuron = neuron(tau, threshold, reset, alpha, exact)};
     run(backward, &whole, (neurons + segment - 1) / segment, threads);
 }
 

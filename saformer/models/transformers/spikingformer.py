@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from saformer.attention import SSA
-from saformer.attention.projection import add_projection, project
+from saformer.attention.projection import add_projection, project, project_and_fire
 from saformer.models.config import Model, in_time, initialise
 from saformer.models.recognition import UNUSED, Published, common_settings, rank
 from saformer.models.registry import register_model
@@ -102,8 +102,8 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Membranes from membranes."""
-        hidden = project(self, "mlp1", "conv2d", self.mlp1_lif(x))
-        return project(self, "mlp2", "conv2d", self.mlp2_lif(hidden))
+        hidden = project_and_fire(self, "mlp1", "conv2d", self.mlp1_lif(x), self.mlp2_lif)
+        return project(self, "mlp2", "conv2d", hidden)
 
 
 class Block(nn.Module):
