@@ -15,7 +15,7 @@ from saformer.compiling import library
 
 _SOURCES = [
     Path(__file__).with_name(name)
-    for name in ("native.c", "native_counts.c", "native_norm.c", "native.h", "native_lif.h")
+    for name in ("native.c", "native_counts.c", "native_norm.c", "native_pool.c", "native.h", "native_lif.h")
 ]
 #: The widest plane that is pooled, with its padding.
 WIDEST = 1024
@@ -96,8 +96,9 @@ class Native:
         library.norm_lif_forward.restype = None
         library.norm_lif_backward.argtypes = statistics + [number] * 4 + [flag] * 2
         library.norm_lif_backward.restype = None
-        library.max_pool.argtypes = [pointer] * 2 + [whole] * 8 + [flag]
-        library.max_pool.restype = None
+        for pool in (library.max_pool, library.max_pool_backward):
+            pool.argtypes = [pointer] * 3 + [whole] * 8 + [flag]
+            pool.restype = None
         library.look.argtypes = [pointer, whole, whole, whole, number, pointer, pointer, flag]
         library.look.restype = number
         library.along.argtypes = [pointer, *[whole] * 5, pointer, flag]
@@ -225,12 +226,29 @@ class Native:
         self._library.norm_lif_backward(*places, *parameters, tau, threshold, reset, alpha, exact, _threads(x))
         return by_weight, by_bias
 
-    def max_pool(self, x: Tensor, result: Tensor, kernel: int, stride: int, padding: int) -> None:
-        """Write the maxima over square windows of ... x H x W, 2 padding <= kernel."""
-        *_, height, width = x.shape
-        planes = x.numel() // (height * width)
-        sizes = (planes, height, width, *result.shape[-2:], kernel, stride, padding)
-        self._library.max_pool(x.data_ptr(), result.data_ptr(), *sizes, _threads(x))
+    def max_pool(
+        self, x: Tensor, result: Tensor, kernel: int, stride: int, padding: int, places: Tensor | None = None
+    ) -> None:
+        """Write the maxima over square windows of ... x H x W, 2 padding <= kernel.
+
+        Args:
+            x: what is pooled.
+            result: the maxima.
+            kernel: height and width of a window.
+            stride: from one window to the next.
+            padding: on each side.
+            places: if given, which element of its window each is (uint8), kernel <= 15.
+        """
+        sizes = _windows(x, result, kernel, stride, padding)
+        self._library.max_pool(x.data_ptr(), result.data_ptr(), _pointer(places), *sizes, _threads(x))
+
+    def max_pool_backward(
+        self, gradient: Tensor, places: Tensor, result: Tensor, kernel: int, stride: int, padding: int
+    ) -> None:
+        """Write the gradient by what was pooled of that by the maxima."""
+        sizes = _windows(result, gradient, kernel, stride, padding)
+        pointers = gradient.data_ptr(), result.data_ptr(), places.data_ptr()
+        self._library.max_pool_backward(*pointers, *sizes, _threads(result))
 
     def look(self, chunks: Tensor, scale: float = 1.0) -> tuple[Tensor, int, float, tuple[int, int, int] | None]:
         """One pass over chunks x elements, each chunk in one piece.
@@ -278,6 +296,11 @@ def _statistics(norm: Statistics, x: Tensor) -> tuple[tuple[int, ...], tuple[int
     given = map(_pointer, (norm.weight, norm.bias, norm.mean, norm.inverse))
     scratch = torch.empty(2 * (_PIECES + 1) * channels, dtype=torch.float64)
     return (len(x), rows, channels, norm.inner), (*given, norm.fused), scratch
+
+
+def _windows(x: Tensor, maxima: Tensor, kernel: int, stride: int, padding: int) -> tuple[int, ...]:
+    *_, height, width = x.shape
+    return (x.numel() // (height * width), height, width, *maxima.shape[-2:], kernel, stride, padding)
 
 
 def _pointer(x: Tensor | None) -> int | None:

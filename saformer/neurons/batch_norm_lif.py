@@ -11,17 +11,26 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from saformer.native import MOST_STEPS, Native, Statistics, fits, native
+from saformer.neurons.layout import laid_out_as
 from saformer.neurons.norm_lif import rounded_once
 from saformer.neurons.rule import exact
+
+
+def _side_by_side(x: Tensor, channel: int) -> int | None:
+    """How many elements of a channel lie side by side; 1 where channels do, None where neither does."""
+    if x.is_contiguous():
+        return x[0, 0, 0].numel() if channel == 2 else 1
+    images = channel == 2 and x.ndim == 5 and x.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
+    return 1 if images and x.stride(0) == x[0].numel() else None
 
 
 def works(x: Tensor, channel: int) -> bool:
     """Whether the operator can take what BatchNorm reads, T x B x ..., with channels in that dimension."""
     return (
         fits(x)
-        and x.is_contiguous()
         and 0 < len(x) <= MOST_STEPS
         and x.numel() > x.shape[channel]  # of a single value there is no variance
+        and _side_by_side(x, channel) is not None
         and rounded_once() is not None
         and native() is not None
     )
@@ -40,9 +49,9 @@ def following(norm: Any) -> tuple[tuple[Tensor | None, Tensor | None], float]:
 
 
 def _library(x: Tensor, channel: int) -> tuple[Native, int, bool]:
-    library, fused = native(), rounded_once()
-    assert library is not None and fused is not None and works(x, channel)
-    return library, x[0, 0, 0].numel() if channel == 2 else 1, fused
+    library, inner, fused = native(), _side_by_side(x, channel), rounded_once()
+    assert library is not None and inner is not None and fused is not None
+    return library, inner, fused
 
 
 def _forward(
@@ -84,7 +93,7 @@ def _backward(
     result = torch.empty_like(x)
     norm = Statistics(weight, bias, mean, inverse, inner, fused)
     settings = tau, threshold, reset, alpha, exact(tau)
-    return result, *library.norm_lif_backward(gradient.contiguous(), x, result, norm, *settings)
+    return result, *library.norm_lif_backward(laid_out_as(x, gradient), x, result, norm, *settings)
 
 
 _operators = torch.library.Library("saformer", "FRAGMENT")

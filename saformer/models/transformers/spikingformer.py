@@ -13,6 +13,7 @@ from saformer.models.recognition import UNUSED, Published, common_settings, rank
 from saformer.models.registry import register_model
 from saformer.models.transformer_config import CIFAR, EVENTS, IMAGENET, IMAGENET_SIZES, TransformerConfig, check_heads
 from saformer.neurons import LIF
+from saformer.pooling import MaxPool2d
 from saformer.steps import per_step
 
 # How the published variants name what belongs to stage i of the patch embedding: layers and neuron, then the pool.
@@ -72,7 +73,7 @@ class SpikingTokenizer(nn.Module):
             if i:
                 self.add_module(f"{stage}_lif", LIF(tau=config.tau))
             if self.pools[i]:
-                self.add_module(self.pools[i], nn.MaxPool2d(3, stride=2, padding=1))
+                self.add_module(self.pools[i], MaxPool2d(3, stride=2, padding=1))
             self.add_module(f"{stage}_conv", nn.Conv2d(channels[i], channels[i + 1], 3, padding=1, bias=False))
             self.add_module(f"{stage}_bn", nn.BatchNorm2d(channels[i + 1]))
 

@@ -13,6 +13,7 @@ from saformer import native as compiled
 from saformer.native import MOST_STEPS
 from saformer.neurons import LIF, after_norm
 from saformer.neurons.after_norm import spikes_of
+from saformer.steps import per_step
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 SHAPES = [
@@ -131,15 +132,25 @@ def test_layouts_of_the_input_and_of_the_gradient(shape, channel):
         assert torch.equal(mine, other)
 
 
-@pytest.mark.parametrize("other", ["steps", "channels last", "float64", "autocast", "hook", "own forward", "compiled"])
-def test_all_run_one_by_one_where_the_operator_does_not_fit(other):
+@pytest.mark.parametrize("shape", [(4, 3, 7, 5, 3), (2, 1, 100, 2, 1), (1, 5, 3, 4, 4), (4, 3, 2, 5, 3)])
+def test_channels_last(shape):
+    modules = layers(shape, 2).to(memory_format=torch.channels_last)
+    layer, norm, neuron = modules
+    x, gradient = tensors(shape)
+    last = x.flatten(0, 1).to(memory_format=torch.channels_last).unflatten(0, shape[:2])
+    for by_spikes in (gradient, gradient.sum(0, keepdim=True).expand(shape)):
+        check(modules, 2, last, by_spikes)
+    assert spikes_of(neuron, norm, layer, last).flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("other", ["steps", "other layout", "float64", "autocast", "hook", "own forward", "compiled"])
+def test_all_run_one_by_one_where_the_operator_does_not_fit(monkeypatch, other):
     shape = (MOST_STEPS + 1 if other == "steps" else 4, 2, 5, 3, 3)
     modules = layers(shape, 2)
     x, gradient = tensors(shape)
     layer, norm, neuron = modules
-    if other == "channels last":
-        layer.to(memory_format=torch.channels_last)
-        x = x.flatten(0, 1).to(memory_format=torch.channels_last).unflatten(0, shape[:2])
+    if other == "other layout":
+        monkeypatch.setattr(after_norm, "per_step", lambda module, x: per_step(module, x).mT.contiguous().mT)
     elif other == "float64":
         modules, x, gradient = modules.double(), x.double(), gradient.double()
     elif other == "hook":
