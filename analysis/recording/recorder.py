@@ -66,7 +66,8 @@ class Recorder(TorchDispatchMode):
         self._log, self._resting = log, False
         self.model, self.time_steps = model, time_steps
         self.batch_sizes: list[int] = []
-        self.operators = 0  # that ran
+        self.operators = 0  # that the model ran, without the parts that some run as
+        self._in_one = 0
         outside, shapes = ((), None) if shown is None else (shown.outside, shown.shapes)
         self.paths, self.lineage = ModulePaths(model, whole=bool(neurons)), Lineage(outside, keeping=noting_rows)
         self.layouts = Layouts(time_steps, shapes, isinstance(model, Model), noting_rows)
@@ -129,10 +130,14 @@ class Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         if self._resting:  # our own arithmetic
             return func(*args, **kwargs)
-        self.operators += 1
+        self.operators += not self._in_one
         operator = entry(func, kwargs)
         if self._has_parts(operator, args):
-            out = self._in_parts(func, operator, args, kwargs)
+            self._in_one += 1
+            try:
+                out = self._in_parts(func, operator, args, kwargs)
+            finally:
+                self._in_one -= 1
             if out is not NotImplemented:
                 return out
         if operator is not None and operator.kind is Kind.NORM_AND_NEURON:
