@@ -10,13 +10,6 @@ Parallel torch_parallel;
 /* Work is shared out by PyTorch's threads from now on. */
 void use_threads_of(Parallel parallel) { torch_parallel = parallel; }
 
-static int not_finite(const float *x, i64 n) {
-    const bits *b = (const bits *)x;
-    int found = 0;
-    for (i64 i = 0; i < n; i++) found |= (b[i] & 0x7f800000u) == 0x7f800000u;
-    return found;
-}
-
 /* ---- the LIF neuron of Eqs. 1-3 ---------------------------------------------------------------------------------- */
 
 /* Currents are slope[c] x + shift[c] of what is given. Channels are `inner` elements long, or, with inner 1, side by side. */
@@ -35,50 +28,28 @@ typedef struct {
     i64 *counts; /* T x segments; those of the threads do not overlap */
 } Lif;
 
-/* Product and sum with one rounding, or two, as the operator that is replaced has them. */
-static inline void scale(const Affine *a, const float *restrict x, float *restrict y, i64 n, i64 run, i64 start) {
-    if (a->inner > 1) {
-        const float slope = a->slope[run % a->channels], shift = a->shift[run % a->channels];
-        if (a->fused)
-            for (i64 j = 0; j < n; j++) y[j] = __builtin_fmaf(x[j], slope, shift);
-        else
-            for (i64 j = 0; j < n; j++) y[j] = x[j] * slope + shift;
-    } else {
-        const float *restrict slope = a->slope + start, *restrict shift = a->shift + start;
-        if (a->fused)
-            for (i64 j = 0; j < n; j++) y[j] = __builtin_fmaf(x[j], slope[j], shift[j]);
-        else
-            for (i64 j = 0; j < n; j++) y[j] = x[j] * slope[j] + shift[j];
-    }
-}
-
 static int forward(const void *job, i64 from, i64 to) {
     const Lif *a = job;
-    int bad = 0;
+    int32_t most = 0;
     const i64 images = a->neurons / a->segment;
     /* Of one channel, or of all channels at one place. */
     const i64 length = !a->norm.slope ? a->segment : a->norm.inner > 1 ? a->norm.inner : a->norm.channels;
     const i64 runs = a->segment / length;
-    float u[BLOCK] __attribute__((aligned(64))), scaled[BLOCK] __attribute__((aligned(64)));
+    const int one = a->norm.inner > 1;
+    const int affine = !a->norm.slope ? 0 : (a->norm.fused ? ONCE : TWICE) | (one ? 0 : EACH);
+    float u[BLOCK] __attribute__((aligned(64)));
     for (i64 run = from * runs; run < to * runs; run++) {
         const i64 s = run / runs;
         for (i64 start = 0; start < length; start += BLOCK) {
             const i64 n = length - start < BLOCK ? length - start : BLOCK;
-            const i64 at = run * length + start;
-            for (i64 t = 0; t < a->steps; t++) {
-                const float *x = a->x + t * a->neurons + at; /* may be where the spikes go: read before they are written */
-                float *spikes = a->out + t * a->neurons + at;
-                if (a->norm.slope) {
-                    scale(&a->norm, x, scaled, n, run, start);
-                    x = scaled;
-                }
-                bad |= not_finite(x, n);
-                charge(&a->neuron, x, u, n, t == 0);
-                a->counts[t * images + s] += fire(&a->neuron, u, spikes, n);
-            }
+            const i64 at = run * length + start, channel = !affine ? 0 : one ? run % a->norm.channels : start;
+            for (i64 t = 0; t < a->steps; t++)
+                a->counts[t * images + s] +=
+                    any_step(&a->neuron, a->x + t * a->neurons + at, a->out + t * a->neurons + at, u,
+                             a->norm.slope + channel, a->norm.shift + channel, n, affine, t == 0, &most);
         }
     }
-    return bad;
+    return most >= 0x7f800000;
 }
 
 enum { NARROW = 64 };

@@ -27,17 +27,53 @@ static inline void charge(const Neuron *a, const float *restrict x, float *restr
         for (i64 j = 0; j < n; j++) u[j] = u[j] + ((rest - u[j]) + x[j]) / tau;
 }
 
-/* Spikes of charged membranes, which are reset; returns how many fire. */
-static inline int fire(const Neuron *a, float *restrict u, float *spikes, i64 n) {
-    const float threshold = a->threshold, reset = a->reset;
+enum { ONCE = 1, TWICE, EACH = 4 }; /* product and sum are rounded once, or each; every element has numbers of its own */
+
+/* A step of neurons side by side: spikes of currents, or of what a factor and a summand make them, which may lie where the
+   spikes go; `u` are the membranes before and after. Returns how many fire, and in `most` the largest magnitude of a
+   current as bits: those of infinity and NaN are the largest. All flags are constants where it is called. */
+static inline __attribute__((always_inline)) int step(const Neuron *a, const float *x, float *spikes, float *restrict u,
+                                                      const float *slope, const float *shift, i64 n, int affine,
+                                                      int first, int exact, int32_t *most) {
+    const float tau = a->tau, inverse = a->inverse, threshold = a->threshold, reset = a->reset;
+    const int each = affine & EACH, rounded = affine & ~EACH;
+    int32_t largest = *most;
     int fired = 0;
+    SIDE_BY_SIDE
     for (i64 j = 0; j < n; j++) {
-        const int fires = u[j] >= threshold;
+        const float by = rounded ? slope[each ? j : 0] : 1.0f, more = rounded ? shift[each ? j : 0] : 0.0f;
+        const union { float f; int32_t i; } current = {
+            rounded == ONCE ? __builtin_fmaf(x[j], by, more) : rounded == TWICE ? x[j] * by + more : x[j]};
+        const int32_t magnitude = current.i & 0x7fffffff;
+        largest = magnitude > largest ? magnitude : largest;
+        const float added = first ? current.f + reset : (reset - u[j]) + current.f;
+        const float part = exact ? added * inverse : added / tau;
+        const float charged = first ? part : u[j] + part;
+        const int fires = charged >= threshold;
         spikes[j] = fires ? 1.0f : 0.0f;
-        u[j] = fires ? reset : u[j];
+        u[j] = fires ? reset : charged;
         fired += fires;
     }
+    *most = largest;
     return fired;
+}
+
+#define STEP(affine)                                                                                                   \
+    (first ? exact ? step(a, x, spikes, u, slope, shift, n, affine, 1, 1, most)                                        \
+                   : step(a, x, spikes, u, slope, shift, n, affine, 1, 0, most)                                        \
+     : exact ? step(a, x, spikes, u, slope, shift, n, affine, 0, 1, most)                                              \
+             : step(a, x, spikes, u, slope, shift, n, affine, 0, 0, most))
+
+static inline int any_step(const Neuron *a, const float *x, float *spikes, float *restrict u, const float *slope,
+                           const float *shift, i64 n, int affine, int first, int32_t *most) {
+    const int exact = a->exact;
+    switch (affine) {
+        case ONCE: return STEP(ONCE);
+        case TWICE: return STEP(TWICE);
+        case ONCE | EACH: return STEP(ONCE | EACH);
+        case TWICE | EACH: return STEP(TWICE | EACH);
+        default: return STEP(0);
+    }
 }
 
 /* exp for -87 <= x <= 88, within two units in the last place: 2^k times a polynomial (Cephes). */

@@ -79,12 +79,12 @@ static inline void fire_strip(const Norm *a, Lanes with, i64 at, i64 n) {
         normalise(a, with, a->x + at, a->out + at, n);
         return;
     }
-    float u[LANES] __attribute__((aligned(64))), currents[LANES] __attribute__((aligned(64)));
-    const i64 step = a->rows * a->channels * a->inner;
+    float u[LANES] __attribute__((aligned(64)));
+    int32_t most = 0;
+    const int affine = (a->fused ? ONCE : TWICE) | EACH;
     for (i64 t = 0; t < a->steps; t++) {
-        normalise(a, with, a->x + at + t * step, currents, n);
-        charge(&a->neuron, currents, u, n, t == 0);
-        fire(&a->neuron, u, a->out + at + t * step, n);
+        const i64 here = at + t * a->rows * a->channels * a->inner;
+        any_step(&a->neuron, a->x + here, a->out + here, u, with.slope, with.shift, n, affine, t == 0, &most);
     }
 }
 
