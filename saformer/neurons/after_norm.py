@@ -37,8 +37,9 @@ def _unwatched(*modules: nn.Module) -> bool:
 
 
 def _known(norm: Any) -> bool:
-    numbers = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
-    return type(norm) in (nn.BatchNorm1d, nn.BatchNorm2d) and all(t is None or _plain(t) for t in numbers)
+    if type(norm) not in (nn.BatchNorm1d, nn.BatchNorm2d):  # such as what is left of one that was folded
+        return False
+    return all(t is None or _plain(t) for t in (norm.running_mean, norm.running_var, norm.weight, norm.bias))
 
 
 def _as_one(layer: nn.Module, norm: Any, neuron: nn.Module, x: Tensor, channel: int) -> bool:
