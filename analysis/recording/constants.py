@@ -90,12 +90,19 @@ class Constants:
         """Let go of the model's tensors."""
         self._held.clear()
 
+    def _holders(self, x: Tensor) -> list[tuple[Tensor, Owner]]:
+        """The model's tensors in the memory of `x`: one that was given other memory since (`p.data = ...`) is there no
+        more, and what it had may be that of anything.
+        """
+        key = storage_id(x)
+        return [(value, owner) for value, owner in self._held.get(key, ()) if storage_id(value) == key]
+
     def is_proven(self, x: Tensor) -> bool:
         """Whether `x` is a constant: the model holds it, or operators that were seen made it, and it still holds what
         they wrote. What a kernel wrote past the dispatcher shows in a tensor that was filled.
         """
-        key = storage_id(x)
-        if key in self._held or key in self._outside:
+        outside = self._outside.get(storage_id(x))
+        if self._holders(x) or (outside is not None and storage_id(outside) == storage_id(x)):
             return True
         constant = self._made.get(x)
         if constant is None:
@@ -112,7 +119,7 @@ class Constants:
 
     def holds(self, x: Tensor) -> bool:
         """Whether `x` is one of the model's own tensors, or a view of one."""
-        return storage_id(x) in self._held
+        return bool(self._holders(x))
 
     def create(self, x: Tensor, fill: float | None = None) -> None:
         """Take `x` as new, filled with one value; NaN if with none at all, None if with several or an unknown one."""
@@ -124,7 +131,7 @@ class Constants:
 
     def derive(self, x: Tensor, read: Iterable[Tensor]) -> None:
         """Take `x` as made of other constants."""
-        if storage_id(x) in self._held:  # a view of a parameter is found by where it lies
+        if self._holders(x):  # a view of a parameter is found by where it lies
             return
         given = [owners for other in read if (owners := self.owners(other))]
         # Of several the one of the same size: the weight, not its scale, its mask or a factor of its change.
@@ -133,8 +140,7 @@ class Constants:
 
     def owners(self, x: Tensor) -> tuple[Owner, ...]:
         """The parameters that a constant is, is a part of, or was computed from."""
-        held = self._held.get(storage_id(x))
-        if held is not None:
+        if held := self._holders(x):
             return tuple(owner for whole, owner in held if _within(x, whole))
         constant = self._made.get(x)
         return () if constant is None else constant.owners

@@ -14,6 +14,8 @@ from torch.nn.utils import parametrizations, prune
 
 from saformer.analysis import Profile, profile
 from saformer.analysis.diagnostics.spike_driven import audit
+from saformer.analysis.recording.constants import Constants
+from saformer.analysis.recording.storage_map import storage_id
 from saformer.naming import current_name, named
 from saformer.neurons import LIF
 
@@ -286,3 +288,18 @@ def test_a_buffer_that_is_read_and_written_step_by_step_costs_the_same_each_step
     p = profile(LastInTime(), [(torch.rand(3, steps, 8) < 0.4).float()], check_flops=False)
     assert [o.name for o in p.operations] == ["a", "b"]
     assert p.model.time_steps == steps
+
+
+def test_a_parameter_that_was_given_other_memory_says_nothing_of_what_lies_in_its_old() -> None:
+    held = nn.Linear(4, 4)
+    constants = Constants()
+    constants.start([("held", held)])
+    before = storage_id(held.weight)
+    held.weight.data = torch.ones(4, 4)
+    kept = [x := torch.ones(4, 4)]
+    while storage_id(x) != before and len(kept) < 10_000:  # mostly the first
+        kept.append(x := torch.ones(4, 4))
+    assert storage_id(x) == before
+    assert not constants.holds(x) and constants.owners(x) == () and not constants.is_proven(x)
+    constants.derive(x, [held.bias])
+    assert [owner.name for owner in constants.owners(x)] == ["bias"]
