@@ -3,19 +3,12 @@
    Every function works on what it is given and allocates nothing. Roundings are those of the operators: no multiplication
    is fused with an addition (-ffp-contract=off). */
 
-#include "native.h"
+#include "native_lif.h"
 
 Parallel torch_parallel;
 
 /* Work is shared out by PyTorch's threads from now on. */
 void use_threads_of(Parallel parallel) { torch_parallel = parallel; }
-
-static int not_finite(const float *x, i64 n) {
-    const bits *b = (const bits *)x;
-    int found = 0;
-    for (i64 i = 0; i < n; i++) found |= (b[i] & 0x7f800000u) == 0x7f800000u;
-    return found;
-}
 
 /* ---- the LIF neuron of Eqs. 1-3 ---------------------------------------------------------------------------------- */
 
@@ -31,121 +24,56 @@ typedef struct {
     Affine norm; /* no slope: currents are given */
     float *out;
     i64 steps, neurons, segment;
-    float tau, inverse, threshold, reset, alpha;
-    int exact; /* times 1/tau is the same number as division by tau */
+    Neuron neuron;
     i64 *counts; /* T x segments; those of the threads do not overlap */
 } Lif;
 
-static inline void charge(const Lif *a, const float *restrict x, float *restrict u, i64 n, int first) {
-    const float tau = a->tau, inverse = a->inverse, rest = a->reset;
-    if (first && a->exact)
-        for (i64 j = 0; j < n; j++) u[j] = (x[j] + rest) * inverse;
-    else if (first)
-        for (i64 j = 0; j < n; j++) u[j] = (x[j] + rest) / tau;
-    else if (a->exact)
-        for (i64 j = 0; j < n; j++) u[j] = u[j] + ((rest - u[j]) + x[j]) * inverse;
-    else
-        for (i64 j = 0; j < n; j++) u[j] = u[j] + ((rest - u[j]) + x[j]) / tau;
-}
-
-/* Product and sum with one rounding, or two, as the operator that is replaced has them. */
-static inline void scale(const Affine *a, const float *restrict x, float *restrict y, i64 n, i64 run, i64 start) {
-    if (a->inner > 1) {
-        const float slope = a->slope[run % a->channels], shift = a->shift[run % a->channels];
-        if (a->fused)
-            for (i64 j = 0; j < n; j++) y[j] = __builtin_fmaf(x[j], slope, shift);
-        else
-            for (i64 j = 0; j < n; j++) y[j] = x[j] * slope + shift;
-    } else {
-        const float *restrict slope = a->slope + start, *restrict shift = a->shift + start;
-        if (a->fused)
-            for (i64 j = 0; j < n; j++) y[j] = __builtin_fmaf(x[j], slope[j], shift[j]);
-        else
-            for (i64 j = 0; j < n; j++) y[j] = x[j] * slope[j] + shift[j];
-    }
-}
-
 static int forward(const void *job, i64 from, i64 to) {
     const Lif *a = job;
-    int bad = 0;
-    const float threshold = a->threshold, reset = a->reset;
+    int32_t most = 0;
     const i64 images = a->neurons / a->segment;
     /* Of one channel, or of all channels at one place. */
     const i64 length = !a->norm.slope ? a->segment : a->norm.inner > 1 ? a->norm.inner : a->norm.channels;
     const i64 runs = a->segment / length;
-    float u[BLOCK] __attribute__((aligned(64))), scaled[BLOCK] __attribute__((aligned(64)));
+    const int one = a->norm.inner > 1;
+    const int affine = !a->norm.slope ? 0 : (a->norm.fused ? ONCE : TWICE) | (one ? 0 : EACH);
+    float u[BLOCK] __attribute__((aligned(64)));
     for (i64 run = from * runs; run < to * runs; run++) {
         const i64 s = run / runs;
         for (i64 start = 0; start < length; start += BLOCK) {
             const i64 n = length - start < BLOCK ? length - start : BLOCK;
-            const i64 at = run * length + start;
-            for (i64 t = 0; t < a->steps; t++) {
-                const float *x = a->x + t * a->neurons + at; /* may be where the spikes go: read before they are written */
-                float *spikes = a->out + t * a->neurons + at;
-                int fired = 0;
-                if (a->norm.slope) {
-                    scale(&a->norm, x, scaled, n, run, start);
-                    x = scaled;
-                }
-                bad |= not_finite(x, n);
-                charge(a, x, u, n, t == 0);
-                for (i64 j = 0; j < n; j++) {
-                    const int fires = u[j] >= threshold;
-                    spikes[j] = fires ? 1.0f : 0.0f;
-                    u[j] = fires ? reset : u[j];
-                    fired += fires;
-                }
-                a->counts[t * images + s] += fired;
-            }
+            const i64 at = run * length + start, channel = !affine ? 0 : one ? run % a->norm.channels : start;
+            for (i64 t = 0; t < a->steps; t++)
+                a->counts[t * images + s] +=
+                    any_step(&a->neuron, a->x + t * a->neurons + at, a->out + t * a->neurons + at, u,
+                             a->norm.slope + channel, a->norm.shift + channel, n, affine, t == 0, &most);
         }
     }
-    return bad;
-}
-
-/* exp for -87 <= x <= 88, within two units in the last place: 2^k times a polynomial (Cephes). */
-static inline float exponential(float x) {
-    x = x < -87.0f ? -87.0f : x;
-    x = x > 88.0f ? 88.0f : x;
-    const float k = rintf(x * 1.44269504088896341f);
-    const float r = (x - k * 0.693359375f) + k * 2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    const union { int32_t i; float f; } power = {((int32_t)k + 127) << 23};
-    return p * power.f;
+    return most >= 0x7f800000;
 }
 
 enum { NARROW = 64 };
 
 static int backward(const void *job, i64 from, i64 to) {
     const Lif *a = job;
-    const float threshold = a->threshold, reset = a->reset, alpha = a->alpha;
-    const float carried = 1.0f - (a->exact ? a->inverse : 1.0f / a->tau), gain = alpha / a->tau;
+    const float threshold = a->neuron.threshold, reset = a->neuron.reset;
     float charged[MOST_STEPS][NARROW] __attribute__((aligned(64)));
     float u[NARROW] __attribute__((aligned(64)));
     const i64 first = from * a->segment, last = to * a->segment < a->neurons ? to * a->segment : a->neurons;
     for (i64 at = first; at < last; at += NARROW) {
         const i64 n = last - at < NARROW ? last - at : NARROW;
         for (i64 t = 0; t < a->steps; t++) {
-            charge(a, a->x + t * a->neurons + at, u, n, t == 0);
+            charge(&a->neuron, a->x + t * a->neurons + at, u, n, t == 0);
             for (i64 j = 0; j < n; j++) {
                 charged[t][j] = u[j];
                 u[j] = u[j] >= threshold ? reset : u[j];
             }
         }
+        for (i64 j = 0; j < n; j++) u[j] = 0.0f;
         for (i64 t = a->steps - 1; t >= 0; t--) {
-            const float *restrict gradient = a->gradient + t * a->neurons + at;
             float *restrict result = a->out + t * a->neurons + at;
-            for (i64 j = 0; j < n; j++) {
-                const float s = 1.0f / (1.0f + exponential(alpha * (threshold - charged[t][j])));
-                u[j] = t == a->steps - 1 || charged[t][j] >= threshold ? 0.0f : u[j] * carried;
-                u[j] += gradient[j] * s * (1.0f - s) * gain;
-                result[j] = u[j];
-            }
+            descend(&a->neuron, charged[t], a->gradient + t * a->neurons + at, u, n);
+            for (i64 j = 0; j < n; j++) result[j] = u[j];
         }
     }
     return 0;
@@ -158,8 +86,7 @@ int lif_forward(const float *x, float *spikes, i64 steps, i64 segments, i64 segm
                 int exact, i64 *counts, int threads) {
     const Affine norm = {.slope = slope, .shift = shift, .channels = channels, .inner = inner, .fused = fused};
     const Lif whole = {.x = x, .norm = norm, .out = spikes, .steps = steps, .neurons = segments * segment,
-                       .segment = segment, .tau = tau, .inverse = 1.0f / tau, .threshold = threshold, .reset = reset, .exact = exact,
-                       .counts = counts};
+                       .segment = segment, .neuron = neuron(tau, threshold, reset, 0.0f, exact), .counts = counts};
     return run(forward, &whole, segments, threads);
 }
 
@@ -168,51 +95,6 @@ void lif_backward(const float *gradient, const float *x, float *result, i64 step
                   float threshold, float reset, float alpha, int exact, int threads) {
     const i64 segment = 4096;
     const Lif whole = {.x = x, .gradient = gradient, .out = result, .steps = steps, .neurons = neurons,
-                       .segment = segment, .tau = tau, .inverse = 1.0f / tau, .threshold = threshold, .reset = reset,
-                       .alpha = alpha, .exact = exact};
+                       .segment = segment, .neuron = neuron(tau, threshold, reset, alpha, exact)};
     run(backward, &whole, (neurons + segment - 1) / segment, threads);
-}
-
-/* ---- pools ------------------------------------------------------------------------------------------------------- */
-
-typedef struct {
-    const float *x;
-    float *out;
-    i64 height, width, rows, columns, kernel, stride, padding;
-} Pool;
-
-/* The larger of two, NaN if one is. */
-static inline float larger(float a, float b) { return a < b || b != b ? b : a; }
-
-static int pool(const void *job, i64 from, i64 to) {
-    const Pool *a = job;
-    float padded[WIDEST] __attribute__((aligned(64))), most[WIDEST] __attribute__((aligned(64)));
-    const i64 width = a->width, length = width + 2 * a->padding;
-    float *restrict inner = padded + a->padding;
-    for (i64 j = 0; j < length; j++) padded[j] = -INFINITY;
-    for (i64 plane = from; plane < to; plane++) {
-        const float *x = a->x + plane * a->height * width;
-        float *restrict out = a->out + plane * a->rows * a->columns;
-        for (i64 row = 0; row < a->rows; row++, out += a->columns) {
-            i64 top = row * a->stride - a->padding, bottom = top + a->kernel;
-            top = top < 0 ? 0 : top;
-            bottom = bottom > a->height ? a->height : bottom;
-            for (i64 j = 0; j < width; j++) inner[j] = x[top * width + j];
-            for (i64 y = top + 1; y < bottom; y++)
-                for (i64 j = 0; j < width; j++) inner[j] = larger(inner[j], x[y * width + j]);
-            for (i64 j = 0; j < length; j++) most[j] = padded[j];
-            for (i64 i = 1; i < a->kernel; i++)
-                for (i64 j = 0; j < length - i; j++) most[j] = larger(most[j], padded[j + i]);
-            for (i64 j = 0; j < a->columns; j++) out[j] = most[j * a->stride];
-        }
-    }
-    return 0;
-}
-
-/* Maxima over square windows of planes up to WIDEST wide, padding included; 2 padding <= kernel. */
-void max_pool(const float *x, float *out, i64 planes, i64 height, i64 width, i64 rows, i64 columns, i64 kernel,
-              i64 stride, i64 padding, int threads) {
-    const Pool whole = {.x = x, .out = out, .height = height, .width = width, .rows = rows, .columns = columns,
-                        .kernel = kernel, .stride = stride, .padding = padding};
-    run(pool, &whole, planes, threads);
 }

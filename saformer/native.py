@@ -13,17 +13,22 @@ from torch import Tensor
 
 from saformer.compiling import library
 
-_SOURCES = [Path(__file__).with_name(name) for name in ("native.c", "native_counts.c", "native.h")]
+_SOURCES = [
+    Path(__file__).with_name(name)
+    for name in ("native.c", "native_counts.c", "native_norm.c", "native_pool.c", "native.h", "native_lif.h")
+]
 #: The widest plane that is pooled, with its padding.
 WIDEST = 1024
 #: Steps whose membranes the backward pass keeps beside each other.
 MOST_STEPS = 64
+# Parts of rows whose sums are made one by one, so that they are the same with any number of threads.
+_PIECES = 32
 #: The largest weight of which a sum over a piece stays an int.
 MOST_WEIGHT = 1 << 18
 _FLAGS = (
     *("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-pthread", "-lm"),
     *(("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()),
-    *(f"-DWIDEST={WIDEST}", f"-DMOST_STEPS={MOST_STEPS}"),
+    *(f"-DWIDEST={WIDEST}", f"-DMOST_STEPS={MOST_STEPS}", f"-DPIECES={_PIECES}"),
 )
 # Elements from which on a second thread is worth its start.
 _SHARED = 1 << 18
@@ -42,6 +47,27 @@ class Affine:
 
     slope: Tensor
     shift: Tensor
+    inner: int
+    fused: bool
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """BatchNorm by the statistics of what it reads, T x rows x channels x inner.
+
+    Args:
+        weight: one number for each channel, or None.
+        bias: one number for each channel, or None.
+        mean: of each channel.
+        inverse: 1 / sqrt(variance + eps) of each channel.
+        inner: elements of a channel that lie side by side.
+        fused: product and sum are rounded once, not each.
+    """
+
+    weight: Tensor | None
+    bias: Tensor | None
+    mean: Tensor
+    inverse: Tensor
     inner: int
     fused: bool
 
@@ -65,8 +91,14 @@ class Native:
         ]
         library.lif_backward.argtypes = [pointer] * 3 + [whole] * 2 + [number] * 4 + [flag] * 2
         library.lif_backward.restype = None
-        library.max_pool.argtypes = [pointer] * 2 + [whole] * 8 + [flag]
-        library.max_pool.restype = None
+        statistics = [pointer] * 3 + [whole] * 4 + [pointer] * 4 + [flag] + [pointer] * 3
+        library.norm_lif_forward.argtypes = statistics[1:] + [ctypes.c_double] * 2 + [number] * 3 + [flag] * 2
+        library.norm_lif_forward.restype = None
+        library.norm_lif_backward.argtypes = statistics + [number] * 4 + [flag] * 2
+        library.norm_lif_backward.restype = None
+        for pool in (library.max_pool, library.max_pool_backward):
+            pool.argtypes = [pointer] * 3 + [whole] * 8 + [flag]
+            pool.restype = None
         library.look.argtypes = [pointer, whole, whole, whole, number, pointer, pointer, flag]
         library.look.restype = number
         library.along.argtypes = [pointer, whole, whole, whole, pointer, flag]
@@ -143,12 +175,80 @@ class Native:
             _threads(x),
         )
 
-    def max_pool(self, x: Tensor, result: Tensor, kernel: int, stride: int, padding: int) -> None:
-        """Write the maxima over square windows of ... x H x W, 2 padding <= kernel."""
-        *_, height, width = x.shape
-        planes = x.numel() // (height * width)
-        sizes = (planes, height, width, *result.shape[-2:], kernel, stride, padding)
-        self._library.max_pool(x.data_ptr(), result.data_ptr(), *sizes, _threads(x))
+    def norm_lif(
+        self,
+        x: Tensor,
+        spikes: Tensor,
+        norm: Statistics,
+        running: tuple[Tensor | None, Tensor | None],
+        momentum: float,
+        eps: float,
+        tau: float,
+        threshold: float,
+        reset: float,
+        exact: bool,
+    ) -> None:
+        """Write the spikes of T x ..., T up to `MOST_STEPS`, normalised by its own statistics, and these.
+
+        Args:
+            x: what BatchNorm reads.
+            spikes: where spikes are written.
+            norm: statistics, which are written, too.
+            running: those that follow the statistics, mean and variance.
+            momentum: how much of the statistics they take.
+            eps: of BatchNorm.
+            tau: membrane time constant.
+            threshold: V_th.
+            reset: V_reset, and rest.
+            exact: products with 1/tau are not rounded.
+        """
+        sizes, given, scratch = _statistics(norm, x)
+        places = (x.data_ptr(), spikes.data_ptr(), *sizes, *given, scratch.data_ptr(), *map(_pointer, running))
+        self._library.norm_lif_forward(*places, momentum, eps, tau, threshold, reset, exact, _threads(x))
+
+    def norm_lif_backward(
+        self,
+        gradient: Tensor,
+        x: Tensor,
+        result: Tensor,
+        norm: Statistics,
+        tau: float,
+        threshold: float,
+        reset: float,
+        alpha: float,
+        exact: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Write the gradient by `x` of that by the spikes of `norm_lif`; returns those by weight and bias."""
+        by_weight, by_bias = (torch.empty_like(norm.mean) for _ in range(2))
+        sizes, given, scratch = _statistics(norm, x)
+        places = (gradient.data_ptr(), x.data_ptr(), result.data_ptr(), *sizes, *given)
+        parameters = scratch.data_ptr(), by_weight.data_ptr(), by_bias.data_ptr()
+        self._library.norm_lif_backward(*places, *parameters, tau, threshold, reset, alpha, exact, _threads(x))
+        return by_weight, by_bias
+
+    def max_pool(
+        self, x: Tensor, result: Tensor, kernel: int, stride: int, padding: int, places: Tensor | None = None
+    ) -> None:
+        """Write the maxima over square windows of ... x H x W, 2 padding <= kernel.
+
+        Args:
+            x: what is pooled.
+            result: the maxima.
+            kernel: height and width of a window.
+            stride: from one window to the next.
+            padding: on each side.
+            places: if given, which element of its window each is (uint8), kernel <= 15.
+        """
+        sizes = _windows(x, result, kernel, stride, padding)
+        self._library.max_pool(x.data_ptr(), result.data_ptr(), _pointer(places), *sizes, _threads(x))
+
+    def max_pool_backward(
+        self, gradient: Tensor, places: Tensor, result: Tensor, kernel: int, stride: int, padding: int
+    ) -> None:
+        """Write the gradient by what was pooled of that by the maxima."""
+        sizes = _windows(result, gradient, kernel, stride, padding)
+        pointers = gradient.data_ptr(), result.data_ptr(), places.data_ptr()
+        self._library.max_pool_backward(*pointers, *sizes, _threads(result))
 
     def look(self, chunks: Tensor, scale: float = 1.0) -> tuple[Tensor, int, float, tuple[int, int, int] | None]:
         """One pass over chunks x elements, each chunk in one piece.
@@ -186,6 +286,24 @@ class Native:
 
 def _arguments(norm: Affine) -> tuple[int, ...]:
     return norm.slope.data_ptr(), norm.shift.data_ptr(), norm.slope.numel(), norm.inner, norm.fused
+
+
+def _statistics(norm: Statistics, x: Tensor) -> tuple[tuple[int, ...], tuple[int | None, ...], Tensor]:
+    """Steps, rows of a step, channels, elements of one side by side; where the numbers of each channel are; scratch."""
+    channels = norm.mean.numel()
+    rows = x.numel() // (len(x) * channels * norm.inner)
+    given = map(_pointer, (norm.weight, norm.bias, norm.mean, norm.inverse))
+    scratch = torch.empty(2 * (_PIECES + 1) * channels, dtype=torch.float64)
+    return (len(x), rows, channels, norm.inner), (*given, norm.fused), scratch
+
+
+def _windows(x: Tensor, maxima: Tensor, kernel: int, stride: int, padding: int) -> tuple[int, ...]:
+    *_, height, width = x.shape
+    return (x.numel() // (height * width), height, width, *maxima.shape[-2:], kernel, stride, padding)
+
+
+def _pointer(x: Tensor | None) -> int | None:
+    return None if x is None else x.data_ptr()
 
 
 def _threads(x: Tensor) -> int:

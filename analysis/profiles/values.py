@@ -4,7 +4,7 @@
 not come back. docs/method.md has the classes and the provenance that each needs.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from math import isclose
 
@@ -51,6 +51,9 @@ def common_unit(a: float, b: float, tolerance: float) -> float | None:
     return None
 
 
+_ORDER = ("spikes", "none", "real")
+
+
 @dataclass(frozen=True)
 class Values:
     """What was seen of the values of one operand.
@@ -83,19 +86,23 @@ class Values:
 
     def join(self, other: "Values") -> "Values":
         """The values of both sets of elements; units join to the largest of which both are whole multiples."""
-        return replace(self._joined(other), averaged=self.averaged or other.averaged)
-
-    def _joined(self, other: "Values") -> "Values":
-        order = ("spikes", "none", "real")
-        provenance = max(self.provenance, other.provenance, key=order.index)
+        provenance = max(self.provenance, other.provenance, key=_ORDER.index)
         linear, tolerance = self.linear and other.linear, max(self.tolerance, other.tolerance)
-        negative = self.negative or other.negative
+        negative, averaged = self.negative or other.negative, self.averaged or other.averaged
         seen = [values for values in (self, other) if values.unit is not None]
         if self.multiples and other.multiples:
             if len(seen) < 2:
                 one = seen[0] if seen else self
                 return Values(
-                    provenance, linear, one.unit, one.levels, one.magnitudes, negative, one.total, True, (), tolerance
+                    provenance,
+                    linear,
+                    one.unit,
+                    one.levels,
+                    one.magnitudes,
+                    negative,
+                    one.total,
+                    tolerance=tolerance,
+                    averaged=averaged,
                 )
             assert self.unit is not None and other.unit is not None
             unit = common_unit(self.unit, other.unit, tolerance or 1e-12)
@@ -110,12 +117,11 @@ class Values:
                     1 if alike else 2,
                     negative,
                     self.total * mine + other.total * its,
-                    True,
-                    (),
-                    tolerance,
+                    tolerance=tolerance,
+                    averaged=averaged,
                 )
         channels = _same_channels(self, other, tolerance)
-        return Values(provenance, linear, None, 0, 2, negative, 0, False, channels, tolerance)
+        return Values(provenance, linear, None, 0, 2, negative, 0, False, channels, tolerance, averaged)
 
     def kind(self, nonzero: int) -> ValueClass:
         """The class of an operand with these values and so many nonzeros.

@@ -1,7 +1,7 @@
 """Runs a foreign model on a few images before anything is counted, to learn what its tensors' shapes do not say."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from saformer.analysis.profiles import DataInfo, ModelInfo
 from saformer.analysis.recording.accuracy import AccuracyMeter
 from saformer.analysis.recording.collect import collect
-from saformer.analysis.recording.images_as_time import channels_as_time, images_as_time
+from saformer.analysis.recording.images_as_time import Pass, channels_as_time, images_as_time, steps_given
 from saformer.analysis.recording.inputs import Sample
 from saformer.analysis.recording.model_state import State
 from saformer.analysis.recording.recorder import Recorder
@@ -37,17 +37,8 @@ _PARTLY = (
 )
 
 
-def dry_run(
-    model: nn.Module,
-    call: Callable[[Sample], Any],
-    sample: Sample,
-    time_steps: int | None,
-    to_input: Callable[[Tensor], Tensor] | None,
-    state: State,
-    accuracy: AccuracyMeter,
-    neurons: Sequence[str],
-) -> Shown:
-    """Run a foreign model twice on a few samples, the second time with the first sample last, among others.
+class DryRun:
+    """Runs a foreign model on a few samples before the first batch, and looks at that batch when it has run.
 
     Which dimension of a tensor holds the samples shows where it grows with their number, and how samples and steps are
     merged where the first sample's rows move to the end. Its answer must not change in other company; a model that is
@@ -57,85 +48,114 @@ def dry_run(
     Args:
         model: whose modules give the names.
         call: runs it.
-        sample: a batch of the run.
+        sample: the first batch of the run.
         time_steps: T, if somebody said.
         to_input: makes the model's input from images; None if it is these.
         state: of the model, brought back after each run.
         accuracy: is shown the output.
         neurons: patterns of modules that are neurons.
     """
-    few = sample.few()
-    found = Shown()
-    devices = [few.images.device] if few.images.device.type == "cuda" else []
 
-    draws = False
+    def __init__(
+        self,
+        model: nn.Module,
+        call: Callable[[Sample], Any],
+        sample: Sample,
+        time_steps: int | None,
+        to_input: Callable[[Tensor], Tensor] | None,
+        state: State,
+        accuracy: AccuracyMeter,
+        neurons: Sequence[str],
+    ) -> None:
+        self._model, self._call, self._sample, self._to_input = model, call, sample, to_input
+        self._time_steps, self._state, self._accuracy, self._neurons = time_steps, state, accuracy, neurons
+        self._draws = False
+        self._few: Pass | None = None  # what ran on a few samples
+        self._batch: Pass | None = None
+        self.shown = Shown()
 
-    def laid_out(given: Sample) -> Sample:
-        return given.copy() if to_input is None else given.with_images(to_input(given.images.clone()))
+    def look(self) -> Shown:
+        """What two passes over a few samples show, the second with the first sample last, among others."""
+        few = self._sample.few()
+        try:
+            with steps_given(self._model) as steps:
+                first, scores = self._answer(few)
+            second, elsewhere = self._answer(self._sample.in_other_company())
+        except Exception:  # the model may insist on its own batch size; it will speak for itself in the run
+            self.shown = Shown()
+            return self.shown
+        found, self._few = self.shown, Pass(len(few), first.operators, steps)
+        before = {x.untyped_storage().data_ptr() for x in first.lineage.constants.strangers}
+        found.outside = [x for x in second.lineage.constants.strangers if x.untyped_storage().data_ptr() in before]
+        found.shapes = first.layouts.log
+        found.shapes.compare(second.layouts.log)
+        if not _moved(scores, elsewhere, len(few)):
+            _, again = self._answer(few)
+            if not _alike(scores, again):
+                found.notes = [_NOT_AT_REST]
+            elif not self._draws:  # else each image gets other random numbers, wherever it stands
+                found.notes = [_MIXED]
+        if self._to_input is None and few.images.ndim == 4 and few.images.is_floating_point():
+            found.channels_as_time = channels_as_time(self._on_images, self._sample)
+        return found
 
-    def trial(inputs: Sample, watching: AbstractContextManager[Any]) -> Any:
-        nonlocal draws
+    @contextmanager
+    def beside(self, recorder: Recorder) -> Iterator[None]:
+        """In the block the first batch runs."""
+        with steps_given(self._model) as steps:
+            yield
+        self._batch = Pass(len(self._sample), recorder.operators, steps)
+
+    def compare(self) -> Shown:
+        """What the first batch shows when it has run, too: whether more images make more operators run."""
+        if self._few is None or self._batch is None:
+            return self.shown
+        with suppress(Exception):  # the model may insist on its own batch size, as above
+            as_time = images_as_time(self._on_images, self._sample, *sorted((self._few, self._batch)))
+            if as_time is not False:
+                alone, three = self._steps_seen(1), self._steps_seen(3)
+                by_others = alone == three and (alone or 1) > 1  # T does not follow the images: most of the model knows
+                if by_others and as_time:
+                    self.shown.notes = [_PARTLY]
+                self.shown.as_time = False if by_others else as_time
+        return self.shown
+
+    def _laid_out(self, given: Sample) -> Sample:
+        return given.copy() if self._to_input is None else given.with_images(self._to_input(given.images.clone()))
+
+    def _trial(self, inputs: Sample, watching: AbstractContextManager[Any]) -> Any:
+        images = self._sample.images
         # Each time the same random numbers, and none that the run itself would have drawn.
-        with torch.random.fork_rng(devices):
+        with torch.random.fork_rng([images.device] if images.device.type == "cuda" else []):
             state_of_draws = torch.random.get_rng_state()
             try:
                 with watching:
-                    output = call(inputs)
-                found.changed |= set(state.changed())
-                draws |= not torch.equal(state_of_draws, torch.random.get_rng_state())
+                    output = self._call(inputs)
+                self.shown.changed |= set(self._state.changed())
+                self._draws |= not torch.equal(state_of_draws, torch.random.get_rng_state())
             finally:
-                state.restore()
+                self._state.restore()
         return answer_of(output)
 
-    def answer(given: Sample) -> tuple[Recorder, Tensor]:
-        inputs = laid_out(given)
-        recorder = Recorder(model, time_steps, neurons=neurons, noting_rows=True)
+    def _answer(self, given: Sample) -> tuple[Recorder, Tensor]:
+        inputs = self._laid_out(given)
+        recorder = Recorder(self._model, self._time_steps, neurons=self._neurons, noting_rows=True)
         recorder.start_batch(inputs.tensors, given.images)
-        output = trial(inputs, recorder.recording())
-        accuracy.learn(output)
+        output = self._trial(inputs, recorder.recording())
+        self._accuracy.learn(output)
         return recorder, next(tensors_in((output,)), given.images).clone()
 
-    try:
-        first, scores = answer(few)
-        second, elsewhere = answer(sample.in_other_company())
-    except Exception:  # the model may insist on its own batch size; it will speak for itself in the run
-        return Shown()
-    before = {x.untyped_storage().data_ptr() for x in first.lineage.constants.strangers}
-    found.outside = [x for x in second.lineage.constants.strangers if x.untyped_storage().data_ptr() in before]
-    found.shapes = first.layouts.log
-    found.shapes.compare(second.layouts.log)
-    if not _moved(scores, elsewhere, len(few)):
-        _, again = answer(few)
-        if not _alike(scores, again):
-            found.notes = [_NOT_AT_REST]
-        elif not draws:  # else each image gets other random numbers, wherever it stands
-            found.notes = [_MIXED]
+    def _on_images(self, given: Sample, watching: AbstractContextManager[Any]) -> Any:
+        return self._trial(self._laid_out(given), watching)
 
-    def steps_seen(images: int) -> int | None:
-        given = sample.repeated(images)
-        inputs = laid_out(given)
-        recorder = Recorder(model, None, neurons=neurons)
+    def _steps_seen(self, images: int) -> int | None:
+        given = self._sample.repeated(images)
+        inputs = self._laid_out(given)
+        recorder = Recorder(self._model, None, neurons=self._neurons)
         recorder.start_batch(inputs.tensors, given.images)
-        recorder.end_batch(trial(inputs, recorder.recording()))
+        recorder.end_batch(self._trial(inputs, recorder.recording()))
         data = DataInfo("", None, 0, "static")
         return collect(recorder, AccuracyMeter(), ModelInfo("", 0, None), data, {}).model.time_steps
-
-    def on_images(given: Sample, watching: AbstractContextManager[Any]) -> Any:
-        return trial(laid_out(given), watching)
-
-    if to_input is None and few.images.ndim == 4 and few.images.is_floating_point():
-        found.channels_as_time = channels_as_time(on_images, sample)
-    try:
-        as_time = images_as_time(model, on_images, sample)
-        if as_time is not False:
-            alone, three = steps_seen(1), steps_seen(3)
-            by_others = alone == three and (alone or 1) > 1  # T does not follow the images: most of the model knows it
-            if by_others and as_time:
-                found.notes = [_PARTLY]
-            found.as_time = False if by_others else as_time
-    except Exception:  # the model may insist on its own batch size, as above
-        found.as_time = False
-    return found
 
 
 def _alike(one: Tensor, other: Tensor) -> bool:

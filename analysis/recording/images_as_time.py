@@ -6,6 +6,7 @@ the second of B x T x ...: their numbers look like any others.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -45,7 +46,7 @@ class _Results(TorchDispatchMode):
 
 
 @contextmanager
-def _steps_given(model: nn.Module) -> Iterator[list[int]]:
+def steps_given(model: nn.Module) -> Iterator[list[int]]:
     """In the block, the first dimension of what neurons get that take it for time by the word of their library."""
     given: list[int] = []
 
@@ -60,7 +61,16 @@ def _steps_given(model: nn.Module) -> Iterator[list[int]]:
             hook.remove()
 
 
-def images_as_time(model: nn.Module, trial: Trial, sample: Sample) -> bool | None:
+@dataclass(frozen=True, order=True)
+class Pass:
+    """A pass over so many images: how many operators ran, and what `steps_given` had; fewer images come first."""
+
+    images: int
+    operators: int
+    steps: list[int]
+
+
+def images_as_time(trial: Trial, sample: Sample, fewer: Pass, more: Pass) -> bool | None:
     """Whether the model runs on one image of a batch after the other, and one changes what the next one meets.
 
     Neurons in SpikingJelly's multi-step mode say that their first dimension is time: images must not be there. Of any
@@ -69,9 +79,10 @@ def images_as_time(model: nn.Module, trial: Trial, sample: Sample) -> bool | Non
     one to the next, and on all where images are put together after the loop.
 
     Args:
-        model: whose neurons are looked at.
-        trial: runs it.
+        trial: runs the model.
         sample: a batch.
+        fewer: what ran on some images.
+        more: what ran on more.
 
     Returns:
         True: they are time steps. None: it loops over images, and no image was seen to change another. False: neither.
@@ -82,15 +93,11 @@ def images_as_time(model: nn.Module, trial: Trial, sample: Sample) -> bool | Non
         trial(given, watch)
         return watch
 
-    with _steps_given(model) as steps:
-        one = run(sample.repeated(1))
-    with _steps_given(model) as more:
-        two = run(sample.repeated(2))
-    if any(b == 2 * a for a, b in zip(steps, more, strict=False)):
+    if any(b * fewer.images == a * more.images for a, b in zip(fewer.steps, more.steps, strict=False)):
         return True
-    if one.count >= two.count:
+    if fewer.operators >= more.operators:
         return False
-    three = sample.repeated(3)
+    two, three = run(sample.repeated(2)), sample.repeated(3)
     plain = run(three, keeping=True)
     if two.count >= plain.count:  # of one image alone some operators need not run
         return False

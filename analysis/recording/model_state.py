@@ -47,7 +47,9 @@ class _Kept:
         self.value = value
         self.content: Any = None
         self.opaque = not _holds_state(value)
-        if self.opaque:
+        #: What was kept is the object itself: nothing can have changed in it.
+        self.fixed = self.opaque or isinstance(value, _PLAIN)
+        if self.fixed:
             return
         if isinstance(value, Tensor):
             self.content = value.detach().clone()
@@ -63,7 +65,7 @@ class _Kept:
 
     def restore(self) -> Any:
         """The same object, with what it held."""
-        if self.opaque:
+        if self.fixed:
             return self.value
         if isinstance(self.value, Tensor):
             return self._restored_tensor()
@@ -100,6 +102,8 @@ class _Kept:
 
     def held_by(self, now: Any) -> bool:
         """What stands in this value's place now holds the same."""
+        if now is self.value and self.fixed:
+            return True
         if self.opaque:
             return now is self.value
         if isinstance(self.value, Tensor):

@@ -66,6 +66,7 @@ class Recorder(TorchDispatchMode):
         self._log, self._resting = log, False
         self.model, self.time_steps = model, time_steps
         self.batch_sizes: list[int] = []
+        self.operators = 0  # that ran
         outside, shapes = ((), None) if shown is None else (shown.outside, shown.shapes)
         self.paths, self.lineage = ModulePaths(model, whole=bool(neurons)), Lineage(outside, keeping=noting_rows)
         self.layouts = Layouts(time_steps, shapes, isinstance(model, Model), noting_rows)
@@ -128,6 +129,7 @@ class Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         if self._resting:  # our own arithmetic
             return func(*args, **kwargs)
+        self.operators += 1
         operator = entry(func, kwargs)
         if self._has_parts(operator, args):
             out = self._in_parts(func, operator, args, kwargs)

@@ -1,8 +1,9 @@
 """One run of a model: what is known before, what each batch adds, and the profile at the end."""
 
+import gc
 import platform
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from saformer.analysis.profiles.metadata import StepsFrom
 from saformer.analysis.recording import flop_check
 from saformer.analysis.recording.accuracy import AccuracyMeter
 from saformer.analysis.recording.collect import collect
-from saformer.analysis.recording.dry_run import dry_run
+from saformer.analysis.recording.dry_run import DryRun
 from saformer.analysis.recording.input_kind import doubt_of_events, input_kind
 from saformer.analysis.recording.inputs import Batch, Sample, sample_of
 from saformer.analysis.recording.model_state import State
@@ -87,8 +88,8 @@ class Session:
         self._state: State | None = None
         self._notes: list[str] = []
         self._left: list[str] = []
-        self._changed: set[str] = set()
-        self._frames = 1
+        self._frames: int | None = None
+        self._dry_run: DryRun | None = None  # until the first batch has run
         self._shown = Shown()
 
     @property
@@ -100,6 +101,7 @@ class Session:
     def running(self) -> Iterator[None]:
         """The model in evaluation mode, without gradients, on kernels that this machine has."""
         with (
+            _collecting_new_objects(),
             evaluating(self._model),
             torch.inference_mode(),
             running_without_kernels(self._model, self._device) as told,
@@ -121,12 +123,17 @@ class Session:
         recorder = self._recorder or self._begin(sample)
         given = self._input(sample)
         recorder.start_batch(given.tensors, sample.images)
-        with recorder.recording():
-            output = self._call(given)
-        recorder.end_batch(output)
+        with nullcontext() if self._dry_run is None else self._dry_run.beside(recorder):
+            with recorder.recording():
+                output = self._call(given)
+            recorder.end_batch(output)
         if self._state is not None:
             self._left = self._left or self._state.left_over()
             self._state.restore()
+        if self._dry_run is not None:  # of the first batch
+            if self._dry_run.compare().as_time:
+                raise InputError(taken_for_time(type(self._model).__name__, self._frames))
+            self._dry_run = None
         self._accuracy.add(answer_of(output), sample.labels, len(sample))
         return len(sample)
 
@@ -140,13 +147,13 @@ class Session:
             likely = doubt_of_events(images) if self._kind == "events" else None
         self._notes += [] if likely is None else [likely]
         frames = images.shape[1] if self._kind == "events" and images.ndim in (3, 5) else None
-        self._frames = frames or 1
+        self._frames = frames
         if self._loop is not None:
             self._call = in_a_loop(self._model, self._loop, frames=frames == self._loop)
         self._accuracy = AccuracyMeter(self._known_steps or self._loop or frames)
         shown = None
         if self._state is not None:
-            shown = dry_run(
+            self._dry_run = DryRun(
                 self._model,
                 self._call,
                 sample,
@@ -156,11 +163,7 @@ class Session:
                 self._accuracy,
                 self._neurons,
             )
-            if shown.as_time:
-                raise InputError(taken_for_time(type(self._model).__name__, frames))
-            self._notes += shown.notes
-            self._changed = shown.changed
-            self._shown = shown
+            self._shown = shown = self._dry_run.look()
         self._recorder = Recorder(self._model, self._known_steps, self._graded, shown, self._neurons, log=self._log)
         return self._recorder
 
@@ -195,9 +198,9 @@ class Session:
     def profile(self) -> Profile:
         """The same, with what is to be said of model and data."""
         result = self.collect()
-        notes = [*self._notes, *_notes_on(hidden_modules(self._model), self._left)]
+        notes = [*self._notes, *self._shown.notes, *_notes_on(hidden_modules(self._model), self._left)]
         said = self._said_steps or self._loop
-        if (why := open_steps(result, self._frames, self._changed, said, self._shown)) is not None:
+        if (why := open_steps(result, self._frames or 1, said, self._shown)) is not None:
             notes.append(why)
             result = replace(result, model=replace(result.model, time_steps=None))
         return replace(result, notes=(*notes, *result.notes))
@@ -212,6 +215,21 @@ class Session:
         finally:
             if self._state is not None:
                 self._state.restore()
+
+
+@contextmanager
+def _collecting_new_objects() -> Iterator[None]:
+    """In the block Python's collector looks for cycles among objects of the block alone: those that are there already,
+    modules and classes, are many, and looking through them takes a tenth of a second each time.
+    """
+    if gc.get_freeze_count():  # somebody did: what is let go of here would be let go of there
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _notes_on(hidden: Sequence[str], left: Sequence[str]) -> Iterator[str]:

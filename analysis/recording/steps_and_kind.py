@@ -81,13 +81,12 @@ def taken_for_time(model: str, frames: int | None) -> str:
     )
 
 
-def open_steps(result: Profile, frames: int, changed: set[str], said: int | None, shown: Shown) -> str | None:
+def open_steps(result: Profile, frames: int, said: int | None, shown: Shown) -> str | None:
     """Why T may be more than the one step that was seen; None where it is known.
 
     Args:
         result: of the run.
         frames: of the input.
-        changed: paths of the state that a call leaves behind.
         said: T, if somebody said.
         shown: by a dry run.
     """
@@ -112,7 +111,7 @@ def open_steps(result: Profile, frames: int, changed: set[str], said: int | None
         )
     layers = [layer.name for layer in result.neurons]
     functions = any(name.endswith(" (input)") for name in layers)  # their state may be anywhere
-    if any(functions or any(inside(name, layer) for layer in layers) for name in changed):
+    if any(functions or any(inside(name, layer) for layer in layers) for name in shown.changed):
         return (
             "the neurons keep a state between calls, and ran once per sample: if the loop over time stands outside "
             "the model, these are the numbers of one step, and --loop T gives those of T"

@@ -8,11 +8,13 @@ from torch import Tensor
 
 from saformer.analysis.profiles.values import MOST_LEVELS, Values, common_unit
 from saformer.analysis.recording.integers import Integers
-from saformer.analysis.recording.looks import Looks
+from saformer.analysis.recording.looks import Looks, dense
 from saformer.analysis.recording.sources import Provenance, Source
 from saformer.analysis.recording.storage_map import StorageMap
+from saformer.native import fits
 
 GLANCE = 4096  # elements that settle most cases
+_HEAD = 256
 _ROUNDS = 4  # looks at what did not fit, each with a finer unit
 PASS = 1 << 18  # elements that stay in the cache
 
@@ -25,11 +27,11 @@ def tolerance(dtype: torch.dtype) -> float:
     return 2 * eps if dtype in (torch.float16, torch.bfloat16) else 4 * eps
 
 
-def of_ones(nonzero: int, linear: bool = True, provenance: str = "spikes") -> Values:
+def of_ones(nonzero: int, linear: bool = True, provenance: str = "spikes", averaged: bool = False) -> Values:
     """Values of zeros and so many ones."""
     if not nonzero:
-        return Values(provenance, linear)
-    return Values(provenance, linear, unit=1.0, levels=1, magnitudes=1, total=nonzero)
+        return Values(provenance, linear, averaged=averaged)
+    return Values(provenance, linear, unit=1.0, levels=1, magnitudes=1, total=nonzero, averaged=averaged)
 
 
 class ValueMeter:
@@ -62,7 +64,7 @@ class ValueMeter:
             count = int(nonzero.sum())
             if count == int(ones):
                 provenance = "none" if source is None or source.provenance is Provenance.NONE else "spikes"
-                return replace(of_ones(count, source is not None and source.linear, provenance), averaged=averaged)
+                return of_ones(count, source is not None and source.linear, provenance, averaged)
         return self.measure(x, source, channel)
 
     def measure(self, x: Tensor, source: Source | None, channel: int) -> Values:
@@ -82,18 +84,39 @@ class ValueMeter:
             known = self._known[x] = {}
         averaged = source is not None and source.averaged
         key = (x.storage_offset(), x.shape, x.stride(), channel, averaged)
-        if key not in known:
-            known[key] = _measured(x, channel, averaged, self._looks)
-        seen = known[key]
+        seen = known.get(key)
+        if seen is None:
+            seen = known[key] = _measured(x, channel, averaged, self._looks)
         names = {Provenance.SPIKES: "spikes", Provenance.NONE: "none"}
         multiples = seen.multiples and not (x.dtype is torch.bfloat16 and provenance is Provenance.NONE)
         return replace(seen, provenance=names[provenance], linear=linear, multiples=multiples, averaged=averaged)
+
+
+def _counted(x: Tensor, allowed: float, looks: Looks) -> Values | None:
+    """What a look at all elements says, where these are whole numbers and some are one; None where it does not."""
+    if looks.seen(x) is None:  # a few elements tell that most are no whole numbers, at no cost
+        head = x.as_strided((min(x.numel(), _HEAD),), (1,)) if fits(x) and dense(x) else None
+        if head is None or not torch.equal(head, head.trunc()):
+            return None
+    whole = looks.whole(x, 1.0)
+    if whole is None:
+        return None
+    low, high, total = whole
+    levels = max(high, -low)
+    if not levels:
+        return Values(tolerance=allowed)
+    if levels > 1 and (levels > MOST_LEVELS or not int(looks.of(x).ones)):
+        return None
+    few = 1 if levels == 1 else 2
+    return Values(unit=1.0, levels=levels, magnitudes=few, negative=low < 0, total=total, tolerance=allowed)
 
 
 def _measured(x: Tensor, channel: int, averaged: bool, looks: Looks) -> Values:
     given = x
     x = x.dequantize() if x.is_quantized else x.detach()
     allowed = tolerance(x.dtype)
+    if (counted := _counted(given, allowed, looks)) is not None:
+        return counted
     if x.is_complex():
         x = x.abs()
     elif not x.is_floating_point() or x.itemsize < 4:

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from saformer.attention.projection import add_projection, merge_heads, project, split_heads
+from saformer.attention.projection import add_projection, merge_heads, project, project_and_fire, split_heads
 from saformer.attention.registry import Held, Work, projections, register_attention, results
 from saformer.naming import named
 from saformer.neurons import LIF
@@ -73,14 +73,14 @@ class QKAttention(nn.Module):
             x = self.proj_lif(x)
         q, k = (
             split_heads(
-                self.get_submodule(f"{name}_lif")(project(self, name, "conv1d", x)),
-                self.heads,
-                "conv1d",
+                project_and_fire(self, name, "conv1d", x, self.get_submodule(f"{name}_lif")), self.heads, "conv1d"
             )
             for name in ("q", "k")
         )
         attention = self.attn_lif(q.sum(self.axis, keepdim=True))
         with named("qk"):
             masked = k * attention
-        y = project(self, "proj", "conv1d", merge_heads(masked, "conv1d", x))
-        return self.proj_lif(y) if self.spikes_out else y
+        tokens = merge_heads(masked, "conv1d", x)
+        if not self.spikes_out:
+            return project(self, "proj", "conv1d", tokens)
+        return project_and_fire(self, "proj", "conv1d", tokens, self.proj_lif)

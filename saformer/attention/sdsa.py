@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from saformer.attention.projection import add_projection, merge_heads, project, split_heads
+from saformer.attention.projection import add_projection, merge_heads, project, project_and_fire, split_heads
 from saformer.attention.registry import Held, Work, projections, register_attention, results
 from saformer.naming import named
 from saformer.neurons import LIF
@@ -62,9 +62,9 @@ class SDSA(nn.Module):
         """Membranes from membranes, T x B x D x h x w."""
         pool = _dilate if self.event_pooling else (lambda y: y)
         spikes = self.shortcut_lif(x)
-        q = self.q_lif(project(self, "q", self.kind, spikes))
-        k = pool(self.k_lif(project(self, "k", self.kind, spikes)))
-        v = pool(self.v_lif(project(self, "v", self.kind, spikes)))
+        q = project_and_fire(self, "q", self.kind, spikes, self.q_lif)
+        k = pool(project_and_fire(self, "k", self.kind, spikes, self.k_lif))
+        v = pool(project_and_fire(self, "v", self.kind, spikes, self.v_lif))
         q, k, v = (split_heads(y, self.heads, self.kind) for y in (q, k, v))
         with named("kv"):
             mask = k * v

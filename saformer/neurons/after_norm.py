@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 
 from saformer.native import fits, native
+from saformer.neurons.batch_norm_lif import works
 from saformer.neurons.layers import LIF
 from saformer.steps import per_step
 
@@ -27,32 +28,43 @@ def _plain(constant: Tensor) -> bool:
     return type(constant) in (Tensor, nn.Parameter) and constant.dtype is torch.float32
 
 
-def _as_one(layer: nn.Module, norm: Any, neuron: nn.Module, x: Tensor) -> bool:
-    """Whether norm and neuron may run as one operator, which writes over the layer's result: that is nobody else's,
-    nobody looks at what is between, and no gradient is wanted.
+def _as_one(layer: nn.Module, norm: Any, neuron: nn.Module, x: Tensor, channel: int) -> bool:
+    """Whether norm and neuron may run as one operator: nobody looks at what is between, and their settings and the
+    tensors are those it knows.
+
+    In evaluation it writes over the layer's result, which is nobody else's; a gradient may not be wanted then.
     """
     return (
-        type(layer) in (nn.Conv1d, nn.Conv2d, nn.Linear)
-        and "forward" not in vars(layer)
+        not (torch.compiler.is_compiling() or torch.jit.is_tracing())
+        and type(layer) in (nn.Conv1d, nn.Conv2d, nn.Linear)
         and type(neuron) is LIF
         and neuron.rule.plain
         and type(norm) in (nn.BatchNorm1d, nn.BatchNorm2d)
-        and not norm.training
-        and norm.running_mean is not None
-        and fits(x)
-        and x.is_contiguous()
+        and not any("forward" in vars(module) for module in (layer, norm, neuron))
         and all(t is None or _plain(t) for t in (norm.running_mean, norm.running_var, norm.weight, norm.bias))
-        and native() is not None
+        and (_fits_training(norm, x, channel) if _wants_gradient(norm, x) else _fits_evaluation(norm, x))
         and not (any(map(_watched, (layer, norm, neuron))) or _has_any_global_hook())
-        and not any(t is not None and t.requires_grad for t in (x, norm.weight, norm.bias) if torch.is_grad_enabled())
-        and not (torch.jit.is_tracing() or torch.compiler.is_compiling())
     )
+
+
+def _wants_gradient(norm: Any, x: Tensor) -> bool:
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, norm.weight, norm.bias))
+
+
+def _fits_evaluation(norm: Any, x: Tensor) -> bool:
+    running = norm.running_mean is not None and not norm.training
+    return running and fits(x) and x.is_contiguous() and native() is not None
+
+
+def _fits_training(norm: Any, x: Tensor, channel: int) -> bool:
+    own = norm.training or norm.running_mean is norm.running_var is None
+    return own and works(x, channel) and x.shape[channel] == norm.num_features
 
 
 def spikes_of(neuron: nn.Module, norm: nn.Module, layer: nn.Module, x: Tensor, channel: int = 2) -> Tensor:
     """`neuron(norm(layer(x)))`, T x B x ... from T x B x ...; channels are dimension 2, or the last (-1)."""
     y = per_step(layer, x)
-    if _as_one(layer, norm, neuron, y):
+    if _as_one(layer, norm, neuron, y, channel):
         return neuron(y, norm, channel)
     # The statistics are per channel over all rows, so rows need no transposing for BatchNorm1d.
     return neuron(per_step(norm, y) if channel == 2 else norm(y.flatten(0, -2)).view_as(y))

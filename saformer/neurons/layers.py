@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from saformer.errors import InputError
+from saformer.neurons.batch_norm_lif import NormalisedFiring, following
 from saformer.neurons.integrate_and_fire import Firing, run
 from saformer.neurons.norm_lif import norm_lif_
 from saformer.neurons.rule import Rule
@@ -141,15 +142,18 @@ class LIF(_Fixed):
         """Spikes of the shape and type of `x`, T x B x ...
 
         Args:
-            x: input current, or what a BatchNorm in evaluation makes it of; then spikes are written over it.
+            x: input current, or what a BatchNorm makes it of: in evaluation spikes are written over it.
             norm: that BatchNorm, for the neuron of Eqs. 1-3; see `saformer.neurons.after_norm`.
             channel: the dimension of its channels: 2, or the last.
         """
         if norm is None:
             return super().forward(x)
-        rule = self.rule
+        neuron = self.rule.tau, self.rule.threshold, self.rule.reset
+        if norm.training or norm.running_mean is None:
+            settings = *following(norm), norm.eps, channel, self.alpha, *neuron
+            return NormalisedFiring.apply(x, norm.weight, norm.bias, *settings)
         statistics = norm.running_mean, norm.running_var, norm.eps
-        return norm_lif_(x, norm.weight, norm.bias, *statistics, channel, rule.tau, rule.threshold, rule.reset)
+        return norm_lif_(x, norm.weight, norm.bias, *statistics, channel, *neuron)
 
 
 class IF(_Fixed):

@@ -1,10 +1,14 @@
 """Max pooling in one pass gives what PyTorch's gives, and PyTorch's runs where it does not fit."""
 
+import shutil
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from saformer.pooling import MaxPool2d
+
+needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 
 
 @pytest.mark.parametrize("sizes", [(3, 2, 1), (2, 2, 0), (3, 1, 1), (4, 3, 2), (1, 1, 0), (5, 2, 0)])
@@ -17,10 +21,30 @@ def test_maxima_are_pytorchs(shape, sizes):
         assert torch.equal(MaxPool2d(*sizes)(x).nan_to_num(9.0), F.max_pool2d(x, *sizes).nan_to_num(9.0))
 
 
+@needs_compiler
+@pytest.mark.parametrize("values", ["spikes", "normal", "infinite"])
+@pytest.mark.parametrize("sizes", [(3, 2, 1), (2, 2, 0), (3, 1, 1), (4, 3, 2), (1, 1, 0), (5, 2, 0), (15, 1, 7)])
+@pytest.mark.parametrize("shape", [(2, 3, 32, 32), (3, 15, 17), (1, 2, 16, 1001)])
+def test_gradients_are_pytorchs(shape, sizes, values):
+    """Of equal elements the same one gets it."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(shape, generator=generator)
+    x = (x > 0.7).float() if values == "spikes" else x - torch.inf if values == "infinite" else x
+    found, expected = (x.clone().requires_grad_() for _ in range(2))
+    pooled, by_pytorch = MaxPool2d(*sizes)(found), F.max_pool2d(expected, *sizes)
+    assert torch.equal(pooled, by_pytorch) and type(pooled.grad_fn).__name__ == "_PoolingBackward"
+    gradient = torch.randint(-4, 5, pooled.shape, generator=generator).float()  # sums are exact in any order
+    for one in (pooled, by_pytorch):
+        one.backward(gradient.mT.contiguous().mT)
+    assert torch.equal(found.grad, expected.grad)
+
+
 def test_gradients_other_types_layouts_and_settings_are_pytorchs():
     x = torch.randn(2, 3, 8, 8, requires_grad=True)
     MaxPool2d(3, 2, 1)(x).sum().backward()
     assert x.grad is not None and x.grad.sum() == 2 * 3 * 16
+    large = MaxPool2d(17, 1, 8)(x)
+    assert torch.equal(large, F.max_pool2d(x, 17, 1, 8)) and type(large.grad_fn).__name__ != "_PoolingBackward"
     with torch.no_grad():
         for other in (x.double(), x.to(memory_format=torch.channels_last)):
             assert torch.equal(MaxPool2d(3, 2, 1)(other), F.max_pool2d(other, 3, 2, 1))

@@ -14,6 +14,7 @@ from saformer.models.transformer_config import check_heads
 from saformer.models.transformers.hierarchy import CIFAR, EVENTS, IMAGENET, StagesConfig, stage_settings
 from saformer.models.transformers.saformer import MLP
 from saformer.neurons import LIF
+from saformer.pooling import MaxPool2d
 from saformer.steps import per_step
 
 # Side of the depthwise convolution in the stages before the last; 0 where a block mixes no tokens.
@@ -83,7 +84,7 @@ class Embed(nn.Module):
             self.embed_lif = LIF()
         self.embed_conv = nn.Conv2d(inputs, outputs, part.size, stride=part.stride, padding=part.size // 2, bias=False)
         self.embed_bn = nn.BatchNorm2d(outputs)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if part.pools else nn.Identity()
+        self.maxpool = MaxPool2d(3, stride=2, padding=1) if part.pools else nn.Identity()
 
     def fire(self, x: Tensor) -> Tensor:
         """Spikes of the membranes; what has no neuron passes."""

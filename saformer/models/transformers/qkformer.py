@@ -14,6 +14,7 @@ from saformer.models.transformer_config import check_heads
 from saformer.models.transformers.hierarchy import CIFAR, EVENTS, IMAGENET, StagesConfig, stage_settings
 from saformer.models.transformers.spikformer import MLP
 from saformer.neurons import LIF
+from saformer.pooling import MaxPool2d
 from saformer.steps import per_step
 
 # Convolutions of an embedding: name, output channels over those of the stage, whether a pool follows; and behind how
@@ -52,7 +53,7 @@ class Embedding(nn.Module):
             self.add_module(f"{name}_conv", nn.Conv2d(channels[i], channels[i + 1], 3, padding=1, bias=False))
             self.add_module(f"{name}_bn", nn.BatchNorm2d(channels[i + 1]))
             if pools:
-                self.add_module(f"{name}_maxpool", nn.MaxPool2d(3, stride=2, padding=1))
+                self.add_module(f"{name}_maxpool", MaxPool2d(3, stride=2, padding=1))
             self.add_module(f"{name}_lif", LIF())
         stride = 2 ** sum(pools for _, _, pools in layers[branch:])
         self.proj_res_conv = nn.Conv2d(channels[branch], width, 1, stride=stride, bias=False)

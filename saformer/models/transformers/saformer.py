@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from saformer.attention import SASA
-from saformer.attention.projection import add_projection, project
+from saformer.attention.projection import add_projection, project, project_and_fire
 from saformer.models.config import Model, in_time, initialise
 from saformer.models.recognition import UNUSED, Published, common_settings, holds, rank
 from saformer.models.registry import register_model
@@ -48,7 +48,8 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Membranes from membranes."""
-        return self.layer("fc2", self.layer("fc1", x))
+        hidden = project_and_fire(self, "fc1", self.kind, self.fc1_lif(x), self.fc2_lif)
+        return project(self, "fc2", self.kind, hidden)
 
 
 class Block(nn.Module):

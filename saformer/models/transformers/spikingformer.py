@@ -7,12 +7,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from saformer.attention import SSA
-from saformer.attention.projection import add_projection, project
+from saformer.attention.projection import add_projection, project, project_and_fire
 from saformer.models.config import Model, in_time, initialise
 from saformer.models.recognition import UNUSED, Published, common_settings, rank
 from saformer.models.registry import register_model
 from saformer.models.transformer_config import CIFAR, EVENTS, IMAGENET, IMAGENET_SIZES, TransformerConfig, check_heads
 from saformer.neurons import LIF
+from saformer.pooling import MaxPool2d
 from saformer.steps import per_step
 
 # How the published variants name what belongs to stage i of the patch embedding: layers and neuron, then the pool.
@@ -72,7 +73,7 @@ class SpikingTokenizer(nn.Module):
             if i:
                 self.add_module(f"{stage}_lif", LIF(tau=config.tau))
             if self.pools[i]:
-                self.add_module(self.pools[i], nn.MaxPool2d(3, stride=2, padding=1))
+                self.add_module(self.pools[i], MaxPool2d(3, stride=2, padding=1))
             self.add_module(f"{stage}_conv", nn.Conv2d(channels[i], channels[i + 1], 3, padding=1, bias=False))
             self.add_module(f"{stage}_bn", nn.BatchNorm2d(channels[i + 1]))
 
@@ -102,8 +103,8 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Membranes from membranes."""
-        hidden = project(self, "mlp1", "conv2d", self.mlp1_lif(x))
-        return project(self, "mlp2", "conv2d", self.mlp2_lif(hidden))
+        hidden = project_and_fire(self, "mlp1", "conv2d", self.mlp1_lif(x), self.mlp2_lif)
+        return project(self, "mlp2", "conv2d", hidden)
 
 
 class Block(nn.Module):

@@ -14,6 +14,7 @@ from saformer.models.recognition import Published
 from saformer.models.registry import register_model
 from saformer.models.transformer_config import AttentiveConfig, check_heads
 from saformer.neurons import LIF, PLIF
+from saformer.pooling import MaxPool2d
 from saformer.steps import StepNorm, per_step
 
 IMAGENET = {"in_channels": 3, "image_size": 224, "num_classes": 1000, "time_steps": 4}
@@ -188,7 +189,7 @@ class SpikingResformer(Model):
             self.prologue = nn.Sequential(
                 nn.Conv2d(inputs, first, 7, 2, 3, bias=False),
                 StepNorm(first),
-                nn.MaxPool2d(3, 2, 1),
+                MaxPool2d(3, 2, 1),
             )
         else:
             self.prologue = nn.Sequential(nn.Conv2d(inputs, first, 3, 1, 1, bias=False), StepNorm(first))

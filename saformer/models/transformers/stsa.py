@@ -13,6 +13,7 @@ from saformer.models.config import Model, in_time, initialise
 from saformer.models.recognition import Published, holds
 from saformer.models.registry import register_model
 from saformer.models.transformer_config import OneWidthConfig, check_heads
+from saformer.pooling import MaxPool2d
 from saformer.steps import per_step
 
 _TABLE = "block.0.attn.relative_position_bias_table"
@@ -59,7 +60,7 @@ class ConvStem(nn.Module):
             self.add_module(f"block{i}_bn", nn.BatchNorm2d(channels[i]))
             self.add_module(f"block{i}_lif", sts_neuron())
             if i < 5 and self.pooling[i - 1] == "1":
-                self.add_module(f"block{i}_mp", nn.MaxPool2d(3, stride=2, padding=1))
+                self.add_module(f"block{i}_mp", MaxPool2d(3, stride=2, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
         """T x B x C x H x W -> sums of two spikes, T x B x D x h x w."""

@@ -1,5 +1,6 @@
 """What a model keeps between calls is brought back, whatever holds it, and what a call changes is named."""
 
+import gc
 from collections import OrderedDict, deque, namedtuple
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import torch
 from spikingjelly.activation_based import neuron
 from torch import Tensor, nn
 
+from saformer.analysis import profile
 from saformer.analysis.recording.model_state import State
 
 Pair = namedtuple("Pair", "v i")
@@ -170,3 +172,15 @@ def test_library_neurons_start_at_rest_also_in_copies_of_the_library() -> None:
     model[0](torch.full((2,), 0.7))
     State(model)
     assert model[0].v == 0.0 and model[1].v == 0
+
+
+def test_pythons_collector_looks_at_what_was_there_before_a_run_only_after_it() -> None:
+    inside: list[int] = []
+    net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
+    net.register_forward_hook(lambda *_: inside.append(gc.get_freeze_count()))
+    gc.unfreeze()  # as a process starts
+    try:
+        profile(net, [torch.randn(2, 4)], check_flops=False)
+        assert all(inside) and not gc.get_freeze_count()
+    finally:
+        gc.freeze()

@@ -141,13 +141,16 @@ def test_nothing_and_views() -> None:
 
 
 def test_what_is_written_into_is_looked_at_again() -> None:
-    x, meter = spikes(8, 20), ValueMeter(Looks())
+    x, looks = spikes(8, 20), Looks()
+    meter = ValueMeter(looks)
     assert meter.measure(x, SPIKES, 1).unit == 1.0
     x.mul_(0.3)
-    assert meter.measure(x, SPIKES, 1).unit == 1.0  # until it is told
+    assert meter.measure(x, SPIKES, 1).unit == 1.0  # until they are told
+    looks.forget(x)
     meter.forget(x)
     assert meter.measure(x, SPIKES, 1).unit == pytest.approx(0.3)
     x.mul_(2)
+    looks.clear()
     meter.clear()
     assert meter.measure(x, SPIKES, 1).unit == pytest.approx(0.6)
 
