@@ -101,7 +101,7 @@ class Native:
             pool.restype = None
         library.look.argtypes = [pointer, whole, whole, whole, number, pointer, pointer, flag]
         library.look.restype = number
-        library.along.argtypes = [pointer, whole, whole, whole, pointer, flag]
+        library.along.argtypes = [pointer, *[whole] * 5, pointer, flag]
         library.along.restype = None
         library.weighted.argtypes = [pointer, whole, whole, whole, pointer, pointer, flag]
         library.weighted.restype = None
@@ -267,9 +267,10 @@ class Native:
         return nonzero, ones, largest, (low, high, total) if whole else None
 
     def along(self, x: Tensor) -> Tensor:
-        """Nonzeros of outer x n x inner along n: outer x inner, int64."""
-        nonzero = torch.empty(x.shape[0], x.shape[2], dtype=torch.int64)
-        self._library.along(x.data_ptr(), *x.shape, nonzero.data_ptr(), _threads(x))
+        """Nonzeros along n of blocks x outer x n x inner, each block in one piece: blocks x outer x inner, int64."""
+        blocks, outer, _, inner = x.shape
+        nonzero = torch.empty(blocks, outer, inner, dtype=torch.int64)
+        self._library.along(x.data_ptr(), *x.shape, x.stride(0), nonzero.data_ptr(), _threads(x))
         return nonzero
 
     def weighted(self, x: Tensor, weight: Tensor) -> Tensor:

@@ -86,14 +86,14 @@ float look(const float *x, i64 chunks, i64 width, i64 stride, float scale, i64 *
 
 typedef struct {
     const float *x;
-    i64 n, inner, *nonzero;
+    i64 stride, outer, n, inner, *nonzero;
 } Along;
 
 static int count_along(const void *job, i64 from, i64 to) {
     const Along *a = job;
     int found[BLOCK] __attribute__((aligned(64)));
     for (i64 o = from; o < to; o++) {
-        const bits *b = (const bits *)a->x + o * a->n * a->inner;
+        const bits *b = (const bits *)a->x + o / a->outer * a->stride + o % a->outer * a->n * a->inner;
         i64 *result = a->nonzero + o * a->inner;
         if (a->inner == 1) {
             int some = 0;
@@ -114,10 +114,10 @@ static int count_along(const void *job, i64 from, i64 to) {
     return 0;
 }
 
-/* Nonzeros of outer x n x inner along n, outer x inner. */
-void along(const float *x, i64 outer, i64 n, i64 inner, i64 *nonzero, int threads) {
-    const Along whole = {.x = x, .n = n, .inner = inner, .nonzero = nonzero};
-    run(count_along, &whole, outer, threads);
+/* Nonzeros of blocks x outer x n x inner along n, blocks x outer x inner; blocks begin `stride` elements apart. */
+void along(const float *x, i64 blocks, i64 outer, i64 n, i64 inner, i64 stride, i64 *nonzero, int threads) {
+    const Along whole = {.x = x, .stride = stride, .outer = outer, .n = n, .inner = inner, .nonzero = nonzero};
+    run(count_along, &whole, blocks * outer, threads);
 }
 
 typedef struct {

@@ -1,6 +1,7 @@
 """Exact integer counts of nonzeros and events, in passes over pieces of a tensor that fit into the cache."""
 
 from functools import lru_cache
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from saformer.analysis.recording.integers import Integers
-from saformer.analysis.recording.looks import Looks, count, dense, ones_where_nonzero, pass_size, sum_of_ones
+from saformer.analysis.recording.looks import Looks, count, ones_where_nonzero, pass_size, sum_of_ones
 from saformer.analysis.recording.storage_map import StorageMap
 from saformer.native import MOST_WEIGHT, Native, fits, native
 
@@ -71,15 +72,26 @@ def _missing(fan_out: tuple[tuple[int, ...], ...], device: torch.device) -> tupl
     return most, positions.to(device), (most - weights[positions]).to(device)
 
 
-def _along(library: Native, x: Tensor, dim: int) -> Tensor:
-    """Nonzeros of a dense tensor along one dimension, in whatever order its memory is."""
+def _along(library: Native, x: Tensor, dim: int) -> Tensor | None:
+    """Nonzeros along one dimension of a tensor that is blocks, evenly spaced, each dense in whatever order; None where
+    it is not, or the dimension lies across them.
+    """
     order = sorted(range(x.ndim), key=x.stride, reverse=True)
-    sizes, at = [x.shape[d] for d in order], order.index(dim)
-    outer, inner = sizes[:at], sizes[at + 1 :]
-    memory = x.as_strided((prod(outer), x.shape[dim], prod(inner)), (prod(sizes[at:]), prod(inner), 1))
+    sizes, strides, at = [x.shape[d] for d in order], [x.stride(d) for d in order], order.index(dim)
+    first, width = len(order), 1  # dimensions from the first on are within blocks
+    while first and (sizes[first - 1] == 1 or strides[first - 1] == width):
+        first -= 1
+        width *= sizes[first]
+    across = [(size, stride) for size, stride in zip(sizes[:first], strides[:first], strict=True) if size > 1]
+    even = all(outer == size * stride for (_, outer), (size, stride) in pairwise(across))
+    if at < first or not even:
+        return None
+    outer, inner = sizes[first:at], sizes[at + 1 :]
+    spacing = across[-1][1] if across else width
+    shape = (prod(sizes[:first]), prod(outer), x.shape[dim], prod(inner))
+    found = library.along(x.as_strided(shape, (spacing, prod(sizes[at:]), prod(inner), 1)))
     kept = [d for d in order if d != dim]
-    found = library.along(memory).view(*outer, *inner)
-    return found.permute([kept.index(d) for d in range(x.ndim) if d != dim])
+    return found.view([x.shape[d] for d in kept]).permute([kept.index(d) for d in range(x.ndim) if d != dim])
 
 
 class Counter:
@@ -176,8 +188,9 @@ class Counter:
         """Nonzeros along one of the last two dimensions, for every matrix of the stack."""
         if not x.numel():
             return sum_of_ones(x, dim)
-        if fits(x) and dense(x) and (library := native()) is not None:
-            return _along(library, x, dim % x.ndim)
+        library = native() if fits(x) else None
+        if library is not None and (found := _along(library, x, dim % x.ndim)) is not None:
+            return found
         if self.is_binary(x):
             return sum_of_ones(x, dim)
         stack = x.reshape(-1, *x.shape[-2:])

@@ -14,7 +14,7 @@ from saformer.analysis.recording.storage_map import StorageMap
 from saformer.native import fits
 
 GLANCE = 4096  # elements that settle most cases
-_HEAD = 256
+_HEAD = 1024  # the first elements
 _ROUNDS = 4  # looks at what did not fit, each with a finer unit
 PASS = 1 << 18  # elements that stay in the cache
 
@@ -122,6 +122,11 @@ def _measured(x: Tensor, channel: int, averaged: bool, looks: Looks) -> Values:
     elif not x.is_floating_point() or x.itemsize < 4:
         x = x.to(torch.float32 if x.itemsize < 4 else torch.float64)
     flat = x.reshape(-1)
+    # More magnitudes than channels, and no unit: neither are others among the rest of it.
+    head = _magnitudes(flat[:_HEAD])[1:]
+    if len(head) > (x.shape[channel] if x.ndim > 1 else 0) and _unit(head, None, allowed, averaged) is None:
+        negative = bool((flat[:_HEAD] < 0).any()) or bool((flat < 0).any())
+        return Values(magnitudes=2, negative=negative, multiples=False, tolerance=allowed)
     glance = flat[:: max(flat.numel() // GLANCE, 1)]
     glance = glance[glance != 0]
     if not glance.numel():
