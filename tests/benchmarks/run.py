@@ -241,7 +241,7 @@ if __name__ == "__main__":
     parser.add_argument("--scale", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.dry_run:
-        MODEL, BATCH, arguments.repeats = "spikformer-1-24", 1, 1
+        MODEL, BATCH, THREADS, arguments.repeats = "spikformer-1-24", 1, 1, 1
     if arguments.memory:
         _measure_memory(arguments.memory, arguments.kept)
     elif arguments.scale:
