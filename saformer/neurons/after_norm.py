@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 
-from saformer.native import fits, native
+from saformer.native.passes import fits, native
 from saformer.neurons.batch_norm import Normalising, following, works
 from saformer.neurons.layers import LIF
 from saformer.steps import per_step

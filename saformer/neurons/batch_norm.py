@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from saformer.native import MOST_STEPS, Native, Statistics, fits, native
+from saformer.native.passes import MOST_STEPS, Native, Statistics, fits, native
 from saformer.neurons.layout import laid_out_as
 from saformer.neurons.norm_lif import rounded_once
 from saformer.neurons.rule import exact

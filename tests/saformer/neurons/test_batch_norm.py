@@ -9,8 +9,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import saformer
-from saformer import native as compiled
-from saformer.native import MOST_STEPS
+from saformer.native import passes as compiled
+from saformer.native.passes import MOST_STEPS
 from saformer.neurons import LIF, after_norm
 from saformer.neurons.after_norm import spikes_of
 from saformer.steps import per_step

@@ -1,10 +1,10 @@
-/* BatchNorm in training, alone or with the LIF neurons behind it, forwards and backwards; native.py compiles and calls it.
+/* BatchNorm in training, alone or with the LIF neurons behind it, forwards and backwards; passes.py compiles and calls it.
 
    Where elements of a channel lie side by side, a thread takes a channel from its statistics to its spikes, while it is in
    the cache. Where channels do, rows are shared out in PIECES, whatever the number of threads. So the order of every sum
    is always the same. Sums are of float32 in float64; what becomes of them is rounded as PyTorch's BatchNorm does. */
 
-#include "native_lif.h"
+#include "lif.h"
 
 enum { LANES = 64 };
 

@@ -11,12 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from saformer.compiling import library
+from saformer.native.compiling import library
 
-_SOURCES = [
-    Path(__file__).with_name(name)
-    for name in ("native.c", "native_counts.c", "native_norm.c", "native_pool.c", "native.h", "native_lif.h")
-]
+_SOURCES = [Path(__file__).with_name(name) for name in ("lif.c", "norm.c", "pool.c", "counts.c", "threads.h", "lif.h")]
 #: The widest plane that is pooled, with its padding.
 WIDEST = 1024
 #: Steps whose membranes the backward pass keeps beside each other.
