@@ -1,5 +1,5 @@
 """Passes over memory that PyTorch's operators make several of, in C. Where there is no compiler, PyTorch's operators
-give the same numbers.
+give the same numbers: bit for bit, but for BatchNorm in training and gradients, which they round otherwise.
 """
 
 import ctypes
