@@ -11,7 +11,7 @@ _INTERRUPTED = 130
 
 def program() -> None:
     """What `saformer` and `python -m saformer.cli` start: the command line, and with it the process ends."""
-    from saformer.memory import keep_memory
+    from saformer.native.memory import keep_memory
     from saformer.process import end_process, start_process
 
     start_process(with_torch=keep_memory)

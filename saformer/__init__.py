@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from saformer.checkpoints import load, save
     from saformer.folding import fold
     from saformer.models import build
+    from saformer.native.memory import keep_memory
 
 # In a checkout the other folders of this package lie beside this one. Python then finds them from the root, too, where
 # this folder hides an installed package.
@@ -16,7 +17,7 @@ if (_root / "pyproject.toml").is_file() and (_root / "analysis" / "__init__.py")
     __path__.append(str(_root))
 
 __version__ = metadata.version("saformer")
-__all__ = ["__version__", "build", "fold", "load", "save"]
+__all__ = ["__version__", "build", "fold", "keep_memory", "load", "save"]
 
 
 def __getattr__(name: str) -> Any:
@@ -33,4 +34,8 @@ def __getattr__(name: str) -> Any:
         from saformer.models import build
 
         return build
+    if name == "keep_memory":
+        from saformer.native.memory import keep_memory
+
+        return keep_memory
     raise AttributeError(f"module 'saformer' has no attribute {name!r}")

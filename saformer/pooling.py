@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from saformer.native import WIDEST, Native, fits, native
+from saformer.native.passes import WIDEST, Native, fits, native
 
 _LARGEST = 15  # places in a window are a byte
 

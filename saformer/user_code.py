@@ -172,8 +172,8 @@ def _set_other(read: Callable[[], Any], write: Callable[[Any], object], value: A
 
 
 def _put_back(modules: dict[str, Any]) -> None:
-    for name, module in modules.items():
-        sys.modules.setdefault(name, module)
+    for name in modules.keys() - sys.modules.keys():
+        sys.modules[name] = modules[name]
 
 
 def _no_cpu(device: Any) -> Any:

@@ -16,28 +16,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 # Here and in the processes that tests start: tensors are so small that threads only wait for one another.
-torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
 # Nothing here has to outlast a power cut, and a disk takes milliseconds to promise that of each file.
 os.fsync = lambda descriptor: None
 
-# Read when Triton is imported: without a GPU, kernels run on NumPy, operation by operation.
-if not torch.cuda.is_available():
-    os.environ.setdefault("TRITON_INTERPRET", "1")
+# Of the processes that run tests: memory of large tensors is kept, and not fetched from the system for each.
+_KEEPING = {"MALLOC_MMAP_THRESHOLD_": str(1 << 28), "MALLOC_TRIM_THRESHOLD_": str(1 << 29)}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare a process that runs tests; the one that hands them out starts these without waiting for torch."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        os.environ |= _KEEPING
+        return
+    for name in _KEEPING:  # the processes that tests start are as users start them
+        os.environ.pop(name, None)
+    import torch
+
+    torch.set_num_threads(1)
+    # Read when Triton is imported: without a GPU, kernels run on NumPy, operation by operation.
+    if not torch.cuda.is_available():
+        os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 def pytest_collection_finish() -> None:
-    """Have the collector of garbage pass over what is there before the first test: all modules, and all tests.
-
-    They stay to the end, and without this it looks through a million objects hundreds of times.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000)
+    """Have the collector of garbage look less often: there are a million objects, and most of them stay to the end."""
+    gc.set_threshold(20_000, 20, 50)
 
 
 @dataclass(frozen=True)
@@ -150,6 +157,33 @@ def forked(tmp_path: Path, forked_in: Callable[..., list[Ended]]) -> Callable[..
         return forked_in(folder, *arguments, count=count, **more)
 
     return run
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _each_network_traced_once() -> Iterator[None]:
+    """fvcore's count of one of our networks depends on its settings, its modules and the shape of an image alone.
+
+    Tracing one takes longer than most tests need it for.
+    """
+    import torch
+
+    from saformer.analysis.recording import flop_check
+    from saformer.models import Model
+
+    trace, known = flop_check.fvcore_flops, {}
+
+    def once(model: Any, example: Any) -> dict[str, int]:
+        inputs = example if isinstance(example, tuple) else (example,)
+        if not isinstance(model, Model) or model.folded or not all(isinstance(x, torch.Tensor) for x in inputs):
+            return trace(model, example)
+        key = (repr(model.config), *map(type, model.modules()), *((x.shape, x.dtype) for x in inputs))
+        if key not in known:
+            known[key] = trace(model, example)
+        return dict(known[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flop_check, "fvcore_flops", once)
+        yield
 
 
 @pytest.fixture

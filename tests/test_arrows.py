@@ -5,6 +5,7 @@ Imports inside functions and under TYPE_CHECKING count too.
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,10 @@ def imported(name: str) -> Iterator[str]:
                 yield target
 
 
-IMPORTS = {name: sorted(set(imported(name))) for name in sorted(MODULES)}
+@cache
+def imports() -> dict[str, list[str]]:
+    """What each module imports of this package."""
+    return {name: sorted(set(imported(name))) for name in sorted(MODULES)}
 
 
 def floor_of(name: str) -> str:
@@ -90,7 +94,7 @@ def test_a_floor_imports_only_from_those_below_it() -> None:
     height = FLOORS.index
     wrong = [
         f"{name} -> {target}"
-        for name, targets in IMPORTS.items()
+        for name, targets in imports().items()
         for target in targets
         if height(floor_of(target)) > height(floor_of(name))
     ]
@@ -103,7 +107,7 @@ def test_a_folder_imports_only_from_those_before_it(floor: str) -> None:
     assert folders <= MAY_IMPORT[floor].keys(), "every folder of a floor has an entry"
     wrong = [
         f"{name} -> {target}"
-        for name, targets in IMPORTS.items()
+        for name, targets in imports().items()
         for target in targets
         if floor_of(name) == floor_of(target) == floor
         and (folder := folder_of(name))
@@ -116,7 +120,7 @@ def test_families_of_models_stand_on_shared_ground_and_not_on_each_other() -> No
     kinds = ("saformer.models.transformers.", "saformer.models.convolutional.")
     wrong = [
         f"{name} -> {target}"
-        for name, targets in IMPORTS.items()
+        for name, targets in imports().items()
         for target in targets
         if f"{name}.".startswith("saformer.models.") and target.startswith(kinds)
         if not any(f"{name}.".startswith(kind) and target.startswith(kind) for kind in kinds)
@@ -129,13 +133,13 @@ def reached(start: str) -> set[str]:
     found: set[str] = set()
     waiting = [start]
     while waiting:
-        new = set(IMPORTS[waiting.pop()]) - found
+        new = set(imports()[waiting.pop()]) - found
         found |= new
         waiting += new
     return found
 
 
 def test_no_imports_go_round_in_a_circle() -> None:
-    after = {name: reached(name) for name in IMPORTS}
-    circles = {tuple(sorted(other for other in after[name] if name in after[other])) for name in IMPORTS} - {()}
+    after = {name: reached(name) for name in imports()}
+    circles = {tuple(sorted(other for other in after[name] if name in after[other])) for name in imports()} - {()}
     assert not circles, "\n".join(map(" <-> ".join, sorted(circles)))

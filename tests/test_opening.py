@@ -43,7 +43,7 @@ ALLOWED = {
     "saformer.cli": {"os.open", "open"},
     # files of the package
     "saformer.data.digits": {"np.load"},
-    "saformer.compiling": {"read_bytes"},
+    "saformer.native.compiling": {"read_bytes"},
     "saformer.training.recipe": {"read_text"},
     "saformer.analysis.accounting.hardware": {"read_text"},
     "saformer.analysis.accounting.memory_access": {"read_text"},

@@ -10,7 +10,8 @@ import torch
 
 from saformer.analysis.complexity.peak_memory import peak_bytes
 
-_FEWEST, _MOST = 3, 20  # passes that are timed
+#: Passes that are timed.
+FEWEST, _MOST = 3, 20
 
 #: Seconds of timing for each module, after which the fewest passes suffice.
 LONG_ENOUGH = 1.0
@@ -59,7 +60,7 @@ def measure(
             if progress is not None:
                 progress(1)
         rounds = 0
-        while rounds < _FEWEST or (rounds < _MOST and sum(map(sum, times)) < LONG_ENOUGH * len(times)):
+        while rounds < FEWEST or (rounds < _MOST and sum(map(sum, times)) < LONG_ENOUGH * len(times)):
             for module, found in zip(modules, times, strict=True):
                 start = time.perf_counter()
                 work(module)

@@ -11,7 +11,7 @@ from torch import Tensor
 from saformer.analysis.recording.integers import Integers
 from saformer.analysis.recording.looks import Looks, count, ones_where_nonzero, pass_size, sum_of_ones
 from saformer.analysis.recording.storage_map import StorageMap
-from saformer.native import MOST_WEIGHT, Native, fits, native
+from saformer.native.passes import MOST_WEIGHT, Native, fits, native
 
 
 def broadcast(*shapes: torch.Size) -> torch.Size:

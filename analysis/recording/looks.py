@@ -9,7 +9,7 @@ from torch import Tensor
 
 from saformer.analysis.recording.integers import Integers
 from saformer.analysis.recording.storage_map import StorageMap
-from saformer.native import fits, native
+from saformer.native.passes import fits, native
 
 # Elements per pass. On a CPU a pass stays in the cache; anywhere it bounds the memory that counting takes.
 # Sums of ones in float32 are exact up to 2**24, so no pass may be longer than that.

@@ -11,7 +11,7 @@ from saformer.analysis.recording.integers import Integers
 from saformer.analysis.recording.looks import Looks, dense
 from saformer.analysis.recording.sources import Provenance, Source
 from saformer.analysis.recording.storage_map import StorageMap
-from saformer.native import fits
+from saformer.native.passes import fits
 
 GLANCE = 4096  # elements that settle most cases
 _HEAD = 1024  # the first elements

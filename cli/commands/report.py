@@ -234,16 +234,14 @@ def _complexity(subjects: "list[Subject]", hardware: "Hardware", measurement: "M
 def _figures_freed() -> Iterator[Callable[[], object]]:
     """Yields what frees the figures that are no longer in use: they hold each other, and fill the memory together.
 
-    Python looks for such circles among all objects of the process; what was there before is left out meanwhile, and
-    afterwards, too, if others had left something out.
+    Python looks for such circles among all objects of the process; what was there before is left out meanwhile.
     """
     gc.collect()
-    unfreeze = gc.unfreeze if gc.get_freeze_count() == 0 else lambda: None
     gc.freeze()
     try:
         yield gc.collect
     finally:
-        unfreeze()
+        gc.unfreeze()
 
 
 def _write(made: "Report", title: str, out: Path) -> str:

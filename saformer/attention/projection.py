@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from saformer.neurons.after_norm import spikes_of
+from saformer.neurons.after_norm import normalised, spikes_of
+from saformer.steps import per_step
 
 # kind -> (layer, BatchNorm, suffix of the published name)
 _KINDS: dict[str, tuple[Callable[..., nn.Module], Callable[..., nn.Module], str]] = {
@@ -41,12 +42,8 @@ def project_and_fire(owner: nn.Module, name: str, kind: str, x: Tensor, neuron: 
 
 def project(owner: nn.Module, name: str, kind: str, x: Tensor) -> Tensor:
     """BN(x W) with the layers registered by `add_projection`; the layout stays that of `kind`."""
-    y = owner.get_submodule(f"{name}_{_KINDS[kind][2]}")(x.flatten(0, 1))
-    norm = owner.get_submodule(f"{name}_bn")
-    if kind == "linear":
-        # The statistics are per channel over all rows, so rows need no transposing for BatchNorm1d.
-        return norm(y.flatten(0, 1)).view(*x.shape[:-1], y.shape[-1])
-    return norm(y).unflatten(0, x.shape[:2])
+    layer, norm = (owner.get_submodule(f"{name}_{part}") for part in (_KINDS[kind][2], "bn"))
+    return normalised(norm, per_step(layer, x), -1 if kind == "linear" else 2)
 
 
 def split_heads(x: Tensor, heads: int, kind: str) -> Tensor:

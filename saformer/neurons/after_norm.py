@@ -1,4 +1,4 @@
-"""Neurons behind a layer and its BatchNorm: one operator where nobody looks at what is between."""
+"""BatchNorm, and neurons behind a layer and its BatchNorm: one operator where nobody looks at what is between."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 
-from saformer.native import fits, native
-from saformer.neurons.batch_norm_lif import works
+from saformer.native.passes import fits, native
+from saformer.neurons.batch_norm import Normalising, following, works
 from saformer.neurons.layers import LIF
 from saformer.steps import per_step
 
@@ -28,22 +28,32 @@ def _plain(constant: Tensor) -> bool:
     return type(constant) in (Tensor, nn.Parameter) and constant.dtype is torch.float32
 
 
+def _unwatched(*modules: nn.Module) -> bool:
+    """Whether modules may run as operators of ours: nobody looks at what they read and put out, or has changed them."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return False
+    own = not any("forward" in vars(module) for module in modules)
+    return own and not (any(map(_watched, modules)) or _has_any_global_hook())
+
+
+def _known(norm: Any) -> bool:
+    if type(norm) not in (nn.BatchNorm1d, nn.BatchNorm2d):  # such as what is left of one that was folded
+        return False
+    return all(t is None or _plain(t) for t in (norm.running_mean, norm.running_var, norm.weight, norm.bias))
+
+
 def _as_one(layer: nn.Module, norm: Any, neuron: nn.Module, x: Tensor, channel: int) -> bool:
-    """Whether norm and neuron may run as one operator: nobody looks at what is between, and their settings and the
-    tensors are those it knows.
+    """Whether norm and neuron may run as one operator.
 
     In evaluation it writes over the layer's result, which is nobody else's; a gradient may not be wanted then.
     """
     return (
-        not (torch.compiler.is_compiling() or torch.jit.is_tracing())
+        _unwatched(layer, norm, neuron)
         and type(layer) in (nn.Conv1d, nn.Conv2d, nn.Linear)
         and type(neuron) is LIF
         and neuron.rule.plain
-        and type(norm) in (nn.BatchNorm1d, nn.BatchNorm2d)
-        and not any("forward" in vars(module) for module in (layer, norm, neuron))
-        and all(t is None or _plain(t) for t in (norm.running_mean, norm.running_var, norm.weight, norm.bias))
-        and (_fits_training(norm, x, channel) if _wants_gradient(norm, x) else _fits_evaluation(norm, x))
-        and not (any(map(_watched, (layer, norm, neuron))) or _has_any_global_hook())
+        and _known(norm)
+        and (_fits_training(norm, x, channel, True) if _wants_gradient(norm, x) else _fits_evaluation(norm, x))
     )
 
 
@@ -56,9 +66,17 @@ def _fits_evaluation(norm: Any, x: Tensor) -> bool:
     return running and fits(x) and x.is_contiguous() and native() is not None
 
 
-def _fits_training(norm: Any, x: Tensor, channel: int) -> bool:
+def _fits_training(norm: Any, x: Tensor, channel: int, fires: bool) -> bool:
     own = norm.training or norm.running_mean is norm.running_var is None
-    return own and works(x, channel) and x.shape[channel] == norm.num_features
+    return own and works(x, channel, fires) and x.shape[channel] == norm.num_features
+
+
+def normalised(norm: Any, x: Tensor, channel: int = 2) -> Tensor:
+    """What a BatchNorm makes of T x B x ...; channels are dimension 2, or the last (-1)."""
+    if _unwatched(norm) and _known(norm) and _wants_gradient(norm, x) and _fits_training(norm, x, channel, False):
+        return Normalising.apply(x, norm.weight, norm.bias, *following(norm), norm.eps, channel)
+    # The statistics are per channel over all rows, so rows need no transposing for BatchNorm1d.
+    return per_step(norm, x) if channel == 2 else norm(x.flatten(0, -2)).view_as(x)
 
 
 def spikes_of(neuron: nn.Module, norm: nn.Module, layer: nn.Module, x: Tensor, channel: int = 2) -> Tensor:
@@ -66,5 +84,4 @@ def spikes_of(neuron: nn.Module, norm: nn.Module, layer: nn.Module, x: Tensor, c
     y = per_step(layer, x)
     if _as_one(layer, norm, neuron, y, channel):
         return neuron(y, norm, channel)
-    # The statistics are per channel over all rows, so rows need no transposing for BatchNorm1d.
-    return neuron(per_step(norm, y) if channel == 2 else norm(y.flatten(0, -2)).view_as(y))
+    return neuron(normalised(norm, y, channel))

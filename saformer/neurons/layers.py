@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from saformer.errors import InputError
-from saformer.neurons.batch_norm_lif import NormalisedFiring, following
+from saformer.neurons.batch_norm import Normalising, following
 from saformer.neurons.integrate_and_fire import Firing, run
 from saformer.neurons.norm_lif import norm_lif_
 from saformer.neurons.rule import Rule
@@ -150,8 +150,8 @@ class LIF(_Fixed):
             return super().forward(x)
         neuron = self.rule.tau, self.rule.threshold, self.rule.reset
         if norm.training or norm.running_mean is None:
-            settings = *following(norm), norm.eps, channel, self.alpha, *neuron
-            return NormalisedFiring.apply(x, norm.weight, norm.bias, *settings)
+            settings = *following(norm), norm.eps, channel, *neuron, self.alpha
+            return Normalising.apply(x, norm.weight, norm.bias, *settings)
         statistics = norm.running_mean, norm.running_var, norm.eps
         return norm_lif_(x, norm.weight, norm.bias, *statistics, channel, *neuron)
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from saformer.native import Affine, fits
+from saformer.native.passes import Affine, fits
 from saformer.neurons import one_pass
 from saformer.neurons.integrate_and_fire import lif
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saformer.native import MOST_STEPS, Affine, fits, native
+from saformer.native.passes import MOST_STEPS, Affine, fits, native
 from saformer.neurons.layout import flat, laid_out_as, planes
 from saformer.neurons.rule import exact
 

@@ -24,7 +24,6 @@ from torch import Tensor, nn
 
 import saformer
 from saformer.analysis import profile
-from saformer.memory import keep_memory
 
 if TYPE_CHECKING:
     import cpu_parts
@@ -110,7 +109,7 @@ def peak_memory(what: str, kept: bool) -> float:
 
 def _measure_memory(what: str, kept: bool) -> None:
     if kept:
-        keep_memory()
+        saformer.keep_memory()
     torch.set_num_threads(THREADS)
     model, x = spiking_model(), images()
     # A small pass first: libraries are loaded and threads started, and their memory is not the pass's.
@@ -241,7 +240,7 @@ if __name__ == "__main__":
     parser.add_argument("--scale", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.dry_run:
-        MODEL, BATCH, arguments.repeats = "spikformer-1-24", 1, 1
+        MODEL, BATCH, THREADS, arguments.repeats = "spikformer-1-24", 1, 1, 1
     if arguments.memory:
         _measure_memory(arguments.memory, arguments.kept)
     elif arguments.scale:
@@ -250,5 +249,5 @@ if __name__ == "__main__":
         sys.modules["run"] = sys.modules["__main__"]  # what the parts import
         from cpu_parts import Settings
 
-        keep_memory()  # as the command line does; for ours and for rivals
+        saformer.keep_memory()  # as the command line does; for ours and for rivals
         sys.exit(main(Settings(arguments.repeats, arguments.cifar, arguments.dry_run), arguments.only))

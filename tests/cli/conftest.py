@@ -5,16 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from saformer.analysis.complexity import latency
-from saformer.analysis.recording import flop_check
 from saformer.checkpoints import read_checkpoint
 from saformer.cli import main
 from saformer.data import DATASETS, Dataset, Request
-from saformer.models import Model
 
 ORACLES = Path(__file__).parent.parent / "data" / "oracles"
 
@@ -78,27 +75,7 @@ def prepared() -> Callable[..., None]:
 def _short_timings(monkeypatch: pytest.MonkeyPatch) -> None:
     # Here times must be there; that they are the fastest of many passes is tested where they are taken.
     monkeypatch.setattr(latency, "LONG_ENOUGH", 0.0)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _each_network_traced_once() -> Iterator[None]:
-    """fvcore's count of one of our networks depends on its settings, its modules and the shape of an image alone.
-
-    For most commands here it takes longer than their run; tests of what it counts ask fvcore itself.
-    """
-    trace, known = flop_check.fvcore_flops, {}
-
-    def once(model: Any, example: Any) -> dict[str, int]:
-        if not isinstance(model, Model) or model.folded:
-            return trace(model, example)
-        key = (repr(model.config), *map(type, model.modules()), *((x.shape, x.dtype) for x in example))
-        if key not in known:
-            known[key] = trace(model, example)
-        return dict(known[key])
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flop_check, "fvcore_flops", once)
-        yield
+    monkeypatch.setattr(latency, "FEWEST", 1)
 
 
 @contextmanager

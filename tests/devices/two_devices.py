@@ -2,10 +2,14 @@
 
 import hashlib
 import json
+import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import simulated
 import torch
@@ -18,6 +22,7 @@ from saformer.analysis.profiles import Profile
 from saformer.analysis.profiles.serialization import to_json
 from saformer.data import Dataset, open_dataset
 from saformer.errors import Stopped
+from saformer.native.passes import native
 from saformer.training import RunFolder, evaluate, load_recipe, train
 
 NETWORKS = ("saformer", "sdt", "spikformer")
@@ -97,6 +102,16 @@ def test(device: str) -> dict[str, Any]:
     return asdict(evaluate(saformer.load("digits/saformer").to(device), digits, limit=50, device=device))
 
 
+@contextmanager
+def operators_of_pytorch() -> Iterator[None]:
+    """In the block nothing is compiled: BatchNorm's sums in training are rounded as PyTorch's, on every device."""
+    with patch.dict(os.environ, SAFORMER_NATIVE="0"):
+        native.cache_clear()
+        yield
+    native.cache_clear()
+
+
+@operators_of_pytorch()
 def training(device: str, dataset: Dataset, name: str, **changes: Any) -> list[Any]:
     """Losses, rates and weights of an epoch or two by the shipped recipe."""
     recipe = load_recipe(name, **{"epochs": 1, "warmup_epochs": 0, "batch_size": 20, **changes})
@@ -106,6 +121,7 @@ def training(device: str, dataset: Dataset, name: str, **changes: Any) -> list[A
     ]
 
 
+@operators_of_pytorch()
 def gone_on(device: str) -> str:
     """Weights of a run that was stopped in its second epoch and went on from the folder."""
     data, recipe = images(), load_recipe("cifar10", model="sdt-1-16", epochs=2, warmup_epochs=1, batch_size=20, ema=0.9)

@@ -1,6 +1,6 @@
-/* Pools over square windows of planes, forwards and backwards; native.py compiles and calls them. */
+/* Pools over square windows of planes, forwards and backwards; passes.py compiles and calls them. */
 
-#include "native.h"
+#include "threads.h"
 
 typedef struct {
     const float *x, *gradient;

@@ -1,7 +1,7 @@
-"""`saformer::batch_norm_lif`: BatchNorm in training and the LIF neurons behind it, forwards and backwards on a CPU.
+"""BatchNorm in training, alone or with the LIF neurons behind it, as one operator with its gradient on a CPU.
 
-The compiled library does all of a channel while the channel is in the cache. Of the size of the currents only what
-BatchNorm reads is kept for the gradient: currents and membranes are computed again from it.
+Of the size of the currents only what BatchNorm reads is kept for the gradient: currents and membranes are computed
+again from it.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from saformer.native import MOST_STEPS, Native, Statistics, fits, native
+from saformer.native.passes import MOST_STEPS, Native, Statistics, fits, native
 from saformer.neurons.layout import laid_out_as
 from saformer.neurons.norm_lif import rounded_once
 from saformer.neurons.rule import exact
@@ -24,11 +24,11 @@ def _side_by_side(x: Tensor, channel: int) -> int | None:
     return 1 if images and x.stride(0) == x[0].numel() else None
 
 
-def works(x: Tensor, channel: int) -> bool:
+def works(x: Tensor, channel: int, fires: bool) -> bool:
     """Whether the operator can take what BatchNorm reads, T x B x ..., with channels in that dimension."""
     return (
         fits(x)
-        and 0 < len(x) <= MOST_STEPS
+        and (len(x) <= MOST_STEPS or not fires)
         and x.numel() > x.shape[channel]  # of a single value there is no variance
         and _side_by_side(x, channel) is not None
         and rounded_once() is not None
@@ -48,10 +48,16 @@ def following(norm: Any) -> tuple[tuple[Tensor | None, Tensor | None], float]:
     return (norm.running_mean, norm.running_var), momentum or 0.0
 
 
-def _library(x: Tensor, channel: int) -> tuple[Native, int, bool]:
+def _statistics(x: Tensor, channel: int, *numbers: Tensor | None) -> tuple[Native, Statistics]:
     library, inner, fused = native(), _side_by_side(x, channel), rounded_once()
     assert library is not None and inner is not None and fused is not None
-    return library, inner, fused
+    weight, bias, mean, inverse = numbers
+    assert mean is not None and inverse is not None
+    return library, Statistics(weight, bias, mean, inverse, inner, fused)
+
+
+def _settings(neuron: tuple[float, ...]) -> tuple[float, ...]:
+    return (*neuron, exact(neuron[0])) if neuron else ()
 
 
 def _forward(
@@ -63,17 +69,13 @@ def _forward(
     momentum: float,
     eps: float,
     channel: int,
-    tau: float,
-    threshold: float,
-    reset: float,
+    *neuron: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    library, inner, fused = _library(x, channel)
     mean, inverse = (x.new_empty(x.shape[channel]) for _ in range(2))
-    spikes = torch.empty_like(x)
-    norm = Statistics(weight, bias, mean, inverse, inner, fused)
-    running = running_mean, running_var
-    library.norm_lif(x, spikes, norm, running, momentum, eps, tau, threshold, reset, exact(tau))
-    return spikes, mean, inverse
+    library, norm = _statistics(x, channel, weight, bias, mean, inverse)
+    result, running = torch.empty_like(x), (running_mean, running_var)
+    library.norm(x, result, norm, running, momentum, eps, _settings(neuron))
+    return result, mean, inverse
 
 
 def _backward(
@@ -84,33 +86,30 @@ def _backward(
     mean: Tensor,
     inverse: Tensor,
     channel: int,
-    tau: float,
-    threshold: float,
-    reset: float,
-    alpha: float,
+    *neuron: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    library, inner, fused = _library(x, channel)
-    result = torch.empty_like(x)
-    norm = Statistics(weight, bias, mean, inverse, inner, fused)
-    settings = tau, threshold, reset, alpha, exact(tau)
-    return result, *library.norm_lif_backward(laid_out_as(x, gradient), x, result, norm, *settings)
+    library, norm = _statistics(x, channel, weight, bias, mean, inverse)
+    result, gradient = torch.empty_like(x), laid_out_as(x, gradient)
+    return result, *library.norm_backward(gradient, x, result, norm, _settings(neuron))
 
 
 _operators = torch.library.Library("saformer", "FRAGMENT")
-_operators.define(
-    "batch_norm_lif(Tensor x, Tensor? weight, Tensor? bias, Tensor(a!)? running_mean, Tensor(b!)? running_var, "
-    "float momentum, float eps, int channel, float tau, float threshold, float reset) -> (Tensor, Tensor, Tensor)"
+_GIVEN = (
+    "Tensor x, Tensor? weight, Tensor? bias, Tensor(a!)? running_mean, Tensor(b!)? running_var, float momentum, "
+    "float eps, int channel"
 )
-_operators.define(
-    "batch_norm_lif_backward(Tensor gradient, Tensor x, Tensor? weight, Tensor? bias, Tensor mean, Tensor inverse, "
-    "int channel, float tau, float threshold, float reset, float alpha) -> (Tensor, Tensor, Tensor)"
-)
-_operators.impl("batch_norm_lif", _forward, "CPU")
-_operators.impl("batch_norm_lif_backward", _backward, "CPU")
+_KEPT = "Tensor gradient, Tensor x, Tensor? weight, Tensor? bias, Tensor mean, Tensor inverse, int channel"
+_NEURON = "float tau, float threshold, float reset"
+for _schema in (f"batch_norm({_GIVEN})", f"batch_norm_lif({_GIVEN}, {_NEURON})"):
+    _operators.define(f"{_schema} -> (Tensor, Tensor, Tensor)")
+    _operators.impl(_schema.partition("(")[0], _forward, "CPU")
+for _schema in (f"batch_norm_backward({_KEPT})", f"batch_norm_lif_backward({_KEPT}, {_NEURON}, float alpha)"):
+    _operators.define(f"{_schema} -> (Tensor, Tensor, Tensor)")
+    _operators.impl(_schema.partition("(")[0], _backward, "CPU")
 
 
-class NormalisedFiring(torch.autograd.Function):
-    """Spikes of what BatchNorm makes of T x B x ..., with the surrogate gradient of `Firing`."""
+class Normalising(torch.autograd.Function):
+    """What BatchNorm makes of T x B x ..., or the spikes of it, with the surrogate gradient of `Firing`."""
 
     @staticmethod
     def forward(
@@ -122,10 +121,9 @@ class NormalisedFiring(torch.autograd.Function):
         momentum: float,
         eps: float,
         channel: int,
-        alpha: float,
         *neuron: float,
     ) -> Tensor:
-        """Spikes of the shape of `x`; the running statistics follow.
+        """The shape of `x`; the running statistics follow.
 
         Args:
             ctx: what the gradient needs.
@@ -136,19 +134,20 @@ class NormalisedFiring(torch.autograd.Function):
             momentum: how much they take of those of `x`.
             eps: of BatchNorm.
             channel: the dimension of channels: 2, or the last (-1).
-            alpha: steepness of the surrogate gradient.
-            *neuron: its time constant, threshold and reset.
+            *neuron: its time constant, threshold and reset, and the steepness of its gradient; none without neurons.
         """
-        settings = momentum, eps, channel, *neuron
-        spikes, *statistics = torch.ops.saformer.batch_norm_lif(x, weight, bias, *running, *settings)
+        operator = torch.ops.saformer.batch_norm_lif if neuron else torch.ops.saformer.batch_norm
+        result, *statistics = operator(x, weight, bias, *running, momentum, eps, channel, *neuron[:3])
         ctx.save_for_backward(x, weight, bias, *statistics)
-        ctx.settings = channel, *neuron, alpha
-        return spikes
+        ctx.channel, ctx.neuron = channel, neuron
+        return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients by what BatchNorm reads, and by its weight and bias."""
-        found = torch.ops.saformer.batch_norm_lif_backward(gradient, *ctx.saved_tensors, *ctx.settings)
+        operators = torch.ops.saformer
+        operator = operators.batch_norm_lif_backward if ctx.neuron else operators.batch_norm_backward
+        found = operator(gradient, *ctx.saved_tensors, ctx.channel, *ctx.neuron)
         wanted = zip(found, ctx.needs_input_grad[:3], strict=True)
         return (*(by if needed else None for by, needed in wanted), *[None] * (len(ctx.needs_input_grad) - 3))

@@ -10,7 +10,7 @@ import pytest
 needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="there is no C++ compiler")
 START = """
 import torch
-from saformer.memory import kept_memory, keep_memory
+from saformer.native.memory import kept_memory, keep_memory
 MIB = 1 << 20
 assert keep_memory() and keep_memory()
 
@@ -137,7 +137,7 @@ for size in (4000, 1 << 40):
 
 
 def test_without_a_compiler_large_tensors_are_put_in_large_pages() -> None:
-    code = "import os; from saformer.memory import *; print(keep_memory(), kept_memory(), os.environ[NAME])"
+    code = "import os; from saformer.native.memory import *; print(keep_memory(), kept_memory(), os.environ[NAME])"
     for environment in ({"CXX": "no-such-compiler"}, {"SAFORMER_NATIVE": "0"}):
         assert run(f"NAME = 'THP_MEM_ALLOC_ENABLE'; {code}", **environment) == "False None 1\n"
 
@@ -149,7 +149,7 @@ import saformer.cli
 
 def main():
     import torch
-    from saformer.memory import kept_memory
+    from saformer.native.memory import kept_memory
     torch.ones(4 << 20)
     print(kept_memory().idle)
 

@@ -1,4 +1,4 @@
-"""BatchNorm in training and the neurons behind it as one operator: statistics, spikes and gradients of both."""
+"""BatchNorm in training, alone or with the neurons behind it, as one operator: statistics, results and gradients."""
 
 import copy
 import shutil
@@ -9,8 +9,8 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import saformer
-from saformer import native as compiled
-from saformer.native import MOST_STEPS
+from saformer.native import passes as compiled
+from saformer.native.passes import MOST_STEPS
 from saformer.neurons import LIF, after_norm
 from saformer.neurons.after_norm import spikes_of
 from saformer.steps import per_step
@@ -43,7 +43,7 @@ def tensors(shape, seed=1):
 
 
 def is_one(spikes):
-    return type(spikes.grad_fn).__name__ == "NormalisedFiringBackward"
+    return type(spikes.grad_fn).__name__ == "NormalisingBackward"
 
 
 def step(modules, channel, x, gradient):
@@ -63,7 +63,10 @@ def check(modules, channel, x, gradient, **settings):
     spikes, *found = step(modules, channel, x, gradient)
     expected, *others = step(wide, channel, x.double(), gradient.double())
     assert is_one(spikes) and not is_one(expected)
-    assert torch.equal(spikes.double(), expected) and 0 < expected.mean() < 1
+    if isinstance(modules[2], LIF):
+        assert torch.equal(spikes.double(), expected) and 0 < expected.mean() < 1
+    else:
+        torch.testing.assert_close(spikes, expected, check_dtype=False, rtol=1e-5, atol=2e-6)
     for mine, other in zip(found, others, strict=True):
         assert mine.keys() == other.keys()
         for name, value in mine.items():
@@ -71,10 +74,13 @@ def check(modules, channel, x, gradient, **settings):
             torch.testing.assert_close(value, other[name], check_dtype=False, rtol=2e-5, atol=2e-6 * scale)
 
 
+@pytest.mark.parametrize("fires", [True, False])
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize(("shape", "channel"), SHAPES)
-def test_spikes_statistics_and_gradients_are_those_of_both_layers(shape, channel, affine):
+def test_results_statistics_and_gradients_are_those_of_the_layers(shape, channel, affine, fires):
     modules = layers(shape, channel, affine=affine)
+    if not fires:
+        modules[2] = nn.Identity()
     for seed in (1, 2):  # the running statistics follow
         check(modules, channel, *tensors(shape, seed))
 
@@ -140,6 +146,7 @@ def test_channels_last(shape):
     last = x.flatten(0, 1).to(memory_format=torch.channels_last).unflatten(0, shape[:2])
     for by_spikes in (gradient, gradient.sum(0, keepdim=True).expand(shape)):
         check(modules, 2, last, by_spikes)
+    check(nn.ModuleList([layer, norm, nn.Identity()]), 2, last, gradient)
     assert spikes_of(neuron, norm, layer, last).flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
 
 
@@ -164,6 +171,8 @@ def test_all_run_one_by_one_where_the_operator_does_not_fit(monkeypatch, other):
     with torch.autocast("cpu", torch.bfloat16, enabled=other == "autocast"):
         spikes = spikes_of(neuron, norm, layer, x)
     assert not is_one(spikes)
+    found = [type(node).__name__ for node in _graph(spikes.grad_fn)]
+    assert ("NormalisingBackward" in found) == (other == "steps")  # BatchNorm alone has any number of steps
     spikes.backward(gradient.to(spikes.dtype))
     assert norm.weight.grad.abs().sum() > 0
 
@@ -215,10 +224,14 @@ def test_any_number_of_threads_gives_the_same_bytes(monkeypatch, shape, channel)
     try:
         for threads in (1, 2, 3, 40):
             torch.set_num_threads(threads)
-            mine, x = copy.deepcopy(norm), y.clone().requires_grad_()
-            spikes = neuron(x, mine, channel)
-            spikes.backward(gradient)
-            results.append((spikes.detach(), x.grad, mine.weight.grad, mine.bias.grad, *mine.buffers()))
+            found = []
+            for with_neurons in (True, False):
+                mine, x = copy.deepcopy(norm), y.clone().requires_grad_()
+                result = neuron(x, mine, channel) if with_neurons else after_norm.normalised(mine, x, channel)
+                result.backward(gradient)
+                assert is_one(result)
+                found += [result.detach(), x.grad, mine.weight.grad, mine.bias.grad, *mine.buffers()]
+            results.append(found)
     finally:
         torch.set_num_threads(before)
     for result in results[1:]:
@@ -231,7 +244,7 @@ def test_a_network_learns_as_by_the_operators(monkeypatch, name):
 
     def train(one_by_one):
         if one_by_one:
-            monkeypatch.setattr(after_norm, "_as_one", lambda *_: False)
+            monkeypatch.setattr(after_norm, "works", lambda *_: False)
         torch.manual_seed(0)
         model, x = saformer.build(name, image_size=16).train(), torch.randn(2, 3, 16, 16)
         for module in model.modules():
@@ -241,7 +254,7 @@ def test_a_network_learns_as_by_the_operators(monkeypatch, name):
         for _ in range(2):
             loss = nn.functional.cross_entropy(model(x), torch.tensor([1, 2]))
             model.zero_grad()
-            ones.append(sum(type(n).__name__ == "NormalisedFiringBackward" for n in _graph(loss.grad_fn)))
+            ones.append(sum(type(n).__name__ == "NormalisingBackward" for n in _graph(loss.grad_fn)))
             loss.backward()
             with torch.no_grad():
                 for parameter in model.parameters():

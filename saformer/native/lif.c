@@ -1,16 +1,14 @@
-/* Passes over float32 tensors that PyTorch's operators make several of; native.py compiles and calls them.
+/* The LIF neuron of Eqs. 1-3 in one pass over float32 tensors; passes.py compiles and calls it.
 
    Every function works on what it is given and allocates nothing. Roundings are those of the operators: no multiplication
    is fused with an addition (-ffp-contract=off). */
 
-#include "native_lif.h"
+#include "lif.h"
 
 Parallel torch_parallel;
 
 /* Work is shared out by PyTorch's threads from now on. */
 void use_threads_of(Parallel parallel) { torch_parallel = parallel; }
-
-/* ---- the LIF neuron of Eqs. 1-3 ---------------------------------------------------------------------------------- */
 
 /* Currents are slope[c] x + shift[c] of what is given. Channels are `inner` elements long, or, with inner 1, side by side. */
 typedef struct {

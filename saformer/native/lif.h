@@ -3,7 +3,7 @@
 #ifndef NATIVE_LIF_H
 #define NATIVE_LIF_H
 
-#include "native.h"
+#include "threads.h"
 
 typedef struct {
     float tau, inverse, threshold, reset, alpha;

@@ -1,10 +1,10 @@
-/* BatchNorm in training and the LIF neurons behind it, forwards and backwards; native.py compiles and calls them.
+/* BatchNorm in training, alone or with the LIF neurons behind it, forwards and backwards; passes.py compiles and calls it.
 
    Where elements of a channel lie side by side, a thread takes a channel from its statistics to its spikes, while it is in
    the cache. Where channels do, rows are shared out in PIECES, whatever the number of threads. So the order of every sum
    is always the same. Sums are of float32 in float64; what becomes of them is rounded as PyTorch's BatchNorm does. */
 
-#include "native_lif.h"
+#include "lif.h"
 
 enum { LANES = 64 };
 
@@ -18,6 +18,7 @@ typedef struct {
     float momentum;
     double eps;
     int fused; /* product and sum are rounded once, not each */
+    int fires; /* neurons read what is normalised; else it is the result, and there is one step */
     Neuron neuron;
     float *by_weight, *by_bias;
     /* Scratch: what normalises each channel; what its gradient is lowered by; sums of each piece and channel, two kinds. */
@@ -72,8 +73,12 @@ static inline void normalise(const Norm *a, Lanes with, const float *restrict x,
         for (i64 j = 0; j < n; j++) y[j] = x[j] * with.slope[j] + with.shift[j];
 }
 
-/* The spikes of all steps. */
+/* What is normalised, or the spikes of all steps. */
 static inline void fire_strip(const Norm *a, Lanes with, i64 at, i64 n) {
+    if (!a->fires) {
+        normalise(a, with, a->x + at, a->out + at, n);
+        return;
+    }
     float u[LANES] __attribute__((aligned(64)));
     int32_t most = 0;
     const int affine = (a->fused ? ONCE : TWICE) | EACH;
@@ -83,10 +88,22 @@ static inline void fire_strip(const Norm *a, Lanes with, i64 at, i64 n) {
     }
 }
 
-/* The gradients by the currents of all steps, which go to `out`; these, and their products with the distances from the
-   mean, are added to the sums. */
+static inline void add_gradient(const float *restrict gradient, const float *restrict x, const float *restrict mean,
+                                double *restrict sums, double *restrict products, i64 n) {
+    for (i64 j = 0; j < n; j++) {
+        sums[j] += gradient[j];
+        products[j] += gradient[j] * (x[j] - mean[j]);
+    }
+}
+
+/* Gradients by what is normalised, and their products with the distances from the mean, are added to the sums. Behind
+   neurons those of all steps go to `out`. */
 static inline void through_strip(const Norm *a, Lanes with, i64 at, i64 n, double *restrict sums,
                                  double *restrict products) {
+    if (!a->fires) {
+        add_gradient(a->gradient + at, a->x + at, with.mean, sums, products, n);
+        return;
+    }
     float charged[MOST_STEPS][LANES] __attribute__((aligned(64)));
     float u[LANES] __attribute__((aligned(64))), currents[LANES] __attribute__((aligned(64)));
     float sum[LANES] __attribute__((aligned(64))), product[LANES] __attribute__((aligned(64)));
@@ -119,10 +136,10 @@ static inline void through_strip(const Norm *a, Lanes with, i64 at, i64 n, doubl
 
 /* From the gradient by what is normalised to that by what BatchNorm reads, of one step. */
 static inline void lower_strip(const Norm *a, Lanes with, i64 at, i64 n) {
-    const float *restrict x = a->x + at;
-    float *restrict out = a->out + at;
+    const float *restrict x = a->x + at, *gradient = (a->fires ? a->out : a->gradient) + at;
+    float *out = a->out + at;
     for (i64 j = 0; j < n; j++)
-        out[j] = (out[j] - with.average[j] - (x[j] - with.mean[j]) * with.projected[j]) * with.slope[j];
+        out[j] = (gradient[j] - with.average[j] - (x[j] - with.mean[j]) * with.projected[j]) * with.slope[j];
 }
 
 /* ---- elements of a channel side by side: channel by channel ------------------------------------------------------ */
@@ -295,18 +312,18 @@ static void backward_rows(const Norm *a, int threads) {
 
 /* ---- what is called ---------------------------------------------------------------------------------------------- */
 
-/* Spikes of steps x rows x channels x inner, T <= MOST_STEPS, normalised by their own statistics. `mean` and `inverse`
-   (1 / sqrt(variance + eps)) get these; the running statistics follow them, unless null. Scratch is 2 (PIECES + 1)
-   numbers for each channel. */
-void norm_lif_forward(const float *x, float *spikes, i64 steps, i64 rows, i64 channels, i64 inner, const float *weight,
+/* Steps x rows x channels x inner, normalised by their own statistics, or the spikes of it, T <= MOST_STEPS. `mean` and
+   `inverse` (1 / sqrt(variance + eps)) get these; the running statistics follow them, unless null. Scratch is
+   2 (PIECES + 1) numbers for each channel. */
+void norm_forward(const float *x, float *result, i64 steps, i64 rows, i64 channels, i64 inner, const float *weight,
                       const float *bias, float *mean, float *inverse, int fused, double *scratch, float *running_mean,
-                      float *running_var, double momentum, double eps, float tau, float threshold, float reset,
-                      int exact, int threads) {
+                      float *running_var, double momentum, double eps, int fires, float tau, float threshold,
+                      float reset, int exact, int threads) {
     float *numbers = (float *)(scratch + 2 * PIECES * channels);
-    const Norm whole = {.x = x, .out = spikes, .steps = steps, .rows = rows, .channels = channels, .inner = inner,
+    const Norm whole = {.x = x, .out = result, .steps = steps, .rows = rows, .channels = channels, .inner = inner,
                         .weight = weight, .bias = bias, .mean = mean, .inverse = inverse, .fused = fused,
                         .running_mean = running_mean, .running_var = running_var, .momentum = (float)momentum,
-                        .eps = eps, .neuron = neuron(tau, threshold, reset, 0.0f, exact), .sums = scratch,
+                        .eps = eps, .fires = fires, .neuron = neuron(tau, threshold, reset, 0.0f, exact), .sums = scratch,
                         .slope = numbers, .shift = numbers + channels};
     if (inner > 1)
         run(forward_channels, &whole, channels, threads);
@@ -314,16 +331,16 @@ void norm_lif_forward(const float *x, float *spikes, i64 steps, i64 rows, i64 ch
         forward_rows(&whole, threads);
 }
 
-/* Gradients by `x`, which go to `result`, and by weight and bias, of that by the spikes. */
-void norm_lif_backward(const float *gradient, const float *x, float *result, i64 steps, i64 rows, i64 channels,
+/* Gradients by `x`, which go to `result`, and by weight and bias, of that by what came out. */
+void norm_backward(const float *gradient, const float *x, float *result, i64 steps, i64 rows, i64 channels,
                        i64 inner, const float *weight, const float *bias, float *mean, float *inverse, int fused,
-                       double *scratch, float *by_weight, float *by_bias, float tau, float threshold, float reset,
-                       float alpha, int exact, int threads) {
+                       double *scratch, float *by_weight, float *by_bias, int fires, float tau, float threshold,
+                       float reset, float alpha, int exact, int threads) {
     float *numbers = (float *)(scratch + 2 * PIECES * channels);
     const Norm whole = {.x = x, .gradient = gradient, .out = result, .steps = steps, .rows = rows,
                         .channels = channels, .inner = inner, .weight = weight, .bias = bias, .mean = mean,
                         .inverse = inverse, .fused = fused, .by_weight = by_weight, .by_bias = by_bias,
-                        .neuron = neuron(tau, threshold, reset, alpha, exact), .sums = scratch, .slope = numbers,
+                        .fires = fires, .neuron = neuron(tau, threshold, reset, alpha, exact), .sums = scratch, .slope = numbers,
                         .shift = numbers + channels, .average = numbers + 2 * channels,
                         .projected = numbers + 3 * channels};
     if (inner > 1)

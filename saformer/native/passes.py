@@ -1,5 +1,5 @@
 """Passes over memory that PyTorch's operators make several of, in C. Where there is no compiler, PyTorch's operators
-give the same numbers.
+give the same numbers: bit for bit, but for BatchNorm in training and gradients, which they round otherwise.
 """
 
 import ctypes
@@ -11,12 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from saformer.compiling import library
+from saformer.native.compiling import library
 
-_SOURCES = [
-    Path(__file__).with_name(name)
-    for name in ("native.c", "native_counts.c", "native_norm.c", "native_pool.c", "native.h", "native_lif.h")
-]
+_SOURCES = [Path(__file__).with_name(name) for name in ("lif.c", "norm.c", "pool.c", "counts.c", "threads.h", "lif.h")]
 #: The widest plane that is pooled, with its padding.
 WIDEST = 1024
 #: Steps whose membranes the backward pass keeps beside each other.
@@ -92,10 +89,10 @@ class Native:
         library.lif_backward.argtypes = [pointer] * 3 + [whole] * 2 + [number] * 4 + [flag] * 2
         library.lif_backward.restype = None
         statistics = [pointer] * 3 + [whole] * 4 + [pointer] * 4 + [flag] + [pointer] * 3
-        library.norm_lif_forward.argtypes = statistics[1:] + [ctypes.c_double] * 2 + [number] * 3 + [flag] * 2
-        library.norm_lif_forward.restype = None
-        library.norm_lif_backward.argtypes = statistics + [number] * 4 + [flag] * 2
-        library.norm_lif_backward.restype = None
+        library.norm_forward.argtypes = [*statistics[1:], *[ctypes.c_double] * 2, flag, *[number] * 3, flag, flag]
+        library.norm_forward.restype = None
+        library.norm_backward.argtypes = [*statistics, flag, *[number] * 4, flag, flag]
+        library.norm_backward.restype = None
         for pool in (library.max_pool, library.max_pool_backward):
             pool.argtypes = [pointer] * 3 + [whole] * 8 + [flag]
             pool.restype = None
@@ -175,55 +172,53 @@ class Native:
             _threads(x),
         )
 
-    def norm_lif(
+    def norm(
         self,
         x: Tensor,
-        spikes: Tensor,
+        result: Tensor,
         norm: Statistics,
         running: tuple[Tensor | None, Tensor | None],
         momentum: float,
         eps: float,
-        tau: float,
-        threshold: float,
-        reset: float,
-        exact: bool,
+        neuron: tuple[float, ...],
     ) -> None:
-        """Write the spikes of T x ..., T up to `MOST_STEPS`, normalised by its own statistics, and these.
+        """Write T x ..., normalised by its own statistics, or the spikes of it; and the statistics.
 
         Args:
             x: what BatchNorm reads.
-            spikes: where spikes are written.
+            result: what comes out.
             norm: statistics, which are written, too.
             running: those that follow the statistics, mean and variance.
             momentum: how much of the statistics they take.
             eps: of BatchNorm.
-            tau: membrane time constant.
-            threshold: V_th.
-            reset: V_reset, and rest.
-            exact: products with 1/tau are not rounded.
+            neuron: tau, V_th, V_reset and whether products with 1/tau are exact, T up to `MOST_STEPS`; or nothing.
         """
-        sizes, given, scratch = _statistics(norm, x)
-        places = (x.data_ptr(), spikes.data_ptr(), *sizes, *given, scratch.data_ptr(), *map(_pointer, running))
-        self._library.norm_lif_forward(*places, momentum, eps, tau, threshold, reset, exact, _threads(x))
+        sizes, given, scratch = _statistics(norm, x, bool(neuron))
+        places = (x.data_ptr(), result.data_ptr(), *sizes, *given, scratch.data_ptr(), *map(_pointer, running))
+        self._library.norm_forward(*places, momentum, eps, *_fires(neuron, 4), _threads(x))
 
-    def norm_lif_backward(
+    def norm_backward(
         self,
         gradient: Tensor,
         x: Tensor,
         result: Tensor,
         norm: Statistics,
-        tau: float,
-        threshold: float,
-        reset: float,
-        alpha: float,
-        exact: bool,
+        neuron: tuple[float, ...],
     ) -> tuple[Tensor, Tensor]:
-        """Write the gradient by `x` of that by the spikes of `norm_lif`; returns those by weight and bias."""
+        """Write the gradient by `x` of that by the result of `norm`; returns those by weight and bias.
+
+        Args:
+            gradient: by what came out.
+            x: what BatchNorm reads.
+            result: the gradient by it.
+            norm: statistics.
+            neuron: as in `norm`, with the steepness of the surrogate gradient behind V_reset.
+        """
         by_weight, by_bias = (torch.empty_like(norm.mean) for _ in range(2))
-        sizes, given, scratch = _statistics(norm, x)
+        sizes, given, scratch = _statistics(norm, x, bool(neuron))
         places = (gradient.data_ptr(), x.data_ptr(), result.data_ptr(), *sizes, *given)
         parameters = scratch.data_ptr(), by_weight.data_ptr(), by_bias.data_ptr()
-        self._library.norm_lif_backward(*places, *parameters, tau, threshold, reset, alpha, exact, _threads(x))
+        self._library.norm_backward(*places, *parameters, *_fires(neuron, 5), _threads(x))
         return by_weight, by_bias
 
     def max_pool(
@@ -289,13 +284,19 @@ def _arguments(norm: Affine) -> tuple[int, ...]:
     return norm.slope.data_ptr(), norm.shift.data_ptr(), norm.slope.numel(), norm.inner, norm.fused
 
 
-def _statistics(norm: Statistics, x: Tensor) -> tuple[tuple[int, ...], tuple[int | None, ...], Tensor]:
+def _statistics(norm: Statistics, x: Tensor, in_steps: bool) -> tuple[tuple[int, ...], tuple[int | None, ...], Tensor]:
     """Steps, rows of a step, channels, elements of one side by side; where the numbers of each channel are; scratch."""
     channels = norm.mean.numel()
-    rows = x.numel() // (len(x) * channels * norm.inner)
+    steps = len(x) if in_steps else 1
+    rows = x.numel() // (steps * channels * norm.inner)
     given = map(_pointer, (norm.weight, norm.bias, norm.mean, norm.inverse))
     scratch = torch.empty(2 * (_PIECES + 1) * channels, dtype=torch.float64)
-    return (len(x), rows, channels, norm.inner), (*given, norm.fused), scratch
+    return (steps, rows, channels, norm.inner), (*given, norm.fused), scratch
+
+
+def _fires(neuron: tuple[float, ...], numbers: int) -> tuple[float, ...]:
+    """Whether there are neurons, and so many numbers of theirs."""
+    return (True, *neuron) if neuron else (False, *[0] * numbers)
 
 
 def _windows(x: Tensor, maxima: Tensor, kernel: int, stride: int, padding: int) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
-/* What float32 tensors hold, counted and measured; native.py compiles and calls it. */
+/* What float32 tensors hold, counted and measured; passes.py compiles and calls it. */
 
-#include "native.h"
+#include "threads.h"
 
 typedef struct {
     const float *x;

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from saformer.compiling import library
+from saformer.native.compiling import library
 
 _SOURCES = [Path(__file__).with_name("memory.cpp")]
 

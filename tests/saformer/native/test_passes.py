@@ -5,8 +5,8 @@ import shutil
 import pytest
 import torch
 
-from saformer import native as compiled
-from saformer.native import MOST_STEPS, native
+from saformer.native import passes as compiled
+from saformer.native.passes import MOST_STEPS, native
 from saformer.neurons import one_pass
 from saformer.neurons.integrate_and_fire import fire_backward_cpu, fire_cpu
 from saformer.neurons.rule import Rule
