@@ -16,8 +16,8 @@ from saformer.analysis.diagnostics.attention_maps import (
     with_maps,
 )
 from saformer.analysis.profiles import Neurons
+from saformer.analysis.recording.beforehand.plain_modules import named_modules
 from saformer.analysis.recording.calling import NetworkCall, class_scores
-from saformer.analysis.recording.plain_modules import named_modules
 from saformer.analysis.recording.run import profile
 from saformer.errors import InputError
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from saformer.analysis.profiles import Profile, inside
-from saformer.analysis.recording.inputs import Batch, sample_of
+from saformer.analysis.recording.beforehand.inputs import Batch, sample_of
+from saformer.analysis.recording.beforehand.plain_modules import named_modules, unwrapped
 from saformer.analysis.recording.module_log import ModuleLog
-from saformer.analysis.recording.plain_modules import named_modules, unwrapped
 from saformer.analysis.recording.run import profile
 from saformer.errors import InputError
 

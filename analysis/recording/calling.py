@@ -6,9 +6,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from saformer.analysis.recording.accuracy import AccuracyMeter
-from saformer.analysis.recording.inputs import Batch, Sample, sample_of
-from saformer.analysis.recording.model_state import State
-from saformer.analysis.recording.steps_and_kind import Call, answer_of, in_a_loop
+from saformer.analysis.recording.beforehand.inputs import Batch, Sample, sample_of
+from saformer.analysis.recording.beforehand.model_state import State
+from saformer.analysis.recording.beforehand.steps_and_kind import Call, answer_of, in_a_loop
 from saformer.models.config import Model
 
 

@@ -18,12 +18,12 @@ from saformer.analysis.profiles import (
 )
 from saformer.analysis.profiles.moments import Moments
 from saformer.analysis.recording.accuracy import AccuracyMeter
+from saformer.analysis.recording.beforehand.time_steps import seen_steps
 from saformer.analysis.recording.observers.neuron_candidates import Decision
 from saformer.analysis.recording.observers.operation_counts import BatchRows, OperationCounts
-from saformer.analysis.recording.operators import OPERATORS
+from saformer.analysis.recording.operations.operators import OPERATORS
+from saformer.analysis.recording.origins.sources import Source
 from saformer.analysis.recording.recorder import Recorder
-from saformer.analysis.recording.sources import Source
-from saformer.analysis.recording.time_steps import seen_steps
 from saformer.text import some
 
 _FOLDABLE = {packet.__name__ for packet, operator in OPERATORS.items() if operator.foldable}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from saformer.analysis.profiles import Operation, Profile
-from saformer.analysis.recording.inputs import Sample
+from saformer.analysis.recording.beforehand.inputs import Sample
 from saformer.text import some
 
 # What fvcore counts as a matrix product or convolution; its BatchNorm and pooling counts are outside Eq. 18.

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
-from saformer.analysis.recording.constants import Constants
+from saformer.analysis.recording.beforehand.plain_modules import named_modules
 from saformer.analysis.recording.observers.neuron_candidates import of_a_library
-from saformer.analysis.recording.plain_modules import named_modules
-from saformer.analysis.recording.storage_map import storage_id, tensors_in
+from saformer.analysis.recording.origins.constants import Constants
+from saformer.analysis.recording.origins.storage_map import storage_id, tensors_in
 from saformer.neurons import Neuron
 from saformer.neurons.membranes import changed
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from saformer.analysis.recording.plain_modules import is_scripted, named_modules
+from saformer.analysis.recording.beforehand.plain_modules import is_scripted, named_modules
 from saformer.errors import InputError
 from saformer.neurons.after_norm import passive
 

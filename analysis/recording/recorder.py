@@ -14,10 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from saformer.analysis.recording import formulas
-from saformer.analysis.recording.batch_axis import Layouts
-from saformer.analysis.recording.execution import Execution, Instruments, Observer
-from saformer.analysis.recording.lineage import Lineage
+from saformer.analysis.recording.beforehand.batch_axis import Layouts
+from saformer.analysis.recording.beforehand.shown import Shown
 from saformer.analysis.recording.module_log import ModuleLog
 from saformer.analysis.recording.module_paths import Frame, ModulePaths
 from saformer.analysis.recording.observers.elementwise import Elementwise
@@ -25,10 +23,12 @@ from saformer.analysis.recording.observers.neurons import NeuronListing
 from saformer.analysis.recording.observers.operations import Operations
 from saformer.analysis.recording.observers.unseen import Unseen
 from saformer.analysis.recording.observers.unsupported import Unsupported
-from saformer.analysis.recording.operators import Kind, Operator, entry
-from saformer.analysis.recording.shown import Shown
-from saformer.analysis.recording.sources import replace
-from saformer.analysis.recording.storage_map import tensors_in
+from saformer.analysis.recording.operations import formulas
+from saformer.analysis.recording.operations.execution import Execution, Instruments, Observer
+from saformer.analysis.recording.operations.operators import Kind, Operator, entry
+from saformer.analysis.recording.origins.lineage import Lineage
+from saformer.analysis.recording.origins.sources import replace
+from saformer.analysis.recording.origins.storage_map import tensors_in
 from saformer.models.config import Model
 from saformer.neurons import lif
 from saformer.neurons.norm_lif import Normalised

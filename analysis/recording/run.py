@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from saformer.analysis.profiles import Profile
 from saformer.analysis.recording import flop_check
-from saformer.analysis.recording.inputs import Batch
+from saformer.analysis.recording.beforehand.inputs import Batch
 from saformer.analysis.recording.module_log import ModuleLog
 from saformer.analysis.recording.session import Session
 from saformer.models.config import Model

@@ -16,17 +16,14 @@ from saformer.analysis.profiles import DataInfo, ModelInfo, Profile
 from saformer.analysis.profiles.metadata import StepsFrom
 from saformer.analysis.recording import flop_check
 from saformer.analysis.recording.accuracy import AccuracyMeter
-from saformer.analysis.recording.collect import collect
-from saformer.analysis.recording.dry_run import DryRun
-from saformer.analysis.recording.input_kind import doubt_of_events, input_kind
-from saformer.analysis.recording.inputs import Batch, Sample, sample_of
-from saformer.analysis.recording.model_state import State
-from saformer.analysis.recording.module_log import ModuleLog
-from saformer.analysis.recording.plain_modules import evaluating, hidden_modules, parameters, unwrapped
-from saformer.analysis.recording.recorder import Recorder
-from saformer.analysis.recording.shown import Shown
-from saformer.analysis.recording.spikingjelly_backend import remark_on, running_without_kernels
-from saformer.analysis.recording.steps_and_kind import (
+from saformer.analysis.recording.beforehand.dry_run import DryRun
+from saformer.analysis.recording.beforehand.input_kind import doubt_of_events, input_kind
+from saformer.analysis.recording.beforehand.inputs import Batch, Sample, sample_of
+from saformer.analysis.recording.beforehand.model_state import State
+from saformer.analysis.recording.beforehand.plain_modules import evaluating, hidden_modules, parameters, unwrapped
+from saformer.analysis.recording.beforehand.shown import Shown
+from saformer.analysis.recording.beforehand.spikingjelly_backend import remark_on, running_without_kernels
+from saformer.analysis.recording.beforehand.steps_and_kind import (
     Call,
     answer_of,
     in_a_loop,
@@ -34,6 +31,9 @@ from saformer.analysis.recording.steps_and_kind import (
     read_from,
     taken_for_time,
 )
+from saformer.analysis.recording.collect import collect
+from saformer.analysis.recording.module_log import ModuleLog
+from saformer.analysis.recording.recorder import Recorder
 from saformer.errors import InputError
 from saformer.models.config import Model
 from saformer.text import some

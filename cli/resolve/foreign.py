@@ -117,8 +117,8 @@ def load_foreign(
     """
     from torch import nn
 
-    from saformer.analysis.recording.plain_modules import evaluate, unwrapped
-    from saformer.analysis.recording.spikingjelly_backend import building_without_kernels, remark_on
+    from saformer.analysis.recording.beforehand.plain_modules import evaluate, unwrapped
+    from saformer.analysis.recording.beforehand.spikingjelly_backend import building_without_kernels, remark_on
 
     module_name, _, attribute = name.partition(":")
     _seed(seed)

@@ -73,8 +73,8 @@ def _from_rates(
         raise InputError(f"{option} needs to know what your model reads: --input-shape C,H,W")
     if uniform_rate is not None and not 0 <= uniform_rate <= 1:
         raise InputError(f"--uniform-rate is a firing rate from 0 to 1, got {uniform_rate:g}")
-    from saformer.analysis.recording.from_rates import profile_from_rates
-    from saformer.analysis.recording.rates_table import read_rates
+    from saformer.analysis.recording.rates.from_rates import profile_from_rates
+    from saformer.analysis.recording.rates.rates_table import read_rates
 
     check_reach([source], options)
     table = None if rates is None else read_rates(rates)  # before the model: a file at fault should not wait
@@ -96,7 +96,7 @@ def _from_rates(
 def _foreign_shapes(source: Source, seed: int) -> "Profile":
     """Shapes of a model that is not ours, on one random input of the shape that the options give."""
     from saformer.analysis import profile
-    from saformer.analysis.recording.random_spikes import foreign_shapes_of
+    from saformer.analysis.recording.beforehand.random_spikes import foreign_shapes_of
 
     options = source.options
     opened = random_data(options, seed)  # complains before a model is built

@@ -178,7 +178,7 @@ def _moved(model: "nn.Module", device: "torch.device", dtype: "torch.dtype") -> 
     Raises:
         InputError: the device does not know the type.
     """
-    from saformer.analysis.recording.plain_modules import hidden_modules, named_modules
+    from saformer.analysis.recording.beforehand.plain_modules import hidden_modules, named_modules
 
     hidden = set(hidden_modules(model))
     try:

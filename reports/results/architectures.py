@@ -55,7 +55,7 @@ def architecture(name: str, pixels: int | None, time_steps: int | None) -> Archi
 
 
 def _preset(name: str, pixels: int | None, time_steps: int) -> Architecture | None:
-    from saformer.analysis.recording.dense_shape import shape_of
+    from saformer.analysis.recording.counting.dense_shape import shape_of
     from saformer.models import PRESETS
     from saformer.models.names import parse_name
 

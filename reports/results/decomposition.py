@@ -40,8 +40,8 @@ def profile_of(row: PublishedEnergy) -> Profile:
     Args:
         row: with `layered` rates and the name of a preset as its architecture.
     """
-    from saformer.analysis.recording.from_rates import profile_from_rates
-    from saformer.analysis.recording.rates_table import read_rates
+    from saformer.analysis.recording.rates.from_rates import profile_from_rates
+    from saformer.analysis.recording.rates.rates_table import read_rates
     from saformer.models import build
 
     model = build(row.architecture, image_size=row.pixels, time_steps=row.time_steps)
@@ -51,7 +51,7 @@ def profile_of(row: PublishedEnergy) -> Profile:
 
 def decomposition(row: PublishedEnergy, accounting: str = "spikingformer") -> Decomposition:
     """The layers of a published energy whose source printed the rates of all of them; `accounting` is the source's."""
-    from saformer.analysis.recording.rates_table import present_name
+    from saformer.analysis.recording.rates.rates_table import present_name
     from saformer.models.names import parse_name
 
     family, _ = parse_name(row.architecture)

@@ -92,7 +92,7 @@ def sums_of_spikes(shape: Architecture, pixels: int) -> int | None:
 
     None for a network that is no preset.
     """
-    from saformer.analysis.recording.random_spikes import shapes_of
+    from saformer.analysis.recording.beforehand.random_spikes import shapes_of
     from saformer.models import build
 
     if shape.source != PRESET:
@@ -127,7 +127,7 @@ class Counted:
 
 def counted_elsewhere() -> list[Counted]:
     """Networks whose accumulates somebody published under an accounting that is here."""
-    from saformer.analysis.recording.from_rates import profile_from_rates
+    from saformer.analysis.recording.rates.from_rates import profile_from_rates
     from saformer.models import build
 
     hardware = load_hardware()

@@ -13,7 +13,7 @@ import saformer.analysis
 from saformer import plugins
 from saformer.analysis.accounting.rules import ACCOUNTINGS
 from saformer.analysis.profiles import Profile
-from saformer.analysis.recording import operators
+from saformer.analysis.recording.operations import operators
 from saformer.attention.registry import ATTENTIONS
 from saformer.cli.commands import COMMANDS
 from saformer.data import DATASETS

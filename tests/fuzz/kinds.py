@@ -20,7 +20,7 @@ import saformer
 from saformer.analysis.complexity.benchmark import Measurement, Point
 from saformer.analysis.complexity.formulas import Sizes, choose
 from saformer.analysis.complexity.serialization import measurement_data
-from saformer.analysis.recording.from_rates import profile_from_rates
+from saformer.analysis.recording.rates.from_rates import profile_from_rates
 from saformer.training.metrics import Epoch, metrics_text
 from tests.fuzz import mutations as by
 from tests.fuzz.children import warm

@@ -7,10 +7,10 @@ from typing import Any
 from torch import Tensor
 
 from saformer.analysis.profiles.records import RESULT_OF
-from saformer.analysis.recording.execution import Execution, Instruments
-from saformer.analysis.recording.integers import Integers
+from saformer.analysis.recording.counting.integers import Integers
 from saformer.analysis.recording.observers.operation_counts import BatchRows, add
-from saformer.analysis.recording.storage_map import tensors_in
+from saformer.analysis.recording.operations.execution import Execution, Instruments
+from saformer.analysis.recording.origins.storage_map import tensors_in
 
 
 @dataclass

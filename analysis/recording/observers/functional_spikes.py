@@ -6,11 +6,11 @@ from typing import Any
 from torch import Tensor
 
 from saformer.analysis.profiles import Values
-from saformer.analysis.recording.batch_axis import Layout
-from saformer.analysis.recording.execution import Execution, Instruments
+from saformer.analysis.recording.beforehand.batch_axis import Layout
 from saformer.analysis.recording.observers.neuron_candidates import Candidate
-from saformer.analysis.recording.operators import Kind, Role
-from saformer.analysis.recording.sources import Provenance, Source, gathers
+from saformer.analysis.recording.operations.execution import Execution, Instruments
+from saformer.analysis.recording.operations.operators import Kind, Role
+from saformer.analysis.recording.origins.sources import Provenance, Source, gathers
 
 
 @dataclass(frozen=True)

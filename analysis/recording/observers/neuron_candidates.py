@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from saformer.analysis.profiles import Neurons, Values
 from saformer.analysis.profiles.records import holders
 from saformer.analysis.profiles.values import MOST_LEVELS
-from saformer.analysis.recording.integers import Integers
-from saformer.analysis.recording.sources import Provenance, Source, replace
+from saformer.analysis.recording.counting.integers import Integers
+from saformer.analysis.recording.origins.sources import Provenance, Source, replace
 from saformer.errors import InputError
 
 # Where libraries define their spiking neurons.

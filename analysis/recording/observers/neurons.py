@@ -11,7 +11,6 @@ from typing import Any
 from torch import Tensor
 
 from saformer.analysis.profiles import SPIKES_OF, inside
-from saformer.analysis.recording.execution import Execution, Instruments
 from saformer.analysis.recording.module_paths import Frame, of_torch
 from saformer.analysis.recording.observers.functional_spikes import FunctionalSpikes, count_spikes, of_few_levels
 from saformer.analysis.recording.observers.neuron_candidates import (
@@ -22,9 +21,10 @@ from saformer.analysis.recording.observers.neuron_candidates import (
     matching,
     of_a_library,
 )
-from saformer.analysis.recording.operators import Effect, Kind
-from saformer.analysis.recording.sources import Provenance, Source, replace
-from saformer.analysis.recording.storage_map import storage_id, tensors_in
+from saformer.analysis.recording.operations.execution import Execution, Instruments
+from saformer.analysis.recording.operations.operators import Effect, Kind
+from saformer.analysis.recording.origins.sources import Provenance, Source, replace
+from saformer.analysis.recording.origins.storage_map import storage_id, tensors_in
 
 
 class NeuronListing:

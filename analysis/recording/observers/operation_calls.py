@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saformer.analysis.recording.call import Call
-from saformer.analysis.recording.execution import Execution, Instruments
-from saformer.analysis.recording.formulas import gathered
-from saformer.analysis.recording.lineage import Lineage
 from saformer.analysis.recording.module_paths import of_torch
-from saformer.analysis.recording.sources import Source, apart
-from saformer.analysis.recording.storage_map import storage_id
+from saformer.analysis.recording.operations.call import Call
+from saformer.analysis.recording.operations.execution import Execution, Instruments
+from saformer.analysis.recording.operations.formulas import gathered
+from saformer.analysis.recording.origins.lineage import Lineage
+from saformer.analysis.recording.origins.sources import Source, apart
+from saformer.analysis.recording.origins.storage_map import storage_id
 
 
 def is_operation(call: Call, sources: tuple[Source | None, ...], instruments: Instruments) -> bool:

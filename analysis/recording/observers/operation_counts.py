@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from saformer.analysis.profiles.values import Values, common_unit
-from saformer.analysis.recording.call import Call
-from saformer.analysis.recording.execution import Instruments
-from saformer.analysis.recording.integers import Integers
-from saformer.analysis.recording.sources import Source
-from saformer.analysis.recording.values import of_ones
+from saformer.analysis.recording.counting.integers import Integers
+from saformer.analysis.recording.counting.values import of_ones
+from saformer.analysis.recording.operations.call import Call
+from saformer.analysis.recording.operations.execution import Instruments
+from saformer.analysis.recording.origins.sources import Source
 
 
 @dataclass

@@ -7,10 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from saformer.analysis.recording.batch_axis import Layout
-from saformer.analysis.recording.call import Call
-from saformer.analysis.recording.execution import Execution, Instruments
-from saformer.analysis.recording.input_images import InputImages
+from saformer.analysis.recording.beforehand.batch_axis import Layout
 from saformer.analysis.recording.observers.neurons import NeuronListing
 from saformer.analysis.recording.observers.operation_calls import (
     cannot_overflow,
@@ -19,10 +16,13 @@ from saformer.analysis.recording.observers.operation_calls import (
     is_operation,
 )
 from saformer.analysis.recording.observers.operation_counts import OperationCounts
-from saformer.analysis.recording.operation_names import OperationNames
-from saformer.analysis.recording.operators import Kind, Role
-from saformer.analysis.recording.sources import Source, raw_sources
-from saformer.analysis.recording.storage_map import StorageMap
+from saformer.analysis.recording.operations.call import Call
+from saformer.analysis.recording.operations.execution import Execution, Instruments
+from saformer.analysis.recording.operations.operation_names import OperationNames
+from saformer.analysis.recording.operations.operators import Kind, Role
+from saformer.analysis.recording.origins.input_images import InputImages
+from saformer.analysis.recording.origins.sources import Source, raw_sources
+from saformer.analysis.recording.origins.storage_map import StorageMap
 
 
 class Operations:

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from saformer.analysis.recording.execution import Execution, Instruments
 from saformer.analysis.recording.module_paths import Frame
-from saformer.analysis.recording.operators import Kind, Role
-from saformer.analysis.recording.storage_map import storage_id, tensors_in
+from saformer.analysis.recording.operations.execution import Execution, Instruments
+from saformer.analysis.recording.operations.operators import Kind, Role
+from saformer.analysis.recording.origins.storage_map import storage_id, tensors_in
 
 _OUTSIDE = "something outside PyTorch's dispatcher"
 

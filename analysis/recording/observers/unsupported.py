@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from saformer.analysis.recording.execution import Execution, Instruments
+from saformer.analysis.recording.operations.execution import Execution, Instruments
 
 
 class Unsupported:

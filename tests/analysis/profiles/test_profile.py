@@ -17,7 +17,7 @@ from saformer.analysis.profiles import Operand, ValueClass
 from saformer.analysis.profiles.groups import GROUPS
 from saformer.analysis.profiles.moments import PAIRED, Moments
 from saformer.analysis.profiles.serialization import UNSEALED
-from saformer.analysis.recording.operators import OPERATORS
+from saformer.analysis.recording.operations.operators import OPERATORS
 from saformer.errors import InputError
 from saformer.models.config import Model
 

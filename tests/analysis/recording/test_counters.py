@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from saformer.analysis.recording import counters, looks
-from saformer.analysis.recording.counters import Counter, as_rows, spatial_fan_out
+from saformer.analysis.recording.counting import counters, looks
+from saformer.analysis.recording.counting.counters import Counter, as_rows, spatial_fan_out
 
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 KINDS = ["spikes", "integers", "real", "zeros", "negative zeros", "ones", "no ones", "not finite"]

@@ -10,9 +10,9 @@ from torch import nn
 import saformer
 from saformer.analysis import profile
 from saformer.analysis.profiles import Profile
-from saformer.analysis.recording.from_rates import IMAGES, profile_from_rates
-from saformer.analysis.recording.random_spikes import foreign_shapes_of
-from saformer.analysis.recording.rates_table import Quantity, Rates, read_rates
+from saformer.analysis.recording.beforehand.random_spikes import foreign_shapes_of
+from saformer.analysis.recording.rates.from_rates import IMAGES, profile_from_rates
+from saformer.analysis.recording.rates.rates_table import Quantity, Rates, read_rates
 from saformer.errors import InputError
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "data" / "published" / "spikingformer_8_512_imagenet.csv"

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from saformer.analysis import profile
-from saformer.analysis.recording.input_kind import input_kind
+from saformer.analysis.recording.beforehand.input_kind import input_kind
 
 G = torch.Generator().manual_seed(0)
 COUNTS = torch.randint(0, 4, (3, 5, 2, 8, 8), generator=G)

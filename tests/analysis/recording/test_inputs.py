@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from saformer.analysis.recording.inputs import Sample, sample_of
+from saformer.analysis.recording.beforehand.inputs import Sample, sample_of
 from saformer.errors import InputError
 
 

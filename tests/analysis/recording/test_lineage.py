@@ -14,8 +14,8 @@ from torch.nn.utils import parametrizations, prune
 
 from saformer.analysis import Profile, profile
 from saformer.analysis.diagnostics.spike_driven import audit
-from saformer.analysis.recording.constants import Constants
-from saformer.analysis.recording.storage_map import storage_id
+from saformer.analysis.recording.origins.constants import Constants
+from saformer.analysis.recording.origins.storage_map import storage_id
 from saformer.naming import current_name, named
 from saformer.neurons import LIF
 

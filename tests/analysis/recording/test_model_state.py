@@ -12,7 +12,7 @@ from spikingjelly.activation_based import neuron
 from torch import Tensor, nn
 
 from saformer.analysis import profile
-from saformer.analysis.recording.model_state import State
+from saformer.analysis.recording.beforehand.model_state import State
 
 Pair = namedtuple("Pair", "v i")
 

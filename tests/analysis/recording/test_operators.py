@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from saformer.analysis import profile
-from saformer.analysis.recording import formulas, operators
-from saformer.analysis.recording.operators import OPERATORS, Effect, Kind, register_operator
+from saformer.analysis.recording.operations import formulas, operators
+from saformer.analysis.recording.operations.operators import OPERATORS, Effect, Kind, register_operator
 
 aten = torch.ops.aten
 X = torch.randn(4, 6, generator=torch.Generator().manual_seed(0))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from saformer.analysis.recording.plain_modules import (
+from saformer.analysis.recording.beforehand.plain_modules import (
     evaluating,
     hidden_modules,
     is_scripted,
@@ -109,7 +109,7 @@ def test_what_is_scripted() -> None:
 def test_nothing_is_scripted_where_scripting_is_off() -> None:
     program = (
         "import torch\n"
-        "from saformer.analysis.recording.plain_modules import is_scripted\n"
+        "from saformer.analysis.recording.beforehand.plain_modules import is_scripted\n"
         "class Mix(torch.jit.ScriptModule): pass\n"
         "assert isinstance(Mix(), torch.jit.ScriptModule) and not is_scripted(Mix())\n"
     )

@@ -15,7 +15,10 @@ import pytest
 import torch
 from torch import nn
 
-from saformer.analysis.recording.spikingjelly_backend import building_without_kernels, running_without_kernels
+from saformer.analysis.recording.beforehand.spikingjelly_backend import (
+    building_without_kernels,
+    running_without_kernels,
+)
 
 CLOCK_DRIVEN = """
     import torch

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from saformer.analysis import Profile, profile
 from saformer.analysis.profiles import Operand, Operation, Values
+from saformer.analysis.recording.beforehand.time_steps import seen_steps
 from saformer.analysis.recording.observers.neuron_candidates import Decision
-from saformer.analysis.recording.time_steps import seen_steps
 
 STEPS, BATCH = 4, 3
 X = torch.rand(BATCH, 2, 6, 6, generator=torch.Generator().manual_seed(1))

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from saformer.analysis.profiles import ValueClass, Values
-from saformer.analysis.recording import values as measuring
-from saformer.analysis.recording.looks import Looks
-from saformer.analysis.recording.sources import Provenance, Source
-from saformer.analysis.recording.values import ValueMeter, of_ones, tolerance
+from saformer.analysis.recording.counting import values as measuring
+from saformer.analysis.recording.counting.looks import Looks
+from saformer.analysis.recording.counting.values import ValueMeter, of_ones, tolerance
+from saformer.analysis.recording.origins.sources import Provenance, Source
 
 SPIKES = Source("neurons", provenance=Provenance.SPIKES)
 SUMS = Source("add", provenance=Provenance.SPIKES, linear=False)

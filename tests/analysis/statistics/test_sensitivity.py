@@ -7,8 +7,8 @@ import saformer
 from saformer.analysis import profile
 from saformer.analysis.accounting.hardware import load_hardware
 from saformer.analysis.profiles import Profile
-from saformer.analysis.recording.from_rates import profile_from_rates
-from saformer.analysis.recording.rates_table import Rates
+from saformer.analysis.recording.rates.from_rates import profile_from_rates
+from saformer.analysis.recording.rates.rates_table import Rates
 from saformer.analysis.statistics.sensitivity import sensitivities
 from saformer.errors import InputError
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from saformer.analysis.recording import looks as counting
+from saformer.analysis.recording.counting import looks as counting
 
 
 @pytest.fixture(params=[None, 5], ids=["long passes", "short passes"])

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from saformer.analysis.recording.plain_modules import OF_EVERY_MODULE, is_scripted, named_modules
+from saformer.analysis.recording.beforehand.plain_modules import OF_EVERY_MODULE, is_scripted, named_modules
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 # How neurons of a library are brought to rest, by a word in the names of its modules; a copy inside a user's own

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from saformer.analysis.recording.batch_axis import ShapeLog
+from saformer.analysis.recording.beforehand.batch_axis import ShapeLog
 
 
 @dataclass

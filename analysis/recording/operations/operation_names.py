@@ -7,10 +7,10 @@ from typing import Any
 
 from saformer.analysis.profiles import SPIKES_OF
 from saformer.analysis.profiles.records import RESULT_OF
-from saformer.analysis.recording.call import Call
-from saformer.analysis.recording.constants import Constants
 from saformer.analysis.recording.module_paths import ModulePaths
-from saformer.analysis.recording.sources import Source
+from saformer.analysis.recording.operations.call import Call
+from saformer.analysis.recording.origins.constants import Constants
+from saformer.analysis.recording.origins.sources import Source
 from saformer.naming import current_name
 
 

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from saformer.analysis.profiles.values import MOST_LEVELS, Values, common_unit
-from saformer.analysis.recording.integers import Integers
-from saformer.analysis.recording.looks import Looks, dense
-from saformer.analysis.recording.sources import Provenance, Source
-from saformer.analysis.recording.storage_map import StorageMap
+from saformer.analysis.recording.counting.integers import Integers
+from saformer.analysis.recording.counting.looks import Looks, dense
+from saformer.analysis.recording.origins.sources import Provenance, Source
+from saformer.analysis.recording.origins.storage_map import StorageMap
 from saformer.native.passes import fits
 
 GLANCE = 4096  # elements that settle most cases

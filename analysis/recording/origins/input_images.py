@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
-from saformer.analysis.recording.execution import Instruments
+from saformer.analysis.recording.operations.execution import Instruments
 
 
 class InputImages:

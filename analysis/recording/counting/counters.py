@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from saformer.analysis.recording.integers import Integers
-from saformer.analysis.recording.looks import Looks, count, ones_where_nonzero, pass_size, sum_of_ones
-from saformer.analysis.recording.storage_map import StorageMap
+from saformer.analysis.recording.counting.integers import Integers
+from saformer.analysis.recording.counting.looks import Looks, count, ones_where_nonzero, pass_size, sum_of_ones
+from saformer.analysis.recording.origins.storage_map import StorageMap
 from saformer.native.passes import MOST_WEIGHT, Native, fits, native
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saformer.analysis.recording.call import Call
-from saformer.analysis.recording.counters import Counter, broadcast, spatial_fan_out
-from saformer.analysis.recording.operators import Effect, Role, register_operator
+from saformer.analysis.recording.counting.counters import Counter, broadcast, spatial_fan_out
+from saformer.analysis.recording.operations.call import Call
+from saformer.analysis.recording.operations.operators import Effect, Role, register_operator
 
 aten = torch.ops.aten
 

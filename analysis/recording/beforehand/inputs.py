@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from saformer.analysis.recording.plain_modules import unwrapped
+from saformer.analysis.recording.beforehand.plain_modules import unwrapped
 from saformer.errors import InputError
 
 #: A tensor; a tuple of inputs; a dictionary of inputs by the names of forward's parameters; one of these with labels.

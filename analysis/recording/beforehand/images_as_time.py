@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from saformer.analysis.recording.inputs import Sample
-from saformer.analysis.recording.plain_modules import named_modules
-from saformer.analysis.recording.spikingjelly_backend import is_multi_step
-from saformer.analysis.recording.storage_map import tensors_in
+from saformer.analysis.recording.beforehand.inputs import Sample
+from saformer.analysis.recording.beforehand.plain_modules import named_modules
+from saformer.analysis.recording.beforehand.spikingjelly_backend import is_multi_step
+from saformer.analysis.recording.origins.storage_map import tensors_in
 
 #: Runs the model on a sample while a mode watches, and brings its state back.
 Trial = Callable[[Sample, AbstractContextManager[Any]], Any]

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from saformer.analysis.recording.plain_modules import OF_EVERY_MODULE
-from saformer.analysis.recording.storage_map import StorageMap, storage_id
+from saformer.analysis.recording.beforehand.plain_modules import OF_EVERY_MODULE
+from saformer.analysis.recording.origins.storage_map import StorageMap, storage_id
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from saformer.analysis.recording.plain_modules import named_modules
+from saformer.analysis.recording.beforehand.plain_modules import named_modules
 
 _LIBRARY = {"spikingjelly", "clock_driven"}  # packages: its own, and copies in other repositories
 _KERNELS = ("cupy", "triton")  # backends that are not PyTorch's own

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from saformer.analysis.profiles import DataInfo, ModelInfo
 from saformer.analysis.recording.accuracy import AccuracyMeter
+from saformer.analysis.recording.beforehand.images_as_time import Pass, channels_as_time, images_as_time, steps_given
+from saformer.analysis.recording.beforehand.inputs import Sample
+from saformer.analysis.recording.beforehand.model_state import State
+from saformer.analysis.recording.beforehand.shown import Shown
+from saformer.analysis.recording.beforehand.steps_and_kind import answer_of
 from saformer.analysis.recording.collect import collect
-from saformer.analysis.recording.images_as_time import Pass, channels_as_time, images_as_time, steps_given
-from saformer.analysis.recording.inputs import Sample
-from saformer.analysis.recording.model_state import State
+from saformer.analysis.recording.origins.storage_map import tensors_in
 from saformer.analysis.recording.recorder import Recorder
-from saformer.analysis.recording.shown import Shown
-from saformer.analysis.recording.steps_and_kind import answer_of
-from saformer.analysis.recording.storage_map import tensors_in
 
 _NOT_AT_REST = (
     "run on the same images again, the model gives another output: it draws random numbers of its own, or keeps a "

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saformer.analysis.recording.counters import broadcast
-from saformer.analysis.recording.sources import Provenance, Source
+from saformer.analysis.recording.counting.counters import broadcast
+from saformer.analysis.recording.origins.sources import Provenance, Source
 
 aten = torch.ops.aten
 Sources = Callable[[Tensor], Source | None]

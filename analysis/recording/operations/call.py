@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saformer.analysis.recording.counters import Counter
+from saformer.analysis.recording.counting.counters import Counter
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from saformer.neurons import activate, fire, lif, norm_lif_
 from saformer.pooling import max_pool2d
 
 if TYPE_CHECKING:
-    from saformer.analysis.recording.call import Call
+    from saformer.analysis.recording.operations.call import Call
 
 aten = torch.ops.aten
 

@@ -5,15 +5,15 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from saformer.analysis.recording.batch_axis import Layouts
-from saformer.analysis.recording.counters import Counter
-from saformer.analysis.recording.lineage import Lineage
-from saformer.analysis.recording.looks import Looks
+from saformer.analysis.recording.beforehand.batch_axis import Layouts
+from saformer.analysis.recording.counting.counters import Counter
+from saformer.analysis.recording.counting.looks import Looks
+from saformer.analysis.recording.counting.values import ValueMeter
 from saformer.analysis.recording.module_paths import ModulePaths
 from saformer.analysis.recording.observers.nonfinite import FiniteCheck
-from saformer.analysis.recording.operators import Kind, Operator
-from saformer.analysis.recording.storage_map import storage_id, tensors_in, written_into
-from saformer.analysis.recording.values import ValueMeter
+from saformer.analysis.recording.operations.operators import Kind, Operator
+from saformer.analysis.recording.origins.lineage import Lineage
+from saformer.analysis.recording.origins.storage_map import storage_id, tensors_in, written_into
 from saformer.neurons.one_pass import Fired, fire
 
 

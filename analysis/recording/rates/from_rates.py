@@ -10,8 +10,8 @@ from saformer.analysis.profiles.metadata import DataInfo
 from saformer.analysis.profiles.moments import Moments
 from saformer.analysis.profiles.origin import NOTHING_RUN, Origin
 from saformer.analysis.profiles.values import EVENTS, ValueClass
-from saformer.analysis.recording.random_spikes import shapes_of
-from saformer.analysis.recording.rates_table import Rates, RatesTable
+from saformer.analysis.recording.beforehand.random_spikes import shapes_of
+from saformer.analysis.recording.rates.rates_table import Rates, RatesTable
 from saformer.errors import InputError
 from saformer.models.config import Model
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from saformer.analysis.profiles import Profile, inside
 from saformer.analysis.profiles.metadata import StepsFrom
-from saformer.analysis.recording.inputs import Sample
-from saformer.analysis.recording.shown import Shown
+from saformer.analysis.recording.beforehand.inputs import Sample
+from saformer.analysis.recording.beforehand.shown import Shown
 from saformer.models.config import Model
 
 Call = Callable[[Sample], Any]

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from saformer.analysis.recording.operators import Effect, Kind, Operator, Role
+from saformer.analysis.recording.operations.operators import Effect, Kind, Operator, Role
 
 _TOKENS = itertools.count(1)
 

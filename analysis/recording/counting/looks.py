@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saformer.analysis.recording.integers import Integers
-from saformer.analysis.recording.storage_map import StorageMap
+from saformer.analysis.recording.counting.integers import Integers
+from saformer.analysis.recording.origins.storage_map import StorageMap
 from saformer.native.passes import fits, native
 
 # Elements per pass. On a CPU a pass stays in the cache; anywhere it bounds the memory that counting takes.

@@ -11,10 +11,10 @@ from typing import Any
 from torch import Tensor
 
 from saformer.analysis.profiles.records import RESULT_OF
-from saformer.analysis.recording.constants import Constants
-from saformer.analysis.recording.operators import Kind, Operator, Role
-from saformer.analysis.recording.overwritten import chosen_by
-from saformer.analysis.recording.sources import (
+from saformer.analysis.recording.operations.operators import Kind, Operator, Role
+from saformer.analysis.recording.origins.constants import Constants
+from saformer.analysis.recording.origins.overwritten import chosen_by
+from saformer.analysis.recording.origins.sources import (
     NO_BIRTHS,
     NO_ROOTS,
     NO_TOKENS,
@@ -34,7 +34,7 @@ from saformer.analysis.recording.sources import (
     spikes_of,
     summed_in,
 )
-from saformer.analysis.recording.storage_map import StorageMap, storage_id, tensors_in, written_into
+from saformer.analysis.recording.origins.storage_map import StorageMap, storage_id, tensors_in, written_into
 
 
 class Lineage:

@@ -1,0 +1,1 @@
+"""Exact counts and measures of what tensors hold."""

@@ -1,0 +1,1 @@
+"""The table of operators, what synaptic ones compute, and one that runs."""

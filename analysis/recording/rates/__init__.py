@@ -1,0 +1,1 @@
+"""Profiles from firing rates that somebody else measured."""
