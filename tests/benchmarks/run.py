@@ -88,28 +88,18 @@ def in_turns(repeats: int, *work: Callable[[], object]) -> list[float]:
     return [statistics.median(column) for column in zip(*times, strict=True)]
 
 
-def peak_memory(what: str, kept: bool) -> float:
+def peak_memory(what: str) -> float:
     """MiB that one forward pass, or one profile, adds to a fresh process that holds the model and the batch.
 
-    With `kept` as the command line runs, which keeps the memory of large tensors that are gone, as glibc's heap does
-    that of small ones: the median of five processes. Without, every tensor is mapped on its own, and the peak is that
-    of live memory.
+    Every tensor is mapped on its own, so that the peak is that of live memory, and not of what an allocator keeps.
     """
     command = [sys.executable, __file__, "--memory", what, *(["--dry-run"] if BATCH == 1 else [])]
-    if kept:
-        command, environment = [*command, "--kept"], dict(os.environ)
-    else:
-        environment = {**os.environ, "THP_MEM_ALLOC_ENABLE": "0", "MALLOC_MMAP_THRESHOLD_": "65536"}
-    runs = [
-        json.loads(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
-        for _ in range(5 if kept else 1)
-    ]
-    return statistics.median(runs)
+    environment = {**os.environ, "THP_MEM_ALLOC_ENABLE": "0", "MALLOC_MMAP_THRESHOLD_": "65536"}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    return float(json.loads(done.stdout))
 
 
-def _measure_memory(what: str, kept: bool) -> None:
-    if kept:
-        saformer.keep_memory()
+def _measure_memory(what: str) -> None:
     torch.set_num_threads(THREADS)
     model, x = spiking_model(), images()
     # A small pass first: libraries are loaded and threads started, and their memory is not the pass's.
@@ -236,13 +226,12 @@ if __name__ == "__main__":
     parser.add_argument("--only", default="", metavar="PART", help="parts with this in their name")
     parser.add_argument("--dry-run", action="store_true", help="small networks: to see that everything runs")
     parser.add_argument("--memory", choices=["forward", "profile"], help=argparse.SUPPRESS)
-    parser.add_argument("--kept", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--scale", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.dry_run:
         MODEL, BATCH, THREADS, arguments.repeats = "spikformer-1-24", 1, 1, 1
     if arguments.memory:
-        _measure_memory(arguments.memory, arguments.kept)
+        _measure_memory(arguments.memory)
     elif arguments.scale:
         print(json.dumps(_measure_scale(**arguments.scale)))
     else:
