@@ -23,19 +23,16 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # Nothing here has to outlast a power cut, and a disk takes milliseconds to promise that of each file.
 os.fsync = lambda descriptor: None
 
-# Of the processes that run tests: memory of large tensors is kept, and not fetched from the system for each.
-_KEEPING = {"MALLOC_MMAP_THRESHOLD_": str(1 << 28), "MALLOC_TRIM_THRESHOLD_": str(1 << 29)}
-
 
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare a process that runs tests; the one that hands them out starts these without waiting for torch."""
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
-        os.environ |= _KEEPING
         return
-    for name in _KEEPING:  # the processes that tests start are as users start them
-        os.environ.pop(name, None)
     import torch
 
+    import saformer
+
+    saformer.keep_memory()
     torch.set_num_threads(1)
     # Read when Triton is imported: without a GPU, kernels run on NumPy, operation by operation.
     if not torch.cuda.is_available():

@@ -50,23 +50,15 @@ static int forward(const void *job, i64 from, i64 to) {
     return most >= 0x7f800000;
 }
 
-enum { NARROW = 64 };
-
 static int backward(const void *job, i64 from, i64 to) {
     const Lif *a = job;
-    const float threshold = a->neuron.threshold, reset = a->neuron.reset;
-    float charged[MOST_STEPS][NARROW] __attribute__((aligned(64)));
-    float u[NARROW] __attribute__((aligned(64)));
+    float charged[MOST_STEPS][LANES] __attribute__((aligned(64)));
+    float u[LANES] __attribute__((aligned(64)));
     const i64 first = from * a->segment, last = to * a->segment < a->neurons ? to * a->segment : a->neurons;
-    for (i64 at = first; at < last; at += NARROW) {
-        const i64 n = last - at < NARROW ? last - at : NARROW;
-        for (i64 t = 0; t < a->steps; t++) {
-            charge(&a->neuron, a->x + t * a->neurons + at, u, n, t == 0);
-            for (i64 j = 0; j < n; j++) {
-                charged[t][j] = u[j];
-                u[j] = u[j] >= threshold ? reset : u[j];
-            }
-        }
+    for (i64 at = first; at < last; at += LANES) {
+        const i64 n = last - at < LANES ? last - at : LANES;
+        for (i64 t = 0; t < a->steps; t++)
+            charge_again(&a->neuron, a->x + t * a->neurons + at, charged[t], u, n, t == 0);
         for (i64 j = 0; j < n; j++) u[j] = 0.0f;
         for (i64 t = a->steps - 1; t >= 0; t--) {
             float *restrict result = a->out + t * a->neurons + at;

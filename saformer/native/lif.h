@@ -27,6 +27,18 @@ static inline void charge(const Neuron *a, const float *restrict x, float *restr
         for (i64 j = 0; j < n; j++) u[j] = u[j] + ((rest - u[j]) + x[j]) / tau;
 }
 
+enum { LANES = 64 }; /* neurons whose membranes of all steps the passes backwards keep */
+
+/* The membranes charged by a step's currents, kept in `charged`, and reset in `u`: a step of the passes backwards. */
+static inline void charge_again(const Neuron *a, const float *restrict x, float *restrict charged, float *restrict u,
+                                i64 n, int first) {
+    charge(a, x, u, n, first);
+    for (i64 j = 0; j < n; j++) {
+        charged[j] = u[j];
+        u[j] = u[j] >= a->threshold ? a->reset : u[j];
+    }
+}
+
 enum { ONCE = 1, TWICE, EACH = 4 }; /* product and sum are rounded once, or each; every element has numbers of its own */
 
 /* A step of neurons side by side: spikes of currents, or of what a factor and a summand make them, which may lie where the

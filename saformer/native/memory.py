@@ -41,7 +41,8 @@ def keep_memory() -> bool:
 
 def kept_memory() -> Kept | None:
     """What is held now; None where `keep_memory` did nothing."""
-    if (found := _installed()) is None:
+    found = _installed() if _installed.cache_info().currsize else None
+    if found is None:
         return None
     numbers = (ctypes.c_size_t * 3)()
     found.kept_memory(numbers)

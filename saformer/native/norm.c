@@ -6,8 +6,6 @@
 
 #include "lif.h"
 
-enum { LANES = 64 };
-
 typedef struct {
     const float *x, *gradient;
     float *out;
@@ -107,15 +105,11 @@ static inline void through_strip(const Norm *a, Lanes with, i64 at, i64 n, doubl
     float charged[MOST_STEPS][LANES] __attribute__((aligned(64)));
     float u[LANES] __attribute__((aligned(64))), currents[LANES] __attribute__((aligned(64)));
     float sum[LANES] __attribute__((aligned(64))), product[LANES] __attribute__((aligned(64)));
-    const float threshold = a->neuron.threshold, reset = a->neuron.reset, *restrict mean = with.mean;
+    const float *restrict mean = with.mean;
     const i64 step = a->rows * a->channels * a->inner;
     for (i64 t = 0; t < a->steps; t++) {
         normalise(a, with, a->x + at + t * step, currents, n);
-        charge(&a->neuron, currents, u, n, t == 0);
-        for (i64 j = 0; j < n; j++) {
-            charged[t][j] = u[j];
-            u[j] = u[j] >= threshold ? reset : u[j];
-        }
+        charge_again(&a->neuron, currents, charged[t], u, n, t == 0);
     }
     for (i64 j = 0; j < n; j++) u[j] = sum[j] = product[j] = 0.0f;
     for (i64 t = a->steps - 1; t >= 0; t--) {
@@ -144,14 +138,11 @@ static inline void lower_strip(const Norm *a, Lanes with, i64 at, i64 n) {
 
 /* ---- elements of a channel side by side: channel by channel ------------------------------------------------------ */
 
-static inline void add(const float *restrict x, double *restrict sums, i64 n) {
-    for (i64 j = 0; j < n; j++) sums[j] += x[j];
-}
-
-static inline void add_squares(const float *restrict x, float mean, double *restrict sums, i64 n) {
+/* Elements, or the squares of their distances from the mean. */
+static inline void add(const float *restrict x, int squared, float mean, double *restrict sums, i64 n) {
     for (i64 j = 0; j < n; j++) {
         const float off = x[j] - mean;
-        sums[j] += off * off;
+        sums[j] += squared ? off * off : x[j];
     }
 }
 
@@ -163,24 +154,14 @@ static double total(const double *lanes) {
     return sum;
 }
 
-static double sum_of(const Norm *a, i64 c) {
+static inline double sum_of(const Norm *a, i64 c, int squared) {
     double sums[LANES] = {0};
+    const float mean = squared ? a->mean[c] : 0.0f;
     for (i64 row = 0; row < a->steps * a->rows; row++) {
         const float *x = a->x + start_of(a, row, c);
         i64 i = 0;
-        for (; i + LANES <= a->inner; i += LANES) add(x + i, sums, LANES);
-        add(x + i, sums, a->inner - i);
-    }
-    return total(sums);
-}
-
-static double squares_of(const Norm *a, i64 c) {
-    double sums[LANES] = {0};
-    for (i64 row = 0; row < a->steps * a->rows; row++) {
-        const float *x = a->x + start_of(a, row, c);
-        i64 i = 0;
-        for (; i + LANES <= a->inner; i += LANES) add_squares(x + i, a->mean[c], sums, LANES);
-        add_squares(x + i, a->mean[c], sums, a->inner - i);
+        for (; i + LANES <= a->inner; i += LANES) add(x + i, squared, mean, sums, LANES);
+        add(x + i, squared, mean, sums, a->inner - i);
     }
     return total(sums);
 }
@@ -197,8 +178,8 @@ static int forward_channels(const void *job, i64 from, i64 to) {
     const Norm *a = job;
     float lanes[5][LANES] __attribute__((aligned(64)));
     for (i64 c = from; c < to; c++) {
-        a->mean[c] = (float)(sum_of(a, c) / (double)elements(a));
-        settle(a, c, squares_of(a, c));
+        a->mean[c] = (float)(sum_of(a, c, 0) / (double)elements(a));
+        settle(a, c, sum_of(a, c, 1));
         const Lanes with = spread(a, c, lanes);
         for (i64 row = 0; row < a->rows; row++)
             for (i64 i = 0; i < a->inner; i += LANES) fire_strip(a, with, start_of(a, row, c) + i, shorter(a->inner - i));

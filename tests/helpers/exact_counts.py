@@ -1,5 +1,6 @@
 """What a profile wrote down of an operation, set against brute force; inputs and layers to try it on."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,11 @@ def values(kind: str, *shape: int, seed: int = 0, dtype: torch.dtype = torch.flo
         "real": lambda: torch.randn(shape, generator=generator) * (torch.rand(shape, generator=generator) < 0.6),
         "zeros": lambda: torch.zeros(shape),
         "negative zeros": lambda: torch.where(torch.rand(shape, generator=generator) < 0.5, -0.0, 1.0),
+        "ones": lambda: torch.ones(shape),
+        "no ones": lambda: -(torch.rand(shape, generator=generator) < 0.5).float(),
+        "not finite": lambda: torch.tensor([math.nan, math.inf, -math.inf, 0.0, 1.0])[
+            torch.randint(0, 5, shape, generator=generator)
+        ],
     }[kind]()
     return x.to(dtype)
 

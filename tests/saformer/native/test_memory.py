@@ -12,6 +12,7 @@ START = """
 import torch
 from saformer.native.memory import kept_memory, keep_memory
 MIB = 1 << 20
+assert kept_memory() is None  # to ask installs nothing
 assert keep_memory() and keep_memory()
 
 def of(mib):
