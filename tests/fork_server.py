@@ -5,6 +5,7 @@ arguments that Python would get (`-c PROGRAM ...`, `-m MODULE ...` or `FILE ...`
 environment and the files for its output. A process ends as Python ends, with whatever is registered for that.
 """
 
+import importlib
 import json
 import os
 import runpy
@@ -15,6 +16,8 @@ import torch
 import torch._dynamo  # by the first profile and by the first step of an optimizer
 import torch.distributed
 
+for needed in ("fvcore.nn", "pydantic", "rich.progress", "rich.table", "typer.main"):  # by most commands
+    importlib.import_module(needed)
 torch.set_num_threads(1)
 os.fsync = lambda descriptor: None  # see conftest.py
 

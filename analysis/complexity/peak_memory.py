@@ -21,11 +21,12 @@ def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it would tell standard error that it starts and stops
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
+    # What torch.profiler stands on: that one imports the compiler before it begins, which takes longer than `work`.
+    with torch.autograd.profiler.profile(profile_memory=True) as profiler:
         result = work()
     del result
-    kineto = profiler.profiler.kineto_results
-    changes = sorted((event.start_ns(), event.nbytes()) for event in kineto.events() if event.name() == "[memory]")
+    events = profiler.kineto_results.events()
+    changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
     live = peak = 0
     for _, change in changes:
         live += change
