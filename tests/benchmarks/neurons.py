@@ -145,6 +145,7 @@ def main(repeats: int, threads: int) -> None:
     from rich.table import Table
 
     torch.set_num_threads(threads)
+    saformer.keep_memory()  # for ours and for rivals
     layers = layers_of(MODEL)
     table = Table(title=f"{layers.total()} layers of neurons of {MODEL}, T = 4, batch {BATCH}, {threads} threads")
     for column in ("device", "type", "neuron"):

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+import saformer
 from saformer.data import open_dataset
 from saformer.data.dataset import Dataset
 from saformer.errors import InputError
@@ -78,6 +79,7 @@ def accuracies(changes: dict[str, Any], device: str) -> list[float]:
 def main(steps: int, threads: int, device: str) -> None:
     """Measure and print, a line as soon as it is known."""
     torch.set_num_threads(threads)
+    saformer.keep_memory()  # as the command line does
     print(f"{threads} threads of a CPU" if device == "cpu" else torch.cuda.get_device_name(device))
     plain = None
     for name, changes in SETTINGS.items():
