@@ -1,5 +1,6 @@
 """Which calls are synaptic operations, and of how many real products."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from math import inf
 from typing import Any
@@ -11,6 +12,7 @@ from saformer.analysis.recording.module_paths import of_torch
 from saformer.analysis.recording.operations.call import Call
 from saformer.analysis.recording.operations.execution import Execution, Instruments
 from saformer.analysis.recording.operations.formulas import gathered
+from saformer.analysis.recording.operations.operators import IsActivation
 from saformer.analysis.recording.origins.lineage import Lineage
 from saformer.analysis.recording.origins.sources import Source, apart
 from saformer.analysis.recording.origins.storage_map import storage_id
@@ -65,33 +67,42 @@ def gathered_call(execution: Execution, lineage: Lineage, out: Any) -> Call | No
     return gathered(spikes, tables[0], out)
 
 
-def cannot_overflow(call: Call, out: Tensor, inputs: list[Tensor], instruments: Instruments) -> bool:
+def cannot_overflow(
+    call: Call, out: Tensor, inputs: Iterable[Tensor], instruments: Instruments, is_activation: IsActivation
+) -> bool:
     """Whether the result is proven finite by the sizes of what it is made of; False says nothing.
 
     A sum of n products is no larger than n times the largest elements. Activations that were not looked at by now are,
     where that is cheaper than a look at the result.
+
+    Args:
+        call: the operation.
+        out: its result.
+        inputs: the tensors that its operator read.
+        instruments: what observers share.
+        is_activation: whether a tensor is no constant, of which one look is enough for all batches.
     """
     if not out.is_floating_point() or not out.numel():
         return False
     factors = [*call.operands, *([] if call.weight is None else [call.weight])]
     held = {storage_id(x) for x in factors}
     added = [x for x in inputs if storage_id(x) not in held]
-    if any(instruments.lineage.is_activation(x) for x in added):
+    if any(map(is_activation, added)):
         return False
     most = call.dense / out.numel()
     for x in factors:
-        most *= _largest(x, out, instruments)
-    most += sum(_largest(x, out, instruments) for x in added)
+        most *= _largest(x, out, instruments, is_activation)
+    most += sum(_largest(x, out, instruments, is_activation) for x in added)
     return most < torch.finfo(out.dtype).max / 2
 
 
-def _largest(x: Tensor, out: Tensor, instruments: Instruments) -> float:
+def _largest(x: Tensor, out: Tensor, instruments: Instruments, is_activation: IsActivation) -> float:
     """The largest magnitude in `x`, if that is known or found out soon; else infinity."""
     if instruments.counter.is_binary(x):
         return 1.0
     if not x.is_floating_point():
         return inf
-    if not instruments.lineage.is_activation(x):
+    if not is_activation(x):
         return instruments.weights.largest(x)
     seen = instruments.looks.seen(x)
     if (seen is None or seen.largest is None) and (x.device.type != "cpu" or x.numel() > out.numel()):
