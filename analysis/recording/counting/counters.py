@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from saformer.analysis.recording.counting.integers import Integers
-from saformer.analysis.recording.counting.looks import Looks, count, ones_where_nonzero, pass_size, sum_of_ones
+from saformer.analysis.recording.counting.looks import Counted, Looks, count, ones_where_nonzero, pass_size, sum_of_ones
 from saformer.analysis.recording.origins.storage_map import StorageMap
 from saformer.native.passes import MOST_WEIGHT, Native, fits, native
 
@@ -142,9 +142,17 @@ class Counter:
 
     def count(self, x: Tensor, rows: int) -> tuple[Tensor, Integers]:
         """Nonzeros of each row (int64, shape `rows`) and ones in all."""
+        return self.counted(x, rows)()
+
+    def counted(self, x: Tensor, rows: int) -> Counted:
+        """The same: the tensor is looked at now, and what was seen is put in order when it is asked for."""
         x = x.dequantize() if x.is_quantized else x
         found = self.looks.rows(x, rows, self.is_binary(x))
-        return count(as_rows(x, rows), self.is_binary(x)) if found is None else found
+        if found is None:
+            nonzero, ones = count(as_rows(x, rows), self.is_binary(x))
+            kept = Integers(nonzero)
+            return lambda: (kept.tensor(), ones)
+        return found
 
     def weighted(self, x: Tensor, rows: int, fan_out: tuple[tuple[int, ...], ...]) -> Tensor:
         """Per row, the sum over nonzeros of the product of their fan-outs along each spatial dimension.

@@ -1,6 +1,6 @@
 """One pass over a tensor answers what several observers ask: nonzeros, ones, whole numbers, the largest magnitude."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import frexp
 from typing import Any
 
@@ -17,6 +17,10 @@ CPU_PASS = 1 << 18
 DEVICE_PASS = 1 << 24
 # Leading groups that are counted apart where nobody says how many are asked for.
 _GROUPS = 1 << 10
+
+
+#: Puts in order what was counted, when it is asked for: nonzeros of each row, and ones in all.
+Counted = Callable[[], tuple[Tensor, Integers]]
 
 
 class Look:
@@ -42,6 +46,22 @@ class Look:
         whole: tuple[int, int, int] | None = None,
     ) -> None:
         self.width, self.nonzero, self.ones, self.largest, self.whole = width, nonzero, ones, largest, whole
+
+    def in_order(self, groups: int, sizes: Sequence[int], spacing: Sequence[int], rows: int) -> Tensor:
+        """Nonzeros of each of `rows` rows, int64.
+
+        Args:
+            groups: equal parts of the memory, of which so many are a row.
+            sizes: of the leading dimensions; empty where rows lie one after the other.
+            spacing: from one to the next along these, in groups.
+            rows: how many are asked for.
+        """
+        nonzero = self.nonzero.tensor()
+        if len(nonzero) != groups:
+            nonzero = nonzero.view(groups, -1).sum(1)
+        if sizes:
+            nonzero = nonzero.as_strided(sizes, spacing).flatten()
+        return nonzero if groups == rows else nonzero.view(rows, -1).sum(1)
 
 
 class Looks:
@@ -89,7 +109,7 @@ class Looks:
             known = looks[place] = _look_at(x, binary, width or _leading_width(x))
         return known
 
-    def rows(self, x: Tensor, rows: int, binary: bool = False) -> tuple[Tensor, Integers] | None:
+    def rows(self, x: Tensor, rows: int, binary: bool = False) -> Counted | None:
         """Nonzeros of each row (int64), and ones in all; None where rows lie scattered in memory.
 
         Args:
@@ -109,12 +129,9 @@ class Looks:
         if groups % rows or any(size > 1 and stride % width for size, stride in zip(sizes, strides, strict=True)):
             return None
         look = self.of(x, binary, width)
-        nonzero = look.nonzero.tensor()
-        if look.width != width:
-            nonzero = nonzero.view(groups, -1).sum(1)
-        if sizes and not x.is_contiguous():
-            nonzero = nonzero.as_strided(sizes, [stride // width for stride in strides]).flatten()
-        return (nonzero if groups == rows else nonzero.view(rows, -1).sum(1)), look.ones
+        sizes = [] if x.is_contiguous() else sizes
+        spacing = [stride // width for stride in strides] if sizes else []
+        return lambda: (look.in_order(groups, sizes, spacing, rows), look.ones)
 
     def whole(self, x: Tensor, unit: float) -> tuple[int, int, int] | None:
         """The smallest and the largest of zero and all elements, and the sum of magnitudes, in units; None unless they

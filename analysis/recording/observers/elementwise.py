@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from saformer.analysis.profiles.records import RESULT_OF
+from saformer.analysis.recording.beforehand.batch_axis import Layout
 from saformer.analysis.recording.counting.integers import Integers
 from saformer.analysis.recording.observers.operation_counts import BatchRows, add
 from saformer.analysis.recording.operations.execution import Execution, Instruments, Ran
@@ -28,9 +29,9 @@ class FreeCounts(BatchRows):
         """What a batch adds to whatever the values are."""
         return self.elements, self.inputs
 
-    def add_read(self, nonzero: Tensor, ones: Integers) -> None:
-        """Add what a pool read: nonzeros by image, and ones."""
-        self.add([nonzero])
+    def add_read(self, layout: Layout, nonzero: Tensor, ones: Integers) -> None:
+        """Add what a pool read: nonzeros of each row, and ones."""
+        self.add([layout.fold(nonzero)])
         self.ones = add(self.ones, ones)
 
     def add_sizes(self, more: tuple[int, ...]) -> None:
@@ -94,8 +95,8 @@ class Elementwise:
         counts.inputs += x.numel()
 
         def look(ran: Ran) -> Callable[[], None]:
-            nonzero, ones = self._instruments.counter.count(ran.args[0], layout.rows)
-            return lambda: counts.add_read(layout.fold(nonzero), ones)
+            counted = self._instruments.counter.counted(ran.args[0], layout.rows)
+            return lambda: counts.add_read(layout, *counted())
 
         execution.look(look)
 

@@ -1,5 +1,6 @@
 """Spikes that begin in a function, and in no module of their own: listed by the layer that reads them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,8 +50,10 @@ def spike_layout(instruments: Instruments, name: str, spikes: Tensor, steps: int
     return layout
 
 
-def count_spikes(instruments: Instruments, layout: Layout, spikes: Tensor, source: Source | None) -> Fired:
-    """Count spikes step by step.
+def spikes_counted(
+    instruments: Instruments, layout: Layout, spikes: Tensor, source: Source | None
+) -> Callable[[], Fired]:
+    """Count spikes step by step: they are looked at now, and what was seen is put in order when it is asked for.
 
     Args:
         instruments: what observers share.
@@ -58,11 +61,15 @@ def count_spikes(instruments: Instruments, layout: Layout, spikes: Tensor, sourc
         spikes: what a layer put out.
         source: where they come from; None for our own neurons, which put out nothing else.
     """
-    nonzero, ones = instruments.counter.count(spikes, layout.rows)
-    values = Values()
+    counted, elements, values = instruments.counter.counted(spikes, layout.rows), spikes.numel(), Values()
     if source is not None:
-        values = instruments.meter.values_of(spikes, source, 1 if spikes.ndim > 3 else -1, nonzero, ones)
-    return Fired(layout.per_step(nonzero), spikes.numel(), values)
+        values = instruments.meter.values_of(spikes, source, 1 if spikes.ndim > 3 else -1, *counted())
+    return lambda: Fired(layout.per_step(counted()[0]), elements, values)
+
+
+def count_spikes(instruments: Instruments, layout: Layout, spikes: Tensor, source: Source | None) -> Fired:
+    """The same, at once."""
+    return spikes_counted(instruments, layout, spikes, source)()
 
 
 def of_few_levels(values: Values) -> bool:

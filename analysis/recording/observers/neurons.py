@@ -6,7 +6,6 @@ so by their class or their operator, whatever they put out.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -19,6 +18,7 @@ from saformer.analysis.recording.observers.functional_spikes import (
     count_spikes,
     of_few_levels,
     spike_layout,
+    spikes_counted,
 )
 from saformer.analysis.recording.observers.neuron_candidates import (
     Candidate,
@@ -94,8 +94,8 @@ class NeuronListing:
                 instruments.counter.mark_binary(ran.out)
             if fired is not None and fired.counts is not None:
                 instruments.looks.learn(ran.out, fired.counts.flatten())
-            seen = count_spikes(instruments, layout, ran.out, source)
-            return partial(self._book, candidate, seen, origin, source is not None)
+            seen = spikes_counted(instruments, layout, ran.out, source)
+            return lambda: self._book(candidate, seen(), origin, source is not None)
 
         execution.look(look)
         instruments.paths.current.certain = True

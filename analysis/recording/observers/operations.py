@@ -1,6 +1,6 @@
 """Synaptic operations: books each execution under its name, with its dense count, nonzeros, events and values."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,9 +11,10 @@ from torch import Tensor
 from saformer.analysis.profiles import Values
 from saformer.analysis.recording.beforehand.batch_axis import Layout
 from saformer.analysis.recording.counting.integers import Integers
+from saformer.analysis.recording.counting.looks import Counted
 from saformer.analysis.recording.observers.neurons import NeuronListing
 from saformer.analysis.recording.observers.operation_calls import (
-    cannot_overflow,
+    Bound,
     gathered_call,
     in_real_products,
     is_operation,
@@ -141,27 +142,39 @@ class Operations:
             out: its result; None if it is still to be written.
             formula: what made the call, where another batch can be looked at by it.
         """
-        instruments = self._instruments
+        instruments, is_activation = self._instruments, self._instruments.lineage.is_activation
         booking = self._book(call, sources, out)
         execution.booked, execution.weight = booking.counts.name, call.weight
-        self._look_at(booking, call, out, execution.inputs, instruments.lineage.is_activation)()
+        bound = None if out is None else Bound.of(call, out, execution.inputs, instruments, is_activation)
+        zeros = call.weight is not None and instruments.weights.has_zeros(call.weight)
+        self._look_at(booking, call, call.operands, out, bound, zeros)()
         if self._graded:
             booking.counts.add_graded(call, sources, instruments)
         if out is None or formula is None or self._graded or execution.kwargs or not any(sources):
             instruments.judge()
+        elif call.fan_out is not None and call.operands[0] is execution.args[0] and not (zeros or call.masked):
+            bare = replace(call, operands=(), weight=None, events=_no_events, again=_no_events, read=())
+            execution.looks.append(partial(self._look_at_first, booking, bare, bound))
         else:
-            given = tuple(map(instruments.lineage.is_activation, execution.inputs))
-            execution.looks.append(partial(self._look_again, booking, formula, given))
+            given = tuple(map(is_activation, execution.inputs))
+            execution.looks.append(partial(self._look_again, booking, formula, given, zeros))
         self._results[execution.args[0] if out is None else out] = execution.booked
 
-    def _look_again(self, booking: Booking, formula: Formula, given: tuple[bool, ...], ran: Ran) -> Callable[[], None]:
-        """Look at the values of the same execution in another batch."""
+    def _look_at_first(self, booking: Booking, call: Call, bound: Bound | None, ran: Ran) -> Callable[[], None]:
+        """Look at a layer in another batch, which reads its first argument."""
+        return self._look_at(booking, call, ran.args[:1], ran.out, bound, zeros=False)
+
+    def _look_again(
+        self, booking: Booking, formula: Formula, given: tuple[bool, ...], zeros: bool, ran: Ran
+    ) -> Callable[[], None]:
+        """Look at the same execution in another batch."""
         inputs = list(tensors_in(ran.args))
         activations = {storage_id(x) for x, is_one in zip(inputs, given, strict=True) if is_one}
         is_activation = lambda x: storage_id(x) in activations  # noqa: E731
         call = self._call(formula, ran.args, ran.out, is_activation)
         assert call is not None  # as before
-        return self._look_at(booking, call, ran.out, inputs, is_activation)
+        bound = Bound.of(call, ran.out, inputs, self._instruments, is_activation)
+        return self._look_at(booking, call, call.operands, ran.out, bound, zeros)
 
     def _notice_sum(self, execution: Execution) -> None:
         """A product that is summed is an attention written as mask and sum."""
@@ -219,48 +232,55 @@ class Operations:
         self,
         booking: Booking,
         call: Call,
+        operands: Sequence[Tensor],
         out: Tensor | None,
-        inputs: list[Tensor],
-        is_activation: IsActivation,
+        bound: Bound | None,
+        zeros: bool,
     ) -> Callable[[], None]:
         """Look at the values of one execution: nonzeros, events, what else they show. What is returned books them.
+
+        What need not be done at once is left for then: among large operators Python is slow.
 
         Args:
             booking: what was decided of it.
             call: the operation.
+            operands: what it reads.
             out: its result; None if it is still to be written.
-            inputs: the tensors that its operator read.
-            is_activation: whether one of them is no constant.
+            bound: how large that can be.
+            zeros: some of its weights are zero.
         """
         instruments, counts = self._instruments, booking.counts
-        image = booking.raw and not counts.image and self.images.shown_in(call.operands)
-        found, counters = [], []
-        for x, layout, source in zip(call.operands, booking.layouts, booking.sources, strict=True):
-            nonzero, ones = instruments.counter.count(x, layout.rows)
-            counters.append(layout.fold(nonzero))
-            found.append((ones, *self._values(x, source, _channel(call), nonzero, ones)))
-        events = call.events(booking.result.rows, instruments.counter)
-        counters.append(booking.result.fold(events))
-        if out is not None:  # what the operands were seen to hold may prove it finite
+        image = booking.raw and not counts.image and self.images.shown_in(operands)
+        found = []
+        for x, layout, source in zip(operands, booking.layouts, booking.sources, strict=True):
+            counted = instruments.counter.counted(x, layout.rows)
+            found.append((counted, *self._values(x, source, _channel(call), counted)))
+        events = met_zero = None
+        if call.fan_out is None or zeros:
+            met = call.events(booking.result.rows, instruments.counter)
+            events, met_zero = Integers(met), Integers(lost(call, met)) if zeros else None
+        # What the operands were seen to hold may prove it finite.
+        if out is not None and (call.masked or bound is None or not bound.holds(operands, out, instruments)):
             watch = instruments.finite.watch_result if call.masked else instruments.finite.watch
-            if call.masked or not cannot_overflow(call, out, inputs, instruments, is_activation):
-                watch(out, f"the result of {counts.name} holds")
-        zero = call.weight is not None and instruments.weights.has_zeros(call.weight)
-        met_zero = lost(call, events) if zero else None
+            watch(out, f"the result of {counts.name} holds")
 
         def add() -> None:
             counts.image |= image
-            for i, (ones, binary, values) in enumerate(found):
+            counters, read = [], []
+            for i, (counted, binary, values) in enumerate(found):
+                nonzero, ones = counted()
+                read.append(nonzero)
+                counters.append(booking.layouts[i].fold(nonzero))
                 counts.note(i, ones, binary, values)
+            met = read[0] * call.fan_out if events is None else events.tensor()
+            counters.append(booking.result.fold(met))
             counts.add(counters)
             if met_zero is not None:
-                counts.lost = Integers(met_zero) if counts.lost is None else counts.lost.plus(met_zero)
+                counts.lost = met_zero if counts.lost is None else counts.lost.plus(met_zero)
 
         return add
 
-    def _values(
-        self, x: Tensor, source: Source | None, channel: int, nonzero: Tensor, ones: Integers
-    ) -> tuple[bool, Values | None]:
+    def _values(self, x: Tensor, source: Source | None, channel: int, counted: Counted) -> tuple[bool, Values | None]:
         """Whether an operand is zeros and ones by construction, and what is seen of it if not.
 
         A state before the first step says nothing.
@@ -269,7 +289,12 @@ class Operations:
             return True, None
         if source is None and not bool(x.any()):
             return False, None
-        return False, self._instruments.meter.values_of(x, source, channel, nonzero, ones)
+        return False, self._instruments.meter.values_of(x, source, channel, *counted())
+
+
+def _no_events(*_: Any) -> Any:
+    """What a call without its tensors has in place of their functions."""
+    raise AssertionError("a call without tensors is looked at by its fan-out")
 
 
 def _channel(call: Call) -> int:

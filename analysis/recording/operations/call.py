@@ -29,6 +29,8 @@ class Call:
         layer: written as an elementwise product: an operation where `weight` is one of the model's, and each element
             meets several of its elements.
         multiplies: real products that one product is: four of complex numbers.
+        fan_out: outputs that each element of the one operand reaches, where these are as many: `events` are so many
+            for each of its nonzeros.
     """
 
     op: str
@@ -45,3 +47,4 @@ class Call:
     masked: bool = False
     layer: bool = False
     multiplies: int = 1
+    fan_out: int | None = None

@@ -17,11 +17,13 @@ from saformer.analysis.recording.operations.call import Call
 from saformer.analysis.recording.operations.operators import Effect, Role, register_operator
 
 aten = torch.ops.aten
+Again = Callable[[Tensor, Tensor], Tensor]
 
 
-def _uniform(x: Tensor, fan_out: int) -> Callable[[int, Counter], Tensor]:
-    """Events where every input element reaches the same number of outputs."""
-    return lambda rows, counter: counter.count(x, rows)[0] * fan_out
+def _layer(op: str, dense: int, x: Tensor, weight: Tensor, again: Again, *, fan_out: int, **more: Any) -> Call:
+    """An operation with weights in which every element of `x` reaches the same number of outputs."""
+    events = lambda rows, counter: counter.count(x, rows)[0] * fan_out  # noqa: E731
+    return Call(op, dense, (x,), weight, events, again, fan_out=fan_out, **more)
 
 
 def _matrix(x: Tensor, y: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
@@ -37,10 +39,10 @@ def _matrix(x: Tensor, y: Tensor, is_activation: Callable[[Tensor], bool]) -> Ca
     dense = math.prod(lead) * n * k * m
     if not is_activation(y):
         # An input element meets m weights, in every matrix that it is broadcast to.
-        return Call("linear", dense, (x,), y, _uniform(x, dense // max(x.numel(), 1)), torch.matmul, inner=k)
+        return _layer("linear", dense, x, y, torch.matmul, fan_out=dense // max(x.numel(), 1), inner=k)
     if not is_activation(x):
-        fan_out = _uniform(y, dense // max(y.numel(), 1))
-        return Call("linear", dense, (y,), x, fan_out, lambda a, w: torch.matmul(w, a), inner=k)
+        fan_out = dense // max(y.numel(), 1)
+        return _layer("linear", dense, y, x, lambda a, w: torch.matmul(w, a), fan_out=fan_out, inner=k)
     shape = torch.Size((*lead, n, k))
     pairs = lambda rows, counter: counter.pairs(x2, y2, rows)  # noqa: E731
     return Call("matmul", dense, (x2, y2), None, pairs, torch.matmul, inner=k, rows=shape)
@@ -148,7 +150,7 @@ def elementwise_product(args: tuple[Any, ...], out: Tensor, is_activation: Calla
     dense = broadcast(x.shape, weight.shape).numel()
     if dense <= x.numel() or not is_activation(x):
         return None
-    return Call("linear", dense, (x,), weight, _uniform(x, dense // max(x.numel(), 1)), torch.mul, inner=1, layer=True)
+    return _layer("linear", dense, x, weight, torch.mul, fan_out=dense // max(x.numel(), 1), inner=1, layer=True)
 
 
 @register_operator(aten.logical_and, aten.logical_and_, aten.bitwise_and, aten.bitwise_and_, effect=Effect.LEVELS)
@@ -237,7 +239,7 @@ def einsum(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor],
         # Each element once, and nothing summed: the same thing as a product, element by element.
         scales = dense <= x.numel() and inner == 1
         fan_out = dense // max(x.numel(), 1)
-        return Call("linear", dense, (x,), weight, _uniform(x, fan_out), again, inner=inner, layer=scales)
+        return _layer("linear", dense, x, weight, again, fan_out=fan_out, inner=inner, layer=scales)
 
     def events(rows: int, counter: Counter) -> Tensor:
         kept = 0
@@ -298,7 +300,7 @@ def gathered(spikes: Tensor, table: Tensor, rows: Tensor) -> Call:
     def again(x: Tensor, w: Tensor) -> Tensor:  # no event is lost at a zero weight that is read here
         return x.ne(0).to(torch.float64) * columns
 
-    return Call("gather", spikes.numel() * columns, (spikes,), table, _uniform(spikes, columns), again, inner=1)
+    return _layer("gather", spikes.numel() * columns, spikes, table, again, fan_out=columns, inner=1)
 
 
 def attention(
