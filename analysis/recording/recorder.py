@@ -23,7 +23,7 @@ from saformer.analysis.recording.observers.operation_counts import OperationCoun
 from saformer.analysis.recording.observers.operations import Operations
 from saformer.analysis.recording.observers.unseen import Unseen
 from saformer.analysis.recording.observers.unsupported import Unsupported
-from saformer.analysis.recording.operations.execution import Execution, Instruments, Observer
+from saformer.analysis.recording.operations.execution import Execution, Instruments, Observer, fire_own
 from saformer.analysis.recording.operations.operators import Kind, Operator, Role, entry
 from saformer.analysis.recording.origins.lineage import Lineage
 from saformer.analysis.recording.origins.sources import replace
@@ -35,7 +35,7 @@ from saformer.analysis.recording.plan.steps import Step
 from saformer.models.config import Model
 from saformer.neurons import lif
 from saformer.neurons.norm_lif import Normalised
-from saformer.neurons.one_pass import Fired, fire
+from saformer.neurons.one_pass import Fired
 
 _NORM = torch.ops.aten.batch_norm.default
 _BY_VALUE = (Role.SELECTS, Role.LITERAL, Role.PLACES)  # what these put out is judged by its values
@@ -168,7 +168,7 @@ class Recorder(TorchDispatchMode):
                 self.operations.note_read(x)
             return execution.out
         out = self._watched(execution, step)
-        step.fire = None if execution.fired is None else fire
+        step.fire = None if execution.fired is None else fire_own
         return out
 
     def _watched(self, execution: Execution, step: Step) -> Any:
@@ -208,7 +208,7 @@ class Recorder(TorchDispatchMode):
             norm.take(between)
             self._watched(norm, step)
         self.instruments.forget(x)
-        fired, step.fire, step.writes = given.fire(), fire_normalised, True
+        fired, step.fire, step.writes = given.fire(in_words=True), fire_normalised, True
         if fired is None:
             self.instruments.judge()
             between.copy_(given.normalise())
@@ -287,5 +287,5 @@ class Recorder(TorchDispatchMode):
 
 
 def fire_normalised(*args: Any) -> Fired | None:
-    """The spikes of BatchNorm and LIF neurons in one pass."""
-    return Normalised(*args).fire()
+    """The same of neurons behind BatchNorm."""
+    return Normalised(*args).fire(in_words=True)

@@ -1,17 +1,26 @@
 """Exact integer counts of nonzeros and events, in passes over pieces of a tensor that fit into the cache."""
 
 from functools import lru_cache
-from itertools import pairwise
-from math import prod
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from saformer.analysis.recording.counting.integers import Integers
-from saformer.analysis.recording.counting.looks import Counted, Looks, count, ones_where_nonzero, pass_size, sum_of_ones
+from saformer.analysis.recording.counting.looks import (
+    Counted,
+    Look,
+    Looks,
+    count,
+    ones_where_nonzero,
+    pass_size,
+    sum_of_ones,
+)
 from saformer.analysis.recording.origins.storage_map import StorageMap
-from saformer.native.passes import MOST_WEIGHT, Native, fits, native
+from saformer.native.passes import MOST_LEADING, Factor, fits, native
+
+# Matrices of which each is counted by itself.
+_MANY = 1 << 14
 
 
 def broadcast(*shapes: torch.Size) -> torch.Size:
@@ -72,26 +81,13 @@ def _missing(fan_out: tuple[tuple[int, ...], ...], device: torch.device) -> tupl
     return most, positions.to(device), (most - weights[positions]).to(device)
 
 
-def _along(library: Native, x: Tensor, dim: int) -> Tensor | None:
-    """Nonzeros along one dimension of a tensor that is blocks, evenly spaced, each dense in whatever order; None where
-    it is not, or the dimension lies across them.
+def _strides(x: Tensor, lead: torch.Size) -> tuple[tuple[int, ...], int, int] | None:
+    """Strides of a stack of matrices along its leading dimensions, which may be broadcast, and of its matrices; None
+    where none of these lies side by side.
     """
-    order = sorted(range(x.ndim), key=x.stride, reverse=True)
-    sizes, strides, at = [x.shape[d] for d in order], [x.stride(d) for d in order], order.index(dim)
-    first, width = len(order), 1  # dimensions from the first on are within blocks
-    while first and (sizes[first - 1] == 1 or strides[first - 1] == width):
-        first -= 1
-        width *= sizes[first]
-    across = [(size, stride) for size, stride in zip(sizes[:first], strides[:first], strict=True) if size > 1]
-    even = all(outer == size * stride for (_, outer), (size, stride) in pairwise(across))
-    if at < first or not even:
-        return None
-    outer, inner = sizes[first:at], sizes[at + 1 :]
-    spacing = across[-1][1] if across else width
-    shape = (prod(sizes[:first]), prod(outer), x.shape[dim], prod(inner))
-    found = library.along(x.as_strided(shape, (spacing, prod(sizes[at:]), prod(inner), 1)))
-    kept = [d for d in order if d != dim]
-    return found.view([x.shape[d] for d in kept]).permute([kept.index(d) for d in range(x.ndim) if d != dim])
+    wide = x.expand(*lead, *x.shape[-2:])
+    *leading, outer, inner = wide.stride()
+    return (tuple(leading), outer, inner) if outer == 1 or inner == 1 else None
 
 
 class Counter:
@@ -165,9 +161,9 @@ class Counter:
         most, positions, missing = _missing(fan_out, x.device)
         if not len(positions) or not x.numel():
             return self.count(x, rows)[0] * most
-        small = prod(map(max, fan_out)) <= MOST_WEIGHT
-        if small and fits(x) and x.is_contiguous() and (library := native()) is not None:
-            return library.weighted(x.view(rows, -1, x[0, 0].numel()), _fan_out_at(fan_out))
+        if fits(x) and x.is_contiguous() and (library := native()) is not None:
+            lines = x.view(rows, -1, x.shape[2:].numel())
+            return library.weighted(lines, _fan_out_at(fan_out), self.looks.words(x))
         total = self.count(x, rows)[0] * most
         x, binary = x.flatten(2), self.is_binary(x)
         less = torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
@@ -188,18 +184,41 @@ class Counter:
             rows: leading groups of the product to keep apart.
         """
         lead = broadcast(x.shape[:-2], y.shape[:-2])
+        found = self._pairs_in_one(x, y, lead, rows)
+        if found is not None:
+            return found
         columns = self._nonzero_along(x, -2).expand(*lead, -1).reshape(rows, -1)
         lines = self._nonzero_along(y, -1).expand(*lead, -1).reshape(rows, -1)
         return (columns * lines).sum(1)
 
+    def _pairs_in_one(self, x: Tensor, y: Tensor, lead: torch.Size, rows: int) -> Tensor | None:
+        """The same in one pass, which looks at the values of what nobody has looked at, too."""
+        if not (fits(x) and fits(y) and x.numel() and y.numel()) or len(lead) > MOST_LEADING or lead.numel() % rows:
+            return None
+        mine, its, library = _strides(x, lead), _strides(y, lead), native()
+        if mine is None or its is None or library is None:
+            return None
+        words, unseen = self.looks.words, self._unseen
+        factors = (
+            Factor(x, words(x), mine[0], x.shape[-2], mine[1], mine[2], unseen(x, lead)),
+            Factor(y, words(y), its[0], y.shape[-1], its[2], its[1], unseen(y, lead)),
+        )
+        events, shown = library.pairs(*factors, lead, x.shape[-1], rows)
+        for factor, found in zip(factors, shown, strict=True):
+            if found is not None:
+                nonzero, ones, largest, whole = found
+                width = factor.x.numel() // len(nonzero)
+                self.looks.keep(factor.x, Look(width, Integers(nonzero), Integers(ones), largest, whole))
+        return events
+
+    def _unseen(self, x: Tensor, lead: torch.Size) -> bool:
+        """Whether a stack of matrices is to be looked at: nobody did, each lies in one piece, and they are not many."""
+        whole = x.is_contiguous() and x.shape[:-2] == lead and lead.numel() <= _MANY
+        return whole and self.looks.seen(x) is None
+
     def _nonzero_along(self, x: Tensor, dim: int) -> Tensor:
         """Nonzeros along one of the last two dimensions, for every matrix of the stack."""
-        if not x.numel():
-            return sum_of_ones(x, dim)
-        library = native() if fits(x) else None
-        if library is not None and (found := _along(library, x, dim % x.ndim)) is not None:
-            return found
-        if self.is_binary(x):
+        if not x.numel() or self.is_binary(x):
             return sum_of_ones(x, dim)
         stack = x.reshape(-1, *x.shape[-2:])
         scratch, counts = torch.empty(0, dtype=torch.float32, device=x.device), []

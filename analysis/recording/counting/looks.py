@@ -33,9 +33,10 @@ class Look:
         largest: the largest magnitude, infinite or NaN if one is; None where nobody looked.
         whole: the smallest and the largest of zero and all elements, and the sum of magnitudes; None unless they are
             known to be whole numbers within 2**18.
+        words: of spikes, a bit for each (int16); None where nobody wrote them.
     """
 
-    __slots__ = ("largest", "nonzero", "ones", "whole", "width")
+    __slots__ = ("largest", "nonzero", "ones", "whole", "width", "words")
 
     def __init__(
         self,
@@ -44,8 +45,10 @@ class Look:
         ones: Integers,
         largest: float | None = None,
         whole: tuple[int, int, int] | None = None,
+        words: Tensor | None = None,
     ) -> None:
         self.width, self.nonzero, self.ones, self.largest, self.whole = width, nonzero, ones, largest, whole
+        self.words = words
 
     def in_order(self, groups: int, sizes: Sequence[int], spacing: Sequence[int], rows: int) -> Tensor:
         """Nonzeros of each of `rows` rows, int64.
@@ -81,16 +84,31 @@ class Looks:
         """Void what was seen of a tensor that is written into."""
         self._known.discard(x)
 
-    def learn(self, x: Tensor, nonzero: Tensor) -> None:
-        """Take it as given that `x` holds zeros and ones, so many ones in each of equal parts of its memory."""
+    def learn(self, x: Tensor, nonzero: Tensor, words: Tensor | None = None) -> None:
+        """Take it as given that `x` holds zeros and ones.
+
+        Args:
+            x: the tensor.
+            nonzero: so many ones in each of equal parts of its memory.
+            words: a bit for each element.
+        """
         if dense(x):
             width, ones = x.numel() // len(nonzero), Integers(nonzero.sum())
-            self._known[x] = {_place(x): Look(width, Integers(nonzero), ones, 1.0)}
+            self.keep(x, Look(width, Integers(nonzero), ones, 1.0, words=words))
+
+    def keep(self, x: Tensor, look: Look) -> None:
+        """Take what was seen of a dense tensor as given."""
+        self._known[x] = {_place(x): look}
 
     def seen(self, x: Tensor) -> Look | None:
         """What was seen of `x`, if it was looked at."""
         looks = self._known.get(x)
         return looks.get(_place(x)) if looks and dense(x) else None
+
+    def words(self, x: Tensor) -> Tensor | None:
+        """A bit for each element of `x`, where they are spikes and their neurons wrote them."""
+        seen = self.seen(x)
+        return None if seen is None else seen.words
 
     def of(self, x: Tensor, binary: bool = False, width: int | None = None) -> Look:
         """A look at a dense tensor.

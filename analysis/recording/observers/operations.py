@@ -251,14 +251,14 @@ class Operations:
         """
         instruments, counts = self._instruments, booking.counts
         image = booking.raw and not counts.image and self.images.shown_in(operands)
+        events = met_zero = None  # counting pairs looks at the values, too
+        if call.fan_out is None or zeros:
+            met = call.events(booking.result.rows, instruments.counter)
+            events, met_zero = Integers(met), Integers(lost(call, met)) if zeros else None
         found = []
         for x, layout, source in zip(operands, booking.layouts, booking.sources, strict=True):
             counted = instruments.counter.counted(x, layout.rows)
             found.append((counted, *self._values(x, source, _channel(call), counted)))
-        events = met_zero = None
-        if call.fan_out is None or zeros:
-            met = call.events(booking.result.rows, instruments.counter)
-            events, met_zero = Integers(met), Integers(lost(call, met)) if zeros else None
         # What the operands were seen to hold may prove it finite.
         if out is not None and (call.masked or bound is None or not bound.holds(operands, out, instruments)):
             watch = instruments.finite.watch_result if call.masked else instruments.finite.watch
@@ -272,7 +272,7 @@ class Operations:
                 read.append(nonzero)
                 counters.append(booking.layouts[i].fold(nonzero))
                 counts.note(i, ones, binary, values)
-            met = read[0] * call.fan_out if events is None else events.tensor()
+            met = read[0] * (call.fan_out or 0) if events is None else events.tensor()
             counters.append(booking.result.fold(met))
             counts.add(counters)
             if met_zero is not None:

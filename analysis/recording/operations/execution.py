@@ -18,6 +18,11 @@ from saformer.analysis.recording.origins.storage_map import storage_id, tensors_
 from saformer.neurons.one_pass import Fired, fire
 
 
+def fire_own(*args: Any) -> Fired | None:
+    """The spikes of LIF neurons, counted as they fire, in one pass; None where that cannot be."""
+    return fire(*args, in_words=True)
+
+
 class Ran:
     """An operator that ran: its arguments, its results and, of our own neurons, what the pass showed that made them."""
 
@@ -80,7 +85,7 @@ class Execution(Ran):
             return
         self._ran = True
         if self.operator is not None and self.operator.kind is Kind.NEURON and self.operator.binary:
-            self.fired = fire(*self.args)
+            self.fired = fire_own(*self.args)
         self.out = self.func(*self.args, **self.kwargs) if self.fired is None else self.fired.spikes
 
     def is_view(self) -> bool:
