@@ -253,29 +253,50 @@ void pairs(const float *x, const uint16_t *x_spikes, const i64 *of_x, i64 *x_non
 
 typedef struct {
     Source source;
-    const int32_t *weight;
-    i64 lines, width, *sums;
+    const i64 *weight;
+    i64 lines, width, *sums, *nonzero; /* not null: looked at, too */
+    i64 from, to;
+    Seen seen;
 } Weighted;
 
-static int sum_weights(const void *job, i64 from, i64 to) {
-    const Weighted *a = job;
+static void *sum_weights(void *argument) {
+    Weighted *a = argument;
+    const i64 group = a->width < PIECE ? PIECE / a->width : 1; /* lines that stay in the cache */
     int found[BLOCK] __attribute__((aligned(64)));
-    for (i64 r = from; r < to; r++) {
-        i64 all = 0;
-        for (i64 start = 0; start < a->width; start += BLOCK) {
-            const i64 n = a->width - start < BLOCK ? a->width - start : BLOCK;
-            for (i64 j = 0; j < n; j++) found[j] = 0;
-            tally(&a->source, r * a->lines * a->width + start, a->lines, a->width, n, found);
-            for (i64 j = 0; j < n; j++) all += (i64)found[j] * a->weight[start + j];
+    for (i64 row = a->from; row < a->to; row++) {
+        i64 all = 0, some = 0;
+        for (i64 first = 0; first < a->lines; first += group) {
+            const i64 lines = a->lines - first < group ? a->lines - first : group;
+            const i64 at = (row * a->lines + first) * a->width;
+            if (a->nonzero)
+                for (i64 start = 0; start < lines * a->width; start += PIECE) {
+                    const i64 rest = lines * a->width - start;
+                    some += look_at(&a->seen, a->source.x + at + start, rest < PIECE ? rest : PIECE);
+                }
+            for (i64 start = 0; start < a->width; start += BLOCK) {
+                const i64 n = a->width - start < BLOCK ? a->width - start : BLOCK;
+                for (i64 j = 0; j < n; j++) found[j] = 0;
+                tally(&a->source, at + start, lines, a->width, n, found);
+                for (i64 j = 0; j < n; j++) all += found[j] * a->weight[start + j];
+            }
         }
-        a->sums[r] = all;
+        a->sums[row] = all;
+        if (a->nonzero) a->nonzero[row] = some;
     }
     return 0;
 }
 
-/* Of rows x lines x width, for each row the sum of the weights where it is nonzero: `width` of them. */
-void weighted(const float *x, const uint16_t *spikes, i64 rows, i64 lines, i64 width, const int32_t *weight, i64 *sums,
-              int threads) {
-    const Weighted whole = {.source = {x, spikes}, .weight = weight, .lines = lines, .width = width, .sums = sums};
-    run(sum_weights, &whole, rows, threads);
+/* Of rows x lines x width, for each row the sum of the weights where it is nonzero: `width` of them. Where `nonzero` is
+   given, each row is looked at, too: what is found are five numbers; returns the largest magnitude. */
+float weighted(const float *x, const uint16_t *spikes, i64 rows, i64 lines, i64 width, const i64 *weight, i64 *sums,
+               i64 *nonzero, i64 *found, int threads) {
+    Weighted parts[MOST_THREADS];
+    threads = fewest(threads, rows);
+    for (int i = 0; i < threads; i++)
+        parts[i] = (Weighted){.source = {x, spikes}, .weight = weight, .lines = lines, .width = width, .sums = sums,
+                              .nonzero = nonzero, .seen = {.scale = 1.0f, .whole = 1},
+                              .from = rows * i / threads, .to = rows * (i + 1) / threads};
+    side_by_side(sum_weights, parts, sizeof(Weighted), threads);
+    for (int i = 1; i < threads; i++) join(&parts[0].seen, &parts[i].seen);
+    return shown(&parts[0].seen, found);
 }

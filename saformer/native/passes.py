@@ -131,8 +131,8 @@ class Native:
         library.look.restype = number
         library.pairs.argtypes = [*[pointer] * 9, *[whole] * 3, *[pointer] * 3, flag]
         library.pairs.restype = None
-        library.weighted.argtypes = [pointer, pointer, whole, whole, whole, pointer, pointer, flag]
-        library.weighted.restype = None
+        library.weighted.argtypes = [pointer, pointer, whole, whole, whole, *[pointer] * 4, flag]
+        library.weighted.restype = number
 
     def lif(
         self,
@@ -336,17 +336,33 @@ class Native:
         ]
         return events, (seen[0], seen[1])
 
-    def weighted(self, x: Tensor, weight: Tensor, words: Tensor | None = None) -> Tensor:
+    def weighted(
+        self, x: Tensor, weight: Tensor, words: Tensor | None = None, look: bool = False
+    ) -> tuple[Tensor, Seen | None]:
         """For each row of rows x lines x width the sum of the weights where it is nonzero, int64.
 
         Args:
             x: contiguous.
-            weight: `width` numbers, int32.
+            weight: `width` numbers, int64.
             words: of spikes, a bit for each.
+            look: its values are looked at, too, row by row.
+
+        Returns:
+            The sums, and what was seen.
         """
-        sums = torch.empty(len(x), dtype=torch.int64)
-        self._library.weighted(x.data_ptr(), _pointer(words), *x.shape, weight.data_ptr(), sums.data_ptr(), _threads(x))
-        return sums
+        sums, found = torch.empty(len(x), dtype=torch.int64), (ctypes.c_int64 * 5)()
+        nonzero = torch.empty_like(sums) if look else None
+        largest = self._library.weighted(
+            x.data_ptr(),
+            _pointer(words),
+            *x.shape,
+            weight.data_ptr(),
+            sums.data_ptr(),
+            _pointer(nonzero),
+            found,
+            _threads(x),
+        )
+        return sums, None if nonzero is None else _seen(nonzero, found, largest)
 
 
 def _seen(nonzero: Tensor, found: Iterable[int], largest: float) -> Seen:

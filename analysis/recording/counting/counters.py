@@ -17,7 +17,7 @@ from saformer.analysis.recording.counting.looks import (
     sum_of_ones,
 )
 from saformer.analysis.recording.origins.storage_map import StorageMap
-from saformer.native.passes import MOST_LEADING, Factor, fits, native
+from saformer.native.passes import MOST_LEADING, Factor, Seen, fits, native
 
 # Matrices of which each is counted by itself.
 _MANY = 1 << 14
@@ -61,11 +61,11 @@ def spatial_fan_out(
 
 @lru_cache(maxsize=1024)
 def _fan_out_at(fan_out: tuple[tuple[int, ...], ...]) -> Tensor:
-    """The product of fan-outs of each position, flat, int32."""
+    """The product of fan-outs of each position, flat, int64."""
     weights = torch.ones(1, dtype=torch.int64)
     for along in fan_out:
         weights = (weights[:, None] * torch.tensor(along, dtype=torch.int64)).flatten()
-    return weights.to(torch.int32)
+    return weights
 
 
 @lru_cache(maxsize=1024)  # on a GPU each call would wait for the device
@@ -75,7 +75,7 @@ def _missing(fan_out: tuple[tuple[int, ...], ...], device: torch.device) -> tupl
     Inside, a convolution reaches as many outputs from everywhere: only its border need be looked at position by
     position.
     """
-    weights = _fan_out_at(fan_out).to(torch.int64)
+    weights = _fan_out_at(fan_out)
     most = int(weights.mode().values) if len(weights) else 0
     positions = (weights != most).nonzero().flatten()
     return most, positions.to(device), (most - weights[positions]).to(device)
@@ -162,8 +162,10 @@ class Counter:
         if not len(positions) or not x.numel():
             return self.count(x, rows)[0] * most
         if fits(x) and x.is_contiguous() and (library := native()) is not None:
-            lines = x.view(rows, -1, x.shape[2:].numel())
-            return library.weighted(lines, _fan_out_at(fan_out), self.looks.words(x))
+            lines, unseen = x.view(rows, -1, x.shape[2:].numel()), self.looks.seen(x) is None
+            sums, shown = library.weighted(lines, _fan_out_at(fan_out), self.looks.words(x), unseen)
+            self._keep(x, shown)
+            return sums
         total = self.count(x, rows)[0] * most
         x, binary = x.flatten(2), self.is_binary(x)
         less = torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
@@ -205,11 +207,15 @@ class Counter:
         )
         events, shown = library.pairs(*factors, lead, x.shape[-1], rows)
         for factor, found in zip(factors, shown, strict=True):
-            if found is not None:
-                nonzero, ones, largest, whole = found
-                width = factor.x.numel() // len(nonzero)
-                self.looks.keep(factor.x, Look(width, Integers(nonzero), Integers(ones), largest, whole))
+            self._keep(factor.x, found)
         return events
+
+    def _keep(self, x: Tensor, shown: Seen | None) -> None:
+        """Keep what a pass over `x` showed beside what it was asked for."""
+        if shown is not None:
+            nonzero, ones, largest, whole = shown
+            width = x.numel() // len(nonzero)
+            self.looks.keep(x, Look(width, Integers(nonzero), Integers(ones), largest, whole))
 
     def _unseen(self, x: Tensor, lead: torch.Size) -> bool:
         """Whether a stack of matrices is to be looked at: nobody did, each lies in one piece, and they are not many."""
