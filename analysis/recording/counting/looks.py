@@ -93,8 +93,8 @@ class Looks:
             words: a bit for each element.
         """
         if dense(x):
-            width, ones = x.numel() // len(nonzero), Integers(nonzero.sum())
-            self.keep(x, Look(width, Integers(nonzero), ones, 1.0, words=words))
+            counts = nonzero.tolist()
+            self.keep(x, Look(x.numel() // len(counts), Integers(counts), Integers(sum(counts)), 1.0, words=words))
 
     def keep(self, x: Tensor, look: Look) -> None:
         """Take what was seen of a dense tensor as given."""

@@ -58,7 +58,8 @@ def in_real_products(call: Call) -> Call:
         dense=call.dense * times,
         events=lambda rows, counter: events(rows, counter) * times,
         multiplies=times,
-        fan_out=None if call.fan_out is None else call.fan_out * times,
+        fan_out=None,
+        events_of=None,
     )
 
 

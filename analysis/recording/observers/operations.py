@@ -116,7 +116,7 @@ class Operations:
             return None
         call = in_real_products(call)
         if self._unpadded is not None and call.weight is not None:
-            call = replace(call, operands=(self._unpadded,))
+            call = replace(call, operands=(self._unpadded,), events_of=None)
         return call
 
     def _look_at_rows(self, execution: Execution, out: Any) -> None:
@@ -152,17 +152,19 @@ class Operations:
             booking.counts.add_graded(call, sources, instruments)
         if out is None or formula is None or self._graded or execution.kwargs or not any(sources):
             instruments.judge()
-        elif call.fan_out is not None and call.operands[0] is execution.args[0] and not (zeros or call.masked):
+        elif call.events_of is not None and _first(call.operands, execution.args) and not (zeros or call.masked):
             bare = replace(call, operands=(), weight=None, events=_no_events, again=_no_events, read=())
-            execution.looks.append(partial(self._look_at_first, booking, bare, bound))
+            execution.looks.append(partial(self._look_at_first, booking, bare, len(call.operands), bound))
         else:
             given = tuple(map(is_activation, execution.inputs))
             execution.looks.append(partial(self._look_again, booking, formula, given, zeros))
         self._results[execution.args[0] if out is None else out] = execution.booked
 
-    def _look_at_first(self, booking: Booking, call: Call, bound: Bound | None, ran: Ran) -> Callable[[], None]:
-        """Look at a layer in another batch, which reads its first argument."""
-        return self._look_at(booking, call, ran.args[:1], ran.out, bound, zeros=False)
+    def _look_at_first(
+        self, booking: Booking, call: Call, many: int, bound: Bound | None, ran: Ran
+    ) -> Callable[[], None]:
+        """Look at an operation in another batch that reads so many arguments, the first ones."""
+        return self._look_at(booking, call, ran.args[:many], ran.out, bound, zeros=False)
 
     def _look_again(
         self, booking: Booking, formula: Formula, given: tuple[bool, ...], zeros: bool, ran: Ran
@@ -253,7 +255,9 @@ class Operations:
         image = booking.raw and not counts.image and self.images.shown_in(operands)
         events = met_zero = None  # counting pairs looks at the values, too
         if call.fan_out is None or zeros:
-            met = call.events(booking.result.rows, instruments.counter)
+            rows, counter = booking.result.rows, instruments.counter
+            of = call.events_of
+            met = call.events(rows, counter) if of is None else of(rows, counter, operands)
             events, met_zero = Integers(met), Integers(lost(call, met)) if zeros else None
         found = []
         for x, layout, source in zip(operands, booking.layouts, booking.sources, strict=True):
@@ -264,6 +268,8 @@ class Operations:
             watch = instruments.finite.watch_result if call.masked else instruments.finite.watch
             watch(out, f"the result of {counts.name} holds")
 
+        fan_out = call.fan_out or 0  # what is booked later must not keep the tensors of the call
+
         def add() -> None:
             counts.image |= image
             counters, read = [], []
@@ -272,7 +278,7 @@ class Operations:
                 read.append(nonzero)
                 counters.append(booking.layouts[i].fold(nonzero))
                 counts.note(i, ones, binary, values)
-            met = read[0] * (call.fan_out or 0) if events is None else events.tensor()
+            met = read[0] * fan_out if events is None else events.tensor()
             counters.append(booking.result.fold(met))
             counts.add(counters)
             if met_zero is not None:
@@ -292,9 +298,14 @@ class Operations:
         return False, self._instruments.meter.values_of(x, source, channel, *counted())
 
 
+def _first(operands: tuple[Tensor, ...], args: tuple[Any, ...]) -> bool:
+    """Whether operands are the first arguments themselves."""
+    return all(x is given for x, given in zip(operands, args, strict=False))
+
+
 def _no_events(*_: Any) -> Any:
     """What a call without its tensors has in place of their functions."""
-    raise AssertionError("a call without tensors is looked at by its fan-out")
+    raise AssertionError("of a call without tensors `events_of` is asked")
 
 
 def _channel(call: Call) -> int:
