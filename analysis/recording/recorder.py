@@ -26,7 +26,7 @@ from saformer.analysis.recording.observers.unsupported import Unsupported
 from saformer.analysis.recording.operations.execution import Execution, Instruments, Observer, fire_own
 from saformer.analysis.recording.operations.operators import Kind, Operator, Role, entry
 from saformer.analysis.recording.origins.lineage import Lineage
-from saformer.analysis.recording.origins.sources import replace
+from saformer.analysis.recording.origins.sources import Provenance, replace
 from saformer.analysis.recording.origins.storage_map import tensors_in
 from saformer.analysis.recording.parts import run_in_parts
 from saformer.analysis.recording.plan.draft import Draft, NoDraft, Plan, kind_of_input
@@ -38,6 +38,7 @@ from saformer.neurons.norm_lif import Normalised
 from saformer.neurons.one_pass import Fired
 
 _NORM = torch.ops.aten.batch_norm.default
+_ADD = torch.ops.aten.add.Tensor
 _BY_VALUE = (Role.SELECTS, Role.LITERAL, Role.PLACES)  # what these put out is judged by its values
 
 
@@ -178,6 +179,9 @@ class Recorder(TorchDispatchMode):
             self.instruments.judge()
         for observer in (*self._booking, *self._listing):
             observer.before(execution)
+        if self._adds_spikes(execution):
+            step.adds = True
+            execution.take(self.instruments.counter.add(*execution.args))
         execution.run()
         for observer in self._booking:
             observer.after(execution)
@@ -193,6 +197,13 @@ class Recorder(TorchDispatchMode):
             observer.after(execution)
         step.looks += execution.looks
         return execution.out
+
+    def _adds_spikes(self, execution: Execution) -> bool:
+        """Whether it adds spikes, or sums of them: what reads the sum asks what it holds."""
+        if execution.func is not _ADD or len(execution.inputs) != 2 or execution.kwargs or len(execution.args) != 2:
+            return False
+        sources = map(self.lineage.source, execution.inputs)
+        return all(source is not None and source.provenance is Provenance.SPIKES for source in sources)
 
     def _norm_and_neuron(self, given: Normalised, step: Step) -> Tensor:
         """Show both to the observers as if they had run one by one, each with a result of its own.

@@ -105,6 +105,41 @@ float look(const float *x, i64 chunks, i64 width, i64 stride, float scale, i64 *
     return shown(&parts[0].seen, found);
 }
 
+typedef struct {
+    const float *x, *y;
+    float *out;
+    i64 width, each, *nonzero; /* of a chunk; pieces of one */
+    i64 from, to;
+    Seen seen;
+} Sum;
+
+static void *add_part(void *argument) {
+    Sum *a = argument;
+    for (i64 piece = a->from; piece < a->to; piece++) {
+        const i64 chunk = piece / a->each, start = chunk * a->width + piece % a->each * PIECE;
+        const i64 rest = (chunk + 1) * a->width - start, n = rest < PIECE ? rest : PIECE;
+        const float *restrict x = a->x + start, *restrict y = a->y + start;
+        float *restrict out = a->out + start;
+        for (i64 i = 0; i < n; i++) out[i] = x[i] + y[i];
+        __atomic_fetch_add(&a->nonzero[chunk], look_at(&a->seen, out, n), __ATOMIC_RELAXED);
+    }
+    return 0;
+}
+
+/* Writes x + y, chunks x width, and looks at it as `look` does, with scale 1. */
+float add(const float *x, const float *y, float *out, i64 chunks, i64 width, i64 *nonzero, i64 *found, int threads) {
+    const i64 each = (width + PIECE - 1) / PIECE, pieces = chunks * each;
+    Sum parts[MOST_THREADS];
+    threads = fewest(threads, pieces);
+    for (int i = 0; i < threads; i++)
+        parts[i] = (Sum){.x = x, .y = y, .out = out, .width = width, .each = each, .nonzero = nonzero,
+                         .seen = {.scale = 1.0f, .whole = 1},
+                         .from = pieces * i / threads, .to = pieces * (i + 1) / threads};
+    side_by_side(add_part, parts, sizeof(Sum), threads);
+    for (int i = 1; i < threads; i++) join(&parts[0].seen, &parts[i].seen);
+    return shown(&parts[0].seen, found);
+}
+
 /* Spikes may be given by a bit each, in the order of their memory, with a word more than they take. */
 typedef struct {
     const float *x;

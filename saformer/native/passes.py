@@ -129,6 +129,8 @@ class Native:
             pool.restype = None
         library.look.argtypes = [pointer, whole, whole, whole, number, pointer, pointer, flag]
         library.look.restype = number
+        library.add.argtypes = [*[pointer] * 3, whole, whole, pointer, pointer, flag]
+        library.add.restype = number
         library.pairs.argtypes = [*[pointer] * 9, *[whole] * 3, *[pointer] * 3, flag]
         library.pairs.restype = None
         library.weighted.argtypes = [pointer, pointer, whole, whole, whole, *[pointer] * 4, flag]
@@ -292,6 +294,14 @@ class Native:
         largest = self._library.look(
             chunks.data_ptr(), *chunks.shape, chunks.stride(0), scale, nonzero.data_ptr(), found, _threads(chunks)
         )
+        return _seen(nonzero, found, largest)
+
+    def add(self, x: Tensor, y: Tensor, out: Tensor, width: int) -> Seen:
+        """Write x + y, all laid out alike and dense, and look at it, each chunk of so many elements in one piece."""
+        nonzero = torch.zeros(x.numel() // width, dtype=torch.int64)
+        found = (ctypes.c_int64 * 5)()
+        places = x.data_ptr(), y.data_ptr(), out.data_ptr()
+        largest = self._library.add(*places, len(nonzero), width, nonzero.data_ptr(), found, _threads(x))
         return _seen(nonzero, found, largest)
 
     def pairs(

@@ -1,6 +1,7 @@
 """Exact integer counts of nonzeros and events, in passes over pieces of a tensor that fit into the cache."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from saformer.analysis.recording.counting.looks import (
     Look,
     Looks,
     count,
+    dense,
+    leading_width,
     ones_where_nonzero,
     pass_size,
     sum_of_ones,
@@ -149,6 +152,17 @@ class Counter:
             kept = Integers(nonzero)
             return lambda: (kept.tensor(), ones)
         return found
+
+    def add(self, x: Any, y: Any) -> Tensor | None:
+        """The sum of two tensors, looked at as it is made; None where the library does not fit."""
+        if not (isinstance(x, Tensor) and isinstance(y, Tensor) and fits(x) and fits(y) and x.numel()):
+            return None
+        library = native()
+        if library is None or x.shape != y.shape or x.stride() != y.stride() or not dense(x):
+            return None
+        out = torch.empty_like(x)
+        self._keep(out, library.add(x, y, out, leading_width(x)))
+        return out
 
     def weighted(self, x: Tensor, rows: int, fan_out: tuple[tuple[int, ...], ...]) -> Tensor:
         """Per row, the sum over nonzeros of the product of their fan-outs along each spatial dimension.

@@ -124,7 +124,7 @@ class Looks:
         place = _place(x)
         known = looks.get(place)
         if known is None or (width is not None and width % known.width):
-            known = looks[place] = _look_at(x, binary, width or _leading_width(x))
+            known = looks[place] = _look_at(x, binary, width or leading_width(x))
         return known
 
     def rows(self, x: Tensor, rows: int, binary: bool = False) -> Counted | None:
@@ -199,7 +199,7 @@ def _place(x: Tensor) -> tuple[int, int, torch.dtype]:
     return int(x.storage_offset()), x.numel(), x.dtype
 
 
-def _leading_width(x: Tensor) -> int:
+def leading_width(x: Tensor) -> int:
     """Elements of the groups that the first two dimensions make, or the first, if these are not too many."""
     width = x.numel()
     for size, stride in list(zip(x.shape, x.stride(), strict=True))[:2]:

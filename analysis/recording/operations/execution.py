@@ -76,8 +76,8 @@ class Execution(Ran):
         self.looks.append(look)
 
     def take(self, out: Any, fired: Fired | None = None) -> None:
-        """Take results that were computed elsewhere."""
-        self.out, self.fired, self._ran = out, fired, True
+        """Take results that were computed elsewhere; None if they were not."""
+        self.out, self.fired, self._ran = out, fired, out is not None
 
     def run(self) -> None:
         """Run it. Our own neurons count their spikes as they fire, where they can."""

@@ -86,7 +86,10 @@ class PlannedPass(TorchDispatchMode):
             ran.fired = step.fire(*args)
             if ran.fired is None or not ran.fired.finite:  # the recorder says where
                 self._departed = True
-        ran.out = func(*args, **kwargs) if ran.fired is None else ran.fired.spikes
+        if step.adds:
+            ran.out = self._instruments.counter.add(*args)
+        if ran.out is None:
+            ran.out = func(*args, **kwargs) if ran.fired is None else ran.fired.spikes
         if not self._departed:
             self._found += [look(ran) for look in step.looks]
         return ran.out

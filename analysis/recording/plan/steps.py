@@ -20,6 +20,7 @@ class Step:
         signature: what it was given, see `Numbers.signature`.
         parts: it ran as its parts, which are the steps that follow.
         writes: it writes into an argument.
+        adds: it adds spikes, and the sum is looked at as it is made.
         fire: of our own neurons, the one pass that makes their spikes.
         looks: what is counted and measured when it has run.
     """
@@ -28,6 +29,7 @@ class Step:
     signature: Any
     parts: bool = False
     writes: bool = False
+    adds: bool = False
     fire: Callable[..., Fired | None] | None = None
     looks: list[Look] = field(default_factory=list)
 

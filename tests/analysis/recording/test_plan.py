@@ -1,5 +1,6 @@
 """A batch that runs like the one before is only looked at: its integers are those of a batch that is judged anew."""
 
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -131,6 +132,26 @@ def test_currents_that_are_not_finite_are_named_as_in_the_first_batch() -> None:
     with pytest.raises(InputError) as later:
         profile(model, [dark, bright], check_flops=False)
     assert str(later.value) == str(first.value)
+
+
+def test_nothing_that_a_planned_batch_made_is_kept_until_its_counts_are_booked(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[Tensor]] = []
+    alive: list[int] = []
+    add, book = PlannedPass._run, PlannedPass.book
+
+    def run(self: PlannedPass, *given: Any) -> Any:
+        out = add(self, *given)
+        made.extend(weakref.ref(x) for x in [out] if x.numel() > 100)
+        return out
+
+    def count(self: PlannedPass) -> Any:
+        alive.append(sum(x() is not None for x in made))
+        return book(self)
+
+    monkeypatch.setattr(PlannedPass, "_run", run)
+    monkeypatch.setattr(PlannedPass, "book", count)
+    profile(network("spikformer"), [IMAGES[:3], IMAGES[3:]], check_flops=False)
+    assert len(made) > 50 and alive == [0]
 
 
 def test_a_model_of_others_is_judged_in_every_batch(followed: list[int]) -> None:

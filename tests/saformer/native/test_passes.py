@@ -175,6 +175,18 @@ def test_what_products_hold_is_looked_at_in_the_same_pass(shape):
 
 
 @needs_compiler
+@pytest.mark.parametrize("shape", [(7, 5001), (64, 12289), (1, 9000), (300, 1)])
+def test_a_sum_is_looked_at_as_it_is_made(shape):
+    x, y = (currents(*shape, seed=seed).round() for seed in (1, 2))
+    y[0, 0] = 0.25
+    for one, other in ((x, x.roll(1)), (x, y)):
+        out = torch.empty_like(one)
+        nonzero, *rest = native().add(one, other, out, shape[1])
+        expected, *shown = native().look(one + other)
+        assert torch.equal(out, one + other) and torch.equal(nonzero, expected) and rest == shown
+
+
+@needs_compiler
 @pytest.mark.parametrize("shape", [(5, 3, 5000), (4, 30, 64), (2, 9, 48), (3, 4, 1)])
 def test_sums_of_weights_where_elements_are_not_zero(shape):
     x = torch.randint(-1, 2, shape, generator=torch.Generator().manual_seed(2)).float()
