@@ -15,6 +15,9 @@ from typing import NoReturn
 #: Seconds that threads and functions of `atexit` have to end after the command has.
 PATIENCE = 8
 
+#: Whether `wake_collector` has told the collector to pass over what was there.
+frozen = False
+
 
 def start_process(with_torch: Callable[[], object]) -> None:
     """Collect no garbage until `wake_collector`, nor while torch is imported, whenever that is.
@@ -28,9 +31,16 @@ def start_process(with_torch: Callable[[], object]) -> None:
 
 def wake_collector() -> None:
     """Collect again, but for what is there now; does nothing if the collector is awake."""
+    global frozen
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
+        frozen = True
+
+
+def somebody_froze() -> bool:
+    """Whether the collector passes over objects; it is asked only if need be, since it counts them one by one."""
+    return frozen or gc.get_freeze_count() > 0
 
 
 class _BeforeTorch(MetaPathFinder):

@@ -26,8 +26,10 @@ os.fsync = lambda descriptor: None
 
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare a process that runs tests; the one that hands them out starts these without waiting for torch."""
+    gc.set_threshold(20_000, 20, 50)  # what is made stays, most of it
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         return
+    gc.disable()  # until there is something to run
     import torch
 
     import saformer
@@ -40,8 +42,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Have the collector of garbage look less often: there are a million objects, and most of them stay to the end."""
-    gc.set_threshold(20_000, 20, 50)
+    """Collect garbage from here on; the million objects that are there stay to the end."""
+    from saformer.process import wake_collector
+
+    wake_collector()
 
 
 @dataclass(frozen=True)

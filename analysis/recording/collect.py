@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from saformer.analysis.profiles import (
     SPIKES_OF,
@@ -26,6 +27,8 @@ from saformer.analysis.recording.origins.sources import Source
 from saformer.analysis.recording.recorder import Recorder
 from saformer.text import some
 
+# Images whose counters are multiplied together: products need several copies of them, and of all images too many.
+_UNITS = 1024
 _FOLDABLE = {packet.__name__ for packet, operator in OPERATORS.items() if operator.foldable}
 
 
@@ -138,23 +141,29 @@ def _some(names: Sequence[str], what: str) -> str:
 
 def _moments(recorder: Recorder, counted: Sequence[BatchRows]) -> tuple[str, Moments]:
     """Moments over images, or over batches where some activation mixes the images of a batch."""
-    widths = [len(c.elements) + 1 if isinstance(c, OperationCounts) else 1 for c in counted]
-    blocks = []
-    for index, size in enumerate(recorder.batch_sizes):
-        rows = size if recorder.by_image else 1
-        columns = [np.full((rows, 1), size // rows, dtype=np.int64)]
-        for item, width in zip(counted, widths, strict=True):
-            units = item.units[index] if index < len(item.units) else None
-            counts = np.zeros((1, width), np.int64) if units is None else units.tensor().cpu().numpy()
-            columns.append(
-                np.broadcast_to(counts, (rows, width))
-                if units is None
-                else counts
-                if recorder.by_image
-                else counts.sum(0, keepdims=True)
-            )
-        blocks.append(np.concatenate(columns, 1))
-    return ("image" if recorder.by_image else "batch"), Moments.of(np.concatenate(blocks))
+    batches, total, rows = len(recorder.batch_sizes), None, []
+    for index in range(batches):
+        rows.append(_units(recorder, counted, index))
+        if sum(map(len, rows)) >= _UNITS or index == batches - 1:
+            part = Moments.of(np.concatenate(rows))
+            total, rows = part if total is None else total + part, []
+    assert total is not None  # there was a batch
+    return ("image" if recorder.by_image else "batch"), total
+
+
+def _units(recorder: Recorder, counted: Sequence[BatchRows], index: int) -> NDArray[np.int64]:
+    """The counters of a batch, units x counters: those of each image, or their sums."""
+    size = recorder.batch_sizes[index]
+    rows = size if recorder.by_image else 1
+    columns = [np.full((rows, 1), size // rows, dtype=np.int64)]
+    for item in counted:
+        width = len(item.elements) + 1 if isinstance(item, OperationCounts) else 1
+        units = item.units[index] if index < len(item.units) else None
+        counts = np.zeros((1, width), np.int64) if units is None else units.tensor().cpu().numpy()
+        if units is not None and not recorder.by_image:
+            counts = counts.sum(0, keepdims=True)
+        columns.append(np.broadcast_to(counts, (rows, width)))
+    return np.concatenate(columns, 1)
 
 
 def _source_name(source: Source | None, decision: Decision) -> str:

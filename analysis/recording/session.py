@@ -36,6 +36,7 @@ from saformer.analysis.recording.module_log import ModuleLog
 from saformer.analysis.recording.recorder import Recorder
 from saformer.errors import InputError
 from saformer.models.config import Model
+from saformer.process import somebody_froze
 from saformer.text import some
 
 
@@ -229,7 +230,7 @@ def _collecting_new_objects() -> Iterator[None]:
     """In the block Python's collector looks for cycles among objects of the block alone: those that are there already,
     modules and classes, are many, and looking through them takes a tenth of a second each time.
     """
-    if gc.get_freeze_count():  # somebody did: what is let go of here would be let go of there
+    if somebody_froze():  # what is let go of here would be let go of there
         yield
         return
     gc.freeze()

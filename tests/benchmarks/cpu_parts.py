@@ -25,11 +25,13 @@ from rivals import called, version, with_snntorch_neurons, with_spikingjelly_neu
 from run import (
     BATCH,
     MODEL,
+    THREADS,
     calibrated,
     forward,
     images,
     import_syops,
     in_turns,
+    medians,
     own_environment,
     peak_memory,
     scale_in_child,
@@ -415,7 +417,7 @@ def total(settings: Settings) -> Iterator[Row]:
         reference=theirs,
         goal=">= 30",
         inverted=True,
-        note=f"theirs from {8 * BATCH} images",
+        note=f"theirs extrapolated from {8 * BATCH} images",
     )
 
 
@@ -431,7 +433,7 @@ def report(settings: Settings) -> Iterator[Row]:
 
 @part("scale")
 def scale(settings: Settings) -> Iterator[Row]:
-    """Cost over images, T and layers; memory over images; ImageNet's size; two processes."""
+    """Cost over images, T and layers; memory over images; ImageNet's size."""
     small = {"batch": 2, "repeats": 3}
     base = scale_in_child("saformer-2-64", images=8, time_steps=4, **small)
     for title, name, told, times in (
@@ -445,8 +447,11 @@ def scale(settings: Settings) -> Iterator[Row]:
             against=f"{times} times",
             reference=base["seconds"] * times,
         )
-        if told["images"] == 32:
-            yield Row("  its peak memory", found["memory"], "MiB", "8 images", base["memory"])
+    fewer, more = (
+        scale_in_child("saformer-2-64", images=count, time_steps=4, batch=BATCH, repeats=1)["memory"]
+        for count in ((4, 8) if settings.dry else (64, 1024))
+    )
+    yield Row("profile, saformer-2-64, peak memory, 1,024 images", more, "MiB", "64 images", fewer)
     few, many = (2, 4) if settings.dry else (10, 100)
     shallow = scale_in_child(f"saformer-{few}-64", images=4, time_steps=4, **small)
     deep = scale_in_child(f"saformer-{many}-64", images=4, time_steps=4, **small)
@@ -467,35 +472,46 @@ def scale(settings: Settings) -> Iterator[Row]:
         note=note,
     )
     yield Row("  its peak memory, batch 4", large["memory"], "MiB")
-    if settings.cifar is not None:
-        run = ["-m", "saformer.cli", "energy", "--ckpt", CHECKPOINT, "--batch-size", _SHARED]
-        run += ["--dataset", "cifar10", "--data-dir", settings.cifar]
-        torchrun = ["-m", "torch.distributed.run", "--standalone"]
-        alone = _seconds_of_images([*torchrun, "--nproc-per-node=1", *run])
-        both = _seconds_of_images([*torchrun, "--nproc-per-node=2", *run])
-        strangers = _seconds_of_images(run, times=2)
-        yield Row(
-            f"{_FEW[1] - _FEW[0]:,} images in two processes (torchrun)",
-            both,
-            against="one, one thread",
-            reference=alone,
-            goal=">= 1.8",
-            inverted=True,
-            note=f"two that do not know each other: {2 * alone / strangers:.2f}",
-        )
+
+
+@part("processes")
+def processes(settings: Settings) -> Iterator[Row]:
+    """Images in two processes, of one thread each, against one: seconds of more images less those of fewer."""
+    title = f"{_MANY - _FEW:,} images in two processes (torchrun)"
+    if settings.cifar is None:
+        yield Row(title, note="no CIFAR-10 here: --cifar DIR")
+        return
+    run = ["-m", "saformer.cli", "energy", "--ckpt", CHECKPOINT, "--batch-size", _SHARED]
+    run += ["--dataset", "cifar10", "--data-dir", settings.cifar, "--limit"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    ways = ((run, 1, 1), ([*torchrun, *run], 1, 1), (run, 2, 1), (run, 1, THREADS))
+    found = medians(
+        1 if settings.dry else max(settings.repeats // 3, 1),
+        *(_at_once([*command, limit], *how) for command, *how in ways for limit in (_FEW, _MANY)),
+    )
+    alone, both, strangers, threads = (many - few for few, many in zip(found[::2], found[1::2], strict=True))
+    yield Row(
+        title,
+        both,
+        against="one, one thread",
+        reference=alone,
+        goal=">= 1.8",
+        inverted=True,
+        note=f"two that do not know each other: {2 * alone / strangers:.2f}; {THREADS} threads: {alone / threads:.2f}; "
+        f"with start: {found[3]:.1f} s against {found[1]:.1f} s",
+    )
 
 
 _SHARED = 64  # images of a batch, which one process takes
-_FEW = (2 * _SHARED, 18 * _SHARED)  # as many batches for each of two processes
+_FEW, _MANY = 2 * _SHARED, 34 * _SHARED  # as many batches for each of two processes
 
 
-def _seconds_of_images(arguments: list[Any], times: int = 1) -> float:
-    """Seconds of the images alone, without what starting takes, of a command that runs so many times at once."""
-    environment = {**own_environment(), "OMP_NUM_THREADS": "1"}
-    taken = []
-    for limit in _FEW:
-        command = [sys.executable, *map(str, arguments), "--limit", str(limit)]
-        began = time.perf_counter()
+def _at_once(arguments: list[Any], times: int, threads: int) -> Callable[[], None]:
+    """Python with these arguments, so many times at once, each with so many threads."""
+    command = [sys.executable, *map(str, arguments)]
+    environment = {**own_environment(), "OMP_NUM_THREADS": str(threads)}
+
+    def run() -> None:
         running = [
             subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             for _ in range(times)
@@ -503,5 +519,5 @@ def _seconds_of_images(arguments: list[Any], times: int = 1) -> float:
         codes = [process.wait() for process in running]
         if any(codes):
             raise subprocess.CalledProcessError(1, command)
-        taken.append(time.perf_counter() - began)
-    return taken[1] - taken[0]
+
+    return run

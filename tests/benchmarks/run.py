@@ -84,6 +84,11 @@ def in_turns(repeats: int, *work: Callable[[], object]) -> list[float]:
     """Median seconds of each, run in turns after a warm-up."""
     for one in work:
         one()
+    return medians(repeats, *work)
+
+
+def medians(repeats: int, *work: Callable[[], object]) -> list[float]:
+    """The same without a warm-up: of what starts anew each time."""
     times = [[seconds(one) for one in work] for _ in range(repeats)]
     return [statistics.median(column) for column in zip(*times, strict=True)]
 

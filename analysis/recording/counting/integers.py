@@ -1,7 +1,10 @@
 """Counted integers, kept where reading them costs nothing."""
 
+from array import array
+from itertools import chain
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +19,7 @@ class Integers:
 
     __slots__ = ("_value",)
 
-    def __init__(self, x: "Tensor | int | list[int] | list[list[int]]") -> None:
+    def __init__(self, x: "Tensor | int | list[int]") -> None:
         self._value: Any = x.tolist() if isinstance(x, Tensor) and x.device.type == "cpu" else x
 
     def tensor(self) -> Tensor:
@@ -32,12 +35,12 @@ class Integers:
         return Integers(self._value + other._value)
 
     @staticmethod
-    def beside(columns: "list[Integers]") -> "Integers":
+    def beside(columns: "list[Integers]") -> "Integers | Packed":
         """Rows x columns, from columns of as many rows."""
         values = [column._value for column in columns]
         if any(isinstance(value, Tensor) for value in values):
             return Integers(torch.stack([column.tensor() for column in columns], 1))
-        return Integers([list(row) for row in zip(*values, strict=True)])
+        return Packed(array("q", chain.from_iterable(zip(*values, strict=True))).tobytes(), len(values))
 
     def __len__(self) -> int:
         """How many there are."""
@@ -49,3 +52,22 @@ class Integers:
 
     def __int__(self) -> int:
         return int(self._value)
+
+
+class Packed:
+    """Rows of integers that are kept for every image of a run: eight bytes each, where Python's own take forty.
+
+    Args:
+        content: row after row, int64.
+        width: how many are in a row.
+    """
+
+    __slots__ = ("_content", "_width")
+
+    def __init__(self, content: bytes, width: int) -> None:
+        self._content = content
+        self._width = width
+
+    def tensor(self) -> Tensor:
+        """The integers as a tensor, rows x columns, int64."""
+        return torch.tensor(np.frombuffer(self._content, np.int64).reshape(-1, self._width))

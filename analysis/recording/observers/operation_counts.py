@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from saformer.analysis.profiles.values import Values, common_unit
-from saformer.analysis.recording.counting.integers import Integers
+from saformer.analysis.recording.counting.integers import Integers, Packed
 from saformer.analysis.recording.counting.values import of_ones
 from saformer.analysis.recording.operations.call import Call
 from saformer.analysis.recording.operations.execution import Instruments
@@ -18,7 +18,7 @@ class BatchRows:
     """Counters per image of the batch that runs, and of those before, batch by batch."""
 
     current: list[Integers] = field(default_factory=list)
-    units: list[Integers | None] = field(default_factory=list)
+    units: list[Integers | Packed | None] = field(default_factory=list)
 
     def add(self, counters: list[Tensor]) -> None:
         """Add the counters of one execution."""

@@ -174,11 +174,12 @@ def test_library_neurons_start_at_rest_also_in_copies_of_the_library() -> None:
     assert model[0].v == 0.0 and model[1].v == 0
 
 
-def test_pythons_collector_looks_at_what_was_there_before_a_run_only_after_it() -> None:
+def test_pythons_collector_looks_at_what_was_there_before_a_run_only_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     inside: list[int] = []
     net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
     net.register_forward_hook(lambda *_: inside.append(gc.get_freeze_count()))
-    gc.unfreeze()  # as a process starts
+    monkeypatch.setattr("saformer.process.frozen", False)  # as a process starts
+    gc.unfreeze()
     try:
         profile(net, [torch.randn(2, 4)], check_flops=False)
         assert all(inside) and not gc.get_freeze_count()

@@ -1,6 +1,6 @@
 """Early stopping: when it looks, and that its interval keeps its promise."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, cast
@@ -136,16 +136,14 @@ POPULATIONS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
 PRECISIONS = (0.005, 0.01, 0.05)
 
 
-def _prefixes(order: np.ndarray, counts: Sequence[int]) -> list[Prefix]:
-    """Means and standard deviations of the first images, in the order of a run."""
+def _prefixes(order: np.ndarray, counts: Sequence[int]) -> Iterator[Prefix]:
+    """Means and standard deviations of the first images, in the order of a run, as far as they are asked for."""
     centre = order[0]  # so that equal numbers have no spread, and large ones lose no digits
-    found = []
     for n in counts:
         shifted = order[:n] - centre
         mean = shifted.mean()
         deviation = np.sqrt(max(float(shifted @ shifted) - n * mean**2, 0.0) / (n - 1))
-        found.append(Prefix(n, centre + mean, deviation))
-    return found
+        yield Prefix(n, centre + mean, deviation)
 
 
 def simulate(population: np.ndarray, precision: float, seed: int = 7) -> tuple[float, list[int]]:

@@ -1,9 +1,11 @@
 """Memory of large tensors is used again, within what was once in use; nothing else of PyTorch changes."""
 
-import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,17 +26,22 @@ def held():
 """
 
 
-def run(code: str, **environment: str) -> str:
-    """What a process of its own prints: an allocator is installed for good."""
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **environment}
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def run(forked_in: Callable[..., Any], tmp_path: Path) -> Callable[..., str]:
+    """Gives what a process of its own prints: an allocator is installed for good."""
+
+    def printed(code: str, **environment: str) -> str:
+        (done,) = forked_in(tmp_path, "-c", code, **environment)
+        assert done.code == 0, done.err
+        return done.out
+
+    return printed
 
 
 @needs_compiler
-def test_a_tensor_gets_the_memory_of_one_that_is_gone_and_no_more_is_kept_than_was_used() -> None:
+def test_a_tensor_gets_the_memory_of_one_that_is_gone_and_no_more_is_kept_than_was_used(
+    run: Callable[..., str],
+) -> None:
     run(
         START
         + """
@@ -60,7 +67,7 @@ assert of(0.9).sum() is not None and held()[2] == 8  # small ones are PyTorch's
 
 
 @needs_compiler
-def test_numbers_are_the_same_and_storages_grow_are_copied_and_freed_by_other_threads() -> None:
+def test_numbers_are_the_same_and_storages_grow_are_copied_and_freed_by_other_threads(run: Callable[..., str]) -> None:
     run(
         START
         + """
@@ -96,7 +103,7 @@ assert torch.equal(a.grad, torch.full((600, 600), 1200.0))
 
 
 @needs_compiler
-def test_a_child_that_is_forked_has_memory_of_its_own() -> None:
+def test_a_child_that_is_forked_has_memory_of_its_own(run: Callable[..., str]) -> None:
     out = run(
         START
         + """
@@ -114,7 +121,9 @@ print("done")
 
 
 @needs_compiler
-def test_memory_that_is_not_there_is_an_error_as_ever_and_what_is_kept_is_given_up_for_it() -> None:
+def test_memory_that_is_not_there_is_an_error_as_ever_and_what_is_kept_is_given_up_for_it(
+    run: Callable[..., str],
+) -> None:
     run(
         START
         + """
@@ -137,7 +146,7 @@ for size in (4000, 1 << 40):
     )
 
 
-def test_without_a_compiler_large_tensors_are_put_in_large_pages() -> None:
+def test_without_a_compiler_large_tensors_are_put_in_large_pages(run: Callable[..., str]) -> None:
     code = "import os; from saformer.native.memory import *; print(keep_memory(), kept_memory(), os.environ[NAME])"
     for environment in ({"CXX": "no-such-compiler"}, {"SAFORMER_NATIVE": "0"}):
         assert run(f"NAME = 'THP_MEM_ALLOC_ENABLE'; {code}", **environment) == "False None 1\n"
@@ -157,4 +166,5 @@ def main():
 saformer.cli.main = main
 saformer.cli.program()
 """
-    assert run(code) == f"{16 << 20}\n"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)  # where torch is imported later
+    assert (done.returncode, done.stdout) == (0, f"{16 << 20}\n"), done.stderr
