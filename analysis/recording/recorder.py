@@ -5,8 +5,7 @@ observers; hooks tell which module it runs in. Counts stay on the model's device
 """
 
 import sys
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
@@ -18,22 +17,29 @@ from saformer.analysis.recording.beforehand.batch_axis import Layouts
 from saformer.analysis.recording.beforehand.shown import Shown
 from saformer.analysis.recording.module_log import ModuleLog
 from saformer.analysis.recording.module_paths import Frame, ModulePaths
-from saformer.analysis.recording.observers.elementwise import Elementwise
+from saformer.analysis.recording.observers.elementwise import Elementwise, FreeCounts
 from saformer.analysis.recording.observers.neurons import NeuronListing
+from saformer.analysis.recording.observers.operation_counts import OperationCounts
 from saformer.analysis.recording.observers.operations import Operations
 from saformer.analysis.recording.observers.unseen import Unseen
 from saformer.analysis.recording.observers.unsupported import Unsupported
-from saformer.analysis.recording.operations import formulas
-from saformer.analysis.recording.operations.execution import Execution, Instruments, Observer
-from saformer.analysis.recording.operations.operators import Kind, Operator, entry
+from saformer.analysis.recording.operations.execution import Execution, Instruments, Observer, fire_own
+from saformer.analysis.recording.operations.operators import Kind, Operator, Role, entry
 from saformer.analysis.recording.origins.lineage import Lineage
-from saformer.analysis.recording.origins.sources import replace
+from saformer.analysis.recording.origins.sources import Provenance, replace
 from saformer.analysis.recording.origins.storage_map import tensors_in
+from saformer.analysis.recording.parts import run_in_parts
+from saformer.analysis.recording.plan.draft import Draft, NoDraft, Plan, kind_of_input
+from saformer.analysis.recording.plan.planned_pass import PlannedPass
+from saformer.analysis.recording.plan.steps import Step
 from saformer.models.config import Model
 from saformer.neurons import lif
 from saformer.neurons.norm_lif import Normalised
+from saformer.neurons.one_pass import Fired
 
 _NORM = torch.ops.aten.batch_norm.default
+_ADD = torch.ops.aten.add.Tensor
+_BY_VALUE = (Role.SELECTS, Role.LITERAL, Role.PLACES)  # what these put out is judged by its values
 
 
 class Recorder(TorchDispatchMode):
@@ -64,6 +70,11 @@ class Recorder(TorchDispatchMode):
     ) -> None:
         super().__init__()
         self._log, self._resting = log, False
+        # A stranger's model may do another thing at its next call, with the same operators.
+        self._planning = isinstance(model, Model) and log is None and not noting_rows
+        self._draft: Draft | NoDraft = NoDraft()
+        self._plan: Plan | None = None
+        self._planned: PlannedPass | None = None
         self.model, self.time_steps = model, time_steps
         self.batch_sizes: list[int] = []
         self.operators = 0  # that the model ran, without the parts that some run as
@@ -97,14 +108,15 @@ class Recorder(TorchDispatchMode):
         torch.backends.mha.set_fastpath_enabled(False)  # one fused operator hides the products of attention
         # Compiled parts run operator by operator, as they were written; without the compiler loaded there are none.
         eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
-        self.lineage.constants.start(self.paths.modules.items())
         try:
             with ExitStack() as stack:
-                stack.enter_context(self.paths.watching(self))
-                if self._log is not None:
-                    stack.enter_context(self._log.watching(self.model))
                 stack.enter_context(eager)
-                stack.enter_context(self)
+                if self._planned is None:
+                    self.lineage.constants.start(self.paths.modules.items())
+                    stack.enter_context(self.paths.watching(self))
+                    if self._log is not None:
+                        stack.enter_context(self._log.watching(self.model))
+                stack.enter_context(self._planned or self)
                 yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fast_path)
@@ -131,29 +143,45 @@ class Recorder(TorchDispatchMode):
         if self._resting:  # our own arithmetic
             return func(*args, **kwargs)
         self.operators += not self._in_one
+        step = self._draft.step(func, args, kwargs)
+        out = self._run(func, args, kwargs, step)
+        self._draft.note(out, args)
+        return out
+
+    def _run(self, func: Any, args: Any, kwargs: Any, step: Step) -> Any:
         operator = entry(func, kwargs)
         if self._has_parts(operator, args):
+            step.parts = True
             self._in_one += 1
             try:
-                out = self._in_parts(func, operator, args, kwargs)
+                out = run_in_parts(self, self.operations, func, operator, args, kwargs)
             finally:
                 self._in_one -= 1
             if out is not NotImplemented:
                 return out
+            step.parts = False
         if operator is not None and operator.kind is Kind.NORM_AND_NEURON:
-            return self._norm_and_neuron(Normalised(*args))
+            return self._norm_and_neuron(Normalised(*args), step)
         execution = Execution(func, operator, args, kwargs, self.paths.path)
+        step.writes = execution.writes
         if execution.is_view():  # it has the entries of its memory: that it is read is all there is to see
             for x in execution.inputs:
                 self.operations.note_read(x)
             return execution.out
-        return self._watched(execution)
+        out = self._watched(execution, step)
+        step.fire = None if execution.fired is None else fire_own
+        return out
 
-    def _watched(self, execution: Execution) -> Any:
+    def _watched(self, execution: Execution, step: Step) -> Any:
         """Run an operator, unless its results are there, and show it to the observers."""
         operator = execution.operator
+        if operator is None or operator.kind is Kind.CREATOR or operator.role in _BY_VALUE:
+            self.instruments.judge()
         for observer in (*self._booking, *self._listing):
             observer.before(execution)
+        if self._adds_spikes(execution):
+            step.adds = True
+            execution.take(self.instruments.counter.add(*execution.args))
         execution.run()
         for observer in self._booking:
             observer.after(execution)
@@ -167,9 +195,17 @@ class Recorder(TorchDispatchMode):
             self.lineage.follow(operator, execution.name, execution.path, execution.func, inputs, execution.out)
         for observer in self._listing:
             observer.after(execution)
+        step.looks += execution.looks
         return execution.out
 
-    def _norm_and_neuron(self, given: Normalised) -> Tensor:
+    def _adds_spikes(self, execution: Execution) -> bool:
+        """Whether it adds spikes, or sums of them: what reads the sum asks what it holds."""
+        if execution.func is not _ADD or len(execution.inputs) != 2 or execution.kwargs or len(execution.args) != 2:
+            return False
+        sources = map(self.lineage.source, execution.inputs)
+        return all(source is not None and source.provenance is Provenance.SPIKES for source in sources)
+
+    def _norm_and_neuron(self, given: Normalised, step: Step) -> Tensor:
         """Show both to the observers as if they had run one by one, each with a result of its own.
 
         What is between was never written where one pass computed both: memory that nobody touches stands for it. The
@@ -181,10 +217,11 @@ class Recorder(TorchDispatchMode):
         with self.paths.norm_before(given.mean, x, between):
             norm = Execution(_NORM, entry(_NORM, {}), norm_args, {}, self.paths.path)
             norm.take(between)
-            self._watched(norm)
+            self._watched(norm, step)
         self.instruments.forget(x)
-        fired = given.fire()
+        fired, step.fire, step.writes = given.fire(in_words=True), fire_normalised, True
         if fired is None:
+            self.instruments.judge()
             between.copy_(given.normalise())
         elif not fired.finite:  # which the observers look for in what the neurons read
             between.fill_(torch.nan)
@@ -192,7 +229,7 @@ class Recorder(TorchDispatchMode):
         neurons = Execution(lif, entry(lif, {}), lif_args, {}, self.paths.path)
         if fired is not None:
             neurons.take(fired.spikes, fired)
-        return self._watched(neurons)
+        return self._watched(neurons, step)
 
     def _has_parts(self, operator: Operator | None, args: Any) -> bool:
         """Whether an operator runs as its parts, which come back here, if it has any."""
@@ -202,23 +239,7 @@ class Recorder(TorchDispatchMode):
             return False
         return operator.formula(args, None, self.lineage.is_activation) is None
 
-    def _in_parts(self, func: Any, operator: Operator | None, args: Any, kwargs: Any) -> Any:
-        """Run a composite operator as its parts; NotImplemented if it has none."""
-        if operator is not None and operator.attention:
-            with self:
-                return formulas.attention(*args, **kwargs)
-        if operator is None or not operator.recurrent:
-            # What an operator pads its own input with is no input.
-            pads = func._overloadname == "padding" and "conv" in func._overloadpacket.__name__
-            with self.operations.padding(args[0]) if pads else nullcontext(), self:
-                return func.decompose(*args, **kwargs)
-        # The same weights at every step of the sequence, under one name; not as one fused kernel.
-        with warnings.catch_warnings(), self.operations.names.merging():
-            warnings.simplefilter("ignore")  # about the flag, not about the model
-            with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False), self:
-                return func.decompose(*args, **kwargs)
-
-    def start_batch(self, inputs: Iterable[Tensor], images: Tensor) -> None:
+    def start_batch(self, inputs: Sequence[Tensor], images: Tensor) -> None:
         """Announce a forward pass over a batch of images, from which these input tensors were made.
 
         Raises:
@@ -228,6 +249,31 @@ class Recorder(TorchDispatchMode):
         self.instruments.start_batch(len(images))
         self.neurons.start_batch()
         self.operations.start_batch(inputs, images)
+        given = kind_of_input(inputs, self.operations.images.encoded)
+        plan, self._plan = self._plan, None
+        if plan is not None and plan.given == given:
+            self._planned = PlannedPass(plan, self.instruments, self.operations, inputs)
+        else:
+            self._start_draft(inputs)
+
+    def start_again(self, inputs: Sequence[Tensor]) -> None:
+        """Announce that the batch runs once more, since it went another way than planned."""
+        self._planned, self._planning = None, False
+        self.instruments.look_anew()
+        self.operations.images.enter(inputs)
+        self._start_draft(inputs)
+
+    def _start_draft(self, inputs: Sequence[Tensor]) -> None:
+        given = kind_of_input(inputs, self.operations.images.encoded)
+        self._draft = Draft(given, inputs, self._rows(), self.operators) if self._planning else NoDraft()
+
+    def _rows(self) -> list[OperationCounts | FreeCounts]:
+        return [*self.operations.counts.values(), *self.elementwise.counts.values()]
+
+    @property
+    def departed(self) -> bool:
+        """Whether the batch went another way than planned: nothing was counted, and it must run again."""
+        return self._planned is not None and not self._planned.followed
 
     def end_batch(self, output: Any) -> None:
         """Close the batch: its counters become rows of `units`, one per image (or one for the batch).
@@ -240,5 +286,17 @@ class Recorder(TorchDispatchMode):
             finite.watch_result(x, "the model's output holds")
             self.operations.note_read(x)
         finite.settle()
+        if self._planned is not None:
+            self._plan = self._planned.book()
+            self.operators += self._plan.operators
+            self._planned = None
+        elif not self.instruments.judging:
+            self._plan = self._draft.plan(self._rows(), self.operators)
+        self._draft = NoDraft()
         for counts in (*self.operations.counts.values(), *self.elementwise.pools()):
             counts.close(len(self.batch_sizes) - 1)
+
+
+def fire_normalised(*args: Any) -> Fired | None:
+    """The same of neurons behind BatchNorm."""
+    return Normalised(*args).fire(in_words=True)

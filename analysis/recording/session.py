@@ -127,6 +127,13 @@ class Session:
         with nullcontext() if self._dry_run is None else self._dry_run.beside(recorder):
             with recorder.recording():
                 output = self._call(given)
+            if recorder.departed:
+                if self._state is not None:
+                    self._state.restore()
+                given = self._input(sample)
+                recorder.start_again(given.tensors)
+                with recorder.recording():
+                    output = self._call(given)
             recorder.end_batch(output)
         if self._state is not None:
             self._left = self._left or self._state.left_over()

@@ -2,58 +2,89 @@
 
 #include "threads.h"
 
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
+/* What a look at elements shows. */
 typedef struct {
-    const float *x;
-    i64 width, stride, *nonzero;
-    i64 from, to; /* pieces: of up to PIECE elements, so many to a chunk that they hold it */
     float scale;
     i64 ones, sum;
     int low, high, whole;
     bits most;
-} Look;
+} Seen;
 
 enum { PIECE = 4096 };
 static const bits ONE = 0x3f800000u;
 static const float MOST_WHOLE = 262144.0f;
 
-static void *look_at(void *argument) {
+/* Looks at up to PIECE elements; returns how many are not zero. */
+static inline int look_at(Seen *seen, const float *restrict x, i64 n) {
+    const bits *restrict b = (const bits *)x;
+    bits most = 0;
+    int some = 0, ones = 0;
+    for (i64 i = 0; i < n; i++) {
+        const bits size = b[i] & 0x7fffffffu;
+        most = size > most ? size : most;
+        some += size != 0;
+        ones += b[i] == ONE;
+    }
+    seen->ones += ones;
+    seen->most = most > seen->most ? most : seen->most;
+    const union { uint32_t i; float f; } largest = {most};
+    /* Beyond 2^18, and NaN: C does not say what a cast of these gives. */
+    if (!seen->whole || !(largest.f * seen->scale <= MOST_WHOLE)) {
+        seen->whole = 0;
+        return some;
+    }
+    int wrong = 0, low = 0, high = 0, sum = 0;
+    for (i64 i = 0; i < n; i++) {
+        const float value = x[i] * seen->scale;
+        const int k = (int)value;
+        wrong |= (float)k != value;
+        low = k < low ? k : low;
+        high = k > high ? k : high;
+        sum += k < 0 ? -k : k;
+    }
+    seen->whole = !wrong;
+    seen->low = low < seen->low ? low : seen->low;
+    seen->high = high > seen->high ? high : seen->high;
+    seen->sum += sum;
+    return some;
+}
+
+static inline void join(Seen *all, const Seen *more) {
+    all->ones += more->ones;
+    all->sum += more->sum;
+    all->whole &= more->whole;
+    all->low = more->low < all->low ? more->low : all->low;
+    all->high = more->high > all->high ? more->high : all->high;
+    all->most = more->most > all->most ? more->most : all->most;
+}
+
+/* What was seen, as five numbers; returns the largest magnitude. */
+static inline float shown(const Seen *all, i64 *found) {
+    const i64 values[5] = {all->ones, all->whole, all->low, all->high, all->sum};
+    for (int i = 0; i < 5; i++) found[i] = values[i];
+    const union { uint32_t i; float f; } largest = {all->most};
+    return largest.f;
+}
+
+typedef struct {
+    const float *x;
+    i64 width, stride, *nonzero;
+    i64 from, to; /* pieces: of up to PIECE elements, so many to a chunk that they hold it */
+    Seen seen;
+} Look;
+
+static void *look_at_part(void *argument) {
     Look *a = argument;
     const i64 each = (a->width + PIECE - 1) / PIECE;
     for (i64 piece = a->from; piece < a->to; piece++) {
         const i64 chunk = piece / each, start = piece % each * PIECE;
         const i64 n = a->width - start < PIECE ? a->width - start : PIECE;
-        const float *restrict x = a->x + chunk * a->stride + start;
-        const bits *restrict b = (const bits *)x;
-        bits most = 0;
-        int some = 0, ones = 0;
-        for (i64 i = 0; i < n; i++) {
-            const bits size = b[i] & 0x7fffffffu;
-            most = size > most ? size : most;
-            some += size != 0;
-            ones += b[i] == ONE;
-        }
+        const int some = look_at(&a->seen, a->x + chunk * a->stride + start, n);
         __atomic_fetch_add(&a->nonzero[chunk], some, __ATOMIC_RELAXED);
-        a->ones += ones;
-        a->most = most > a->most ? most : a->most;
-        const union { uint32_t i; float f; } largest = {most};
-        /* Beyond 2^18, and NaN: C does not say what a cast of these gives. */
-        if (!a->whole || !(largest.f * a->scale <= MOST_WHOLE)) {
-            a->whole = 0;
-            continue;
-        }
-        int wrong = 0, low = 0, high = 0, sum = 0;
-        for (i64 i = 0; i < n; i++) {
-            const float value = x[i] * a->scale;
-            const int k = (int)value;
-            wrong |= (float)k != value;
-            low = k < low ? k : low;
-            high = k > high ? k : high;
-            sum += k < 0 ? -k : k;
-        }
-        a->whole = !wrong;
-        a->low = low < a->low ? low : a->low;
-        a->high = high > a->high ? high : a->high;
-        a->sum += sum;
     }
     return 0;
 }
@@ -66,86 +97,241 @@ float look(const float *x, i64 chunks, i64 width, i64 stride, float scale, i64 *
     Look parts[MOST_THREADS];
     threads = fewest(threads, pieces);
     for (int i = 0; i < threads; i++)
-        parts[i] = (Look){.x = x, .width = width, .stride = stride, .scale = scale, .nonzero = nonzero, .whole = 1,
+        parts[i] = (Look){.x = x, .width = width, .stride = stride, .nonzero = nonzero,
+                          .seen = {.scale = scale, .whole = 1},
                           .from = pieces * i / threads, .to = pieces * (i + 1) / threads};
-    side_by_side(look_at, parts, sizeof(Look), threads);
-    Look all = parts[0];
-    for (int i = 1; i < threads; i++) {
-        all.ones += parts[i].ones;
-        all.sum += parts[i].sum;
-        all.whole &= parts[i].whole;
-        all.low = parts[i].low < all.low ? parts[i].low : all.low;
-        all.high = parts[i].high > all.high ? parts[i].high : all.high;
-        all.most = parts[i].most > all.most ? parts[i].most : all.most;
-    }
-    const i64 values[5] = {all.ones, all.whole, all.low, all.high, all.sum};
-    for (int i = 0; i < 5; i++) found[i] = values[i];
-    const union { uint32_t i; float f; } largest = {all.most};
-    return largest.f;
+    side_by_side(look_at_part, parts, sizeof(Look), threads);
+    for (int i = 1; i < threads; i++) join(&parts[0].seen, &parts[i].seen);
+    return shown(&parts[0].seen, found);
 }
 
 typedef struct {
-    const float *x;
-    i64 stride, outer, n, inner, *nonzero;
-} Along;
+    const float *x, *y;
+    float *out;
+    i64 width, each, *nonzero; /* of a chunk; pieces of one */
+    i64 from, to;
+    Seen seen;
+} Sum;
 
-static int count_along(const void *job, i64 from, i64 to) {
-    const Along *a = job;
-    int found[BLOCK] __attribute__((aligned(64)));
-    for (i64 o = from; o < to; o++) {
-        const bits *b = (const bits *)a->x + o / a->outer * a->stride + o % a->outer * a->n * a->inner;
-        i64 *result = a->nonzero + o * a->inner;
-        if (a->inner == 1) {
-            int some = 0;
-            for (i64 i = 0; i < a->n; i++) some += (b[i] & 0x7fffffffu) != 0;
-            *result = some;
+static void *add_part(void *argument) {
+    Sum *a = argument;
+    for (i64 piece = a->from; piece < a->to; piece++) {
+        const i64 chunk = piece / a->each, start = chunk * a->width + piece % a->each * PIECE;
+        const i64 rest = (chunk + 1) * a->width - start, n = rest < PIECE ? rest : PIECE;
+        const float *restrict x = a->x + start, *restrict y = a->y + start;
+        float *restrict out = a->out + start;
+        for (i64 i = 0; i < n; i++) out[i] = x[i] + y[i];
+        __atomic_fetch_add(&a->nonzero[chunk], look_at(&a->seen, out, n), __ATOMIC_RELAXED);
+    }
+    return 0;
+}
+
+/* Writes x + y, chunks x width, and looks at it as `look` does, with scale 1. */
+float add(const float *x, const float *y, float *out, i64 chunks, i64 width, i64 *nonzero, i64 *found, int threads) {
+    const i64 each = (width + PIECE - 1) / PIECE, pieces = chunks * each;
+    Sum parts[MOST_THREADS];
+    threads = fewest(threads, pieces);
+    for (int i = 0; i < threads; i++)
+        parts[i] = (Sum){.x = x, .y = y, .out = out, .width = width, .each = each, .nonzero = nonzero,
+                         .seen = {.scale = 1.0f, .whole = 1},
+                         .from = pieces * i / threads, .to = pieces * (i + 1) / threads};
+    side_by_side(add_part, parts, sizeof(Sum), threads);
+    for (int i = 1; i < threads; i++) join(&parts[0].seen, &parts[i].seen);
+    return shown(&parts[0].seen, found);
+}
+
+/* Spikes may be given by a bit each, in the order of their memory, with a word more than they take. */
+typedef struct {
+    const float *x;
+    const uint16_t *spikes; /* null: look at x */
+} Source;
+
+static inline uint32_t sixteen(const uint16_t *spikes, i64 at) {
+    const uint16_t *words = spikes + at / 16;
+    return ((words[0] | (uint32_t)words[1] << 16) >> at % 16) & 0xffff;
+}
+
+static inline void add_bits(int *found, uint32_t here) {
+#ifdef __AVX512F__
+    const __m512i before = _mm512_loadu_si512(found);
+    _mm512_storeu_si512(found, _mm512_mask_add_epi32(before, (__mmask16)here, before, _mm512_set1_epi32(1)));
+#else
+    for (int j = 0; j < 16; j++) found[j] += here >> j & 1;
+#endif
+}
+
+/* Adds to `found` of n places side by side, from place `at` on, how many of `lines` lines are not zero there. */
+static inline void tally(const Source *a, i64 at, i64 lines, i64 stride, i64 n, int *restrict found) {
+    for (i64 line = 0; line < lines; line++, at += stride) {
+        if (!a->spikes) {
+            const bits *restrict b = (const bits *)a->x + at;
+            for (i64 j = 0; j < n; j++) found[j] += (b[j] & 0x7fffffffu) != 0;
             continue;
         }
-        for (i64 start = 0; start < a->inner; start += BLOCK) {
-            const i64 m = a->inner - start < BLOCK ? a->inner - start : BLOCK;
-            for (i64 j = 0; j < m; j++) found[j] = 0;
-            for (i64 i = 0; i < a->n; i++) {
-                const bits *restrict line = b + i * a->inner + start;
-                for (i64 j = 0; j < m; j++) found[j] += (line[j] & 0x7fffffffu) != 0;
-            }
-            for (i64 j = 0; j < m; j++) result[start + j] = found[j];
+        i64 start = 0;
+        for (; start + 16 <= n; start += 16) {
+            add_bits(found + start, sixteen(a->spikes, at + start));
         }
+        if (start == n) continue;
+        const uint32_t rest = sixteen(a->spikes, at + start);
+        for (int j = 0; j < n - start; j++) found[start + j] += rest >> j & 1;
+    }
+}
+
+/* How many of n places side by side are not zero. */
+static inline int tally_line(const Source *a, i64 at, i64 n) {
+    int some = 0;
+    if (!a->spikes) {
+        const bits *restrict b = (const bits *)a->x + at;
+        for (i64 j = 0; j < n; j++) some += (b[j] & 0x7fffffffu) != 0;
+        return some;
+    }
+    i64 start = 0;
+    for (; start + 16 <= n; start += 16) some += __builtin_popcount(sixteen(a->spikes, at + start));
+    return start == n ? some : some + __builtin_popcount(sixteen(a->spikes, at + start) & ((1u << (n - start)) - 1));
+}
+
+enum { MOST_LEADING = 4 };
+
+/* A stack of matrices as a product reads them: counted along `lines`, for each of the k that are summed over. */
+typedef struct {
+    Source source;
+    i64 leading[MOST_LEADING]; /* from one matrix to the next along each leading dimension */
+    i64 lines, line, summed;   /* lines; from one to the next; from one of the k to the next */
+    i64 *nonzero;              /* not null: looked at, too, each matrix in one piece */
+} Factor;
+
+typedef struct {
+    Factor x, y;
+    i64 sizes[MOST_LEADING], k, each; /* of the leading dimensions; the k; matrices of a row */
+    i64 *events;
+    i64 from, to;
+    Seen seen[2];
+} Pairs;
+
+static inline i64 place(const Factor *a, const i64 *sizes, i64 matrix) {
+    i64 at = 0;
+    for (int d = MOST_LEADING - 1; d >= 0; d--) {
+        at += matrix % sizes[d] * a->leading[d];
+        matrix /= sizes[d];
+    }
+    return at;
+}
+
+/* Nonzeros of one matrix for n of the k, the first of which is at `at`. */
+static inline void along(const Factor *a, i64 at, i64 n, int *restrict found) {
+    for (i64 j = 0; j < n; j++) found[j] = 0;
+    if (a->summed == 1)
+        tally(&a->source, at, a->lines, a->line, n, found);
+    else
+        for (i64 j = 0; j < n; j++) found[j] = tally_line(&a->source, at + j * a->summed, a->lines);
+}
+
+static inline void look_at_matrix(const Factor *a, Seen *seen, i64 matrix, i64 at, i64 size) {
+    if (!a->nonzero) return;
+    i64 some = 0;
+    for (i64 start = 0; start < size; start += PIECE)
+        some += look_at(seen, a->source.x + at + start, size - start < PIECE ? size - start : PIECE);
+    a->nonzero[matrix] = some;
+}
+
+static void *count_pairs(void *argument) {
+    Pairs *a = argument;
+    int x[BLOCK] __attribute__((aligned(64))), y[BLOCK] __attribute__((aligned(64)));
+    for (i64 row = a->from; row < a->to; row++) {
+        i64 all = 0;
+        for (i64 matrix = row * a->each; matrix < (row + 1) * a->each; matrix++) {
+            const i64 of_x = place(&a->x, a->sizes, matrix), of_y = place(&a->y, a->sizes, matrix);
+            look_at_matrix(&a->x, &a->seen[0], matrix, of_x, a->x.lines * a->k);
+            look_at_matrix(&a->y, &a->seen[1], matrix, of_y, a->y.lines * a->k);
+            for (i64 start = 0; start < a->k; start += BLOCK) {
+                const i64 n = a->k - start < BLOCK ? a->k - start : BLOCK;
+                along(&a->x, of_x + start * a->x.summed, n, x);
+                along(&a->y, of_y + start * a->y.summed, n, y);
+                for (i64 j = 0; j < n; j++) all += (i64)x[j] * y[j];
+            }
+        }
+        a->events[row] = all;
     }
     return 0;
 }
 
-/* Nonzeros of blocks x outer x n x inner along n, blocks x outer x inner; blocks begin `stride` elements apart. */
-void along(const float *x, i64 blocks, i64 outer, i64 n, i64 inner, i64 stride, i64 *nonzero, int threads) {
-    const Along whole = {.x = x, .stride = stride, .outer = outer, .n = n, .inner = inner, .nonzero = nonzero};
-    run(count_along, &whole, blocks * outer, threads);
+/* A factor from what its caller says of it: the leading strides, lines, line, summed. */
+static inline Factor factor(const float *x, const uint16_t *spikes, const i64 *given, i64 *nonzero) {
+    Factor made = {.source = {x, spikes}, .lines = given[MOST_LEADING], .line = given[MOST_LEADING + 1],
+                   .summed = given[MOST_LEADING + 2], .nonzero = nonzero};
+    for (int d = 0; d < MOST_LEADING; d++) made.leading[d] = given[d];
+    return made;
+}
+
+/* Of stacks of matrices n x k and k x m, `each` to a row, the pairs of nonzeros that meet: for each row the sum over k of
+   the nonzeros of a column of x times those of a line of y. One of a factor's two strides is 1, or its matrices have one
+   line. Where `nonzero` is given, the factor is looked at, too: what is found are ten numbers and two magnitudes. */
+void pairs(const float *x, const uint16_t *x_spikes, const i64 *of_x, i64 *x_nonzero, const float *y,
+           const uint16_t *y_spikes, const i64 *of_y, i64 *y_nonzero, const i64 *sizes, i64 k, i64 rows, i64 each,
+           i64 *events, i64 *found, float *largest, int threads) {
+    Pairs parts[MOST_THREADS];
+    threads = fewest(threads, rows);
+    for (int i = 0; i < threads; i++) {
+        parts[i] = (Pairs){.x = factor(x, x_spikes, of_x, x_nonzero), .y = factor(y, y_spikes, of_y, y_nonzero),
+                           .k = k, .each = each, .events = events,
+                           .seen = {{.scale = 1.0f, .whole = 1}, {.scale = 1.0f, .whole = 1}},
+                           .from = rows * i / threads, .to = rows * (i + 1) / threads};
+        for (int d = 0; d < MOST_LEADING; d++) parts[i].sizes[d] = sizes[d];
+    }
+    side_by_side(count_pairs, parts, sizeof(Pairs), threads);
+    for (int side = 0; side < 2; side++) {
+        for (int i = 1; i < threads; i++) join(&parts[0].seen[side], &parts[i].seen[side]);
+        largest[side] = shown(&parts[0].seen[side], found + 5 * side);
+    }
 }
 
 typedef struct {
-    const float *x;
-    const int32_t *weight;
-    i64 lines, width, *sums;
+    Source source;
+    const i64 *weight;
+    i64 lines, width, *sums, *nonzero; /* not null: looked at, too */
+    i64 from, to;
+    Seen seen;
 } Weighted;
 
-static int sum_weights(const void *job, i64 from, i64 to) {
-    const Weighted *a = job;
-    for (i64 r = from; r < to; r++) {
-        const bits *b = (const bits *)a->x + r * a->lines * a->width;
-        i64 all = 0;
-        for (i64 line = 0; line < a->lines; line++, b += a->width)
-            for (i64 start = 0; start < a->width; start += PIECE) {
-                const i64 n = a->width - start < PIECE ? a->width - start : PIECE;
-                const int32_t *restrict weight = a->weight + start;
-                int sum = 0;
-                for (i64 i = 0; i < n; i++) sum += (b[start + i] & 0x7fffffffu) ? weight[i] : 0;
-                all += sum;
+static void *sum_weights(void *argument) {
+    Weighted *a = argument;
+    const i64 group = a->width < PIECE ? PIECE / a->width : 1; /* lines that stay in the cache */
+    int found[BLOCK] __attribute__((aligned(64)));
+    for (i64 row = a->from; row < a->to; row++) {
+        i64 all = 0, some = 0;
+        for (i64 first = 0; first < a->lines; first += group) {
+            const i64 lines = a->lines - first < group ? a->lines - first : group;
+            const i64 at = (row * a->lines + first) * a->width;
+            if (a->nonzero)
+                for (i64 start = 0; start < lines * a->width; start += PIECE) {
+                    const i64 rest = lines * a->width - start;
+                    some += look_at(&a->seen, a->source.x + at + start, rest < PIECE ? rest : PIECE);
+                }
+            for (i64 start = 0; start < a->width; start += BLOCK) {
+                const i64 n = a->width - start < BLOCK ? a->width - start : BLOCK;
+                for (i64 j = 0; j < n; j++) found[j] = 0;
+                tally(&a->source, at + start, lines, a->width, n, found);
+                for (i64 j = 0; j < n; j++) all += found[j] * a->weight[start + j];
             }
-        a->sums[r] = all;
+        }
+        a->sums[row] = all;
+        if (a->nonzero) a->nonzero[row] = some;
     }
     return 0;
 }
 
-/* Of rows x lines x width, for each row the sum of the weights where it is nonzero: `width` of them, up to 2^18. */
-void weighted(const float *x, i64 rows, i64 lines, i64 width, const int32_t *weight, i64 *sums, int threads) {
-    const Weighted whole = {.x = x, .weight = weight, .lines = lines, .width = width, .sums = sums};
-    run(sum_weights, &whole, rows, threads);
+/* Of rows x lines x width, for each row the sum of the weights where it is nonzero: `width` of them. Where `nonzero` is
+   given, each row is looked at, too: what is found are five numbers; returns the largest magnitude. */
+float weighted(const float *x, const uint16_t *spikes, i64 rows, i64 lines, i64 width, const i64 *weight, i64 *sums,
+               i64 *nonzero, i64 *found, int threads) {
+    Weighted parts[MOST_THREADS];
+    threads = fewest(threads, rows);
+    for (int i = 0; i < threads; i++)
+        parts[i] = (Weighted){.source = {x, spikes}, .weight = weight, .lines = lines, .width = width, .sums = sums,
+                              .nonzero = nonzero, .seen = {.scale = 1.0f, .whole = 1},
+                              .from = rows * i / threads, .to = rows * (i + 1) / threads};
+    side_by_side(sum_weights, parts, sizeof(Weighted), threads);
+    for (int i = 1; i < threads; i++) join(&parts[0].seen, &parts[i].seen);
+    return shown(&parts[0].seen, found);
 }

@@ -5,6 +5,10 @@
 
 #include "lif.h"
 
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
 Parallel torch_parallel;
 
 /* Work is shared out by PyTorch's threads from now on. */
@@ -24,7 +28,31 @@ typedef struct {
     i64 steps, neurons, segment;
     Neuron neuron;
     i64 *counts; /* T x segments; those of the threads do not overlap */
+    uint16_t *spikes; /* not null: a bit for each; lengths of runs are multiples of 16 then */
 } Lif;
+
+/* A bit for each of n elements, a multiple of 16: whether it is not zero. */
+static inline void pack(const float *restrict x, uint16_t *restrict words, i64 n) {
+    for (i64 word = 0; word < n / 16; word++, x += 16) {
+#ifdef __AVX512F__
+        const __m512i spikes = _mm512_loadu_si512(x);
+        words[word] = _mm512_test_epi32_mask(spikes, spikes);
+#else
+        int here = 0;
+        for (int j = 0; j < 16; j++) here |= (x[j] != 0.0f) << j;
+        words[word] = (uint16_t)here;
+#endif
+    }
+}
+
+/* Whether spikes are given a bit each: where these are not spread in one instruction, counting the spikes is quicker. */
+int gives_words(void) {
+#ifdef __AVX512F__
+    return 1;
+#else
+    return 0;
+#endif
+}
 
 static int forward(const void *job, i64 from, i64 to) {
     const Lif *a = job;
@@ -41,10 +69,13 @@ static int forward(const void *job, i64 from, i64 to) {
         for (i64 start = 0; start < length; start += BLOCK) {
             const i64 n = length - start < BLOCK ? length - start : BLOCK;
             const i64 at = run * length + start, channel = !affine ? 0 : one ? run % a->norm.channels : start;
-            for (i64 t = 0; t < a->steps; t++)
+            for (i64 t = 0; t < a->steps; t++) {
+                const i64 here = t * a->neurons + at;
                 a->counts[t * images + s] +=
-                    any_step(&a->neuron, a->x + t * a->neurons + at, a->out + t * a->neurons + at, u,
-                             a->norm.slope + channel, a->norm.shift + channel, n, affine, t == 0, &most);
+                    any_step(&a->neuron, a->x + here, a->out + here, u, a->norm.slope + channel,
+                             a->norm.shift + channel, n, affine, t == 0, &most);
+                if (a->spikes) pack(a->out + here, a->spikes + here / 16, n);
+            }
         }
     }
     return most >= 0x7f800000;
@@ -70,13 +101,15 @@ static int backward(const void *job, i64 from, i64 to) {
 }
 
 /* Spikes of T x neurons currents, or, with `slope`, of what these become by it; `spikes` may be `x`. `counts` (T x
-   segments, zeros) gets the spikes of each segment of a step; returns whether a current is infinite or NaN. */
-int lif_forward(const float *x, float *spikes, i64 steps, i64 segments, i64 segment, const float *slope,
+   segments, zeros) gets the spikes of each segment of a step, `words`, unless null, a bit for each; then the channels, or
+   a segment's neurons, that lie side by side are multiples of 16. Returns whether a current is infinite or NaN. */
+int lif_forward(const float *x, float *spikes, uint16_t *words, i64 steps, i64 segments, i64 segment, const float *slope,
                 const float *shift, i64 channels, i64 inner, int fused, float tau, float threshold, float reset,
                 int exact, i64 *counts, int threads) {
     const Affine norm = {.slope = slope, .shift = shift, .channels = channels, .inner = inner, .fused = fused};
     const Lif whole = {.x = x, .norm = norm, .out = spikes, .steps = steps, .neurons = segments * segment,
-                       .segment = segment, .neuron = neuron(tau, threshold, reset, 0.0f, exact), .counts = counts};
+                       .segment = segment, .neuron = neuron(tau, threshold, reset, 0.0f, exact), .counts = counts,
+                       .spikes = words};
     return run(forward, &whole, segments, threads);
 }
 

@@ -4,7 +4,9 @@ give the same numbers: bit for bit, but for BatchNorm in training and gradients,
 
 import ctypes
 import functools
+import math
 import platform
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +22,8 @@ WIDEST = 1024
 MOST_STEPS = 64
 # Parts of rows whose sums are made one by one, so that they are the same with any number of threads.
 _PIECES = 32
-#: The largest weight of which a sum over a piece stays an int.
-MOST_WEIGHT = 1 << 18
+#: Leading dimensions of a stack of matrices.
+MOST_LEADING = 4
 _FLAGS = (
     *("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-pthread", "-lm"),
     *(("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()),
@@ -69,14 +71,43 @@ class Statistics:
     fused: bool
 
 
+#: Nonzeros of each chunk, ones, the largest magnitude, and, of whole numbers, the smallest, the largest and their sum.
+Seen = tuple[Tensor, int, float, tuple[int, int, int] | None]
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A stack of matrices in a product, counted along their lines for each of the k that are summed over.
+
+    Args:
+        x: its elements, from the first on.
+        words: of spikes, a bit for each element of the memory of `x`, from the first on; or None.
+        leading: from one matrix to the next along each leading dimension.
+        lines: n or m.
+        line: from one line to the next.
+        summed: from one of the k to the next; this or `line` is 1.
+        look: its values are looked at, too: each matrix lies in one piece.
+    """
+
+    x: Tensor
+    words: Tensor | None
+    leading: tuple[int, ...]
+    lines: int
+    line: int
+    summed: int
+    look: bool = False
+
+
 class Native:
     """The functions of the library on contiguous float32 tensors of the CPU."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
+        #: Whether a bit for each spike is quicker to count than the spikes.
+        self.gives_words = bool(library.gives_words())
         whole, number, pointer, flag = ctypes.c_int64, ctypes.c_float, ctypes.c_void_p, ctypes.c_int
         library.lif_forward.argtypes = [
-            *[pointer] * 2,
+            *[pointer] * 3,
             *[whole] * 3,
             *[pointer] * 2,
             *[whole] * 2,
@@ -98,10 +129,12 @@ class Native:
             pool.restype = None
         library.look.argtypes = [pointer, whole, whole, whole, number, pointer, pointer, flag]
         library.look.restype = number
-        library.along.argtypes = [pointer, *[whole] * 5, pointer, flag]
-        library.along.restype = None
-        library.weighted.argtypes = [pointer, whole, whole, whole, pointer, pointer, flag]
-        library.weighted.restype = None
+        library.add.argtypes = [*[pointer] * 3, whole, whole, pointer, pointer, flag]
+        library.add.restype = number
+        library.pairs.argtypes = [*[pointer] * 9, *[whole] * 3, *[pointer] * 3, flag]
+        library.pairs.restype = None
+        library.weighted.argtypes = [pointer, pointer, whole, whole, whole, *[pointer] * 4, flag]
+        library.weighted.restype = number
 
     def lif(
         self,
@@ -113,6 +146,7 @@ class Native:
         reset: float,
         exact: bool,
         norm: Affine | None = None,
+        words: Tensor | None = None,
     ) -> tuple[Tensor, bool]:
         """Write the spikes of currents, T x neurons, in one pass.
 
@@ -125,6 +159,7 @@ class Native:
             reset: V_reset, and rest.
             exact: products with 1/tau are not rounded.
             norm: what makes currents of `x`; a part holds whole channels then.
+            words: where a bit for each spike is written (int16), if `side_by_side` is a multiple of 16.
 
         Returns:
             Spikes of each segment, T x segments, int64; and whether all currents are finite.
@@ -134,6 +169,7 @@ class Native:
         bad = self._library.lif_forward(
             x.data_ptr(),
             spikes.data_ptr(),
+            _pointer(words),
             steps,
             segments,
             neurons // segments,
@@ -245,7 +281,7 @@ class Native:
         pointers = gradient.data_ptr(), result.data_ptr(), places.data_ptr()
         self._library.max_pool_backward(*pointers, *sizes, _threads(result))
 
-    def look(self, chunks: Tensor, scale: float = 1.0) -> tuple[Tensor, int, float, tuple[int, int, int] | None]:
+    def look(self, chunks: Tensor, scale: float = 1.0) -> Seen:
         """One pass over chunks x elements, each chunk in one piece.
 
         Returns:
@@ -258,26 +294,90 @@ class Native:
         largest = self._library.look(
             chunks.data_ptr(), *chunks.shape, chunks.stride(0), scale, nonzero.data_ptr(), found, _threads(chunks)
         )
-        ones, whole, low, high, total = found
-        return nonzero, ones, largest, (low, high, total) if whole else None
+        return _seen(nonzero, found, largest)
 
-    def along(self, x: Tensor) -> Tensor:
-        """Nonzeros along n of blocks x outer x n x inner, each block in one piece: blocks x outer x inner, int64."""
-        blocks, outer, _, inner = x.shape
-        nonzero = torch.empty(blocks, outer, inner, dtype=torch.int64)
-        self._library.along(x.data_ptr(), *x.shape, x.stride(0), nonzero.data_ptr(), _threads(x))
-        return nonzero
+    def add(self, x: Tensor, y: Tensor, out: Tensor, width: int) -> Seen:
+        """Write x + y, all laid out alike and dense, and look at it, each chunk of so many elements in one piece."""
+        nonzero = torch.zeros(x.numel() // width, dtype=torch.int64)
+        found = (ctypes.c_int64 * 5)()
+        places = x.data_ptr(), y.data_ptr(), out.data_ptr()
+        largest = self._library.add(*places, len(nonzero), width, nonzero.data_ptr(), found, _threads(x))
+        return _seen(nonzero, found, largest)
 
-    def weighted(self, x: Tensor, weight: Tensor) -> Tensor:
+    def pairs(
+        self, x: Factor, y: Factor, sizes: Sequence[int], k: int, rows: int
+    ) -> tuple[Tensor, tuple[Seen | None, Seen | None]]:
+        """Pairs of nonzeros that meet in products of stacks of matrices n x k and k x m.
+
+        Args:
+            x: the first stack.
+            y: the second.
+            sizes: of the leading dimensions, up to `MOST_LEADING`.
+            k: what is summed over.
+            rows: so many groups of matrices are counted apart.
+
+        Returns:
+            Pairs of each row (int64), and what was seen of the factors that were to be looked at.
+        """
+        matrices = math.prod(sizes)
+        lengths = [1] * (MOST_LEADING - len(sizes)) + list(sizes)
+        events = torch.empty(rows, dtype=torch.int64)
+        nonzero = [torch.empty(matrices, dtype=torch.int64) if factor.look else None for factor in (x, y)]
+        given = []
+        for factor, counts in zip((x, y), nonzero, strict=True):
+            steps = [0] * (MOST_LEADING - len(sizes)) + [*factor.leading, factor.lines, factor.line, factor.summed]
+            numbers = (ctypes.c_int64 * len(steps))(*steps)
+            given += [factor.x.data_ptr(), _pointer(factor.words), numbers, _pointer(counts)]
+        found, largest = (ctypes.c_int64 * 10)(), (ctypes.c_float * 2)()
+        self._library.pairs(
+            *given,
+            (ctypes.c_int64 * MOST_LEADING)(*lengths),
+            k,
+            rows,
+            matrices // rows,
+            events.data_ptr(),
+            found,
+            largest,
+            min(torch.get_num_threads(), max(matrices * k * (x.lines + y.lines) // _SHARED, 1)),
+        )
+        seen = [
+            None if counts is None else _seen(counts, found[5 * i : 5 * i + 5], largest[i])
+            for i, counts in enumerate(nonzero)
+        ]
+        return events, (seen[0], seen[1])
+
+    def weighted(
+        self, x: Tensor, weight: Tensor, words: Tensor | None = None, look: bool = False
+    ) -> tuple[Tensor, Seen | None]:
         """For each row of rows x lines x width the sum of the weights where it is nonzero, int64.
 
         Args:
             x: contiguous.
-            weight: `width` numbers up to `MOST_WEIGHT`, int32.
+            weight: `width` numbers, int64.
+            words: of spikes, a bit for each.
+            look: its values are looked at, too, row by row.
+
+        Returns:
+            The sums, and what was seen.
         """
-        sums = torch.empty(len(x), dtype=torch.int64)
-        self._library.weighted(x.data_ptr(), *x.shape, weight.data_ptr(), sums.data_ptr(), _threads(x))
-        return sums
+        sums, found = torch.empty(len(x), dtype=torch.int64), (ctypes.c_int64 * 5)()
+        nonzero = torch.empty_like(sums) if look else None
+        largest = self._library.weighted(
+            x.data_ptr(),
+            _pointer(words),
+            *x.shape,
+            weight.data_ptr(),
+            sums.data_ptr(),
+            _pointer(nonzero),
+            found,
+            _threads(x),
+        )
+        return sums, None if nonzero is None else _seen(nonzero, found, largest)
+
+
+def _seen(nonzero: Tensor, found: Iterable[int], largest: float) -> Seen:
+    ones, whole, low, high, total = found
+    return nonzero, ones, largest, (low, high, total) if whole else None
 
 
 def _arguments(norm: Affine) -> tuple[int, ...]:

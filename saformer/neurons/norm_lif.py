@@ -50,8 +50,8 @@ class Normalised(NamedTuple):
         rows = self.x.flatten(0, 1 if self.channel == 2 else -2)
         return F.batch_norm(rows, self.mean, self.var, self.weight, self.bias, False, 0.0, self.eps).view_as(self.x)
 
-    def fire(self) -> one_pass.Fired | None:
-        """Write the spikes over `x` in one pass; None where the library does not fit."""
+    def fire(self, in_words: bool = False) -> one_pass.Fired | None:
+        """Write the spikes over `x` in one pass, each in a bit, too, if asked; None where the library does not fit."""
         fused = rounded_once()
         if fused is None or not (fits(self.x) and self.x.is_contiguous()):
             return None
@@ -60,7 +60,7 @@ class Normalised(NamedTuple):
         slope = F.batch_norm(one, zero[0], self.var, self.weight, None, False, 0.0, self.eps)
         inner = self.x[0, 0, 0].numel() if self.channel == 2 else 1
         norm = Affine(slope, shift, inner, fused)
-        return one_pass.fire(self.x, self.tau, self.threshold, self.reset, norm, result=self.x)
+        return one_pass.fire(self.x, self.tau, self.threshold, self.reset, norm=norm, result=self.x, in_words=in_words)
 
 
 @functools.cache

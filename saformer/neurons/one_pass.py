@@ -18,15 +18,25 @@ class Fired:
         spikes: of the shape of the currents.
         counts: how many at each step in each image, T x B, int64; None where an image's are not side by side.
         finite: all currents are finite.
+        words: a bit for each spike, in the order of their memory (int16), if they were asked for; None where runs of
+            them are no multiples of 16, or bits would be slower.
     """
 
     spikes: Tensor
     counts: Tensor | None
     finite: bool
+    words: Tensor | None = None
 
 
 def fire(
-    x: Tensor, tau: float, threshold: float, reset: float, norm: Affine | None = None, result: Tensor | None = None
+    x: Tensor,
+    tau: float,
+    threshold: float,
+    reset: float,
+    *,
+    norm: Affine | None = None,
+    result: Tensor | None = None,
+    in_words: bool = False,
 ) -> Fired | None:
     """Spikes of LIF neurons (Eqs. 1-3), T x B x ...; None where the library does not fit.
 
@@ -37,6 +47,7 @@ def fire(
         reset: V_reset, and rest.
         norm: how it makes them.
         result: where spikes are written, laid out as `x`; may be `x`. New memory unless given.
+        in_words: give the spikes by a bit each, too.
     """
     if not (fits(x) and x.numel()) or (library := native()) is None:
         return None
@@ -45,8 +56,18 @@ def fire(
     images = x.shape[1] if x.ndim > 1 else 1
     apart = images == 1 or x.stride(1) * images * len(x) == x.numel()
     segments = images if apart else 1
-    counts, finite = library.lif(flat(x), flat(spikes), segments, tau, threshold, reset, exact(tau), norm)
-    return Fired(spikes, counts if apart else None, finite)
+    words = None
+    if in_words and library.gives_words and _run(x, segments, norm) % 16 == 0:
+        words = torch.empty(x.numel() // 16 + 1, dtype=torch.int16)
+    counts, finite = library.lif(flat(x), flat(spikes), segments, tau, threshold, reset, exact(tau), norm, words)
+    return Fired(spikes, counts if apart else None, finite, words)
+
+
+def _run(x: Tensor, segments: int, norm: Affine | None) -> int:
+    """Neurons that one loop goes over: of one channel, of all channels at one place, or of a segment."""
+    if norm is None:
+        return x[0].numel() // segments
+    return norm.inner if norm.inner > 1 else norm.slope.numel()
 
 
 def gradient_of(gradient: Tensor, x: Tensor, tau: float, threshold: float, reset: float, alpha: float) -> Tensor | None:

@@ -1,17 +1,29 @@
 """Exact integer counts of nonzeros and events, in passes over pieces of a tensor that fit into the cache."""
 
 from functools import lru_cache
-from itertools import pairwise
-from math import prod
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from saformer.analysis.recording.counting.integers import Integers
-from saformer.analysis.recording.counting.looks import Looks, count, ones_where_nonzero, pass_size, sum_of_ones
+from saformer.analysis.recording.counting.looks import (
+    Counted,
+    Look,
+    Looks,
+    count,
+    dense,
+    leading_width,
+    ones_where_nonzero,
+    pass_size,
+    sum_of_ones,
+)
 from saformer.analysis.recording.origins.storage_map import StorageMap
-from saformer.native.passes import MOST_WEIGHT, Native, fits, native
+from saformer.native.passes import MOST_LEADING, Factor, Seen, fits, native
+
+# Matrices of which each is counted by itself.
+_MANY = 1 << 14
 
 
 def broadcast(*shapes: torch.Size) -> torch.Size:
@@ -52,11 +64,11 @@ def spatial_fan_out(
 
 @lru_cache(maxsize=1024)
 def _fan_out_at(fan_out: tuple[tuple[int, ...], ...]) -> Tensor:
-    """The product of fan-outs of each position, flat, int32."""
+    """The product of fan-outs of each position, flat, int64."""
     weights = torch.ones(1, dtype=torch.int64)
     for along in fan_out:
         weights = (weights[:, None] * torch.tensor(along, dtype=torch.int64)).flatten()
-    return weights.to(torch.int32)
+    return weights
 
 
 @lru_cache(maxsize=1024)  # on a GPU each call would wait for the device
@@ -66,32 +78,19 @@ def _missing(fan_out: tuple[tuple[int, ...], ...], device: torch.device) -> tupl
     Inside, a convolution reaches as many outputs from everywhere: only its border need be looked at position by
     position.
     """
-    weights = _fan_out_at(fan_out).to(torch.int64)
+    weights = _fan_out_at(fan_out)
     most = int(weights.mode().values) if len(weights) else 0
     positions = (weights != most).nonzero().flatten()
     return most, positions.to(device), (most - weights[positions]).to(device)
 
 
-def _along(library: Native, x: Tensor, dim: int) -> Tensor | None:
-    """Nonzeros along one dimension of a tensor that is blocks, evenly spaced, each dense in whatever order; None where
-    it is not, or the dimension lies across them.
+def _strides(x: Tensor, lead: torch.Size) -> tuple[tuple[int, ...], int, int] | None:
+    """Strides of a stack of matrices along its leading dimensions, which may be broadcast, and of its matrices; None
+    where none of these lies side by side.
     """
-    order = sorted(range(x.ndim), key=x.stride, reverse=True)
-    sizes, strides, at = [x.shape[d] for d in order], [x.stride(d) for d in order], order.index(dim)
-    first, width = len(order), 1  # dimensions from the first on are within blocks
-    while first and (sizes[first - 1] == 1 or strides[first - 1] == width):
-        first -= 1
-        width *= sizes[first]
-    across = [(size, stride) for size, stride in zip(sizes[:first], strides[:first], strict=True) if size > 1]
-    even = all(outer == size * stride for (_, outer), (size, stride) in pairwise(across))
-    if at < first or not even:
-        return None
-    outer, inner = sizes[first:at], sizes[at + 1 :]
-    spacing = across[-1][1] if across else width
-    shape = (prod(sizes[:first]), prod(outer), x.shape[dim], prod(inner))
-    found = library.along(x.as_strided(shape, (spacing, prod(sizes[at:]), prod(inner), 1)))
-    kept = [d for d in order if d != dim]
-    return found.view([x.shape[d] for d in kept]).permute([kept.index(d) for d in range(x.ndim) if d != dim])
+    wide = x.expand(*lead, *x.shape[-2:])
+    *leading, outer, inner = wide.stride()
+    return (tuple(leading), outer, inner) if outer == 1 or inner == 1 else None
 
 
 class Counter:
@@ -142,9 +141,28 @@ class Counter:
 
     def count(self, x: Tensor, rows: int) -> tuple[Tensor, Integers]:
         """Nonzeros of each row (int64, shape `rows`) and ones in all."""
+        return self.counted(x, rows)()
+
+    def counted(self, x: Tensor, rows: int) -> Counted:
+        """The same: the tensor is looked at now, and what was seen is put in order when it is asked for."""
         x = x.dequantize() if x.is_quantized else x
         found = self.looks.rows(x, rows, self.is_binary(x))
-        return count(as_rows(x, rows), self.is_binary(x)) if found is None else found
+        if found is None:
+            nonzero, ones = count(as_rows(x, rows), self.is_binary(x))
+            kept = Integers(nonzero)
+            return lambda: (kept.tensor(), ones)
+        return found
+
+    def add(self, x: Any, y: Any) -> Tensor | None:
+        """The sum of two tensors, looked at as it is made; None where the library does not fit."""
+        if not (isinstance(x, Tensor) and isinstance(y, Tensor) and fits(x) and fits(y) and x.numel()):
+            return None
+        library = native()
+        if library is None or x.shape != y.shape or x.stride() != y.stride() or not dense(x):
+            return None
+        out = torch.empty_like(x)
+        self._keep(out, library.add(x, y, out, leading_width(x)))
+        return out
 
     def weighted(self, x: Tensor, rows: int, fan_out: tuple[tuple[int, ...], ...]) -> Tensor:
         """Per row, the sum over nonzeros of the product of their fan-outs along each spatial dimension.
@@ -157,9 +175,11 @@ class Counter:
         most, positions, missing = _missing(fan_out, x.device)
         if not len(positions) or not x.numel():
             return self.count(x, rows)[0] * most
-        small = prod(map(max, fan_out)) <= MOST_WEIGHT
-        if small and fits(x) and x.is_contiguous() and (library := native()) is not None:
-            return library.weighted(x.view(rows, -1, x[0, 0].numel()), _fan_out_at(fan_out))
+        if fits(x) and x.is_contiguous() and (library := native()) is not None:
+            lines, unseen = x.view(rows, -1, x.shape[2:].numel()), self.looks.seen(x) is None
+            sums, shown = library.weighted(lines, _fan_out_at(fan_out), self.looks.words(x), unseen)
+            self._keep(x, shown)
+            return sums
         total = self.count(x, rows)[0] * most
         x, binary = x.flatten(2), self.is_binary(x)
         less = torch.zeros(x.shape[0], dtype=torch.int64, device=x.device)
@@ -180,18 +200,45 @@ class Counter:
             rows: leading groups of the product to keep apart.
         """
         lead = broadcast(x.shape[:-2], y.shape[:-2])
+        found = self._pairs_in_one(x, y, lead, rows)
+        if found is not None:
+            return found
         columns = self._nonzero_along(x, -2).expand(*lead, -1).reshape(rows, -1)
         lines = self._nonzero_along(y, -1).expand(*lead, -1).reshape(rows, -1)
         return (columns * lines).sum(1)
 
+    def _pairs_in_one(self, x: Tensor, y: Tensor, lead: torch.Size, rows: int) -> Tensor | None:
+        """The same in one pass, which looks at the values of what nobody has looked at, too."""
+        if not (fits(x) and fits(y) and x.numel() and y.numel()) or len(lead) > MOST_LEADING or lead.numel() % rows:
+            return None
+        mine, its, library = _strides(x, lead), _strides(y, lead), native()
+        if mine is None or its is None or library is None:
+            return None
+        words, unseen = self.looks.words, self._unseen
+        factors = (
+            Factor(x, words(x), mine[0], x.shape[-2], mine[1], mine[2], unseen(x, lead)),
+            Factor(y, words(y), its[0], y.shape[-1], its[2], its[1], unseen(y, lead)),
+        )
+        events, shown = library.pairs(*factors, lead, x.shape[-1], rows)
+        for factor, found in zip(factors, shown, strict=True):
+            self._keep(factor.x, found)
+        return events
+
+    def _keep(self, x: Tensor, shown: Seen | None) -> None:
+        """Keep what a pass over `x` showed beside what it was asked for."""
+        if shown is not None:
+            nonzero, ones, largest, whole = shown
+            width = x.numel() // len(nonzero)
+            self.looks.keep(x, Look(width, Integers(nonzero), Integers(ones), largest, whole))
+
+    def _unseen(self, x: Tensor, lead: torch.Size) -> bool:
+        """Whether a stack of matrices is to be looked at: nobody did, each lies in one piece, and they are not many."""
+        whole = x.is_contiguous() and x.shape[:-2] == lead and lead.numel() <= _MANY
+        return whole and self.looks.seen(x) is None
+
     def _nonzero_along(self, x: Tensor, dim: int) -> Tensor:
         """Nonzeros along one of the last two dimensions, for every matrix of the stack."""
-        if not x.numel():
-            return sum_of_ones(x, dim)
-        library = native() if fits(x) else None
-        if library is not None and (found := _along(library, x, dim % x.ndim)) is not None:
-            return found
-        if self.is_binary(x):
+        if not x.numel() or self.is_binary(x):
             return sum_of_ones(x, dim)
         stack = x.reshape(-1, *x.shape[-2:])
         scratch, counts = torch.empty(0, dtype=torch.float32, device=x.device), []

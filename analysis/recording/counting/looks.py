@@ -1,6 +1,6 @@
 """One pass over a tensor answers what several observers ask: nonzeros, ones, whole numbers, the largest magnitude."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import frexp
 from typing import Any
 
@@ -19,6 +19,10 @@ DEVICE_PASS = 1 << 24
 _GROUPS = 1 << 10
 
 
+#: Puts in order what was counted, when it is asked for: nonzeros of each row, and ones in all.
+Counted = Callable[[], tuple[Tensor, Integers]]
+
+
 class Look:
     """What was seen of all elements of a piece of memory.
 
@@ -29,9 +33,10 @@ class Look:
         largest: the largest magnitude, infinite or NaN if one is; None where nobody looked.
         whole: the smallest and the largest of zero and all elements, and the sum of magnitudes; None unless they are
             known to be whole numbers within 2**18.
+        words: of spikes, a bit for each (int16); None where nobody wrote them.
     """
 
-    __slots__ = ("largest", "nonzero", "ones", "whole", "width")
+    __slots__ = ("largest", "nonzero", "ones", "whole", "width", "words")
 
     def __init__(
         self,
@@ -40,8 +45,26 @@ class Look:
         ones: Integers,
         largest: float | None = None,
         whole: tuple[int, int, int] | None = None,
+        words: Tensor | None = None,
     ) -> None:
         self.width, self.nonzero, self.ones, self.largest, self.whole = width, nonzero, ones, largest, whole
+        self.words = words
+
+    def in_order(self, groups: int, sizes: Sequence[int], spacing: Sequence[int], rows: int) -> Tensor:
+        """Nonzeros of each of `rows` rows, int64.
+
+        Args:
+            groups: equal parts of the memory, of which so many are a row.
+            sizes: of the leading dimensions; empty where rows lie one after the other.
+            spacing: from one to the next along these, in groups.
+            rows: how many are asked for.
+        """
+        nonzero = self.nonzero.tensor()
+        if len(nonzero) != groups:
+            nonzero = nonzero.view(groups, -1).sum(1)
+        if sizes:
+            nonzero = nonzero.as_strided(sizes, spacing).flatten()
+        return nonzero if groups == rows else nonzero.view(rows, -1).sum(1)
 
 
 class Looks:
@@ -61,16 +84,31 @@ class Looks:
         """Void what was seen of a tensor that is written into."""
         self._known.discard(x)
 
-    def learn(self, x: Tensor, nonzero: Tensor) -> None:
-        """Take it as given that `x` holds zeros and ones, so many ones in each of equal parts of its memory."""
+    def learn(self, x: Tensor, nonzero: Tensor, words: Tensor | None = None) -> None:
+        """Take it as given that `x` holds zeros and ones.
+
+        Args:
+            x: the tensor.
+            nonzero: so many ones in each of equal parts of its memory.
+            words: a bit for each element.
+        """
         if dense(x):
-            width, ones = x.numel() // len(nonzero), Integers(nonzero.sum())
-            self._known[x] = {_place(x): Look(width, Integers(nonzero), ones, 1.0)}
+            counts = nonzero.tolist()
+            self.keep(x, Look(x.numel() // len(counts), Integers(counts), Integers(sum(counts)), 1.0, words=words))
+
+    def keep(self, x: Tensor, look: Look) -> None:
+        """Take what was seen of a dense tensor as given."""
+        self._known[x] = {_place(x): look}
 
     def seen(self, x: Tensor) -> Look | None:
         """What was seen of `x`, if it was looked at."""
         looks = self._known.get(x)
         return looks.get(_place(x)) if looks and dense(x) else None
+
+    def words(self, x: Tensor) -> Tensor | None:
+        """A bit for each element of `x`, where they are spikes and their neurons wrote them."""
+        seen = self.seen(x)
+        return None if seen is None else seen.words
 
     def of(self, x: Tensor, binary: bool = False, width: int | None = None) -> Look:
         """A look at a dense tensor.
@@ -86,10 +124,10 @@ class Looks:
         place = _place(x)
         known = looks.get(place)
         if known is None or (width is not None and width % known.width):
-            known = looks[place] = _look_at(x, binary, width or _leading_width(x))
+            known = looks[place] = _look_at(x, binary, width or leading_width(x))
         return known
 
-    def rows(self, x: Tensor, rows: int, binary: bool = False) -> tuple[Tensor, Integers] | None:
+    def rows(self, x: Tensor, rows: int, binary: bool = False) -> Counted | None:
         """Nonzeros of each row (int64), and ones in all; None where rows lie scattered in memory.
 
         Args:
@@ -109,12 +147,9 @@ class Looks:
         if groups % rows or any(size > 1 and stride % width for size, stride in zip(sizes, strides, strict=True)):
             return None
         look = self.of(x, binary, width)
-        nonzero = look.nonzero.tensor()
-        if look.width != width:
-            nonzero = nonzero.view(groups, -1).sum(1)
-        if sizes and not x.is_contiguous():
-            nonzero = nonzero.as_strided(sizes, [stride // width for stride in strides]).flatten()
-        return (nonzero if groups == rows else nonzero.view(rows, -1).sum(1)), look.ones
+        sizes = [] if x.is_contiguous() else sizes
+        spacing = [stride // width for stride in strides] if sizes else []
+        return lambda: (look.in_order(groups, sizes, spacing, rows), look.ones)
 
     def whole(self, x: Tensor, unit: float) -> tuple[int, int, int] | None:
         """The smallest and the largest of zero and all elements, and the sum of magnitudes, in units; None unless they
@@ -164,7 +199,7 @@ def _place(x: Tensor) -> tuple[int, int, torch.dtype]:
     return int(x.storage_offset()), x.numel(), x.dtype
 
 
-def _leading_width(x: Tensor) -> int:
+def leading_width(x: Tensor) -> int:
     """Elements of the groups that the first two dimensions make, or the first, if these are not too many."""
     width = x.numel()
     for size, stride in list(zip(x.shape, x.stride(), strict=True))[:2]:

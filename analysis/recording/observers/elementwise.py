@@ -1,15 +1,17 @@
 """Arithmetic that Eqs. 19-20 leave out: normalisation, activation, pooling, shortcuts, scaling. Listed, and free."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 from saformer.analysis.profiles.records import RESULT_OF
+from saformer.analysis.recording.beforehand.batch_axis import Layout
 from saformer.analysis.recording.counting.integers import Integers
 from saformer.analysis.recording.observers.operation_counts import BatchRows, add
-from saformer.analysis.recording.operations.execution import Execution, Instruments
+from saformer.analysis.recording.operations.execution import Execution, Instruments, Ran
 from saformer.analysis.recording.origins.storage_map import tensors_in
 
 
@@ -22,6 +24,19 @@ class FreeCounts(BatchRows):
     ones: Integers | None = None
     foldable: bool = False
     module: bool = False
+
+    def sizes(self) -> tuple[int, ...]:
+        """What a batch adds to whatever the values are."""
+        return self.elements, self.inputs
+
+    def add_read(self, layout: Layout, nonzero: Tensor, ones: Integers) -> None:
+        """Add what a pool read: nonzeros of each row, and ones."""
+        self.add([layout.fold(nonzero)])
+        self.ones = add(self.ones, ones)
+
+    def add_sizes(self, more: tuple[int, ...]) -> None:
+        """Add what another batch adds."""
+        self.elements, self.inputs = self.elements + more[0], self.inputs + more[1]
 
 
 class Elementwise:
@@ -59,11 +74,16 @@ class Elementwise:
             folds = before is not None and before.name.startswith(RESULT_OF)
             counts.foldable = folds and (first or counts.foldable)
         if operator.binary and isinstance(x, Tensor) and self._instruments.counter.is_binary(x):
-            self._instruments.counter.mark_binary(result)
+            execution.look(self._mark)
         module = self._instruments.paths.current.module
         pools = any(base.__module__ == "torch.nn.modules.pooling" for base in type(module).__mro__)
         if isinstance(x, Tensor) and (operator.pool or pools):
             self._add_pool(counts, execution, x, pools)
+
+    def _mark(self, ran: Ran) -> Callable[[], None]:
+        """Of zeros and ones come zeros and ones."""
+        self._instruments.counter.mark_binary(next(tensors_in((ran.out,))))
+        return _nothing
 
     def _add_pool(self, counts: FreeCounts, execution: Execution, x: Tensor, module: bool) -> None:
         """Count what a pool read: its cost lies there."""
@@ -72,7 +92,14 @@ class Elementwise:
         windows = execution.operator is not None and execution.operator.windows
         layout = self._instruments.layouts.of(key, x.shape, stacked=windows, x=x)
         self.by_image &= layout.apart
-        nonzero, ones = self._instruments.counter.count(x, layout.rows)
         counts.inputs += x.numel()
-        counts.add([layout.fold(nonzero)])
-        counts.ones = add(counts.ones, ones)
+
+        def look(ran: Ran) -> Callable[[], None]:
+            counted = self._instruments.counter.counted(ran.args[0], layout.rows)
+            return lambda: counts.add_read(layout, *counted())
+
+        execution.look(look)
+
+
+def _nothing() -> None:
+    """There is nothing to book."""

@@ -1,5 +1,6 @@
 """Spikes that begin in a function, and in no module of their own: listed by the layer that reads them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,26 +35,41 @@ class Fired:
     looped: int = 0
 
 
-def count_spikes(
-    instruments: Instruments, name: str, spikes: Tensor, source: Source | None, steps: int | None = None
-) -> Fired:
-    """Count spikes step by step: T x B x ..., T*B x ..., or one step of a loop, B x ...
+def spike_layout(instruments: Instruments, name: str, spikes: Tensor, steps: int | None = None) -> Layout:
+    """Where images and steps are in the spikes of a layer: T x B x ..., T*B x ..., or one step of a loop, B x ...
 
     Args:
         instruments: what observers share.
         name: of the layer.
         spikes: what it put out.
-        source: where they come from; None for our own neurons, which put out nothing else.
         steps: T of our own neurons, which get time first.
     """
     layout = instruments.layouts.of((f"neurons {name}", 0), spikes.shape, x=spikes)
     if steps is not None and not (layout.apart and layout.steps == steps):
         layout = Layout(steps, spikes.shape[0] // steps)
-    nonzero, ones = instruments.counter.count(spikes, layout.rows)
-    values = Values()
+    return layout
+
+
+def spikes_counted(
+    instruments: Instruments, layout: Layout, spikes: Tensor, source: Source | None
+) -> Callable[[], Fired]:
+    """Count spikes step by step: they are looked at now, and what was seen is put in order when it is asked for.
+
+    Args:
+        instruments: what observers share.
+        layout: where images and steps are.
+        spikes: what a layer put out.
+        source: where they come from; None for our own neurons, which put out nothing else.
+    """
+    counted, elements, values = instruments.counter.counted(spikes, layout.rows), spikes.numel(), Values()
     if source is not None:
-        values = instruments.meter.values_of(spikes, source, 1 if spikes.ndim > 3 else -1, nonzero, ones)
-    return Fired(layout.per_step(nonzero), spikes.numel(), values)
+        values = instruments.meter.values_of(spikes, source, 1 if spikes.ndim > 3 else -1, *counted())
+    return lambda: Fired(layout.per_step(counted()[0]), elements, values)
+
+
+def count_spikes(instruments: Instruments, layout: Layout, spikes: Tensor, source: Source | None) -> Fired:
+    """The same, at once."""
+    return spikes_counted(instruments, layout, spikes, source)()
 
 
 def of_few_levels(values: Values) -> bool:
@@ -95,6 +111,7 @@ class FunctionalSpikes:
         lineage = self._instruments.lineage
         if not any(_in_a_function(lineage.whole(x)) for x in execution.inputs):
             return
+        self._instruments.judge()
         known = [(x, source) for x in execution.inputs if (source := lineage.source(x)) is not None]
         if operator.kind is Kind.SYNAPTIC:
             joins = sum(source.provenance is Provenance.SPIKES for _, source in known) > 1
@@ -108,6 +125,7 @@ class FunctionalSpikes:
         """A layer reads `x`."""
         if not _in_a_function(source):
             return
+        self._instruments.judge()
         if not source.summed:
             if (source.fired, x.numel()) not in self._listed:
                 self._list(f"{reader} (input)", source.fired, self._look(f"{reader} (input)", x, source))
@@ -118,7 +136,7 @@ class FunctionalSpikes:
             self._list(f"{reader} (input{f' {number + 1}' if number else ''})", token, self._fired[token])
 
     def _look(self, name: str, x: Tensor, source: Source) -> Fired:
-        fired = count_spikes(self._instruments, name, x, source)
+        fired = count_spikes(self._instruments, spike_layout(self._instruments, name, x), x, source)
         often = len(source.compared)
         looped = often if often > 1 and x.ndim > 2 and often in x.shape[:-1] else 0  # a loop over a dimension
         return Fired(fired.per_step, fired.elements, fired.values, source.births, source.name, looped)

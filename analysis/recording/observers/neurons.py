@@ -5,14 +5,21 @@ counts. Spikes that begin in a function are listed by the layer that reads them.
 so by their class or their operator, whatever they put out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from saformer.analysis.profiles import SPIKES_OF, inside
 from saformer.analysis.recording.module_paths import Frame, of_torch
-from saformer.analysis.recording.observers.functional_spikes import FunctionalSpikes, count_spikes, of_few_levels
+from saformer.analysis.recording.observers.functional_spikes import (
+    Fired,
+    FunctionalSpikes,
+    count_spikes,
+    of_few_levels,
+    spike_layout,
+    spikes_counted,
+)
 from saformer.analysis.recording.observers.neuron_candidates import (
     Candidate,
     Decision,
@@ -21,8 +28,8 @@ from saformer.analysis.recording.observers.neuron_candidates import (
     matching,
     of_a_library,
 )
-from saformer.analysis.recording.operations.execution import Execution, Instruments
-from saformer.analysis.recording.operations.operators import Effect, Kind
+from saformer.analysis.recording.operations.execution import Execution, Instruments, Ran
+from saformer.analysis.recording.operations.operators import Effect, Kind, Operator
 from saformer.analysis.recording.origins.sources import Provenance, Source, replace
 from saformer.analysis.recording.origins.storage_map import storage_id, tensors_in
 
@@ -57,7 +64,7 @@ class NeuronListing:
 
     def after(self, execution: Execution) -> None:
         """Book the spikes of our own neurons, and check their input current."""
-        operator, out = execution.operator, execution.out
+        operator = execution.operator
         if operator is None or (operator.kind is Kind.THRESHOLD and operator.listed):
             for x in execution.results:
                 self._judge(x, rounded=operator is not None)
@@ -66,20 +73,32 @@ class NeuronListing:
         if operator.kind is Kind.THRESHOLD and not operator.listed:
             self._instruments.paths.current.comparisons += 1
         if operator.kind is Kind.NEURON:
-            instruments, path, fired = self._instruments, execution.path, execution.fired
+            self._watch_own(execution, operator)
+
+    def _watch_own(self, execution: Execution, operator: Operator) -> None:
+        """Book the spikes of our own neurons."""
+        instruments, path, out, read = self._instruments, execution.path, execution.out, execution.args[0]
+        real = operator.effect is Effect.REAL
+        instruments.lineage.fire(read, out, path, f"{SPIKES_OF}{path}", real)
+        candidate = self._candidates.setdefault(path, Candidate(path, library=True, operator=True))
+        # What is known to be spikes, or to be no spikes, is not measured.
+        source = None if operator.binary or real else instruments.lineage.source(out)
+        origin = instruments.lineage.source(read)
+        layout = spike_layout(instruments, path, out, steps=out.shape[0])
+
+        def look(ran: Ran) -> Callable[[], object]:
+            fired = ran.fired
             if fired is None or not fired.finite:
-                instruments.finite.watch(execution.args[0], f"the input of the neurons {path or 'of the model'} holds")
-            real = operator.effect is Effect.REAL
+                instruments.finite.watch(ran.args[0], f"the input of the neurons {path or 'of the model'} holds")
             if operator.binary:
-                instruments.counter.mark_binary(out)
+                instruments.counter.mark_binary(ran.out)
             if fired is not None and fired.counts is not None:
-                instruments.looks.learn(out, fired.counts.flatten())
-            instruments.lineage.fire(execution.args[0], out, path, f"{SPIKES_OF}{path}", real)
-            candidate = self._candidates.setdefault(path, Candidate(path, library=True, operator=True))
-            # What is known to be spikes, or to be no spikes, is not measured.
-            source = None if operator.binary or real else instruments.lineage.source(out)
-            self._add(candidate, execution.args[0], out, source, steps=out.shape[0])
-            instruments.paths.current.certain = True
+                instruments.looks.learn(ran.out, fired.counts.flatten(), fired.words)
+            seen = spikes_counted(instruments, layout, ran.out, source)
+            return lambda: self._book(candidate, seen(), origin, source is not None)
+
+        execution.look(look)
+        instruments.paths.current.certain = True
 
     def leave_module(self, frame: Frame, args: Any, result: Tensor) -> None:
         """Look at what a module puts out."""
@@ -104,8 +123,12 @@ class NeuronListing:
             return
         candidate = self._candidates.setdefault(frame.path, Candidate(frame.path, library=library))
         candidate.weighted |= frame.weighted
-        if candidate.refuted or not self._add(candidate, read, result, source):
-            candidate.refuted = True
+        self._instruments.judge()
+        if not candidate.refuted:
+            layout = spike_layout(self._instruments, candidate.name, result)
+            fired = count_spikes(self._instruments, layout, result, source)
+            candidate.refuted = not self._book(candidate, fired, self._instruments.lineage.source(read), True)
+        if candidate.refuted:
             return
         self._instruments.finite.watch(read, f"the input of the neurons in {frame.path or 'the model'} holds")
         if frame.comparisons > 1 and frame.comparisons in result.shape:  # a loop over one of the dimensions
@@ -122,27 +145,23 @@ class NeuronListing:
             return
         if not x.numel() or (source.linear and not rounded):
             return
+        self._instruments.judge()
         seen = self._instruments.meter.measure(x, source, 1 if x.ndim > 3 else -1)
         self._instruments.lineage.set_source(x, judged(source, seen, rounded))
 
-    def _add(
-        self, candidate: Candidate, read: Tensor, spikes: Tensor, source: Source | None, steps: int | None = None
-    ) -> bool:
+    def _book(self, candidate: Candidate, fired: Fired, origin: Source | None, measured: bool) -> bool:
         """Add spikes, step by step; False if they are none.
 
         Args:
             candidate: whose they are.
-            read: what it read.
-            spikes: what it put out.
-            source: where they come from; None for our own neurons whose values need no look.
-            steps: T of our own neurons, which get time first.
+            fired: what was seen of them.
+            origin: where what it read comes from.
+            measured: their values were looked at.
         """
-        fired = count_spikes(self._instruments, candidate.name, spikes, source, steps)
-        if source is not None:
+        if measured:
             if not of_few_levels(fired.values) and candidate.name not in self._declared:
                 return False
             candidate.values = candidate.values.join(fired.values)
-        origin = self._instruments.lineage.source(read)
         candidate.add(fired.per_step, fired.elements, origin.name if origin else "")
         return True
 

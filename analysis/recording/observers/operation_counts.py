@@ -94,35 +94,40 @@ class OperationCounts(BatchRows):
             broadcast=[False] * width,
         )
 
-    def see(
-        self,
-        i: int,
-        x: Tensor,
-        source: Source | None,
-        counts: tuple[Tensor, Integers],
-        instruments: Instruments,
-        channel: int,
-    ) -> None:
-        """Take note of the values of operand `i`."""
-        if instruments.counter.is_binary(x):
-            self.spikes[i] = add(self.spikes[i], counts[1])
-            return
-        if source is None and not bool(x.any()):
-            return  # the state before the first step says nothing
-        seen = instruments.meter.values_of(x, source, channel, *counts)
-        self.values[i] = self.values[i].join(seen)
+    def sizes(self) -> tuple[int, ...]:
+        """What a batch adds to whatever the values are."""
+        return self.dense, self.calls, self.constant, self.read, self.executions, self.outputs, *self.elements
+
+    def add_sizes(self, more: tuple[int, ...]) -> None:
+        """Add what another batch adds."""
+        of_calls, of_operands = more[: -len(self.elements)], more[-len(self.elements) :]
+        self.dense += of_calls[0]
+        self.calls += of_calls[1]
+        self.constant += of_calls[2]
+        self.read += of_calls[3]
+        self.executions += of_calls[4]
+        self.outputs += of_calls[5]
+        self.elements = [a + b for a, b in zip(self.elements, of_operands, strict=True)]
+
+    def note(self, i: int, ones: Integers, binary: bool, seen: Values | None) -> None:
+        """Take note of the values of operand `i`.
+
+        Args:
+            i: which one.
+            ones: how many of its elements are one.
+            binary: the others are zeros, by construction.
+            seen: of others, what was seen of them; None for a state before the first step, which says nothing.
+        """
+        self.ones[i] = self.ones[i].plus(ones)
+        if binary:
+            self.spikes[i] = add(self.spikes[i], ones)
+        elif seen is not None:
+            self.values[i] = self.values[i].join(seen)
 
     def operand_values(self, i: int) -> Values:
         """What was seen of operand `i` over all calls."""
         spikes = self.spikes[i]
         return self.values[i] if spikes is None else self.values[i].join(of_ones(int(spikes)))
-
-    def add_lost(self, call: Call, events: Tensor) -> None:
-        """Add the events that meet a zero weight."""
-        assert call.weight is not None
-        x, w = (z.ne(0).to(torch.float32) for z in (call.operands[0], call.weight))
-        met = call.again(x, w).round().sum(dtype=torch.float64).to(torch.int64) * call.multiplies
-        self.lost = add(self.lost, events.sum() - met)
 
     def add_graded(self, call: Call, sources: tuple[Source | None, ...], instruments: Instruments) -> None:
         """Add events where a whole multiple k of the unit counts as k."""
@@ -144,6 +149,14 @@ class OperationCounts(BatchRows):
         if self.graded is not None and self.graded_unit is not None:
             events = events + self.graded.tensor() * round(self.graded_unit / common)
         self.graded, self.graded_unit = Integers(events), common
+
+
+def lost(call: Call, events: Tensor) -> Tensor:
+    """The events that meet a zero weight."""
+    assert call.weight is not None
+    x, w = (z.ne(0).to(torch.float32) for z in (call.operands[0], call.weight))
+    met = call.again(x, w).round().sum(dtype=torch.float64).to(torch.int64) * call.multiplies
+    return events.sum() - met
 
 
 def _join(a: Tensor, b: Tensor) -> Tensor:

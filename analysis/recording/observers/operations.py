@@ -1,28 +1,51 @@
 """Synaptic operations: books each execution under its name, with its dense count, nonzeros, events and values."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
+from saformer.analysis.profiles import Values
 from saformer.analysis.recording.beforehand.batch_axis import Layout
+from saformer.analysis.recording.counting.integers import Integers
+from saformer.analysis.recording.counting.looks import Counted
 from saformer.analysis.recording.observers.neurons import NeuronListing
 from saformer.analysis.recording.observers.operation_calls import (
-    cannot_overflow,
+    Bound,
     gathered_call,
     in_real_products,
     is_operation,
 )
-from saformer.analysis.recording.observers.operation_counts import OperationCounts
+from saformer.analysis.recording.observers.operation_counts import OperationCounts, lost
 from saformer.analysis.recording.operations.call import Call
-from saformer.analysis.recording.operations.execution import Execution, Instruments
+from saformer.analysis.recording.operations.execution import Execution, Instruments, Ran
 from saformer.analysis.recording.operations.operation_names import OperationNames
-from saformer.analysis.recording.operations.operators import Kind, Role
+from saformer.analysis.recording.operations.operators import Formula, IsActivation, Kind, Role
 from saformer.analysis.recording.origins.input_images import InputImages
 from saformer.analysis.recording.origins.sources import Source, raw_sources
-from saformer.analysis.recording.origins.storage_map import StorageMap
+from saformer.analysis.recording.origins.storage_map import StorageMap, storage_id, tensors_in
+
+
+@dataclass(frozen=True)
+class Booking:
+    """What was decided of one execution: whose it is, and where the images are in what it reads and gives.
+
+    Args:
+        counts: of its operation.
+        sources: where its operands come from.
+        layouts: of its operands.
+        result: groups in which its events are counted.
+        raw: it reads the network's input.
+    """
+
+    counts: OperationCounts
+    sources: tuple[Source | None, ...]
+    layouts: tuple[Layout, ...]
+    result: Layout
+    raw: bool
 
 
 class Operations:
@@ -78,28 +101,82 @@ class Operations:
         if operator is None or operator.kind is not Kind.SYNAPTIC or operator.formula is None:
             self._notice_sum(execution)
             return
-        call = operator.formula(execution.args, out, self._instruments.lineage.is_activation)
+        lineage = self._instruments.lineage
+        call = self._call(operator.formula, execution.args, out, lineage.is_activation)
         if call is None:
             return
+        sources = tuple(lineage.source(x) for x in call.read or call.operands)
+        if is_operation(call, sources, self._instruments):
+            self._add(execution, call, sources, None if execution.writes else out, operator.formula)
+
+    def _call(self, formula: Formula, args: Any, out: Any, is_activation: IsActivation) -> Call | None:
+        """What a formula makes of an operator."""
+        call = formula(args, out, is_activation)
+        if call is None:
+            return None
         call = in_real_products(call)
         if self._unpadded is not None and call.weight is not None:
-            call = replace(call, operands=(self._unpadded,))
-        read = call.read or call.operands
-        sources = tuple(self._instruments.lineage.source(x) for x in read)
-        if is_operation(call, sources, self._instruments):
-            execution.booked = self._book(call, sources, None if execution.writes else out, execution.inputs)
-            self._results[out] = execution.booked
-            execution.weight = call.weight
+            call = replace(call, operands=(self._unpadded,), events_of=None)
+        return call
 
     def _look_at_rows(self, execution: Execution, out: Any) -> None:
         """Rows of weights that are taken at the places of spikes: a layer, driven by events."""
         call = gathered_call(execution, self._instruments.lineage, out)
-        if call is None:
-            return
-        sources = (self._instruments.lineage.source(call.operands[0]),)
-        execution.booked = self._book(call, sources, out, execution.inputs)
-        execution.weight = call.weight
-        self._results[out] = execution.booked
+        if call is not None:
+            self._add(execution, call, (self._instruments.lineage.source(call.operands[0]),), out, None)
+
+    def _add(
+        self,
+        execution: Execution,
+        call: Call,
+        sources: tuple[Source | None, ...],
+        out: Tensor | None,
+        formula: Formula | None,
+    ) -> None:
+        """Book one execution.
+
+        Args:
+            execution: the operator.
+            call: the operation.
+            sources: where its operands come from.
+            out: its result; None if it is still to be written.
+            formula: what made the call, where another batch can be looked at by it.
+        """
+        instruments, is_activation = self._instruments, self._instruments.lineage.is_activation
+        booking = self._book(call, sources, out)
+        execution.booked, execution.weight = booking.counts.name, call.weight
+        bound = None if out is None else Bound.of(call, out, execution.inputs, instruments, is_activation)
+        zeros = call.weight is not None and instruments.weights.has_zeros(call.weight)
+        self._look_at(booking, call, call.operands, out, bound, zeros)()
+        if self._graded:
+            booking.counts.add_graded(call, sources, instruments)
+        if out is None or formula is None or self._graded or execution.kwargs or not any(sources):
+            instruments.judge()
+        elif call.events_of is not None and _first(call.operands, execution.args) and not (zeros or call.masked):
+            bare = replace(call, operands=(), weight=None, events=_no_events, again=_no_events, read=())
+            execution.looks.append(partial(self._look_at_first, booking, bare, len(call.operands), bound))
+        else:
+            given = tuple(map(is_activation, execution.inputs))
+            execution.looks.append(partial(self._look_again, booking, formula, given, zeros))
+        self._results[execution.args[0] if out is None else out] = execution.booked
+
+    def _look_at_first(
+        self, booking: Booking, call: Call, many: int, bound: Bound | None, ran: Ran
+    ) -> Callable[[], None]:
+        """Look at an operation in another batch that reads so many arguments, the first ones."""
+        return self._look_at(booking, call, ran.args[:many], ran.out, bound, zeros=False)
+
+    def _look_again(
+        self, booking: Booking, formula: Formula, given: tuple[bool, ...], zeros: bool, ran: Ran
+    ) -> Callable[[], None]:
+        """Look at the same execution in another batch."""
+        inputs = list(tensors_in(ran.args))
+        activations = {storage_id(x) for x, is_one in zip(inputs, given, strict=True) if is_one}
+        is_activation = lambda x: storage_id(x) in activations  # noqa: E731
+        call = self._call(formula, ran.args, ran.out, is_activation)
+        assert call is not None  # as before
+        bound = Bound.of(call, ran.out, inputs, self._instruments, is_activation)
+        return self._look_at(booking, call, call.operands, ran.out, bound, zeros)
 
     def _notice_sum(self, execution: Execution) -> None:
         """A product that is summed is an attention written as mask and sum."""
@@ -115,8 +192,8 @@ class Operations:
             self._results.discard(x)
             self.counts[name].read += 1
 
-    def _book(self, call: Call, sources: tuple[Source | None, ...], out: Tensor | None, inputs: list[Tensor]) -> str:
-        """Add one execution to its operation; its name."""
+    def _book(self, call: Call, sources: tuple[Source | None, ...], out: Tensor | None) -> Booking:
+        """Find the operation of one execution, and add what does not hang on values."""
         instruments = self._instruments
         name, module = self.names.name(call)
         raw = raw_sources(sources)
@@ -131,8 +208,6 @@ class Operations:
             counts.raw &= raw
         else:  # it read constants alone until now: the first step of a recurrence
             counts.sources, counts.raw = sources, raw
-        if raw and not counts.image:
-            counts.image = self.images.shown_in(call.operands)
         if call.weight is not None:
             counts.weights = call.weight.numel()  # the same at every execution, so it is not added up
         counts.constant += not any(sources)
@@ -140,42 +215,97 @@ class Operations:
         counts.calls += 1
         counts.dense += call.dense
         counts.outputs += call.dense if out is None else out.numel()
-        events = self._count(call, counts, sources)
-        if out is not None:  # what the operands were seen to hold may prove it finite
-            watch = instruments.finite.watch_result if call.masked else instruments.finite.watch
-            if call.masked or not cannot_overflow(call, out, inputs, instruments):
-                watch(out, f"the result of {name} holds")
-        if call.weight is not None and instruments.weights.has_zeros(call.weight):
-            counts.add_lost(call, events)
-        if self._graded:
-            counts.add_graded(call, sources, instruments)
-        return name
-
-    def _count(self, call: Call, counts: OperationCounts, sources: tuple[Source | None, ...]) -> Tensor:
-        """Elements, nonzeros, values and events of one execution; its events per row."""
-        instruments = self._instruments
-        layouts = [
-            instruments.layouts.of((counts.name, i), x.shape, call.stacked, x) for i, x in enumerate(call.operands)
-        ]
-        result = layouts[0] if call.rows is None else instruments.layouts.of((counts.name, -1), call.rows, call.stacked)
+        layouts = tuple(
+            instruments.layouts.of((name, i), x.shape, call.stacked, x) for i, x in enumerate(call.operands)
+        )
+        result = layouts[0] if call.rows is None else instruments.layouts.of((name, -1), call.rows, call.stacked)
         counts.executions += result.steps * result.batch
-        counters: list[Tensor] = []
-        for i, (x, layout) in enumerate(zip(call.operands, layouts, strict=True)):
-            nonzero, ones = instruments.counter.count(x, layout.rows)
+        for i, x in enumerate(call.operands):
             counts.elements[i] += x.numel()
-            counts.ones[i] = counts.ones[i].plus(ones)
-            counters.append(layout.fold(nonzero))
-            counts.see(i, x, sources[i], (nonzero, ones), instruments, _channel(call))
             counts.broadcast[i] |= call.op == "product" and x.numel() < call.dense
         # A product over the images themselves: no stack of matrices has one for each.
         mixes = call.inner and call.rows is not None and call.rows[:-2].numel() % result.rows
         if mixes or not all(layout.apart for layout in (*layouts, result)):
             self.by_image = False
             result = Layout(1, result.batch, apart=False)
-        events = call.events(result.rows, instruments.counter)
-        counters.append(result.fold(events))
-        counts.add(counters)
-        return events
+        return Booking(counts, sources, layouts, result, raw)
+
+    def _look_at(
+        self,
+        booking: Booking,
+        call: Call,
+        operands: Sequence[Tensor],
+        out: Tensor | None,
+        bound: Bound | None,
+        zeros: bool,
+    ) -> Callable[[], None]:
+        """Look at the values of one execution: nonzeros, events, what else they show. What is returned books them.
+
+        What need not be done at once is left for then: among large operators Python is slow.
+
+        Args:
+            booking: what was decided of it.
+            call: the operation.
+            operands: what it reads.
+            out: its result; None if it is still to be written.
+            bound: how large that can be.
+            zeros: some of its weights are zero.
+        """
+        instruments, counts = self._instruments, booking.counts
+        image = booking.raw and not counts.image and self.images.shown_in(operands)
+        events = met_zero = None  # counting pairs looks at the values, too
+        if call.fan_out is None or zeros:
+            rows, counter = booking.result.rows, instruments.counter
+            of = call.events_of
+            met = call.events(rows, counter) if of is None else of(rows, counter, operands)
+            events, met_zero = Integers(met), Integers(lost(call, met)) if zeros else None
+        found = []
+        for x, layout, source in zip(operands, booking.layouts, booking.sources, strict=True):
+            counted = instruments.counter.counted(x, layout.rows)
+            found.append((counted, *self._values(x, source, _channel(call), counted)))
+        # What the operands were seen to hold may prove it finite.
+        if out is not None and (call.masked or bound is None or not bound.holds(operands, out, instruments)):
+            watch = instruments.finite.watch_result if call.masked else instruments.finite.watch
+            watch(out, f"the result of {counts.name} holds")
+
+        fan_out = call.fan_out or 0  # what is booked later must not keep the tensors of the call
+
+        def add() -> None:
+            counts.image |= image
+            counters, read = [], []
+            for i, (counted, binary, values) in enumerate(found):
+                nonzero, ones = counted()
+                read.append(nonzero)
+                counters.append(booking.layouts[i].fold(nonzero))
+                counts.note(i, ones, binary, values)
+            met = read[0] * fan_out if events is None else events.tensor()
+            counters.append(booking.result.fold(met))
+            counts.add(counters)
+            if met_zero is not None:
+                counts.lost = met_zero if counts.lost is None else counts.lost.plus(met_zero)
+
+        return add
+
+    def _values(self, x: Tensor, source: Source | None, channel: int, counted: Counted) -> tuple[bool, Values | None]:
+        """Whether an operand is zeros and ones by construction, and what is seen of it if not.
+
+        A state before the first step says nothing.
+        """
+        if self._instruments.counter.is_binary(x):
+            return True, None
+        if source is None and not bool(x.any()):
+            return False, None
+        return False, self._instruments.meter.values_of(x, source, channel, *counted())
+
+
+def _first(operands: tuple[Tensor, ...], args: tuple[Any, ...]) -> bool:
+    """Whether operands are the first arguments themselves."""
+    return all(x is given for x, given in zip(operands, args, strict=False))
+
+
+def _no_events(*_: Any) -> Any:
+    """What a call without its tensors has in place of their functions."""
+    raise AssertionError("of a call without tensors `events_of` is asked")
 
 
 def _channel(call: Call) -> int:

@@ -39,6 +39,7 @@ class Unseen:
         for x in execution.inputs:
             if not lineage.is_known(x):
                 lineage.unseen(x, execution.path)
+                self._instruments.judge()
                 self.found[execution.path, _OUTSIDE] += 1
 
     def after(self, execution: Execution) -> None:
@@ -69,4 +70,5 @@ class Unseen:
         origins = [source for x in tensors_in(args) if (source := lineage.source(x)) is not None]
         if origins:
             lineage.unseen(result, frame.path, origins)
+            self._instruments.judge()
             self.found[frame.path, _OUTSIDE] += 1

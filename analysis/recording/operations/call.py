@@ -1,6 +1,6 @@
 """A Call: one execution of a synaptic operation, as its formula describes it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +29,9 @@ class Call:
         layer: written as an elementwise product: an operation where `weight` is one of the model's, and each element
             meets several of its elements.
         multiplies: real products that one product is: four of complex numbers.
+        fan_out: outputs that each element of the one operand reaches, where these are as many: `events` are so many
+            for each of its nonzeros.
+        events_of: `events` of other operands of the same shapes, where these are the operator's first arguments.
     """
 
     op: str
@@ -45,3 +48,5 @@ class Call:
     masked: bool = False
     layer: bool = False
     multiplies: int = 1
+    fan_out: int | None = None
+    events_of: Callable[[int, Counter, Sequence[Tensor]], Tensor] | None = None

@@ -1,5 +1,6 @@
 """One operator that runs: what observers see of it, and what they share."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -17,7 +18,25 @@ from saformer.analysis.recording.origins.storage_map import storage_id, tensors_
 from saformer.neurons.one_pass import Fired, fire
 
 
-class Execution:
+def fire_own(*args: Any) -> Fired | None:
+    """The spikes of LIF neurons, counted as they fire, in one pass; None where that cannot be."""
+    return fire(*args, in_words=True)
+
+
+class Ran:
+    """An operator that ran: its arguments, its results and, of our own neurons, what the pass showed that made them."""
+
+    __slots__ = ("args", "fired", "out")
+
+    def __init__(self, args: tuple[Any, ...], out: Any = None, fired: Fired | None = None) -> None:
+        self.args, self.out, self.fired = args, out, fired
+
+
+#: Looks at the values of what ran, and returns what books them.
+Look = Callable[[Ran], Callable[[], object]]
+
+
+class Execution(Ran):
     """An operator with its arguments, and its results once it has run.
 
     Args:
@@ -35,24 +54,30 @@ class Execution:
         booked: name of the synaptic operation that it is, once that is known.
         weight: the weights of that operation, if it has any.
         fired: of our own neurons, what the one pass showed that made their spikes.
+        looks: what is to be looked at each time that it runs like this.
     """
 
     def __init__(
         self, func: Any, operator: Operator | None, args: tuple[Any, ...], kwargs: dict[str, Any], path: str
     ) -> None:
-        self.func, self.operator, self.args, self.kwargs, self.path = func, operator, args, kwargs, path
+        super().__init__(args)
+        self.func, self.operator, self.kwargs, self.path = func, operator, kwargs, path
         self.packet = func._overloadpacket
         self.inputs: list[Tensor] = list(tensors_in((*args, *kwargs.values()) if kwargs else args))
         self.writes, self._may_view = _traits(func)
-        self.out: Any = None
         self._ran = False
         self.booked: str | None = None
         self.weight: Tensor | None = None
-        self.fired: Fired | None = None
+        self.looks: list[Look] = []
+
+    def look(self, look: Look) -> None:
+        """Look at its values now, book them, and keep how for the next time."""
+        look(self)()
+        self.looks.append(look)
 
     def take(self, out: Any, fired: Fired | None = None) -> None:
-        """Take results that were computed elsewhere."""
-        self.out, self.fired, self._ran = out, fired, True
+        """Take results that were computed elsewhere; None if they were not."""
+        self.out, self.fired, self._ran = out, fired, out is not None
 
     def run(self) -> None:
         """Run it. Our own neurons count their spikes as they fire, where they can."""
@@ -60,7 +85,7 @@ class Execution:
             return
         self._ran = True
         if self.operator is not None and self.operator.kind is Kind.NEURON and self.operator.binary:
-            self.fired = fire(*self.args)
+            self.fired = fire_own(*self.args)
         self.out = self.func(*self.args, **self.kwargs) if self.fired is None else self.fired.spikes
 
     def is_view(self) -> bool:
@@ -111,13 +136,23 @@ class Instruments:
         self.counter, self.finite = Counter(), FiniteCheck()
         self.looks, self.weights = self.counter.looks, Looks()  # at activations, at constants
         self.meter = ValueMeter(self.looks)
+        self.judging = False
+
+    def judge(self) -> None:
+        """In this batch values decided more than counts: another batch may be another thing."""
+        self.judging = True
 
     def start_batch(self, images: int) -> None:
         """Forget the batch before."""
-        self.counter.clear()
-        self.meter.clear()
+        self.judging = False
+        self.look_anew()
         self.layouts.start_batch(images)
         self.lineage.start_batch()
+
+    def look_anew(self) -> None:
+        """Forget what was seen of tensors."""
+        self.counter.clear()
+        self.meter.clear()
 
     def forget(self, x: Tensor) -> None:
         """Void what was counted of a tensor that is written into."""

@@ -5,7 +5,7 @@ A formula is a pure function from the operator's arguments and result to a `Call
 
 import math
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +17,22 @@ from saformer.analysis.recording.operations.call import Call
 from saformer.analysis.recording.operations.operators import Effect, Role, register_operator
 
 aten = torch.ops.aten
+Again = Callable[[Tensor, Tensor], Tensor]
+Events = Callable[[int, Counter, Sequence[Tensor]], Tensor]
 
 
-def _uniform(x: Tensor, fan_out: int) -> Callable[[int, Counter], Tensor]:
-    """Events where every input element reaches the same number of outputs."""
-    return lambda rows, counter: counter.count(x, rows)[0] * fan_out
+def _call(
+    op: str, dense: int, operands: tuple[Tensor, ...], weight: Tensor | None, events: Events, again: Again, **more: Any
+) -> Call:
+    """A call whose events are a function of its operands."""
+    of_these = lambda rows, counter: events(rows, counter, operands)  # noqa: E731
+    return Call(op, dense, operands, weight, of_these, again, events_of=events, **more)
+
+
+def _layer(op: str, dense: int, x: Tensor, weight: Tensor, again: Again, *, fan_out: int, **more: Any) -> Call:
+    """An operation with weights in which every element of `x` reaches the same number of outputs."""
+    events = lambda rows, counter, operands: counter.count(operands[0], rows)[0] * fan_out  # noqa: E731
+    return _call(op, dense, (x,), weight, events, again, fan_out=fan_out, **more)
 
 
 def _matrix(x: Tensor, y: Tensor, is_activation: Callable[[Tensor], bool]) -> Call:
@@ -37,13 +48,12 @@ def _matrix(x: Tensor, y: Tensor, is_activation: Callable[[Tensor], bool]) -> Ca
     dense = math.prod(lead) * n * k * m
     if not is_activation(y):
         # An input element meets m weights, in every matrix that it is broadcast to.
-        return Call("linear", dense, (x,), y, _uniform(x, dense // max(x.numel(), 1)), torch.matmul, inner=k)
+        return _layer("linear", dense, x, y, torch.matmul, fan_out=dense // max(x.numel(), 1), inner=k)
     if not is_activation(x):
-        fan_out = _uniform(y, dense // max(y.numel(), 1))
-        return Call("linear", dense, (y,), x, fan_out, lambda a, w: torch.matmul(w, a), inner=k)
-    shape = torch.Size((*lead, n, k))
-    pairs = lambda rows, counter: counter.pairs(x2, y2, rows)  # noqa: E731
-    return Call("matmul", dense, (x2, y2), None, pairs, torch.matmul, inner=k, rows=shape)
+        fan_out = dense // max(y.numel(), 1)
+        return _layer("linear", dense, y, x, lambda a, w: torch.matmul(w, a), fan_out=fan_out, inner=k)
+    pairs = lambda rows, counter, operands: counter.pairs(*operands, rows)  # noqa: E731
+    return _call("matmul", dense, (x2, y2), None, pairs, torch.matmul, inner=k, rows=torch.Size((*lead, n, k)))
 
 
 @register_operator(aten.linear)
@@ -87,7 +97,7 @@ def convolution(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Ten
     events are the pairs of nonzeros that meet.
     """
     x, weight, bias, stride, padding, dilation, transposed, output_padding, groups = args[:9]
-    dims = weight.ndim - 2
+    weight_dims, dims = weight.ndim, weight.ndim - 2
     stride, padding, dilation = (list(v) * dims if len(v) == 1 else list(v) for v in (stride, padding, dilation))
     kernel = weight.shape[2:]
     channels_out = weight.shape[1] if transposed else weight.shape[0] // groups  # reached by one input element
@@ -95,18 +105,20 @@ def convolution(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Ten
     batched = x if x.ndim == weight.ndim else x.unsqueeze(0)
     sizes, out_sizes = batched.shape[2:], out.shape[-dims:]
 
-    def events(rows: int, counter: Counter) -> Tensor:
+    def events(rows: int, counter: Counter, operands: Sequence[Tensor]) -> Tensor:
         fan_out = tuple(
             spatial_fan_out(sizes[d], kernel[d], stride[d], padding[d], dilation[d], out_sizes[d], transposed)
             for d in range(dims)
         )
-        return counter.weighted(batched, rows, fan_out) * channels_out
+        (given,) = operands
+        images = given if given.ndim == weight_dims else given.unsqueeze(0)
+        return counter.weighted(images, rows, fan_out) * channels_out
 
     def again(a: Tensor, w: Tensor) -> Tensor:
         return aten.convolution(a, w, None, stride, padding, dilation, transposed, output_padding, groups)
 
     name = f"conv{'_transpose' if transposed else ''}{dims}d"
-    call = Call(name, dense, (x,), weight, events, again, bias=0 if bias is None else bias.numel(), stacked=True)
+    call = _call(name, dense, (x,), weight, events, again, bias=0 if bias is None else bias.numel(), stacked=True)
     return call if not is_activation(weight) else _with_made_kernel(call, weight, is_activation(x))
 
 
@@ -123,8 +135,9 @@ def _with_made_kernel(call: Call, kernel: Tensor, both: bool) -> Call:
         return meet(a, kernel.ne(0).to(torch.float64)).round().to(torch.int64).reshape(rows, -1).sum(1)
 
     if both:
-        return replace(call, operands=(x, whole), weight=None, events=events, again=meet)
-    return replace(call, operands=(whole,), weight=x, events=events, again=lambda w, a: meet(a, w))
+        return replace(call, operands=(x, whole), weight=None, events=events, events_of=None, again=meet)
+    swapped = lambda w, a: meet(a, w)  # noqa: E731
+    return replace(call, operands=(whole,), weight=x, events=events, events_of=None, again=swapped)
 
 
 def _mask(x: Tensor, y: Tensor, read: tuple[Tensor, ...] = ()) -> Call:
@@ -148,7 +161,7 @@ def elementwise_product(args: tuple[Any, ...], out: Tensor, is_activation: Calla
     dense = broadcast(x.shape, weight.shape).numel()
     if dense <= x.numel() or not is_activation(x):
         return None
-    return Call("linear", dense, (x,), weight, _uniform(x, dense // max(x.numel(), 1)), torch.mul, inner=1, layer=True)
+    return _layer("linear", dense, x, weight, torch.mul, fan_out=dense // max(x.numel(), 1), inner=1, layer=True)
 
 
 @register_operator(aten.logical_and, aten.logical_and_, aten.bitwise_and, aten.bitwise_and_, effect=Effect.LEVELS)
@@ -237,7 +250,7 @@ def einsum(args: tuple[Any, ...], out: Tensor, is_activation: Callable[[Tensor],
         # Each element once, and nothing summed: the same thing as a product, element by element.
         scales = dense <= x.numel() and inner == 1
         fan_out = dense // max(x.numel(), 1)
-        return Call("linear", dense, (x,), weight, _uniform(x, fan_out), again, inner=inner, layer=scales)
+        return _layer("linear", dense, x, weight, again, fan_out=fan_out, inner=inner, layer=scales)
 
     def events(rows: int, counter: Counter) -> Tensor:
         kept = 0
@@ -298,7 +311,7 @@ def gathered(spikes: Tensor, table: Tensor, rows: Tensor) -> Call:
     def again(x: Tensor, w: Tensor) -> Tensor:  # no event is lost at a zero weight that is read here
         return x.ne(0).to(torch.float64) * columns
 
-    return Call("gather", spikes.numel() * columns, (spikes,), table, _uniform(spikes, columns), again, inner=1)
+    return _layer("gather", spikes.numel() * columns, spikes, table, again, fan_out=columns, inner=1)
 
 
 def attention(

@@ -13,7 +13,7 @@ class InputImages:
     def __init__(self, instruments: Instruments) -> None:
         self._instruments = instruments
         self.elements = 0  # of all images
-        self._encoded = False  # the input is spikes that were drawn from the images
+        self.encoded = False  # the input is spikes that were drawn from the images
         self._coloured = False  # images hold other values than zeros and ones: so far, and in this batch
         self._coloured_now = False
 
@@ -26,8 +26,13 @@ class InputImages:
         for x in inputs:
             self._instruments.finite.watch(x, "the input holds")
             # Spikes that were drawn from an image are the image no more.
-            self._encoded |= x is not images and self._coloured_now and counter.holds_binary(x)
-            self._instruments.lineage.enter(x, raw=not self._encoded)
+            self.encoded |= x is not images and self._coloured_now and counter.holds_binary(x)
+            self.enter([x])
+
+    def enter(self, inputs: Iterable[Tensor]) -> None:
+        """The network is given these tensors."""
+        for x in inputs:
+            self._instruments.lineage.enter(x, raw=not self.encoded)
 
     def shown_in(self, operands: Iterable[Tensor]) -> bool:
         """Whether what an operation reads of the input holds other values than zeros and ones."""

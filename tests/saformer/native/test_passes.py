@@ -106,24 +106,98 @@ def test_one_look_counts_and_measures(shape):
         assert whole is None and not largest < abs(other)
 
 
+def some_spikes(*shape, seed=2):
+    """Spikes, and a bit for each as neurons write them."""
+    fired = one_pass.fire(currents(1, *shape, seed=seed) * 3, 1.0, 1.0, 0.0, in_words=True)
+    return fired.spikes[0], fired.words
+
+
 @needs_compiler
-@pytest.mark.parametrize("shape", [(5, 7, 300), (40, 20, 1), (1, 3, 1025)])
-def test_nonzeros_along_a_dimension(shape):
-    library = native()
-    assert library is not None
+@pytest.mark.parametrize("shape", [(3, 5, 64), (2, 7, 16), (1, 1, 48), (2, 3, 5000)])
+def test_a_bit_for_each_spike_is_written_beside_them(shape):
+    spikes, words = some_spikes(*shape)
+    if not native().gives_words or spikes[0].numel() % 16:
+        assert words is None
+        return
+    bits = (words[:-1, None].int() >> torch.arange(16)) & 1
+    assert torch.equal(bits.flatten(), spikes.flatten().int())
+
+
+@needs_compiler
+def test_no_bits_are_written_where_runs_are_no_multiples_of_sixteen():
+    assert one_pass.fire(currents(2, 3, 7), 2.0, 1.0, 0.0, in_words=True).words is None
+    assert one_pass.fire(currents(2, 3, 16), 2.0, 1.0, 0.0).words is None
+
+
+HEADS = [(3, 32, 20), (2, 24, 16), (4, 12, 4), (1, 300, 7), (2, 5, 3000)]  # how many, their width, tokens
+
+
+def met(x, y, rows):
+    """Pairs that meet in the product of stacks of matrices."""
+    return (x.ne(0).double() @ y.ne(0).double()).round().long().reshape(rows, -1).sum(1)
+
+
+def factors(x, y, words=(None, None), look=(False, False)):
+    """Stacks of matrices as the pass takes them."""
+    (*lead, n, in_x), (*its_lead, in_y, m) = x.stride(), y.stride()
+    first = compiled.Factor(x, words[0], tuple(lead), x.shape[-2], n, in_x, look[0])
+    return first, compiled.Factor(y, words[1], tuple(its_lead), y.shape[-1], m, in_y, look[1])
+
+
+@needs_compiler
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    ("heads", "width", "tokens"), [(3, 32, 20), (2, 24, 16), (4, 12, 4), (1, 300, 7), (2, 5, 3000)]
+)
+def test_pairs_of_spikes_are_counted_by_their_bits_and_without(monkeypatch, threads, heads, width, tokens):
+    monkeypatch.setattr(compiled, "_threads", lambda x: threads)
+    monkeypatch.setattr(compiled, "_SHARED", 1 if threads > 1 else 1 << 40)
+    (q, q_words), (k, k_words) = (some_spikes(4, tokens, heads * width, seed=seed) for seed in (1, 2))
+    q, k = (x.unflatten(-1, (heads, width)).transpose(1, 2) for x in (q, k))
+    for words in ((q_words, k_words), (None, k_words), (q_words, None), (None, None)):
+        for x, y in ((q, k.transpose(-1, -2)), (q.transpose(-1, -2), k)):
+            for rows in (4, 2, 1):
+                events, seen = native().pairs(*factors(x, y, words), x.shape[:-2], x.shape[-1], rows)
+                assert torch.equal(events, met(x, y, rows)) and seen == (None, None)
+
+
+@needs_compiler
+@pytest.mark.parametrize("shape", [(3, 2, 64, 64), (5, 1, 70, 90), (2, 1, 3, 300)])
+def test_what_products_hold_is_looked_at_in_the_same_pass(shape):
+    generator = torch.Generator().manual_seed(4)
+    x = torch.randint(-1, 4, shape, generator=generator).float()
+    y = torch.randn(*shape[:2], shape[3], 5, generator=generator).relu()
+    events, (of_x, of_y) = native().pairs(*factors(x, y, look=(True, True)), shape[:2], shape[3], shape[0])
+    assert torch.equal(events, met(x, y, shape[0]))
+    for z, seen in ((x, of_x), (y, of_y)):
+        nonzero, *rest = native().look(z.flatten(0, 1).flatten(1))
+        assert torch.equal(seen[0], nonzero) and list(seen[1:]) == rest
+
+
+@needs_compiler
+@pytest.mark.parametrize("shape", [(7, 5001), (64, 12289), (1, 9000), (300, 1)])
+def test_a_sum_is_looked_at_as_it_is_made(shape):
+    x, y = (currents(*shape, seed=seed).round() for seed in (1, 2))
+    y[0, 0] = 0.25
+    for one, other in ((x, x.roll(1)), (x, y)):
+        out = torch.empty_like(one)
+        nonzero, *rest = native().add(one, other, out, shape[1])
+        expected, *shown = native().look(one + other)
+        assert torch.equal(out, one + other) and torch.equal(nonzero, expected) and rest == shown
+
+
+@needs_compiler
+@pytest.mark.parametrize("shape", [(5, 3, 5000), (4, 30, 64), (2, 9, 48), (3, 4, 1)])
+def test_sums_of_weights_where_elements_are_not_zero(shape):
     x = torch.randint(-1, 2, shape, generator=torch.Generator().manual_seed(2)).float()
-    assert torch.equal(library.along(x[None])[0], x.ne(0).sum(1))
-    apart = torch.stack([x, x.roll(1), x.roll(2)])[::2]
-    assert torch.equal(library.along(apart), apart.ne(0).sum(2))
-
-
-@needs_compiler
-def test_sums_of_weights_where_elements_are_not_zero():
-    library = native()
-    assert library is not None
-    x = torch.randint(-1, 2, (5, 3, 5000), generator=torch.Generator().manual_seed(2)).float()
-    weight = torch.randint(0, 1 << 18, (5000,), generator=torch.Generator().manual_seed(3), dtype=torch.int32)
-    assert torch.equal(library.weighted(x, weight), (x.ne(0).long() * weight).sum((1, 2)))
+    weight = torch.randint(0, 1 << 40, shape[2:], generator=torch.Generator().manual_seed(3))
+    sums, seen = native().weighted(x, weight)
+    assert torch.equal(sums, (x.ne(0).long() * weight).sum((1, 2))) and seen is None
+    again, (nonzero, *rest) = native().weighted(x, weight, look=True)
+    in_one_look = native().look(x.flatten(1))
+    assert torch.equal(again, sums) and torch.equal(nonzero, in_one_look[0]) and tuple(rest) == in_one_look[1:]
+    spikes, words = some_spikes(*shape)
+    assert torch.equal(native().weighted(spikes, weight, words)[0], (spikes.long() * weight).sum((1, 2)))
 
 
 @pytest.mark.parametrize("other", [torch.zeros(2, 3, dtype=torch.float64), torch.zeros(2, 0), torch.zeros(2, 3).half()])

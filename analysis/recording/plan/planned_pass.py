@@ -1,0 +1,95 @@
+"""A forward pass that follows a plan: its operators are compared with those of the batch before, and their values are
+looked at; what they are, and whose, is known.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from saformer.analysis.recording.observers.operations import Operations
+from saformer.analysis.recording.operations.execution import Instruments, Ran
+from saformer.analysis.recording.operations.operators import entry
+from saformer.analysis.recording.origins.storage_map import tensors_in
+from saformer.analysis.recording.parts import run_in_parts
+from saformer.analysis.recording.plan.draft import Plan
+from saformer.analysis.recording.plan.steps import Numbers, Step
+
+
+class PlannedPass(TorchDispatchMode):
+    """Follows a plan as long as the pass does; what was seen is booked at its end, or not at all.
+
+    Args:
+        plan: what a batch of this kind does.
+        instruments: what observers share.
+        operations: what counts operations.
+        inputs: what the network is given.
+    """
+
+    def __init__(self, plan: Plan, instruments: Instruments, operations: Operations, inputs: Iterable[Tensor]) -> None:
+        super().__init__()
+        self._plan, self._instruments, self._operations = plan, instruments, operations
+        self._numbers, self._at, self._departed = Numbers(inputs), 0, False
+        self._found: list[Callable[[], object]] = []
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """As in the recorder."""
+        return False
+
+    @property
+    def followed(self) -> bool:
+        """Whether the pass was the one that was planned, to its end."""
+        return not self._departed and self._at == len(self._plan.steps)
+
+    def book(self) -> Plan:
+        """Book what was seen; the plan, for another batch."""
+        for found in self._found:
+            found()
+        for rows, more in self._plan.sizes:
+            rows.add_sizes(more)
+        return self._plan
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the operator, and look at its values."""
+        kwargs = kwargs or {}
+        step = self._next(func, args, kwargs)
+        if step is None:
+            return func(*args, **kwargs)
+        if step.parts:
+            out = run_in_parts(self, self._operations, func, entry(func, kwargs), args, kwargs)
+        else:
+            out = self._run(step, func, args, kwargs)
+        self._numbers.note(out, args)
+        return out
+
+    def _next(self, func: Any, args: Any, kwargs: Any) -> Step | None:
+        """The step that this operator is; None once the pass has left the plan."""
+        steps = self._plan.steps
+        if self._departed or self._at == len(steps):
+            self._departed = True
+            return None
+        step = steps[self._at]
+        if func is not step.func or self._numbers.signature((args, kwargs)) != step.signature:
+            self._departed = True
+            return None
+        self._at += 1
+        return step
+
+    def _run(self, step: Step, func: Any, args: Any, kwargs: Any) -> Any:
+        if step.writes:
+            for x in tensors_in(args):
+                self._instruments.forget(x)
+        ran = Ran(args)
+        if step.fire is not None:
+            ran.fired = step.fire(*args)
+            if ran.fired is None or not ran.fired.finite:  # the recorder says where
+                self._departed = True
+        if step.adds:
+            ran.out = self._instruments.counter.add(*args)
+        if ran.out is None:
+            ran.out = func(*args, **kwargs) if ran.fired is None else ran.fired.spikes
+        if not self._departed:
+            self._found += [look(ran) for look in step.looks]
+        return ran.out

@@ -1,0 +1,79 @@
+"""The steps of a forward pass: which operator ran, on results of which steps before."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from saformer.analysis.recording.operations.execution import Look
+from saformer.analysis.recording.origins.storage_map import StorageMap, storage_id, tensors_in
+from saformer.neurons.one_pass import Fired
+
+
+@dataclass
+class Step:
+    """One operator of a pass.
+
+    Args:
+        func: the operator.
+        signature: what it was given, see `Numbers.signature`.
+        parts: it ran as its parts, which are the steps that follow.
+        writes: it writes into an argument.
+        adds: it adds spikes, and the sum is looked at as it is made.
+        fire: of our own neurons, the one pass that makes their spikes.
+        looks: what is counted and measured when it has run.
+    """
+
+    func: Any
+    signature: Any
+    parts: bool = False
+    writes: bool = False
+    adds: bool = False
+    fire: Callable[..., Fired | None] | None = None
+    looks: list[Look] = field(default_factory=list)
+
+
+class Numbers:
+    """Numbers the results of a pass in the order in which they are made: where the same operators run on the same
+    tensors, these have the same numbers.
+
+    Args:
+        inputs: the network's.
+    """
+
+    def __init__(self, inputs: Iterable[Tensor]) -> None:
+        self._made: StorageMap[int] = StorageMap()
+        self._count = 0
+        for x in inputs:
+            self._add(x)
+
+    def _add(self, x: Tensor) -> None:
+        self._count += 1
+        self._made[x] = -self._count
+
+    def made(self, x: Tensor) -> bool:
+        """Whether `x` is the input, or was made in this pass."""
+        return x in self._made
+
+    def signature(self, values: Any) -> Any:
+        """Arguments to compare: of a tensor its number, or, of one that was there before, its memory; and its shape."""
+        if isinstance(values, Tensor):
+            number = self._made.get(values)
+            return storage_id(values) if number is None else number, values.shape
+        if isinstance(values, list | tuple):
+            return tuple(map(self.signature, values))
+        if isinstance(values, dict):
+            return tuple((name, self.signature(value)) for name, value in values.items())
+        return values
+
+    def note(self, out: Any, read: Any) -> None:
+        """Number the results of an operator.
+
+        Args:
+            out: its results; views of what it read have the number of that.
+            read: its arguments.
+        """
+        for x in (out,) if isinstance(out, Tensor) else tensors_in((out,)):
+            if x not in self._made and storage_id(x) not in map(storage_id, tensors_in(read)):
+                self._add(x)
