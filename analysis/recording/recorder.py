@@ -145,7 +145,7 @@ class Recorder(TorchDispatchMode):
         self.operators += not self._in_one
         step = self._draft.step(func, args, kwargs)
         out = self._run(func, args, kwargs, step)
-        self._draft.note(out, args)
+        self._draft.note(step, out, args)
         return out
 
     def _run(self, func: Any, args: Any, kwargs: Any, step: Step) -> Any:

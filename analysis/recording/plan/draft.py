@@ -63,13 +63,13 @@ class Draft:
 
     def step(self, func: Any, args: Any, kwargs: Any) -> Step:
         """An operator runs."""
-        step = Step(func, self._numbers.signature((args, kwargs)))
+        step = Step(func, self._numbers.signature(args, kwargs))
         self._steps.append(step)
         return step
 
-    def note(self, out: Any, read: Any) -> None:
+    def note(self, step: Step, out: Any, read: Any) -> None:
         """It ran: its results, and what it read."""
-        self._numbers.note(out, read)
+        step.makes = self._numbers.note(out, read)
 
     def plan(self, rows: Sequence[Rows], operators: int) -> Plan:
         """The plan, with the running integers, and the operators that ran, after the batch."""
@@ -88,7 +88,7 @@ class NoDraft:
         """An operator runs."""
         return Step(func, None)
 
-    def note(self, out: Any, read: Any) -> None:
+    def note(self, step: Step, out: Any, read: Any) -> None:
         """It ran."""
 
     def plan(self, rows: Sequence[Rows], operators: int) -> None:

@@ -61,7 +61,8 @@ class PlannedPass(TorchDispatchMode):
             out = run_in_parts(self, self._operations, func, entry(func, kwargs), args, kwargs)
         else:
             out = self._run(step, func, args, kwargs)
-        self._numbers.note(out, args)
+        if step.makes:
+            self._numbers.note(out, args)
         return out
 
     def _next(self, func: Any, args: Any, kwargs: Any) -> Step | None:
@@ -71,7 +72,7 @@ class PlannedPass(TorchDispatchMode):
             self._departed = True
             return None
         step = steps[self._at]
-        if func is not step.func or self._numbers.signature((args, kwargs)) != step.signature:
+        if func is not step.func or self._numbers.signature(args, kwargs) != step.signature:
             self._departed = True
             return None
         self._at += 1

@@ -10,6 +10,8 @@ from saformer.analysis.recording.operations.execution import Look
 from saformer.analysis.recording.origins.storage_map import StorageMap, storage_id, tensors_in
 from saformer.neurons.one_pass import Fired
 
+_SEQUENCES = (list, tuple)  # a union would be made anew at every look
+
 
 @dataclass
 class Step:
@@ -20,6 +22,7 @@ class Step:
         signature: what it was given, see `Numbers.signature`.
         parts: it ran as its parts, which are the steps that follow.
         writes: it writes into an argument.
+        makes: some of its results are no views of what it read.
         adds: it adds spikes, and the sum is looked at as it is made.
         fire: of our own neurons, the one pass that makes their spikes.
         looks: what is counted and measured when it has run.
@@ -29,6 +32,7 @@ class Step:
     signature: Any
     parts: bool = False
     writes: bool = False
+    makes: bool = True
     adds: bool = False
     fire: Callable[..., Fired | None] | None = None
     looks: list[Look] = field(default_factory=list)
@@ -56,24 +60,27 @@ class Numbers:
         """Whether `x` is the input, or was made in this pass."""
         return x in self._made
 
-    def signature(self, values: Any) -> Any:
+    def signature(self, args: Any, kwargs: Any) -> Any:
         """Arguments to compare: of a tensor its number, or, of one that was there before, its memory; and its shape."""
-        if isinstance(values, Tensor):
-            number = self._made.get(values)
-            return storage_id(values) if number is None else number, values.shape
-        if isinstance(values, list | tuple):
-            return tuple(map(self.signature, values))
-        if isinstance(values, dict):
-            return tuple((name, self.signature(value)) for name, value in values.items())
-        return values
+        of = self._key
+        given = [of(value) for value in args]
+        return (given, [(name, of(value)) for name, value in kwargs.items()]) if kwargs else given
 
-    def note(self, out: Any, read: Any) -> None:
-        """Number the results of an operator.
+    def _key(self, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            number = self._made.get(value)
+            return storage_id(value) if number is None else number, value.shape
+        return [self._key(one) for one in value] if isinstance(value, _SEQUENCES) else value
+
+    def note(self, out: Any, read: Any) -> bool:
+        """Number the results of an operator; whether there was one to number.
 
         Args:
             out: its results; views of what it read have the number of that.
             read: its arguments.
         """
+        before = self._count
         for x in (out,) if isinstance(out, Tensor) else tensors_in((out,)):
             if x not in self._made and storage_id(x) not in map(storage_id, tensors_in(read)):
                 self._add(x)
+        return self._count > before
