@@ -53,7 +53,8 @@ def test_an_image_is_remembered_in_eight_bytes_a_counter() -> None:
     held = []
 
     def measure(images: int, so_far: Callable[[], Profile]) -> bool:
-        gc.collect()
+        if len(held) in (9, 29):  # the ones that are compared
+            gc.collect()
         held.append(tracemalloc.get_traced_memory()[0])
         return False
 
