@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from saformer.neurons.after_norm import normalised, spikes_of
-from saformer.steps import per_step
+from saformer.neurons.after_norm import normalised, per_step_weighed, spikes_of
 
 # kind -> (layer, BatchNorm, suffix of the published name)
 _KINDS: dict[str, tuple[Callable[..., nn.Module], Callable[..., nn.Module], str]] = {
@@ -43,7 +42,7 @@ def project_and_fire(owner: nn.Module, name: str, kind: str, x: Tensor, neuron: 
 def project(owner: nn.Module, name: str, kind: str, x: Tensor) -> Tensor:
     """BN(x W) with the layers registered by `add_projection`; the layout stays that of `kind`."""
     layer, norm = (owner.get_submodule(f"{name}_{part}") for part in (_KINDS[kind][2], "bn"))
-    return normalised(norm, per_step(layer, x), -1 if kind == "linear" else 2)
+    return normalised(norm, per_step_weighed(layer, x), -1 if kind == "linear" else 2)
 
 
 def split_heads(x: Tensor, heads: int, kind: str) -> Tensor:

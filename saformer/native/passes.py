@@ -15,7 +15,10 @@ from torch import Tensor
 
 from saformer.native.compiling import library
 
-_SOURCES = [Path(__file__).with_name(name) for name in ("lif.c", "norm.c", "pool.c", "counts.c", "threads.h", "lif.h")]
+_SOURCES = [
+    *(Path(__file__).with_name(f"{name}.c") for name in ("lif", "norm", "pool", "counts", "linear", "convolution")),
+    *(Path(__file__).with_name(f"{name}.h") for name in ("threads", "lif", "split")),
+]
 #: The widest plane that is pooled, with its padding.
 WIDEST = 1024
 #: Steps whose membranes the backward pass keeps beside each other.
@@ -418,14 +421,20 @@ def fits(x: Tensor) -> bool:
 
 
 @functools.cache
+def compiled() -> ctypes.CDLL | None:
+    """The library as it is, on PyTorch's threads; None where it cannot be made."""
+    found = library("native", "CC", "cc", _SOURCES, _FLAGS)
+    if found is not None:
+        found.use_threads_of.argtypes, found.use_threads_of.restype = [ctypes.c_void_p], None
+        found.use_threads_of(_parallel_region())
+    return found
+
+
+@functools.cache
 def native() -> Native | None:
     """The library; None where it cannot be made, and PyTorch's operators give the same numbers."""
-    found = library("native", "CC", "cc", _SOURCES, _FLAGS)
-    if found is None:
-        return None
-    found.use_threads_of.argtypes, found.use_threads_of.restype = [ctypes.c_void_p], None
-    found.use_threads_of(_parallel_region())
-    return Native(found)
+    found = compiled()
+    return None if found is None else Native(found)
 
 
 def _parallel_region() -> int | None:

@@ -1,4 +1,4 @@
-"""BatchNorm, and neurons behind a layer and its BatchNorm: one operator where nobody looks at what is between."""
+"""A layer, BatchNorm and neurons in a row, by operators of ours where nobody looks at what is between."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +10,8 @@ from torch.nn.modules.module import _has_any_global_hook
 from saformer.native.passes import fits, native
 from saformer.neurons.batch_norm import Normalising, following, works
 from saformer.neurons.layers import LIF
+from saformer.neurons.weighing import weighed
+from saformer.neurons.weighing import works as weighs
 from saformer.steps import per_step
 
 
@@ -71,6 +73,11 @@ def _fits_training(norm: Any, x: Tensor, channel: int, fires: bool) -> bool:
     return own and works(x, channel, fires) and x.shape[channel] == norm.num_features
 
 
+def per_step_weighed(layer: nn.Module, x: Tensor) -> Tensor:
+    """`per_step(layer, x)`, for a layer that may read spikes."""
+    return weighed(layer, x) if weighs(layer, x) and _unwatched(layer) else per_step(layer, x)
+
+
 def normalised(norm: Any, x: Tensor, channel: int = 2) -> Tensor:
     """What a BatchNorm makes of T x B x ...; channels are dimension 2, or the last (-1)."""
     if _unwatched(norm) and _known(norm) and _wants_gradient(norm, x) and _fits_training(norm, x, channel, False):
@@ -81,7 +88,7 @@ def normalised(norm: Any, x: Tensor, channel: int = 2) -> Tensor:
 
 def spikes_of(neuron: nn.Module, norm: nn.Module, layer: nn.Module, x: Tensor, channel: int = 2) -> Tensor:
     """`neuron(norm(layer(x)))`, T x B x ... from T x B x ...; channels are dimension 2, or the last (-1)."""
-    y = per_step(layer, x)
+    y = per_step_weighed(layer, x)
     if _as_one(layer, norm, neuron, y, channel):
         return neuron(y, norm, channel)
     return neuron(normalised(norm, y, channel))

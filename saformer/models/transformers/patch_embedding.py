@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from saformer.neurons.after_norm import normalised, spikes_of
+from saformer.neurons.after_norm import normalised, per_step_weighed, spikes_of
 from saformer.pooling import MaxPool2d
 from saformer.steps import per_step
 
@@ -66,7 +66,7 @@ class PatchEmbedding(nn.Module):
             pools_first = pools and self.pool_first[i]
             conv, norm, neuron = (self.get_submodule(stage.format(n)) for n in ("conv", "bn", self.neuron_name))
             if pools_first or (self.membrane_shortcut and i == len(self.stages) - 1):
-                x = normalised(norm, per_step(conv, x))
+                x = normalised(norm, per_step_weighed(conv, x))
                 if pools_first:
                     x = per_step(self.get_submodule(pool), x)
                 membrane = x
@@ -76,5 +76,5 @@ class PatchEmbedding(nn.Module):
             if pools and not pools_first:
                 x = per_step(self.get_submodule(pool), x)
         if self.membrane_shortcut:
-            return normalised(self.rpe_bn, per_step(self.rpe_conv, x)) + membrane
+            return normalised(self.rpe_bn, per_step_weighed(self.rpe_conv, x)) + membrane
         return spikes_of(self.get_submodule(f"rpe_{self.neuron_name}"), self.rpe_bn, self.rpe_conv, x) + x
