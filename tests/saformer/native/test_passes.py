@@ -146,9 +146,7 @@ def factors(x, y, words=(None, None), look=(False, False)):
 
 @needs_compiler
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize(
-    ("heads", "width", "tokens"), [(3, 32, 20), (2, 24, 16), (4, 12, 4), (1, 300, 7), (2, 5, 300)]
-)
+@pytest.mark.parametrize(("heads", "width", "tokens"), [(3, 32, 20), (2, 24, 16), (4, 12, 4), (1, 300, 7), (2, 5, 300)])
 def test_pairs_of_spikes_are_counted_by_their_bits_and_without(monkeypatch, threads, heads, width, tokens):
     monkeypatch.setattr(compiled, "_threads", lambda x: threads)
     monkeypatch.setattr(compiled, "_SHARED", 1 if threads > 1 else 1 << 40)
