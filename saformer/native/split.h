@@ -58,7 +58,8 @@ static inline void use_tiles(void) {
     _tile_dpbf16ps(3, 5, 7);
 
 /* ACROSS x ACROSS sums, `line` numbers from a row to the next, grow by so many STEPs of terms, or start with them. */
-static inline __attribute__((always_inline)) void grow_by(Side a, int left, Side b, int right, i64 steps, float *sums, i64 line, int start) {
+static inline __attribute__((always_inline)) void grow_by(Side a, int left, Side b, int right, i64 steps, float *sums,
+                                                          i64 line, int start) {
     const i64 row = line * 4;
     BARRIER;
     if (start) {

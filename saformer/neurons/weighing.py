@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn.grad import conv2d_weight
 
 from saformer.native.passes import fits
 from saformer.native.products import products
@@ -19,19 +20,21 @@ def works(layer: nn.Module, x: Tensor) -> bool:
 
     Whether `x` holds spikes is seen on the way: where it does not, PyTorch's operators do the work.
     """
-    if not (torch.is_grad_enabled() and fits(x) and x.is_contiguous() and x.numel()) or torch.is_autocast_enabled("cpu"):
+    if not (torch.is_grad_enabled() and fits(x) and x.is_contiguous() and x.numel()):
+        return False
+    if torch.is_autocast_enabled("cpu") or not isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d):
         return False
     if type(layer) is nn.Linear:
-        places = x.numel() // x.shape[-1]
+        inputs = x.shape[-1]
     elif type(layer) in (nn.Conv1d, nn.Conv2d) and _keeps_size(layer) and x.ndim == layer.weight.ndim + 1:
-        places = x.numel() // x.shape[2]
+        inputs = x.shape[2]
     else:
         return False
-    plain = all(type(t) is nn.Parameter and t.dtype is torch.float32 for t in layer.parameters())
-    learns = x.requires_grad or any(t.requires_grad for t in layer.parameters())
-    inputs = x.shape[-1 if type(layer) is nn.Linear else 2]
-    fitting = plain and learns and layer.weight.is_contiguous() and layer.weight.shape[1] == inputs
-    return fitting and places * layer.weight.numel() >= _WORTH and products() is not None
+    plain = all(type(p) is nn.Parameter and p.dtype is torch.float32 for p in layer.parameters())
+    if not plain or not layer.weight.is_contiguous() or layer.weight.shape[1] != inputs:
+        return False
+    learns = x.requires_grad or any(p.requires_grad for p in layer.parameters())
+    return learns and x.numel() // inputs * layer.weight.numel() >= _WORTH and products() is not None
 
 
 def _keeps_size(layer: Any) -> bool:
@@ -39,11 +42,8 @@ def _keeps_size(layer: Any) -> bool:
     kernel = layer.kernel_size[0]
     square = layer.kernel_size == (kernel, kernel) or layer.kernel_size == (1,)
     steps = {*layer.stride, *layer.dilation, layer.groups} == {1}
-    return square and steps and kernel % 2 == 1 and {*_padding(layer)} == {kernel // 2} and layer.padding_mode == "zeros"
-
-
-def _padding(layer: Any) -> tuple[int, ...]:
-    return (-1,) if isinstance(layer.padding, str) else layer.padding
+    padded = not isinstance(layer.padding, str) and {*layer.padding} == {kernel // 2}
+    return square and steps and kernel % 2 == 1 and padded and layer.padding_mode == "zeros"
 
 
 def _plain(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -77,7 +77,7 @@ def _by_weight(gradient: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         return result
     if weight.ndim == 2:
         return gradient.flatten(0, -2).T @ x.flatten(0, -2)
-    return torch.nn.grad.conv2d_weight(x, weight.shape, gradient, padding=weight.shape[-1] // 2)
+    return conv2d_weight(x, weight.shape, gradient, padding=weight.shape[-1] // 2)
 
 
 _operators = torch.library.Library("saformer", "FRAGMENT")

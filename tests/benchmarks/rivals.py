@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from saformer.neurons import LIF
+from saformer.pooling import MaxPool2d
 
 
 def version() -> str:
@@ -51,13 +52,22 @@ def with_spikingjelly_neurons(model: nn.Module, backend: str = "torch") -> nn.Mo
 
 
 def with_neurons(model: nn.Module, make: Callable[[LIF], nn.Module]) -> nn.Module:
-    """The same network and weights with other neurons in place of ours."""
+    """The same network and weights with other neurons in place of ours, and layers by PyTorch's operators alone."""
     model = copy.deepcopy(model)
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, LIF):
                 setattr(module, name, make(child).train(child.training))
+            elif type(child) is MaxPool2d:
+                pool = nn.MaxPool2d(child.kernel_size, child.stride, child.padding)
+                setattr(module, name, pool.train(child.training))
+    for module in model.modules():  # what somebody watches is not run by operators of ours
+        module.register_forward_hook(_watch)
     return model
+
+
+def _watch(module: nn.Module, args: object, output: object) -> None:
+    """Look, and change nothing."""
 
 
 class SnnTorchLIF(nn.Module):
