@@ -22,7 +22,8 @@ from saformer.analysis.profiles import Profile
 from saformer.analysis.profiles.serialization import to_json
 from saformer.data import Dataset, open_dataset
 from saformer.errors import Stopped
-from saformer.native.passes import native
+from saformer.native.passes import compiled, native
+from saformer.native.products import products
 from saformer.training import RunFolder, evaluate, load_recipe, train
 
 NETWORKS = ("saformer", "sdt", "spikformer")
@@ -105,10 +106,13 @@ def test(device: str) -> dict[str, Any]:
 @contextmanager
 def operators_of_pytorch() -> Iterator[None]:
     """In the block nothing is compiled: BatchNorm's sums in training are rounded as PyTorch's, on every device."""
+    libraries = compiled, native, products
     with patch.dict(os.environ, SAFORMER_NATIVE="0"):
-        native.cache_clear()
+        for library in libraries:
+            library.cache_clear()
         yield
-    native.cache_clear()
+    for library in libraries:
+        library.cache_clear()
 
 
 @operators_of_pytorch()

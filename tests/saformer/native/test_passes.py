@@ -213,15 +213,15 @@ def test_without_a_library_there_is_none_and_nothing_is_said(monkeypatch, tmp_pa
     else:
         (tmp_path / "saformer").mkdir()
         (tmp_path / "saformer").chmod(0o777)
-    assert compiled.native.__wrapped__() is None
+    assert compiled.compiled.__wrapped__() is None
     assert capfd.readouterr() == ("", "")
 
 
 @needs_compiler
 def test_it_is_compiled_once(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert compiled.native.__wrapped__() is not None
+    assert compiled.compiled.__wrapped__() is not None
     (path,) = (tmp_path / "saformer").iterdir()
     made = path.stat().st_mtime_ns
-    assert compiled.native.__wrapped__() is not None
+    assert compiled.compiled.__wrapped__() is not None
     assert [p.stat().st_mtime_ns for p in (tmp_path / "saformer").iterdir()] == [made]
