@@ -180,8 +180,8 @@ class Recorder(TorchDispatchMode):
         for observer in (*self._booking, *self._listing):
             observer.before(execution)
         if self._adds_spikes(execution):
-            step.adds = True
             execution.take(self.instruments.counter.add(*execution.args))
+            step.adds = execution.out is not None
         execution.run()
         for observer in self._booking:
             observer.after(execution)
@@ -219,7 +219,7 @@ class Recorder(TorchDispatchMode):
             norm.take(between)
             self._watched(norm, step)
         self.instruments.forget(x)
-        fired, step.fire, step.writes = given.fire(in_words=True), fire_normalised, True
+        fired, step.fire, step.writes = fire_normalised(*given), fire_normalised, True
         if fired is None:
             self.instruments.judge()
             between.copy_(given.normalise())
@@ -254,18 +254,13 @@ class Recorder(TorchDispatchMode):
         if plan is not None and plan.given == given:
             self._planned = PlannedPass(plan, self.instruments, self.operations, inputs)
         else:
-            self._start_draft(inputs)
+            self._draft = Draft(given, inputs, self._rows(), self.operators) if self._planning else NoDraft()
 
     def start_again(self, inputs: Sequence[Tensor]) -> None:
         """Announce that the batch runs once more, since it went another way than planned."""
         self._planned, self._planning = None, False
         self.instruments.look_anew()
         self.operations.images.enter(inputs)
-        self._start_draft(inputs)
-
-    def _start_draft(self, inputs: Sequence[Tensor]) -> None:
-        given = kind_of_input(inputs, self.operations.images.encoded)
-        self._draft = Draft(given, inputs, self._rows(), self.operators) if self._planning else NoDraft()
 
     def _rows(self) -> list[OperationCounts | FreeCounts]:
         return [*self.operations.counts.values(), *self.elementwise.counts.values()]

@@ -191,8 +191,6 @@ static inline int tally_line(const Source *a, i64 at, i64 n) {
     return start == n ? some : some + __builtin_popcount(sixteen(a->spikes, at + start) & ((1u << (n - start)) - 1));
 }
 
-enum { MOST_LEADING = 4 };
-
 /* A stack of matrices as a product reads them: counted along `lines`, for each of the k that are summed over. */
 typedef struct {
     Source source;

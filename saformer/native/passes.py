@@ -30,7 +30,7 @@ MOST_LEADING = 4
 _FLAGS = (
     *("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-pthread", "-lm"),
     *(("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()),
-    *(f"-DWIDEST={WIDEST}", f"-DMOST_STEPS={MOST_STEPS}", f"-DPIECES={_PIECES}"),
+    *(f"-DWIDEST={WIDEST}", f"-DMOST_STEPS={MOST_STEPS}", f"-DPIECES={_PIECES}", f"-DMOST_LEADING={MOST_LEADING}"),
 )
 # Elements from which on a second thread is worth its start.
 _SHARED = 1 << 18
@@ -162,7 +162,8 @@ class Native:
             reset: V_reset, and rest.
             exact: products with 1/tau are not rounded.
             norm: what makes currents of `x`; a part holds whole channels then.
-            words: where a bit for each spike is written (int16), if `side_by_side` is a multiple of 16.
+            words: where a bit for each spike is written (int16): the channels or neurons that one loop goes over are
+                a multiple of 16.
 
         Returns:
             Spikes of each segment, T x segments, int64; and whether all currents are finite.

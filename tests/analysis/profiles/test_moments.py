@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from awake_models import calibrated
+from mixed_images import Mixed
 from scipy import stats
 from torch import Tensor, nn
 
@@ -312,18 +313,6 @@ def test_tokens_before_images_are_told_apart_by_what_grows() -> None:
     for part in apart[1:]:
         total = total + part
     assert (p.moments, p.operations) == (total.moments, total.operations)
-
-
-class Mixed(nn.Module):
-    """Tokens, images and halves of a channel in one dimension: neither images nor what is repeated comes first."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc, self.out = nn.Linear(3, 4), nn.Linear(4, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = x.unflatten(2, (2, 3)).transpose(0, 1).flatten(0, 2)
-        return self.out(self.fc(y).relu()).view(5, len(x), 2, 2).mean((0, 2))
 
 
 def test_a_model_that_mixes_images_gets_an_interval_over_batches() -> None:

@@ -6,23 +6,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor, nn
+from mixed_images import Mixed
+from torch import nn
 
 import saformer
 from saformer.analysis import Profile, profile
 from saformer.analysis.recording import collect
-
-
-class Mixed(nn.Module):
-    """Tokens, images and halves of a channel in one dimension, so that a batch is one unit of the variance."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc, self.out = nn.Linear(3, 4), nn.Linear(4, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = x.unflatten(2, (2, 3)).transpose(0, 1).flatten(0, 2)
-        return self.out(self.fc(y).relu()).view(5, len(x), 2, 2).mean((0, 2))
 
 
 @pytest.mark.parametrize(
