@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from saformer.devices import sent
 from saformer.errors import InputError
 
 
@@ -133,8 +134,7 @@ class Dataset:
             return images.to(dtype)
         # Half precision would round three times over; compute wider and round once.
         wide = dtype if dtype == torch.float64 else torch.float32
-        mean = torch.tensor(self.mean, dtype=wide, device=images.device).view(-1, 1, 1)
-        std = torch.tensor(self.std, dtype=wide, device=images.device).view(-1, 1, 1)
+        mean, std = (sent(torch.tensor(v, dtype=wide).view(-1, 1, 1), images.device) for v in (self.mean, self.std))
         return images.to(wide).div_(255).sub_(mean).div_(std).to(dtype)
 
     def indices(self, limit: int | None, seed: int = 0) -> Tensor:

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from saformer.data.dataset import Dataset
+from saformer.devices import sent
 from saformer.distributed import rank, world_size
 from saformer.errors import InputError
 from saformer.training.augmentation import build_augmentation
 from saformer.training.recipe import Recipe
 from saformer.training.seeds import derived_seed
 
-#: Images that are augmented together. It is fixed, so that however a batch is shared out over processes and parts, each
+#: Images that share a seed. It is fixed, so that however a batch is shared out over processes and parts, each
 #: image comes out the same; a process whose share ends inside a chunk augments the whole chunk and takes its part.
 CHUNK = 16
 
@@ -96,18 +97,15 @@ class Batches:
         augment = self._augment if mixing else self._unmixed
         first = min(start, len(chosen) - 1) // CHUNK
         last = max(math.ceil(stop / CHUNK), first + 1)
-        pieces = []
-        for chunk in range(first, last):
-            # Where the images are indexed: in their place, or on the CPU, where those that come from a file are.
-            images = chosen[chunk * CHUNK : (chunk + 1) * CHUNK]
-            stored = self.images[images.to(getattr(self.images, "device", "cpu"))].to(self._place)
-            labels = self.labels[images.to(self._place)]
-            pieces.append(augment(stored, labels, derived_seed(self.recipe.seed, "augmentation", step, chunk)))
-        inputs, targets = (
-            torch.cat(parts)[start - first * CHUNK : stop - first * CHUNK].to(self.device)
-            for parts in zip(*pieces, strict=True)
-        )
-        return inputs, targets
+        whole = chosen[first * CHUNK : last * CHUNK]
+        # Where the images are indexed: in their place, or on the CPU, where those that come from a file are.
+        stored = sent(self.images[sent(whole, getattr(self.images, "device", torch.device("cpu")))], self._place)
+        labels = self.labels[sent(whole, self._place)]
+        seeds = (derived_seed(self.recipe.seed, "augmentation", step, chunk) for chunk in range(first, last))
+        chunks = list(zip(seeds, map(len, whole.split(CHUNK)), strict=True))
+        inputs, targets = augment.chunks(stored, labels, chunks)
+        mine = slice(start - first * CHUNK, stop - first * CHUNK)
+        return sent(inputs[mine], self.device), sent(targets[mine], self.device)
 
 
 def share(count: int, part: int, parts: int) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from saformer.data.dataset import Dataset, check_labels
+from saformer.devices import sent
 from saformer.distributed import rank, total, world_size
 from saformer.neurons import Neuron
 from saformer.training.batches import labels_of, share
@@ -105,8 +106,8 @@ def evaluate(
     try:
         with _counting(model, device) as counts:
             for part in chosen[first:last].split(batch_size):
-                labels = all_labels[part].to(device, torch.int64).flatten()
-                scores = model(dataset.normalise(dataset.images[part].to(device))).flatten(0, -2)  # a row each
+                labels = sent(all_labels[part].to(torch.int64), device).flatten()
+                scores = model(dataset.normalise(sent(dataset.images[part], device))).flatten(0, -2)  # a row each
                 check_labels(all_labels[part], scores.shape[1])
                 tally[0] += len(part)
                 tally[1] += len(labels)

@@ -1,11 +1,13 @@
 """Augmentation of event frames: one transform per sample, the same at all its time steps."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from saformer.training.augmentation.draws import Chunk, drawn
 from saformer.training.augmentation.resampling import Resampling, boxes
 
 _Matrix = tuple[tuple[float, float], tuple[float, float]]
@@ -36,30 +38,35 @@ class EventTransforms:
         switches = {"roll": roll, "rotation": rotation, "shear": shear, "cutout": cutout}
         self.choices = ("none", *(name for name, value in switches.items() if value))
 
-    def __call__(self, frames: Tensor, random: np.random.Generator) -> Tensor:
+    def __call__(self, frames: Tensor, chunks: Sequence[Chunk]) -> Tensor:
         """B x T x C x H x W of any type; the input is left alone."""
-        batch, height, width = len(frames), frames.shape[-2], frames.shape[-1]
-        mirrored = torch.from_numpy(random.integers(2, size=batch).astype(bool))
-        chosen = np.array(self.choices)[random.integers(len(self.choices), size=batch)]
-        rolled = random.integers(-self.roll, self.roll + 1, (2, batch)) * (chosen == "roll")
-        angles = random.uniform(-self.rotation, self.rotation, batch) * (chosen == "rotation")
-        slants = random.uniform(-self.shear, self.shear, batch) * (chosen == "shear")
-        sides = random.integers(1, max(self.cutout, 1) + 1, batch) * (chosen == "cutout")
-        middle = random.integers(0, [[height], [width]], (2, batch))
-
-        resampling = Resampling(batch, height, width)
-        squares = np.stack([*(middle - sides // 2), sides, sides])
-        resampling.cut(boxes(torch.from_numpy(squares), height, width))
+        height, width = frames.shape[-2:]
+        mirrored, rolled, angles, slants, squares = drawn(
+            chunks, lambda batch, random: self._draw(batch, random, height, width)
+        )
+        resampling = Resampling(len(frames), height, width)
+        resampling.cut(boxes(squares, height, width))
         if self.rotation or self.shear:
             matrices = [
                 _rotation(angle) if angle else _shear(slant) if slant else _IDENTITY
                 for angle, slant in zip(angles.tolist(), slants.tolist(), strict=True)
             ]
             resampling.affine(torch.tensor(matrices, dtype=torch.float64))
-        resampling.roll(*torch.from_numpy(rolled))
+        resampling.roll(*rolled)
         if self.flip:
             resampling.flip(mirrored)
         return resampling(frames, 0)
+
+    def _draw(self, batch: int, random: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, ...]:
+        """For each sample: whether it is mirrored, two ways to roll, two angles, and the square to empty."""
+        mirrored = random.integers(2, size=batch).astype(bool)
+        chosen = np.array(self.choices)[random.integers(len(self.choices), size=batch)]
+        rolled = random.integers(-self.roll, self.roll + 1, (2, batch)) * (chosen == "roll")
+        angles = random.uniform(-self.rotation, self.rotation, batch) * (chosen == "rotation")
+        slants = random.uniform(-self.shear, self.shear, batch) * (chosen == "shear")
+        sides = random.integers(1, max(self.cutout, 1) + 1, batch) * (chosen == "cutout")
+        middle = random.integers(0, [[height], [width]], (2, batch))
+        return mirrored, rolled, angles, slants, np.stack([*(middle - sides // 2), sides, sides])
 
 
 def _rotation(degrees: float) -> _Matrix:

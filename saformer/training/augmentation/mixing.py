@@ -1,9 +1,14 @@
 """Soft targets: label smoothing and mixup."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from saformer.devices import sent
+from saformer.training.augmentation.draws import Chunk, drawn
 
 
 def soft_targets(labels: Tensor, classes: int, smoothing: float) -> Tensor:
@@ -28,10 +33,22 @@ class Mixup:
     def __init__(self, alpha: float, probability: float) -> None:
         self.alpha, self.probability = alpha, probability
 
-    def __call__(self, inputs: Tensor, targets: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def __call__(self, inputs: Tensor, targets: Tensor, chunks: Sequence[Chunk]) -> tuple[Tensor, Tensor]:
         """B x ... and B x classes, floating; the arguments are left alone."""
-        weight = random.beta(self.alpha, self.alpha)
-        if random.random() >= self.probability:
+        weights, offsets = drawn(chunks, self._draw)
+        if not weights.any():
             return inputs, targets
-        # a + (1 - w) (b - a): with b = a the sample comes out as it went in, to the last bit.
-        return inputs.lerp(inputs.flip(0), 1 - weight), targets.lerp(targets.flip(0), 1 - weight)
+        partners = sent(torch.arange(len(inputs)) + offsets, inputs.device)
+        weights = sent(weights.to(inputs.dtype), inputs.device)
+
+        def blended(values: Tensor) -> Tensor:
+            # a + w (b - a): with b = a or w = 0 the sample comes out as it went in, to the last bit.
+            return values.lerp(values[partners], weights.view(-1, *[1] * (values.ndim - 1)))
+
+        return blended(inputs), blended(targets)
+
+    def _draw(self, size: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """What each sample takes of its partner, and where that stands, seen from it."""
+        weight = random.beta(self.alpha, self.alpha)
+        mixed = random.random() < self.probability
+        return np.full(size, (1 - weight) * mixed), size - 1 - 2 * np.arange(size)

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from saformer.data.dataset import Dataset
 from saformer.errors import InputError
+from saformer.training.augmentation.draws import Chunk
 from saformer.training.augmentation.events import EventTransforms
 from saformer.training.augmentation.mixing import Mixup, soft_targets
 from saformer.training.augmentation.static import CropAndFlip, RandomErasing
 
-_Stage = Callable[[Tensor, np.random.Generator], Tensor]
+_Stage = Callable[[Tensor, Sequence[Chunk]], Tensor]
 
 # Chance that a chunk is mixed at all: timm's `mixup_prob`, 1 in Spikformer's CIFAR configurations and 0.5 in its
 # script for CIFAR10-DVS.
@@ -51,30 +52,36 @@ class Augmentation:
         self._stored, self._normalised, self._mixup = stored, normalised, mixup
 
     def __call__(self, images: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-        """Augment one chunk.
+        """Augment one chunk: `chunks` with one seed."""
+        return self.chunks(images, labels, [(seed, len(images))])
+
+    def chunks(self, images: Tensor, labels: Tensor, chunks: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+        """Augment samples, chunk by chunk; what becomes of a chunk does not depend on the others.
 
         Args:
             images: as stored: B x C x H x W pixels, event frames B x T x C x H x W, or tokens B x T.
             labels: B, or B x T of tokens; whole numbers.
-            seed: at least 0, of this chunk; the same seed gives the same result.
+            chunks: in the order of the samples, a seed (at least 0) and the number of samples of each; the same seed
+                gives the same result.
 
         Returns:
             Inputs, float32 (tokens int64), of the shape and on the device of `images`, normalised; and targets,
             B x classes or B x T x classes, float32, each row summing to 1.
         """
         for name, stage in self._stored.items():
-            images = stage(images, _stream(seed, name))
+            images = stage(images, _streams(chunks, name))
         inputs = self._dataset.normalise(images)
         for name, stage in self._normalised.items():
-            inputs = stage(inputs, _stream(seed, name))
+            inputs = stage(inputs, _streams(chunks, name))
         targets = soft_targets(labels, self._classes, self._smoothing)
         if self._mixup is not None:
-            inputs, targets = self._mixup(inputs, targets, _stream(seed, "mixup"))
+            inputs, targets = self._mixup(inputs, targets, _streams(chunks, "mixup"))
         return inputs, targets
 
 
-def _stream(seed: int, name: str) -> np.random.Generator:
-    return np.random.default_rng((seed, int.from_bytes(name.encode())))
+def _streams(chunks: Sequence[tuple[int, int]], stage: str) -> list[Chunk]:
+    number = int.from_bytes(stage.encode())
+    return [Chunk(size, np.random.default_rng((seed, number))) for seed, size in chunks]
 
 
 def build_augmentation(settings: Any, dataset: Dataset) -> Augmentation:

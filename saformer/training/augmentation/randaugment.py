@@ -1,11 +1,13 @@
 """RandAugment (Cubuk et al., 2020) with the operations and magnitudes of timm's `rand-mM-n1-mstd0.4-inc1`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
 from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
+
+from saformer.training.augmentation.draws import Chunk, drawn
 
 MAGNITUDE_STD = 0.4
 MAGNITUDE_MAX = 10.0
@@ -79,13 +81,9 @@ class RandAugment:
     def __init__(self, magnitude: float, fill: Iterable[int]) -> None:
         self.magnitude, self.fill = magnitude, tuple(fill)
 
-    def __call__(self, images: Tensor, random: np.random.Generator) -> Tensor:
+    def __call__(self, images: Tensor, chunks: Sequence[Chunk]) -> Tensor:
         """B x C x H x W bytes, C = 1 or 3; the input is left alone."""
-        batch = len(images)
-        names = random.integers(len(OPERATIONS), size=batch)
-        applied = random.random(batch) < PROBABILITY
-        levels = random.normal(self.magnitude, MAGNITUDE_STD, batch).clip(0, MAGNITUDE_MAX) / MAGNITUDE_MAX
-        signs = random.choice([-1, 1], batch)
+        names, applied, levels, signs = (found.numpy() for found in drawn(chunks, self._draw))
         operations = list(OPERATIONS.values())
         # Pillow takes the channels last, and none for grey images.
         pixels = images.permute(0, 2, 3, 1).cpu().contiguous().numpy().copy()
@@ -94,3 +92,10 @@ class RandAugment:
             image = Image.fromarray(view)
             view[...] = operations[names[index]](image, float(levels[index]), int(signs[index]), self.fill)
         return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().to(images.device)
+
+    def _draw(self, batch: int, random: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """For each image: which operation, whether it is applied, its level and its sign."""
+        names = random.integers(len(OPERATIONS), size=batch)
+        applied = random.random(batch) < PROBABILITY
+        levels = random.normal(self.magnitude, MAGNITUDE_STD, batch).clip(0, MAGNITUDE_MAX) / MAGNITUDE_MAX
+        return names, applied, levels, random.choice([-1, 1], batch)

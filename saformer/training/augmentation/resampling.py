@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from saformer.devices import sent
+
 
 class Resampling:
     """One source pixel for each pixel of a batch, the same in all channels and time steps of a sample.
@@ -62,8 +64,9 @@ class Resampling:
         batch, height, width = self.size
         pixels = images.flatten(-2)
         between = [1] * (images.ndim - 3)
-        index = (self._rows * width + self._columns).view(batch, *between, -1).to(images.device)
-        empty = self._empty.view(batch, *between, height, width).to(images.device)
+        index = (self._rows * width + self._columns).view(batch, *between, -1)
+        empty = self._empty.view(batch, *between, height, width)
+        index, empty = sent(index, images.device), sent(empty, images.device)
         return pixels.gather(-1, index.expand_as(pixels)).view(images.shape).masked_fill_(empty, fill)
 
 

@@ -1,11 +1,13 @@
 """Augmentation of static images: random crop, mirror image, random erasing."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from saformer.devices import sent
+from saformer.training.augmentation.draws import Chunk, drawn
 from saformer.training.augmentation.resampling import Resampling, boxes
 
 
@@ -21,18 +23,21 @@ class CropAndFlip:
     def __init__(self, shift: int, flip: bool, black: float) -> None:
         self.shift, self.flip, self.black = shift, flip, black
 
-    def __call__(self, images: Tensor, random: np.random.Generator) -> Tensor:
+    def __call__(self, images: Tensor, chunks: Sequence[Chunk]) -> Tensor:
         """B x C x H x W of any type, each image moved and mirrored on its own."""
         batch, _, height, width = images.shape
         resampling = Resampling(batch, height, width)
-        # Both are always drawn, the one that uses the same number of random bits first: so that switching one on
-        # or off leaves the other as it was.
-        mirrored = torch.from_numpy(random.integers(2, size=batch).astype(bool))
-        down, right = torch.from_numpy(random.integers(-self.shift, self.shift + 1, (2, batch)))
+        mirrored, moved = drawn(chunks, self._draw)
         if self.flip:
             resampling.flip(mirrored)
-        resampling.shift(down, right)
+        resampling.shift(*moved)
         return resampling(images, self.black)
+
+    def _draw(self, batch: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        # Both are always drawn, the one that uses the same number of random bits first: so that switching one on
+        # or off leaves the other as it was.
+        mirrored = random.integers(2, size=batch).astype(bool)
+        return mirrored, random.integers(-self.shift, self.shift + 1, (2, batch))
 
 
 class RandomErasing:
@@ -53,9 +58,15 @@ class RandomErasing:
     def __init__(self, probability: float) -> None:
         self.probability = probability
 
-    def __call__(self, images: Tensor, random: np.random.Generator) -> Tensor:
+    def __call__(self, images: Tensor, chunks: Sequence[Chunk]) -> Tensor:
         """B x C x H x W, normalised and floating; the input is left alone."""
-        batch, _, height, width = images.shape
+        height, width = images.shape[-2:]
+        (rectangles,) = drawn(chunks, lambda batch, random: (self._draw(batch, random, height, width),))
+        covered = boxes(rectangles, height, width)
+        return images.masked_fill(sent(covered[:, None], images.device), 0.0)
+
+    def _draw(self, batch: int, random: np.random.Generator, height: int, width: int) -> np.ndarray:
+        """Top, left and sides of a rectangle for each image: 4 x B."""
         chosen = random.random(batch) < self.probability
         area = random.uniform(*self.AREA, (self.ATTEMPTS, batch)) * height * width
         aspect = np.exp(random.uniform(math.log(self.ASPECT[0]), math.log(self.ASPECT[1]), (self.ATTEMPTS, batch)))
@@ -66,5 +77,4 @@ class RandomErasing:
         # An image on which no attempt fits stays whole: a rectangle of no height.
         heights, widths = heights[first] * (chosen & fits.any(0)), widths[first]
         top, left = random.integers(0, height - heights + 1), random.integers(0, np.maximum(width - widths, 0) + 1)
-        covered = boxes(torch.from_numpy(np.stack([top, left, heights, widths])), height, width)
-        return images.masked_fill(covered[:, None].to(images.device), 0.0)
+        return np.stack([top, left, heights, widths])

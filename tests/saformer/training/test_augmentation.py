@@ -11,6 +11,7 @@ from torch import Tensor
 from saformer.data import Dataset
 from saformer.errors import InputError
 from saformer.training.augmentation import Augmentation, build_augmentation
+from saformer.training.augmentation.draws import Chunk
 from saformer.training.augmentation.mixing import Mixup, soft_targets
 from saformer.training.augmentation.randaugment import OPERATIONS, RandAugment
 from saformer.training.augmentation.resampling import Resampling
@@ -198,11 +199,27 @@ def test_the_sample_in_the_middle_of_an_odd_chunk_stays_as_it_is() -> None:
     assert torch.equal(apply(one, mixup=0.5)[0], one.normalise(one.images))
 
 
+ALL_EVENTS = {"event_flip": True, "event_roll": 5, "event_rotation": 30, "event_shear": 17, "event_cutout": 9}
+
+
+@pytest.mark.parametrize(("data", "settings"), [(static(30), ALL_STATIC), (events(30), {**ALL_EVENTS, "mixup": 0.5})])
+def test_chunks_of_a_batch_come_out_as_each_does_alone(data: Dataset, settings: dict) -> None:
+    augment = build(data, **settings)
+    chunks = [(5, 16), (3, 13), (8, 1)]
+    inputs, targets = augment.chunks(data.images, data.labels, chunks)
+    start = 0
+    for seed, size in chunks:
+        own = slice(start, start + size)
+        alone = augment(data.images[own], data.labels[own], seed)
+        assert torch.equal(inputs[own], alone[0]) and torch.equal(targets[own], alone[1])
+        start += size
+
+
 @pytest.mark.parametrize("alpha", [0.5, 2.0])
 @pytest.mark.parametrize("probability", [1.0, 0.5])
 def test_weights_of_mixup_follow_the_beta_distribution(alpha: float, probability: float) -> None:
     mixup, ends = Mixup(alpha, probability), torch.tensor([[1.0], [0.0]])
-    draws = torch.stack([mixup(ends, ends, np.random.default_rng(seed))[0][0, 0] for seed in range(4000)])
+    draws = torch.stack([mixup(ends, ends, [Chunk(2, np.random.default_rng(seed))])[0][0, 0] for seed in range(4000)])
     mixed = draws[draws != 1]
     assert abs(len(mixed) - 4000 * probability) < (1 if probability == 1 else 130)
     assert abs(mixed.mean() - 0.5) < 0.03
@@ -266,7 +283,7 @@ def test_randaugment_changes_half_of_the_images_and_fills_with_the_mean_colour()
 
 def test_randaugment_varies_the_magnitude_around_its_setting() -> None:
     bright = torch.full((2000, 1, 4, 4), 100, dtype=torch.uint8)
-    result = RandAugment(5, [125])(bright, np.random.default_rng(0))
+    result = RandAugment(5, [125])(bright, [Chunk(2000, np.random.default_rng(0))])
     # SolarizeAdd adds int(110 * level), level = 0.5 +- 0.04: the only operation that lifts 100 to 150-160 ...
     lifted = result[:, 0, 1, 1][(result[:, 0, 1, 1] > 147) & (result[:, 0, 1, 1] < 166) & (result[:, 0, 1, 1] != 155)]
     assert len(lifted.unique()) > 5
