@@ -29,7 +29,6 @@ def pytest_configure(config: pytest.Config) -> None:
     """Prepare a process that runs tests; the one that hands them out starts these without waiting for torch."""
     gc.set_threshold(20_000, 20, 50)  # what is made stays, most of it
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
-        config.stash[_SERVER] = _ForkServer()
         return
     gc.disable()  # until there is something to run
     import torch
@@ -46,6 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell a process that will run tests where programs are forked."""
+    if _SERVER not in node.config.stash:
+        node.config.stash[_SERVER] = _ForkServer()
     node.workerinput["fork_server"] = node.config.stash[_SERVER].path
 
 
