@@ -177,6 +177,9 @@ class Recorder(TorchDispatchMode):
         operator = execution.operator
         if operator is None or operator.kind is Kind.CREATOR or operator.role in _BY_VALUE:
             self.instruments.judge()
+        if execution.writes:
+            for x in execution.inputs:
+                self.lineage.settle(x)
         for observer in (*self._booking, *self._listing):
             observer.before(execution)
         if self._adds_spikes(execution):
@@ -193,6 +196,8 @@ class Recorder(TorchDispatchMode):
         elif operator is None or operator.kind is not Kind.NEURON:
             inputs = (execution.args, execution.kwargs)
             self.lineage.follow(operator, execution.name, execution.path, execution.func, inputs, execution.out)
+            if not execution.kwargs:
+                self.instruments.bounds.follow(operator, execution.func, execution.args, execution.out)
         for observer in self._listing:
             observer.after(execution)
         step.looks += execution.looks
