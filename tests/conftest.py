@@ -5,11 +5,10 @@ import gc
 import json
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
-import threading
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 # Nothing here has to outlast a power cut, and a disk takes milliseconds to promise that of each file.
 os.fsync = lambda descriptor: None
+
+_SERVER = pytest.StashKey["_ForkServer"]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,6 +40,20 @@ def pytest_configure(config: pytest.Config) -> None:
     # Read when Triton is imported: without a GPU, kernels run on NumPy, operation by operation.
     if not torch.cuda.is_available():
         os.environ.setdefault("TRITON_INTERPRET", "1")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process that will run tests where programs are forked."""
+    if _SERVER not in node.config.stash:
+        node.config.stash[_SERVER] = _ForkServer()
+    node.workerinput["fork_server"] = node.config.stash[_SERVER].path
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the server that was started for all."""
+    if server := config.stash.get(_SERVER, None):
+        server.end()
 
 
 def pytest_collection_finish() -> None:
@@ -102,47 +117,72 @@ def processes(tmp_path: Path) -> Callable[..., list[Ended]]:
     return run
 
 
-@pytest.fixture(scope="session")
-def _fork_server() -> Iterator[subprocess.Popen[str]]:
-    # A session of its own, so that a program that hangs can be ended with it. Its C++ log level is read with torch.
-    server = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("fork_server.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "TORCH_CPP_LOG_LEVEL": "ERROR"},
-        start_new_session=True,
-    )
-    yield server
-    os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
+class _ForkServer:
+    """fork_server.py, in a session of its own and listening at a path that other processes may connect to."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="saformer-fork-")
+        self.path = str(Path(self.folder.name, "socket"))
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(self.path)
+            listening.listen()
+            # Its C++ log level is read with torch.
+            self.process = subprocess.Popen(
+                [sys.executable, Path(__file__).with_name("fork_server.py"), str(listening.fileno())],
+                pass_fds=[listening.fileno()],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "TORCH_CPP_LOG_LEVEL": "ERROR"},
+                start_new_session=True,
+            )
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.folder.cleanup()
 
 
 @pytest.fixture(scope="session")
-def forked_in(_fork_server: subprocess.Popen[str]) -> Callable[..., list[Ended]]:
+def _fork_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Its path: the one server of all processes that run tests, or one of this process alone."""
+    if hasattr(request.config, "workerinput"):
+        yield request.config.workerinput["fork_server"]
+        return
+    server = _ForkServer()
+    yield server.path
+    server.end()
+
+
+@pytest.fixture(scope="session")
+def forked_in(_fork_server: str) -> Callable[..., list[Ended]]:
     """As `processes`, without starting an interpreter and importing torch for each: see fork_server.py.
 
     In this folder, and in one process unless told; for fixtures of any scope.
     """
 
-    def run(folder: Path, *arguments: object, count: int = 1, seconds: int = 120, **variables: str) -> list[Ended]:
+    def run(
+        folder: Path,
+        *arguments: object,
+        count: int = 1,
+        seconds: int = 120,
+        taken_apart: bool = False,
+        **variables: str,
+    ) -> list[Ended]:
         outputs = [(folder / f".out{rank}", folder / f".err{rank}") for rank in range(count)]
         environments = _environments(count, variables) if count > 1 else [{**os.environ, **variables}]
         request = {
             "arguments": list(map(str, arguments)),
             "folder": str(folder),
+            "seconds": seconds,
+            "taken_apart": taken_apart,
             "processes": [
                 {"environment": environment, "out": str(out), "err": str(err)}
                 for environment, (out, err) in zip(environments, outputs, strict=True)
             ],
         }
-        assert _fork_server.stdin is not None and _fork_server.stdout is not None
-        _fork_server.stdin.write(json.dumps(request) + "\n")
-        _fork_server.stdin.flush()
-        too_long = threading.Timer(seconds, os.killpg, (_fork_server.pid, signal.SIGKILL))
-        too_long.start()
-        answer = _fork_server.stdout.readline()
-        too_long.cancel()
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(_fork_server)
+            connection.sendall((json.dumps(request) + "\n").encode())
+            answer = connection.makefile().readline()
         assert answer, "the programs did not end"
         ended = zip(json.loads(answer), outputs, strict=True)
         return [Ended(code, out.read_text(), err.read_text()) for code, (out, err) in ended]

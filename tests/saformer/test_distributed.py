@@ -83,8 +83,8 @@ def test_a_process_without_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> 
         distributed.own_device(torch.device("cuda"))
 
 
-def test_two_processes_join(processes: Callable[..., Any]) -> None:
-    ended = processes("-c", SCRIPT, "well")
+def test_two_processes_join(forked: Callable[..., Any]) -> None:
+    ended = forked("-c", SCRIPT, "well", taken_apart=True)
     assert [e.code for e in ended] == [0, 0]
     assert [e.out for e in ended] == [f"{i} 2 {i == 0} [3, 3]\ngroup left False\n" for i in range(2)]
     assert not any(e.err for e in ended)

@@ -136,11 +136,18 @@ POPULATIONS: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
 PRECISIONS = (0.005, 0.01, 0.05)
 
 
-def _prefixes(order: np.ndarray, counts: Sequence[int]) -> Iterator[Prefix]:
+@cache
+def _orders(images: int, seed: int) -> list[np.ndarray]:
+    """The order of the images in each run: the same for all populations, and drawing them takes longer than a run."""
+    generator = np.random.default_rng(seed)
+    return [generator.permutation(images).astype(np.int16) for _ in range(RUNS)]
+
+
+def _prefixes(population: np.ndarray, order: np.ndarray, counts: Sequence[int]) -> Iterator[Prefix]:
     """Means and standard deviations of the first images, in the order of a run, as far as they are asked for."""
-    centre = order[0]  # so that equal numbers have no spread, and large ones lose no digits
+    centre = population[order[0]]  # so that equal numbers have no spread, and large ones lose no digits
     for n in counts:
-        shifted = order[:n] - centre
+        shifted = population[order[:n]] - centre
         mean = shifted.mean()
         deviation = np.sqrt(max(float(shifted @ shifted) - n * mean**2, 0.0) / (n - 1))
         yield Prefix(n, centre + mean, deviation)
@@ -148,11 +155,11 @@ def _prefixes(order: np.ndarray, counts: Sequence[int]) -> Iterator[Prefix]:
 
 def simulate(population: np.ndarray, precision: float, seed: int = 7) -> tuple[float, list[int]]:
     """Share of runs whose final interval holds the mean of the whole set, and where they stopped."""
-    generator, truth, held, stopped = np.random.default_rng(seed), population.mean(), 0, []
+    truth, held, stopped = population.mean(), 0, []
     counts = looks(len(population))
-    for _ in range(RUNS):
+    for order in _orders(len(population), seed):
         rule = PrecisionRule(precision, len(population), _half_width)
-        for prefix in _prefixes(generator.permutation(population), counts):
+        for prefix in _prefixes(population, order, counts):
             if rule(prefix.images, cast(Any, lambda prefix=prefix: prefix)):
                 width, mean = _half_width(prefix, rule.confidence)
                 assert width is not None

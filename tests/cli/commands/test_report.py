@@ -5,7 +5,9 @@ import re
 import pytest
 
 
-def test_it_writes_a_page_in_three_formats_and_the_figures(saformer, tmp_path):
+def test_it_writes_a_page_in_three_formats_and_the_figures(saformer, tmp_path, monkeypatch):
+    monkeypatch.setattr("saformer.cli.commands.report._TIME_STEPS", [1, 2])
+    monkeypatch.setattr("saformer.cli.commands.report._AGGREGATED", [1, 16])
     out = tmp_path / "made" / "report"
     result = saformer("report", "digits/saformer", "--out", out, "--limit", "8", "--batch-size", "8")
     assert result.code == 0, result.err

@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from dataclasses import fields
 from pathlib import Path
@@ -272,16 +270,12 @@ def test_plot_refuses_bad_input(saformer, run, tmp_path):
     assert "line 2" in saformer("plot", run).complaint
 
 
-def test_torchrun_trains_in_two_processes_and_prints_once(tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+def test_torchrun_trains_in_two_processes_and_prints_once(tmp_path, forked_in):
+    torchrun = ("-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone")
     options = ("--epochs", "1", "--batch-size", "512", "-T", "1", "--device", "cpu")
-    done = subprocess.run(
-        [*command, "-m", "saformer.cli", "train", *TINY, *options, "--out", "run"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=300,
+    (done,) = forked_in(
+        tmp_path, *torchrun, "-m", "saformer.cli", "train", *TINY, *options, "--out", "run", seconds=300
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("epoch   1/1") == 1 and done.stdout.count("next: saformer energy") == 1
+    assert done.code == 0, done.err
+    assert done.out.count("epoch   1/1") == 1 and done.out.count("next: saformer energy") == 1
     assert (tmp_path / "run" / "best.safetensors").exists()

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 import saformer
 from saformer.analysis import profile
@@ -31,5 +32,11 @@ def made_page(subjects) -> Report:
 
 
 @pytest.fixture(scope="session")
-def drawings(made_page) -> dict[str, Drawing]:
-    return {picture.name: drawing_of(picture.draw()) for picture in made_page.pictures}
+def figures(made_page) -> dict[str, Figure]:
+    return {picture.name: picture.draw() for picture in made_page.pictures}
+
+
+@pytest.fixture(scope="session")
+def drawings(figures) -> dict[str, Drawing]:
+    """The same figures from then on are laid out."""
+    return {name: drawing_of(figure) for name, figure in figures.items()}

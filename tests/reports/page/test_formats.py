@@ -49,10 +49,11 @@ def test_markdown_names_each_picture_of_the_folder(made_page):
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
-def test_the_latex_document_compiles_with_its_figures(made_page, tmp_path):
+def test_the_latex_document_compiles_with_its_figures(made_page, figures, drawings, tmp_path):
     (tmp_path / PICTURES).mkdir()
-    for picture in made_page.pictures:
-        (tmp_path / PICTURES / f"{picture.name}.pdf").write_bytes(figure_bytes(picture.draw(), "pdf"))
+    assert figures.keys() == drawings.keys()  # drawn for the page first, as `saformer report` does
+    for name, figure in figures.items():
+        (tmp_path / PICTURES / f"{name}.pdf").write_bytes(figure_bytes(figure, "pdf"))
     (tmp_path / "report.tex").write_text(latex_document(made_page, "Energy & more"), encoding="utf-8")
     made = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "report.tex"], cwd=tmp_path, capture_output=True

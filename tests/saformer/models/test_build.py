@@ -56,18 +56,6 @@ def is_binary(x: Tensor) -> bool:
 # --- Presets and names ---
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_builds(name: str) -> None:
-    with torch.device("meta"):
-        model = saformer.build(name)
-    assert model.config.name == name
-    assert not model.training
-    if isinstance(model.config, TransformerConfig):
-        family, depth, dim = name.removeprefix("cml-").split("-")
-        assert (model.config.family, model.config.depth, model.config.dim) == (family, int(depth), int(dim))
-        assert len(model.block) == int(depth)
-
-
 def parameters(name: str, **settings: Any) -> int:
     with torch.device("meta"):
         return sum(p.numel() for p in saformer.build(name, **settings).parameters())

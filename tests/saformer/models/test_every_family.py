@@ -13,6 +13,7 @@ from saformer.folding import folded
 from saformer.models import PRESETS, Model
 from saformer.models.config import example_input
 from saformer.models.registry import MODELS
+from saformer.models.transformer_config import TransformerConfig
 from tests.helpers.oracles import ORACLES
 from tests.helpers.small_networks import SMALL
 
@@ -65,9 +66,15 @@ def test_one_family_claims_a_published_checkpoint(path):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_one_family_claims_the_weights_of_a_published_network(name):
+def test_every_preset_builds_and_one_family_claims_its_weights(name):
     with torch.device("meta"):
         model = saformer.build(name)
+    assert model.config.name == name
+    assert not model.training
+    if isinstance(model.config, TransformerConfig):
+        family, depth, dim = name.removeprefix("cml-").split("-")
+        assert (model.config.family, model.config.depth, model.config.dim) == (family, int(depth), int(dim))
+        assert len(model.block) == int(depth)
     weights = {key: torch.ones((), dtype=w.dtype).expand(w.shape) for key, w in model.state_dict().items()}
     own_alone = any(name.startswith(begin) for begin in OWN_FILES_ALONE)
     assert claims(weights) == ([] if own_alone else [model.config.family])
