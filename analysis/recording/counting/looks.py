@@ -162,6 +162,17 @@ class Looks:
             self.of(x).whole if unit == 1 else library.look(x.as_strided((1, x.numel()), (x.numel(), 1)), 1 / unit)[3]
         )
 
+    def most(self, x: Tensor) -> float | None:
+        """What no magnitude in `x` is larger than, as looks at it, or at what it is a part of, have shown; None where
+        there were none.
+        """
+        start = x.storage_offset()
+        end = start + sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True)) + 1
+        for (at, length, dtype), look in (self._known.get(x) or {}).items():
+            if look.largest is not None and dtype is x.dtype and at <= start and end <= at + length:
+                return look.largest
+        return None
+
     def largest(self, x: Tensor) -> float:
         """The largest magnitude; infinite or NaN if one is, infinite if that cannot be told."""
         if x.is_quantized or not x.numel():

@@ -69,10 +69,12 @@ class Bound:
         for x in (operands[i] for i in self.varying):
             if counter.is_binary(x):
                 continue
-            seen = counter.looks.seen(x)
-            if (seen is None or seen.largest is None) and (x.device.type != "cpu" or x.numel() > out.numel()):
-                return inf
-            most *= _largest(x, counter.looks)
+            largest = counter.looks.most(x)
+            if largest is None:
+                if x.device.type != "cpu" or x.numel() > out.numel():
+                    return inf
+                largest = _largest(x, counter.looks)
+            most *= largest
         return most + self.added
 
 
@@ -92,7 +94,7 @@ class Bounds:
 
     def know(self, x: Tensor, most: float) -> None:
         """No magnitude in the memory of `x` is larger."""
-        if is_finite(most, x):
+        if x.is_floating_point() and most < torch.finfo(x.dtype).max / 2:  # however it was rounded on the way
             self._most[x] = most
 
     def prove(self, x: Tensor) -> bool:
@@ -119,11 +121,6 @@ class Bounds:
             self.know(out, _normalised(most, weight, bias, mean, variance, args[7]))
         elif operator.pool and operator.binary:  # the largest of each window
             self.know(out, most)
-
-
-def is_finite(most: float, x: Tensor) -> bool:
-    """Whether a tensor like `x` holds magnitudes up to this, however they were rounded on the way."""
-    return x.is_floating_point() and most < torch.finfo(x.dtype).max / 2
 
 
 def _normalised(

@@ -12,7 +12,7 @@ from saformer.analysis.profiles import Values
 from saformer.analysis.recording.beforehand.batch_axis import Layout
 from saformer.analysis.recording.counting.integers import Integers
 from saformer.analysis.recording.counting.looks import Counted
-from saformer.analysis.recording.observers.bounds import Bound, is_finite
+from saformer.analysis.recording.observers.bounds import Bound
 from saformer.analysis.recording.observers.neurons import NeuronListing
 from saformer.analysis.recording.observers.operation_calls import gathered_call, in_real_products, is_operation
 from saformer.analysis.recording.observers.operation_counts import OperationCounts, lost
@@ -144,8 +144,6 @@ class Operations:
         bound = None if out is None else Bound.of(call, out, execution.inputs, instruments.weights, is_activation)
         zeros = call.weight is not None and instruments.weights.has_zeros(call.weight)
         self._look_at(booking, call, call.operands, out, bound, zeros)()
-        if out is not None and bound is not None:
-            instruments.bounds.know(out, bound.most(call.operands, out, instruments.counter))
         if self._graded:
             booking.counts.add_graded(call, sources, instruments)
         if out is None or formula is None or self._graded or execution.kwargs or not any(sources):
@@ -261,12 +259,12 @@ class Operations:
         for x, layout, source in zip(operands, booking.layouts, booking.sources, strict=True):
             counted = instruments.counter.counted(x, layout.rows)
             found.append((counted, *self._values(x, source, _channel(call), counted)))
-        # What the operands were seen to hold may prove it finite.
-        if out is not None and (
-            call.masked or bound is None or not is_finite(bound.most(operands, out, instruments.counter), out)
-        ):
-            watch = instruments.finite.watch_result if call.masked else instruments.finite.watch
-            watch(out, f"the result of {counts.name} holds")
+        if out is not None:
+            if bound is not None:
+                instruments.bounds.know(out, bound.most(operands, out, instruments.counter))
+            if call.masked or not instruments.bounds.prove(out):
+                watch = instruments.finite.watch_result if call.masked else instruments.finite.watch
+                watch(out, f"the result of {counts.name} holds")
 
         fan_out = call.fan_out or 0  # what is booked later must not keep the tensors of the call
 
