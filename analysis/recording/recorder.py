@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from saformer.analysis.recording.beforehand.batch_axis import Layouts
 from saformer.analysis.recording.beforehand.shown import Shown
+from saformer.analysis.recording.counting.integers import read_together
 from saformer.analysis.recording.module_log import ModuleLog
 from saformer.analysis.recording.module_paths import Frame, ModulePaths
 from saformer.analysis.recording.observers.elementwise import Elementwise, FreeCounts
@@ -286,6 +287,7 @@ class Recorder(TorchDispatchMode):
             finite.watch_result(x, "the model's output holds")
             self.operations.note_read(x)
         finite.settle()
+        read_together()
         if self._planned is not None:
             self._plan = self._planned.book()
             self.operators += self._plan.operators

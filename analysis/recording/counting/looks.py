@@ -237,13 +237,22 @@ def count(rows: Tensor, binary: bool) -> tuple[Tensor, Integers]:
     if binary:
         nonzero = sum_of_ones(rows, 1)
         return nonzero, Integers(nonzero.sum())
-    nonzero = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
-    ones = torch.zeros((), dtype=torch.int64, device=rows.device)
     scratch = torch.empty(0, dtype=torch.float32, device=rows.device)
-    for where, piece in _passes(rows):
+
+    def counted(piece: Tensor) -> tuple[Tensor, Tensor]:
         mask = ones_where_nonzero(piece, False, scratch)
-        nonzero[where] += mask.sum(1).to(torch.int64)
-        ones += (piece.eq(1) if rows.is_complex() else torch.eq(piece, 1, out=mask)).sum().to(torch.int64)
+        nonzero = mask.sum(1).to(torch.int64)
+        return nonzero, (piece.eq(1) if rows.is_complex() else torch.eq(piece, 1, out=mask)).sum().to(torch.int64)
+
+    if rows.numel() <= pass_size(rows):
+        nonzero, ones = counted(rows)
+    else:
+        nonzero = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
+        ones = torch.zeros((), dtype=torch.int64, device=rows.device)
+        for where, piece in _passes(rows):
+            here, ones_here = counted(piece)
+            nonzero[where] += here
+            ones += ones_here
     return nonzero, Integers(ones)
 
 
