@@ -26,7 +26,8 @@ import torch._dynamo  # noqa: E402  # by the first profile and by the first step
 import torch.distributed  # noqa: E402
 
 for needed in ("fvcore.nn", "pydantic", "rich.progress", "rich.table", "typer.main"):  # by most commands
-    importlib.import_module(needed)
+    with contextlib.suppress(ImportError):  # older typer does without pydantic
+        importlib.import_module(needed)
 torch.set_num_threads(1)
 os.fsync = lambda descriptor: None  # see conftest.py
 gc.freeze()  # a collection in a child would copy what it looks through

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from saformer.analysis.recording.beforehand.batch_axis import Layouts
 from saformer.analysis.recording.beforehand.shown import Shown
+from saformer.analysis.recording.counting.integers import read_together
 from saformer.analysis.recording.module_log import ModuleLog
 from saformer.analysis.recording.module_paths import Frame, ModulePaths
 from saformer.analysis.recording.observers.elementwise import Elementwise, FreeCounts
@@ -177,6 +178,9 @@ class Recorder(TorchDispatchMode):
         operator = execution.operator
         if operator is None or operator.kind is Kind.CREATOR or operator.role in _BY_VALUE:
             self.instruments.judge()
+        if execution.writes:
+            for x in execution.inputs:
+                self.lineage.settle(x)
         for observer in (*self._booking, *self._listing):
             observer.before(execution)
         if self._adds_spikes(execution):
@@ -193,6 +197,8 @@ class Recorder(TorchDispatchMode):
         elif operator is None or operator.kind is not Kind.NEURON:
             inputs = (execution.args, execution.kwargs)
             self.lineage.follow(operator, execution.name, execution.path, execution.func, inputs, execution.out)
+            if not execution.kwargs:
+                self.instruments.bounds.follow(operator, execution.func, execution.args, execution.out)
         for observer in self._listing:
             observer.after(execution)
         step.looks += execution.looks
@@ -281,6 +287,7 @@ class Recorder(TorchDispatchMode):
             finite.watch_result(x, "the model's output holds")
             self.operations.note_read(x)
         finite.settle()
+        read_together()
         if self._planned is not None:
             self._plan = self._planned.book()
             self.operators += self._plan.operators

@@ -45,7 +45,7 @@ from saformer.analysis import profile
 from saformer.neurons import LIF
 
 ROOT = Path(__file__).resolve().parents[2]
-CHECKPOINT = ROOT / "weights" / "spikformer-2-128-cifar10.safetensors"
+CHECKPOINT = ROOT / "weights" / "spikformer-4-384-cifar10.safetensors"
 CIFAR_IMAGES = 10_000
 
 
@@ -477,11 +477,11 @@ def scale(settings: Settings) -> Iterator[Row]:
 @part("processes")
 def processes(settings: Settings) -> Iterator[Row]:
     """Images in two processes, of one thread each, against one: seconds of more images less those of fewer."""
-    title = f"{_MANY - _FEW:,} images in two processes (torchrun)"
+    title = f"{_MANY - _FEW:,} images in two processes (torchrun), {_SMALL}"
     if settings.cifar is None:
         yield Row(title, note="no CIFAR-10 here: --cifar DIR")
         return
-    run = ["-m", "saformer.cli", "energy", "--ckpt", CHECKPOINT, "--batch-size", _SHARED]
+    run = ["-m", "saformer.cli", "energy", "--model", _SMALL, "--batch-size", _SHARED]
     run += ["--dataset", "cifar10", "--data-dir", settings.cifar, "--limit"]
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     ways = ((run, 1, 1), ([*torchrun, *run], 1, 1), (run, 2, 1), (run, 1, THREADS))
@@ -502,6 +502,7 @@ def processes(settings: Settings) -> Iterator[Row]:
     )
 
 
+_SMALL = "spikformer-2-128"  # with random weights
 _SHARED = 64  # images of a batch, which one process takes
 _FEW, _MANY = 2 * _SHARED, 34 * _SHARED  # as many batches for each of two processes
 

@@ -14,6 +14,8 @@ from torch.utils.backend_registration import _DummyBackendModule, _setup_private
 
 NAME = "sim"
 aten = torch.ops.aten
+#: Operators after each of which a program that used a GPU would have waited for it, in order.
+waits: list[str] = []
 
 
 class _Module(_DummyBackendModule):
@@ -52,6 +54,7 @@ class SimulatedTensor(Tensor):
 
     # What PyTorch does in C++, past the dispatcher.
     def tolist(self) -> Any:
+        waits.append("tolist")
         return self.raw.tolist()
 
     def new_tensor(self, data: Any) -> Tensor:
@@ -72,6 +75,10 @@ def _misplaced(func: Any, args: tuple, tensors: list[Tensor]) -> bool:
     return bool(on_cpu)
 
 
+# What they put out, or its shape, hangs on numbers.
+_ASK_FOR_NUMBERS = (aten.equal.default, aten.nonzero.default, aten.masked_select.default, aten._unique2.default)
+
+
 def _run(func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     composite = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
     if composite and func.namespace == "aten":  # reached whole in inference mode
@@ -82,11 +89,14 @@ def _run(func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         places = ", ".join(f"{tuple(x.shape)} on {x.device}" for x in tensors)
         raise RuntimeError(f"{func}: expected all tensors to be on the same device, but found {places}")
     if func is aten._local_scalar_dense.default:
+        waits.append(func.name())
         return func(args[0].raw)
     if func is aten._to_copy.default or not tensors:
         here = torch.device(kwargs.get("device") or args[0].device).type == NAME
     else:
         here = isinstance(tensors[0], SimulatedTensor)
+    if func in _ASK_FOR_NUMBERS or (not here and any(isinstance(x, SimulatedTensor) for x in tensors)):
+        waits.append(func.name())
     plain = [
         x.raw if isinstance(x, SimulatedTensor) else torch.device("cpu") if isinstance(x, torch.device) else x
         for x in flat

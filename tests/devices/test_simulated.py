@@ -26,3 +26,8 @@ def test_the_device_refuses_what_a_gpu_would(found: dict[str, Any]) -> None:
 def test_numbers_are_those_of_the_cpu(found: dict[str, Any], part: str) -> None:
     assert found["cpu"].keys() == found["sim"].keys() == {"mixing fails", *PARTS}
     assert found["sim"][part] == found["cpu"][part]
+
+
+def test_a_batch_waits_for_the_device_as_often_however_deep_the_network(found: dict[str, Any]) -> None:
+    shallow, deep = found["waits"]["saformer-1-16"], found["waits"]["saformer-3-16"]
+    assert 2 <= shallow == deep <= 8

@@ -140,6 +140,18 @@ def gone_on(device: str) -> str:
     raise AssertionError("nothing stopped the run")
 
 
+def waits(name: str) -> int:
+    """How often another batch waits for the device, of which the recorder has seen the like."""
+    model = saformer.build(name, time_steps=2).to(simulated.NAME)
+
+    def of(batches: int) -> int:
+        simulated.waits.clear()
+        profile(model, [images().images[:4].float().to(simulated.NAME)] * batches, check_flops=False)
+        return len(simulated.waits)
+
+    return of(3) - of(2)
+
+
 def on(device: str) -> dict[str, Any]:
     """All of it on one device."""
     return {
@@ -158,4 +170,5 @@ def on(device: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    print(json.dumps({device: on(device) for device in ("cpu", simulated.NAME)}))
+    found = {device: on(device) for device in ("cpu", simulated.NAME)}
+    print(json.dumps({**found, "waits": {name: waits(name) for name in ("saformer-1-16", "saformer-3-16")}}))

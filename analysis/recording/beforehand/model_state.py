@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,6 +36,27 @@ def _same_tensor(one: Tensor, other: Tensor) -> bool:
     return one.is_floating_point() and bool(((one == other) | ((one != one) & (other != other))).all())
 
 
+#: Of tensors on devices: what stands in a place now, and what was kept of it.
+_Pair = tuple[int, int]
+
+
+def _found_alike(places: Iterable[tuple[Any, "_Kept"]]) -> set[_Pair]:
+    """Places that hold what they held, of those whose tensors lie on a device; each device is waited for once."""
+    answers: dict[torch.device, dict[_Pair, Tensor]] = {}
+    for now, kept in places:
+        before = kept.content
+        if isinstance(now, Tensor) and isinstance(before, Tensor) and before.device.type not in ("cpu", "meta"):
+            here = (now.device, now.shape, now.dtype, now.layout)
+            if here == (before.device, before.shape, before.dtype, torch.strided):
+                answers.setdefault(now.device, {})[id(now), id(before)] = (now == before).all()
+    return {
+        pair
+        for found in answers.values()
+        for pair, alike in zip(found, torch.stack(list(found.values())).tolist(), strict=True)
+        if alike
+    }
+
+
 def _version(tensor: Tensor) -> int | None:
     return None if tensor.is_inference() else tensor._version
 
@@ -63,12 +84,12 @@ class _Kept:
         elif _is_record(value):
             self.content = {key: _Kept(item) for key, item in vars(value).items()}
 
-    def restore(self) -> Any:
+    def restore(self, alike: Container[_Pair] = ()) -> Any:
         """The same object, with what it held."""
         if self.fixed:
             return self.value
         if isinstance(self.value, Tensor):
-            return self._restored_tensor()
+            return self.value if self.held_by(self.value, alike) else self._restored_tensor()
         if isinstance(self.value, list):
             self.value[:] = [item.restore() for item in self.content]
         elif isinstance(self.value, deque):
@@ -88,8 +109,6 @@ class _Kept:
         return self.value
 
     def _restored_tensor(self) -> Tensor:
-        if self.held_by(self.value):
-            return self.value
         # Inference mode, as the run may have made the tensor in it: no other mode may write to such a one.
         with torch.inference_mode():
             try:
@@ -100,8 +119,10 @@ class _Kept:
                 self.value = self.content.clone()
         return self.value
 
-    def held_by(self, now: Any) -> bool:
+    def held_by(self, now: Any, alike: Container[_Pair] = ()) -> bool:
         """What stands in this value's place now holds the same."""
+        if (id(now), id(self.content)) in alike:
+            return True
         if now is self.value and self.fixed:
             return True
         if self.opaque:
@@ -180,16 +201,17 @@ class State:
     def restore(self) -> None:
         """Bring the model back to that state; attributes that came since are deleted."""
         reset_library_neurons(self._model)
+        alike = _found_alike((kept.value, kept) for parts in self._kept for part in parts for kept in part.values())
         for (_, module), (attributes, buffers) in zip(self._modules, self._kept, strict=True):
             held = vars(module)
             for name in self._new(module, attributes):
                 del held[name]
             for name, kept in attributes.items():
-                held[name] = kept.restore()
+                held[name] = kept.restore(alike)
             for name in [n for n in module._buffers if n not in buffers]:
                 del module._buffers[name]
             for name, kept in buffers.items():
-                module._buffers[name] = kept.restore()
+                module._buffers[name] = kept.restore(alike)
 
     def changed(self) -> list[str]:
         """Paths of buffers and attributes that do not hold what they held: what calls since have left behind."""
@@ -202,13 +224,19 @@ class State:
     def _changes(self) -> list[tuple[str, _Kept | None]]:
         """Names, with what was kept of them; None of what has come since."""
         found: list[tuple[str, _Kept | None]] = []
-        for (path, module), (attributes, buffers) in zip(self._modules, self._kept, strict=True):
+        places = [
+            ((vars(module), attributes), (module._buffers, buffers))
+            for (_, module), (attributes, buffers) in zip(self._modules, self._kept, strict=True)
+        ]
+        both = [part for place in places for part in place]
+        alike = _found_alike((now[name], kept) for now, before in both for name, kept in before.items() if name in now)
+        for (path, module), (attributes, buffers), place in zip(self._modules, self._kept, places, strict=True):
             prefix = f"{path}." if path else ""
-            for now, before in ((vars(module), attributes), (module._buffers, buffers)):
+            for now, before in place:
                 found += [
                     (prefix + name, kept)
                     for name, kept in before.items()
-                    if name not in now or not kept.held_by(now[name])
+                    if name not in now or not kept.held_by(now[name], alike)
                 ]
             found += [(prefix + name, None) for name in self._new(module, attributes)]
             found += [(prefix + name, None) for name in module._buffers if name not in buffers]

@@ -162,6 +162,17 @@ class Looks:
             self.of(x).whole if unit == 1 else library.look(x.as_strided((1, x.numel()), (x.numel(), 1)), 1 / unit)[3]
         )
 
+    def most(self, x: Tensor) -> float | None:
+        """What no magnitude in `x` is larger than, as looks at it, or at what it is a part of, have shown; None where
+        there were none.
+        """
+        start = x.storage_offset()
+        end = start + sum((size - 1) * stride for size, stride in zip(x.shape, x.stride(), strict=True)) + 1
+        for (at, length, dtype), look in (self._known.get(x) or {}).items():
+            if look.largest is not None and dtype is x.dtype and at <= start and end <= at + length:
+                return look.largest
+        return None
+
     def largest(self, x: Tensor) -> float:
         """The largest magnitude; infinite or NaN if one is, infinite if that cannot be told."""
         if x.is_quantized or not x.numel():
@@ -226,13 +237,22 @@ def count(rows: Tensor, binary: bool) -> tuple[Tensor, Integers]:
     if binary:
         nonzero = sum_of_ones(rows, 1)
         return nonzero, Integers(nonzero.sum())
-    nonzero = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
-    ones = torch.zeros((), dtype=torch.int64, device=rows.device)
     scratch = torch.empty(0, dtype=torch.float32, device=rows.device)
-    for where, piece in _passes(rows):
+
+    def counted(piece: Tensor) -> tuple[Tensor, Tensor]:
         mask = ones_where_nonzero(piece, False, scratch)
-        nonzero[where] += mask.sum(1).to(torch.int64)
-        ones += (piece.eq(1) if rows.is_complex() else torch.eq(piece, 1, out=mask)).sum().to(torch.int64)
+        nonzero = mask.sum(1).to(torch.int64)
+        return nonzero, (piece.eq(1) if rows.is_complex() else torch.eq(piece, 1, out=mask)).sum().to(torch.int64)
+
+    if rows.numel() <= pass_size(rows):
+        nonzero, ones = counted(rows)
+    else:
+        nonzero = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
+        ones = torch.zeros((), dtype=torch.int64, device=rows.device)
+        for where, piece in _passes(rows):
+            here, ones_here = counted(piece)
+            nonzero[where] += here
+            ones += ones_here
     return nonzero, Integers(ones)
 
 

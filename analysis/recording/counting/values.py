@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from saformer.analysis.profiles.values import MOST_LEVELS, Values, common_unit
-from saformer.analysis.recording.counting.integers import Integers
-from saformer.analysis.recording.counting.looks import Looks, dense
+from saformer.analysis.recording.counting.integers import Integers, numbers
+from saformer.analysis.recording.counting.looks import Looks, dense, pass_size
 from saformer.analysis.recording.origins.sources import Provenance, Source
 from saformer.analysis.recording.origins.storage_map import StorageMap
 from saformer.native.passes import fits
@@ -16,7 +16,6 @@ from saformer.native.passes import fits
 GLANCE = 4096  # elements that settle most cases
 _HEAD = 1024  # the first elements
 _ROUNDS = 4  # looks at what did not fit, each with a finer unit
-PASS = 1 << 18  # elements that stay in the cache
 
 
 def tolerance(dtype: torch.dtype) -> float:
@@ -61,8 +60,8 @@ class ValueMeter:
         """
         averaged = source is not None and source.averaged
         if source is None or source.provenance is not Provenance.REAL:
-            count = int(nonzero.sum())
-            if count == int(ones):
+            count, all_ones = numbers(nonzero.sum(), ones)
+            if count == all_ones:
                 provenance = "none" if source is None or source.provenance is Provenance.NONE else "spikes"
                 return of_ones(count, source is not None and source.linear, provenance, averaged)
         return self.measure(x, source, channel)
@@ -122,12 +121,15 @@ def _measured(x: Tensor, channel: int, averaged: bool, looks: Looks) -> Values:
     elif not x.is_floating_point() or x.itemsize < 4:
         x = x.to(torch.float32 if x.itemsize < 4 else torch.float64)
     flat = x.reshape(-1)
+    # The first elements and some from everywhere, read together: a GPU is waited for once.
+    first = min(flat.numel(), _HEAD)
+    few = torch.cat([flat[:first], flat[:: max(flat.numel() // GLANCE, 1)]]).cpu()
     # More magnitudes than channels, and no unit: neither are others among the rest of it.
-    head = _magnitudes(flat[:_HEAD])[1:]
+    head = _magnitudes(few[:first])[1:]
     if len(head) > (x.shape[channel] if x.ndim > 1 else 0) and _unit(head, None, allowed, averaged) is None:
-        negative = bool((flat[:_HEAD] < 0).any()) or bool((flat < 0).any())
+        negative = bool((few[:first] < 0).any()) or bool((flat < 0).any())
         return Values(magnitudes=2, negative=negative, multiples=False, tolerance=allowed)
-    glance = flat[:: max(flat.numel() // GLANCE, 1)]
+    glance = few[first:]
     glance = glance[glance != 0]
     if not glance.numel():
         glance = flat[flat != 0][:GLANCE]
@@ -162,8 +164,8 @@ def _measured(x: Tensor, channel: int, averaged: bool, looks: Looks) -> Values:
         magnitudes = _magnitudes(glance)
     negative = bool((glance < 0).any()) or bool((flat < 0).any())
     # One magnitude for each channel at most: what shows more at a glance needs no second look.
-    few = len(magnitudes) <= (x.shape[channel] if x.ndim > 1 else 0)
-    channels = _channel_units(x.abs(), channel, allowed) if few else ()
+    by_channel = len(magnitudes) <= (x.shape[channel] if x.ndim > 1 else 0)
+    channels = _channel_units(x.abs(), channel, allowed) if by_channel else ()
     return Values(magnitudes=2, negative=negative, multiples=False, channels=channels, tolerance=allowed)
 
 
@@ -210,17 +212,20 @@ def _multiples(flat: Tensor, unit: float, allowed: float) -> tuple[int, int, boo
     """The largest multiple, the sum of all, and whether some are negative; or some values that are no multiples."""
     levels, total, negative = 0, 0, False
     buffer = torch.empty(0, dtype=flat.dtype, device=flat.device)
-    for start in range(0, flat.numel(), PASS):
-        piece = flat[start : start + PASS]
+    size = pass_size(flat)
+    for start in range(0, flat.numel(), size):
+        piece = flat[start : start + size]
         scaled = piece if unit == 1 else piece / unit
         whole = torch.round(scaled, out=buffer.resize_(piece.shape))
-        if not torch.equal(whole, scaled):
+        # All that is asked of a piece is read together: a GPU is waited for once.
+        seen = (*torch.aminmax(whole), whole.sum(dtype=torch.float64), (whole == scaled).all())
+        low, high, signed, multiples = torch.stack([value.to(torch.float64) for value in seen]).tolist()
+        if not multiples:
             wrong = (scaled - whole).abs() > (allowed or 1e-12) * scaled.abs()
             if bool(wrong.any()):
                 return 0, 0, False, piece[wrong][:GLANCE]
-        low, high = (int(value) for value in torch.aminmax(whole))
-        levels, negative = max(levels, high, -low), negative or low < 0
-        total += int((whole.abs() if low < 0 else whole).sum(dtype=torch.float64))
+        levels, negative = max(levels, int(high), -int(low)), negative or low < 0
+        total += int(signed if low >= 0 else whole.abs().sum(dtype=torch.float64))
     return levels, total, negative, None
 
 

@@ -6,6 +6,7 @@ so by their class or their operator, whatever they put out.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -67,7 +68,9 @@ class NeuronListing:
         operator = execution.operator
         if operator is None or (operator.kind is Kind.THRESHOLD and operator.listed):
             for x in execution.results:
-                self._judge(x, rounded=operator is not None)
+                if self._is_open(x, rounded=operator is not None) is not None:
+                    self._instruments.judge()
+                    self._instruments.lineage.postpone(x, partial(self._judge, rounded=operator is not None))
         if operator is None:
             return
         if operator.kind is Kind.THRESHOLD and not operator.listed:
@@ -130,7 +133,8 @@ class NeuronListing:
             candidate.refuted = not self._book(candidate, fired, self._instruments.lineage.source(read), True)
         if candidate.refuted:
             return
-        self._instruments.finite.watch(read, f"the input of the neurons in {frame.path or 'the model'} holds")
+        if not self._instruments.bounds.prove(read):
+            self._instruments.finite.watch(read, f"the input of the neurons in {frame.path or 'the model'} holds")
         if frame.comparisons > 1 and frame.comparisons in result.shape:  # a loop over one of the dimensions
             candidate.looped[frame.comparisons] += 1
         self._instruments.lineage.set_source(result, replace(source, passed=(frame.path, *source.passed)))
@@ -140,14 +144,18 @@ class NeuronListing:
         """Look at what an unseen kernel put out, or a rounding: on few levels it is spikes, and sums of it are sums of
         spikes; what was rounded to many levels is a real number still.
         """
+        source = self._is_open(x, rounded)
+        if source is not None:
+            self._instruments.judge()
+            seen = self._instruments.meter.measure(x, source, 1 if x.ndim > 3 else -1)
+            self._instruments.lineage.set_source(x, judged(source, seen, rounded))
+
+    def _is_open(self, x: Tensor, rounded: bool) -> Source | None:
+        """Where a tensor comes from that may or may not be spikes, as its values say; None of any other."""
         source = self._instruments.lineage.source(x)
-        if source is None or source.provenance is not Provenance.SPIKES:
-            return
-        if not x.numel() or (source.linear and not rounded):
-            return
-        self._instruments.judge()
-        seen = self._instruments.meter.measure(x, source, 1 if x.ndim > 3 else -1)
-        self._instruments.lineage.set_source(x, judged(source, seen, rounded))
+        if source is None or source.provenance is not Provenance.SPIKES or not x.numel():
+            return None
+        return None if source.linear and not rounded else source
 
     def _book(self, candidate: Candidate, fired: Fired, origin: Source | None, measured: bool) -> bool:
         """Add spikes, step by step; False if they are none.

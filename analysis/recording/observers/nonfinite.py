@@ -11,8 +11,8 @@ from saformer.errors import InputError
 class FiniteCheck:
     """Looks at tensors as they are computed; the first that holds an infinity or NaN is an error.
 
-    On a CPU at once: the sum of a tensor costs little, and is not finite if an element is not. On any other device the
-    answers are kept, and read together by `settle`, because reading one waits for the device.
+    The sum of a tensor costs little, and is not finite if an element is not. On a CPU it is looked at at once; on any
+    other device it is kept, and all are read together by `settle`, because reading one waits for the device.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,9 @@ class FiniteCheck:
         if not x.is_floating_point() or not x.numel() or x.device.type == "meta":
             return
         if x.device.type != "cpu":
-            self._answers.append((what, torch.isfinite(x).all()))
+            # Finite numbers of up to four bytes have a finite sum in float64; others may not.
+            told = x.sum(dtype=torch.float64) if x.itemsize <= 4 else 1 / torch.isfinite(x).all().to(torch.float64)
+            self._answers.append((what, told))
             return
         total = float(x.sum(dtype=None if x.itemsize > 2 else torch.float32))
         if not isfinite(total) and not bool(torch.isfinite(x).all()):  # a sum of finite numbers may overflow, too
@@ -48,8 +50,10 @@ class FiniteCheck:
             InputError: one of the tensors held an infinity or NaN; the first is named.
         """
         answers, self._answers = self._answers, []
-        if answers and not bool(torch.stack([answer for _, answer in answers]).all()):
-            _complain(next(what for what, answer in answers if not bool(answer)))
+        found = torch.stack([answer for _, answer in answers]).tolist() if answers else []
+        for (what, _), value in zip(answers, found, strict=True):
+            if not isfinite(value):
+                _complain(what)
 
 
 def _complain(what: str) -> None:

@@ -88,7 +88,7 @@ class OperationCounts(BatchRows):
             sources=sources,
             raw=True,
             elements=[0] * width,
-            ones=[Integers(torch.zeros((), dtype=torch.int64, device=x.device)) for x in call.operands],
+            ones=[Integers(0) for _ in call.operands],
             values=[Values() for _ in call.operands],
             spikes=[None] * width,
             broadcast=[False] * width,

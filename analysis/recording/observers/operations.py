@@ -12,13 +12,9 @@ from saformer.analysis.profiles import Values
 from saformer.analysis.recording.beforehand.batch_axis import Layout
 from saformer.analysis.recording.counting.integers import Integers
 from saformer.analysis.recording.counting.looks import Counted
+from saformer.analysis.recording.observers.bounds import Bound
 from saformer.analysis.recording.observers.neurons import NeuronListing
-from saformer.analysis.recording.observers.operation_calls import (
-    Bound,
-    gathered_call,
-    in_real_products,
-    is_operation,
-)
+from saformer.analysis.recording.observers.operation_calls import gathered_call, in_real_products, is_operation
 from saformer.analysis.recording.observers.operation_counts import OperationCounts, lost
 from saformer.analysis.recording.operations.call import Call
 from saformer.analysis.recording.operations.execution import Execution, Instruments, Ran
@@ -145,7 +141,7 @@ class Operations:
         instruments, is_activation = self._instruments, self._instruments.lineage.is_activation
         booking = self._book(call, sources, out)
         execution.booked, execution.weight = booking.counts.name, call.weight
-        bound = None if out is None else Bound.of(call, out, execution.inputs, instruments, is_activation)
+        bound = None if out is None else Bound.of(call, out, execution.inputs, instruments.weights, is_activation)
         zeros = call.weight is not None and instruments.weights.has_zeros(call.weight)
         self._look_at(booking, call, call.operands, out, bound, zeros)()
         if self._graded:
@@ -175,7 +171,7 @@ class Operations:
         is_activation = lambda x: storage_id(x) in activations  # noqa: E731
         call = self._call(formula, ran.args, ran.out, is_activation)
         assert call is not None  # as before
-        bound = Bound.of(call, ran.out, inputs, self._instruments, is_activation)
+        bound = Bound.of(call, ran.out, inputs, self._instruments.weights, is_activation)
         return self._look_at(booking, call, call.operands, ran.out, bound, zeros)
 
     def _notice_sum(self, execution: Execution) -> None:
@@ -263,10 +259,12 @@ class Operations:
         for x, layout, source in zip(operands, booking.layouts, booking.sources, strict=True):
             counted = instruments.counter.counted(x, layout.rows)
             found.append((counted, *self._values(x, source, _channel(call), counted)))
-        # What the operands were seen to hold may prove it finite.
-        if out is not None and (call.masked or bound is None or not bound.holds(operands, out, instruments)):
-            watch = instruments.finite.watch_result if call.masked else instruments.finite.watch
-            watch(out, f"the result of {counts.name} holds")
+        if out is not None:
+            if bound is not None:
+                instruments.bounds.know(out, bound.most(operands, out, instruments.counter))
+            if call.masked or not instruments.bounds.prove(out):
+                watch = instruments.finite.watch_result if call.masked else instruments.finite.watch
+                watch(out, f"the result of {counts.name} holds")
 
         fan_out = call.fan_out or 0  # what is booked later must not keep the tensors of the call
 

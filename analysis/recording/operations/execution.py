@@ -11,6 +11,7 @@ from saformer.analysis.recording.counting.counters import Counter
 from saformer.analysis.recording.counting.looks import Looks
 from saformer.analysis.recording.counting.values import ValueMeter
 from saformer.analysis.recording.module_paths import ModulePaths
+from saformer.analysis.recording.observers.bounds import Bounds
 from saformer.analysis.recording.observers.nonfinite import FiniteCheck
 from saformer.analysis.recording.operations.operators import Kind, Operator
 from saformer.analysis.recording.origins.lineage import Lineage
@@ -133,7 +134,7 @@ class Instruments:
 
     def __init__(self, paths: ModulePaths, lineage: Lineage, layouts: Layouts) -> None:
         self.paths, self.lineage, self.layouts = paths, lineage, layouts
-        self.counter, self.finite = Counter(), FiniteCheck()
+        self.counter, self.finite, self.bounds = Counter(), FiniteCheck(), Bounds()
         self.looks, self.weights = self.counter.looks, Looks()  # at activations, at constants
         self.meter = ValueMeter(self.looks)
         self.judging = False
@@ -153,11 +154,13 @@ class Instruments:
         """Forget what was seen of tensors."""
         self.counter.clear()
         self.meter.clear()
+        self.bounds.clear()
 
     def forget(self, x: Tensor) -> None:
         """Void what was counted of a tensor that is written into."""
         self.counter.forget(x)
         self.meter.forget(x)
+        self.bounds.forget(x)
         self.weights.forget(x)
 
     def depends(self, execution: Execution) -> bool:

@@ -112,7 +112,7 @@ class Constants:
         if constant.fill is None or x.numel() <= 1:
             return True
         # Nobody reads what nobody wrote: NaN is equal to nothing.
-        proven = not x.is_floating_point() or all(bool(end == constant.fill) for end in torch.aminmax(x))
+        proven = not x.is_floating_point() or bool((torch.stack(torch.aminmax(x)) == constant.fill).all())
         if proven:
             self._made[x] = replace(constant, fill=None)
         return proven

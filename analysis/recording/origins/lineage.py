@@ -5,7 +5,7 @@
 * Of which weighted operations is it the result, without another in between, and did spikes begin on the way?
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import Tensor
@@ -34,7 +34,7 @@ from saformer.analysis.recording.origins.sources import (
     spikes_of,
     summed_in,
 )
-from saformer.analysis.recording.origins.storage_map import StorageMap, storage_id, tensors_in, written_into
+from saformer.analysis.recording.origins.storage_map import Place, StorageMap, storage_id, tensors_in, written_into
 
 
 class Lineage:
@@ -47,6 +47,7 @@ class Lineage:
 
     def __init__(self, outside: Iterable[Tensor] = (), keeping: bool = False) -> None:
         self._sources: StorageMap[Source] = StorageMap()
+        self._open: StorageMap[list[tuple[Place, Callable[[Tensor], None]]]] = StorageMap()
         self.constants = Constants(outside, keeping)
 
     # -- activations ---------------------------------------------------------------------------------------------
@@ -54,6 +55,7 @@ class Lineage:
     def start_batch(self) -> None:
         """Forget the activations of the batch before: what the model kept of them is state, and was brought back."""
         self._sources.clear()
+        self._open.clear()
 
     def enter(self, x: Tensor, raw: bool = True) -> None:
         """Take `x` as the network's input; not `raw` if it was turned into spikes before."""
@@ -67,10 +69,12 @@ class Lineage:
 
     def whole(self, x: Tensor) -> Source | None:
         """Where the memory of `x` comes from, all of it; None for a constant."""
+        self.settle(x)
         return self._sources.get(x)
 
     def source(self, x: Tensor) -> Source | None:
         """Where an activation comes from; None for a constant."""
+        self.settle(x)
         source = self._sources.get(x)
         if source is None or not (part := part_of(x)):
             return source
@@ -80,6 +84,27 @@ class Lineage:
     def set_source(self, x: Tensor, source: Source) -> None:
         """Say where an activation comes from."""
         self._sources[x] = source
+
+    def postpone(self, x: Tensor, judge: Callable[[Tensor], None]) -> None:
+        """Have `x` judged when somebody asks where it comes from, or is about to write into it: of what a kernel puts
+        out, most is never read.
+
+        Args:
+            x: the tensor; nothing of it is kept alive.
+            judge: is given it then, or what shows the same memory as it did, and says where it comes from.
+        """
+        self._open[x] = [*(self._open.get(x) or ()), (Place(x), judge)]
+
+    def settle(self, x: Tensor) -> None:
+        """Judge what was postponed in the memory of `x`."""
+        postponed = self._open.get(x)
+        if postponed is None:
+            return
+        self._open.discard(x)
+        for place, judge in postponed:
+            shown = place.shown_by(x)
+            if shown is not None:
+                judge(shown)
 
     def is_known(self, x: Tensor) -> bool:
         """Whether `x` is an activation or a proven constant."""

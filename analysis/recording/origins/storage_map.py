@@ -50,6 +50,24 @@ def written_into(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
     return list(tensors_in(given.get(a.name) for a in declared if a.alias_info is not None and a.alias_info.is_write))
 
 
+class Place:
+    """What a tensor shows of its memory; nothing is kept alive."""
+
+    __slots__ = ("_at", "_dtype")
+
+    def __init__(self, x: Tensor) -> None:
+        self._at, self._dtype = (x.shape, x.stride(), x.storage_offset()), x.dtype
+
+    def shown_by(self, x: Tensor) -> Tensor | None:
+        """The tensor again, from any other of the same memory; None if that has shrunk since."""
+        try:
+            if x.dtype is not self._dtype:
+                x = torch.empty(0, dtype=self._dtype, device=x.device).set_(storage_of(x))
+            return x.as_strided(*self._at)
+        except RuntimeError:  # out of bounds
+            return None
+
+
 class StorageMap(Generic[V]):
     """Maps tensors to values; all views of one storage share an entry, which goes when the memory is freed.
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from saformer.analysis.profiles import ValueClass, Values
+from saformer.analysis.recording.counting import looks
 from saformer.analysis.recording.counting import values as measuring
 from saformer.analysis.recording.counting.looks import Looks
 from saformer.analysis.recording.counting.values import ValueMeter, of_ones, tolerance
@@ -114,7 +115,7 @@ def test_one_odd_value_anywhere_is_found(place: int, odd: float, found: str) -> 
 def test_long_tensors_are_looked_at_in_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.randint(-3, 4, (50, 41), generator=torch.Generator().manual_seed(0)).float() / 4
     whole = measured(x)
-    monkeypatch.setattr(measuring, "PASS", 7)
+    monkeypatch.setattr(looks, "CPU_PASS", 7)
     monkeypatch.setattr(measuring, "GLANCE", 5)
     assert measured(x) == whole
     assert (whole.unit, whole.levels, whole.negative, whole.total) == (0.25, 3, True, int((x.abs() * 4).sum()))
