@@ -140,14 +140,14 @@ class _ForkServer:
             self.process = subprocess.Popen(
                 [sys.executable, Path(__file__).with_name("fork_server.py"), str(listening.fileno())],
                 pass_fds=[listening.fileno()],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # ends with this process, however that ends
                 env={**os.environ, "TORCH_CPP_LOG_LEVEL": "ERROR"},
                 start_new_session=True,
             )
 
     def end(self) -> None:
         self.process.kill()
-        self.process.wait()
+        self.process.communicate()
         self.folder.cleanup()
 
 
