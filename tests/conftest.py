@@ -1,5 +1,6 @@
 """What tests of several processes share, and where kernels run."""
 
+import atexit
 import contextlib
 import gc
 import json
@@ -30,6 +31,9 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(20_000, 20, 50)  # what is made stays, most of it
     if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
         return
+    if hasattr(config, "workerinput"):
+        # Called last, since it is registered first. To take torch and all that tests left apart takes seconds.
+        atexit.register(_leave, os.getpid())
     gc.disable()  # until there is something to run
     import torch
 
@@ -40,6 +44,12 @@ def pytest_configure(config: pytest.Config) -> None:
     # Read when Triton is imported: without a GPU, kernels run on NumPy, operation by operation.
     if not torch.cuda.is_available():
         os.environ.setdefault("TRITON_INTERPRET", "1")
+
+
+def _leave(process: int) -> None:
+    """End this process at once, if it is that one and no child of it."""
+    if os.getpid() == process:
+        os._exit(0)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -130,14 +140,14 @@ class _ForkServer:
             self.process = subprocess.Popen(
                 [sys.executable, Path(__file__).with_name("fork_server.py"), str(listening.fileno())],
                 pass_fds=[listening.fileno()],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # ends with this process, however that ends
                 env={**os.environ, "TORCH_CPP_LOG_LEVEL": "ERROR"},
                 start_new_session=True,
             )
 
     def end(self) -> None:
         self.process.kill()
-        self.process.wait()
+        self.process.communicate()
         self.folder.cleanup()
 
 

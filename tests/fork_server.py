@@ -15,6 +15,7 @@ import importlib
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import sys
@@ -26,7 +27,8 @@ import torch._dynamo  # noqa: E402  # by the first profile and by the first step
 import torch.distributed  # noqa: E402
 
 for needed in ("fvcore.nn", "pydantic", "rich.progress", "rich.table", "typer.main"):  # by most commands
-    importlib.import_module(needed)
+    with contextlib.suppress(ImportError):  # older typer does without pydantic
+        importlib.import_module(needed)
 torch.set_num_threads(1)
 os.fsync = lambda descriptor: None  # see conftest.py
 gc.freeze()  # a collection in a child would copy what it looks through
@@ -75,8 +77,8 @@ def answer(connection: socket.socket) -> dict[str, Any]:
 
 
 def serve(listening: socket.socket) -> dict[str, Any]:
-    """Answer requests; in a child, return the one that it was started for."""
-    while True:
+    """Answer requests until standard input ends; in a child, return the one that it was started for."""
+    while listening in select.select([listening, sys.stdin], [], [])[0]:
         connection, _ = listening.accept()
         if os.fork() == 0:
             listening.close()
@@ -85,6 +87,7 @@ def serve(listening: socket.socket) -> dict[str, Any]:
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
+    sys.exit()
 
 
 def run(first: str, *rest: str) -> None:

@@ -27,6 +27,7 @@ from saformer.cli.resolve.sweep import Curve, Parameter, swept
 from saformer.cli.terminal.console import progress, show, tell, watched, whole
 from saformer.cli.terminal.outputs import folder_named
 from saformer.errors import InputError
+from saformer.process import somebody_froze
 
 if TYPE_CHECKING:
     from saformer.analysis.accounting.hardware import Hardware
@@ -234,14 +235,17 @@ def _complexity(subjects: "list[Subject]", hardware: "Hardware", measurement: "M
 def _figures_freed() -> Iterator[Callable[[], object]]:
     """Yields what frees the figures that are no longer in use: they hold each other, and fill the memory together.
 
-    Python looks for such circles among all objects of the process; what was there before is left out meanwhile.
+    Python looks for such circles among all objects of the process; what was there before is left out meanwhile, and
+    from then on where some of it was left out already.
     """
+    theirs = somebody_froze()
     gc.collect()
     gc.freeze()
     try:
         yield gc.collect
     finally:
-        gc.unfreeze()
+        if not theirs:
+            gc.unfreeze()
 
 
 def _write(made: "Report", title: str, out: Path) -> str:

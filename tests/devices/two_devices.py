@@ -69,7 +69,7 @@ def profiles(device: str) -> dict[str, Any]:
     found = {}
     for name in NETWORKS:
         model = saformer.load(f"digits/{name}").to(device)
-        batches = digits.batches(8, limit=20, device=device)
+        batches = digits.batches(8, limit=12, device=device)
         found[name] = integers(profile(model, batches, check_flops=False))
     return found
 

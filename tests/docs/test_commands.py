@@ -33,6 +33,7 @@ TERMINAL = {"COLUMNS": "88", "TERM": "dumb"}
 SHORTER = {
     ("train", "--dataset"): {"--epochs": "1"},
     ("ablate", "--train"): {"--epochs": "1"},
+    ("compare", "comparison.pdf"): {"--limit": "16"},
     ("complexity", "--measure"): {"--over-tokens": "16..64", "--over-dim": "32..128", "--seconds": "0.01"},
 }
 

@@ -13,7 +13,6 @@ from saformer.reports.figures.style import SMALL_SIZE, figure_style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.transforms import Bbox
 
 _WITHOUT_AREA = ("None", "", " ", None, "|", "_", "+", "x", "1", "2", "3", "4")
 _TOUCHING = 0.03  # inches by which the boxes of letters may meet, which are larger than letters
@@ -26,15 +25,15 @@ def faults(figure: "Figure") -> Iterator[str]:
         for axes in figure.axes:
             yield from _clipped(axes)
         paper, texts = figure.bbox, list(_texts(figure))
-        for text, box in texts:
-            if min(box.x0, box.y0) < -1 or box.x1 > paper.x1 + 1 or box.y1 > paper.y1 + 1:
+        for text, (left, bottom, right, top) in texts:
+            if min(left, bottom) < -1 or right > paper.x1 + 1 or top > paper.y1 + 1:
                 yield f"outside: {text.get_text()}"
         for text, _ in texts:
             if text.get_fontsize() < SMALL_SIZE - 0.01:
                 yield f"small: {text.get_text()}, {text.get_fontsize():.1f} points"
-        for (text, box), (other, its) in combinations(texts, 2):
-            across, down = min(box.x1, its.x1) - max(box.x0, its.x0), min(box.y1, its.y1) - max(box.y0, its.y0)
-            if min(across, down) > _TOUCHING * figure.dpi:
+        for (text, one), (other, its) in combinations(texts, 2):
+            across, up = min(one[2], its[2]) - max(one[0], its[0]), min(one[3], its[3]) - max(one[1], its[1])
+            if min(across, up) > _TOUCHING * figure.dpi:
                 yield f"overlap: {text.get_text()} and {other.get_text()}"
 
 
@@ -50,8 +49,8 @@ def _clipped(axes: "Axes") -> Iterator[str]:
                 yield f"clipped: {line.get_label()} in {axes.get_title('left')}"
 
 
-def _texts(figure: "Figure") -> Iterator[tuple[Text, "Bbox"]]:
-    """Texts that are drawn, with their places: no ticks beyond an axis, nothing of hidden axes."""
+def _texts(figure: "Figure") -> Iterator[tuple[Text, list[float]]]:
+    """Texts that are drawn, with their left, bottom, right and top: no ticks beyond an axis, nothing of hidden axes."""
     hidden: set[int] = set()
     for axes in figure.axes:
         if not axes.get_visible():
@@ -65,4 +64,4 @@ def _texts(figure: "Figure") -> Iterator[tuple[Text, "Bbox"]]:
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
         if text.get_visible() and text.get_text().strip() and id(text) not in hidden:
-            yield text, text.get_window_extent()
+            yield text, text.get_window_extent().extents.tolist()
