@@ -31,3 +31,9 @@ def test_numbers_are_those_of_the_cpu(found: dict[str, Any], part: str) -> None:
 def test_a_batch_waits_for_the_device_as_often_however_deep_the_network(found: dict[str, Any]) -> None:
     shallow, deep = found["waits"]["saformer-1-16"], found["waits"]["saformer-3-16"]
     assert 2 <= shallow == deep <= 8
+
+
+def test_numbers_of_several_devices_are_read_with_one_wait_for_each(found: dict[str, Any]) -> None:
+    *read, waits = found["read"]
+    assert read == [[[1, 2], [3, 4]]] * 2 + [5] * 2 + [[]] * 2 + [[6]] * 2
+    assert waits == 1

@@ -21,6 +21,7 @@ from saformer.analysis import profile
 from saformer.analysis.profiles import Profile
 from saformer.analysis.profiles.serialization import to_json
 from saformer.data import Dataset, open_dataset
+from saformer.devices import numbers
 from saformer.errors import Stopped
 from saformer.native.passes import compiled, native
 from saformer.native.products import products
@@ -152,6 +153,14 @@ def waits(name: str) -> int:
     return of(3) - of(2)
 
 
+def read() -> list[Any]:
+    """What tensors on both devices hold, with the waits for one of them as the last."""
+    given = [torch.tensor([[1, 2], [3, 4]]), torch.tensor(5), torch.tensor([], dtype=torch.int64), torch.tensor([6])]
+    tensors = [x.to(device) for x in given for device in ("cpu", simulated.NAME)]
+    simulated.waits.clear()
+    return [*numbers(tensors), len(simulated.waits)]
+
+
 def on(device: str) -> dict[str, Any]:
     """All of it on one device."""
     return {
@@ -170,5 +179,6 @@ def on(device: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    found = {device: on(device) for device in ("cpu", simulated.NAME)}
+    found: dict[str, Any] = {device: on(device) for device in ("cpu", simulated.NAME)}
+    found["read"] = read()
     print(json.dumps({**found, "waits": {name: waits(name) for name in ("saformer-1-16", "saformer-3-16")}}))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from saformer.analysis.recording.beforehand.plain_modules import OF_EVERY_MODULE, is_scripted, named_modules
+from saformer.devices import numbers
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None))
 # How neurons of a library are brought to rest, by a word in the names of its modules; a copy inside a user's own
@@ -42,19 +43,14 @@ _Pair = tuple[int, int]
 
 def _found_alike(places: Iterable[tuple[Any, "_Kept"]]) -> set[_Pair]:
     """Places that hold what they held, of those whose tensors lie on a device; each device is waited for once."""
-    answers: dict[torch.device, dict[_Pair, Tensor]] = {}
+    answers: dict[_Pair, Tensor] = {}
     for now, kept in places:
         before = kept.content
         if isinstance(now, Tensor) and isinstance(before, Tensor) and before.device.type not in ("cpu", "meta"):
             here = (now.device, now.shape, now.dtype, now.layout)
             if here == (before.device, before.shape, before.dtype, torch.strided):
-                answers.setdefault(now.device, {})[id(now), id(before)] = (now == before).all()
-    return {
-        pair
-        for found in answers.values()
-        for pair, alike in zip(found, torch.stack(list(found.values())).tolist(), strict=True)
-        if alike
-    }
+                answers[id(now), id(before)] = (now == before).all()
+    return {pair for pair, alike in zip(answers, numbers(list(answers.values())), strict=True) if alike}
 
 
 def _version(tensor: Tensor) -> int | None:

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from saformer.devices import numbers
+
 
 class Integers:
     """A few integers between one use and the next.
@@ -87,25 +89,12 @@ _AWAY = _Away()
 
 
 def read_together() -> None:
-    """Bring all integers that are still in use to the CPU: with one copy, and one wait, for each device."""
-    held, _AWAY.integers = _AWAY.integers, []
-    by_device: dict[torch.device, list[tuple[Integers, Tensor]]] = {}
-    for known in held:
-        integers = known()
-        if integers is not None and (away := integers.away) is not None:
-            by_device.setdefault(away.device, []).append((integers, away))
-    for found in by_device.values():
-        read = torch.cat([away.reshape(-1) for _, away in found]).cpu()
-        for (integers, away), part in zip(found, read.split([away.numel() for _, away in found]), strict=True):
-            integers.arrive(part.view(away.shape).tolist())
-
-
-def numbers(*single: "Tensor | Integers") -> list[int]:
-    """Single integers as numbers, with one wait where they lie on a device."""
-    if all(isinstance(x, Integers) and x.away is None for x in single):
-        return [int(x) for x in single]
-    found: list[int] = torch.stack([x.tensor() if isinstance(x, Integers) else x for x in single]).tolist()
-    return found
+    """Bring all integers of this thread that are still in use to the CPU; each device is waited for once."""
+    known, _AWAY.integers = [integers() for integers in _AWAY.integers], []
+    held = [(integers, integers.away) for integers in known if integers is not None]
+    found = [(integers, away) for integers, away in held if away is not None]
+    for (integers, _), value in zip(found, numbers([away for _, away in found]), strict=True):
+        integers.arrive(value)
 
 
 def _sum(one: Any, two: Any) -> Any:

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from saformer.analysis.profiles.values import MOST_LEVELS, Values, common_unit
-from saformer.analysis.recording.counting.integers import Integers, numbers
+from saformer.analysis.recording.counting.integers import Integers
 from saformer.analysis.recording.counting.looks import Looks, dense, pass_size
 from saformer.analysis.recording.origins.sources import Provenance, Source
 from saformer.analysis.recording.origins.storage_map import StorageMap
+from saformer.devices import numbers
 from saformer.native.passes import fits
 
 GLANCE = 4096  # elements that settle most cases
@@ -62,7 +63,8 @@ class ValueMeter:
         """
         averaged = source is not None and source.averaged
         if source is None or source.provenance is not Provenance.REAL:
-            count, all_ones = numbers(nonzero.sum(), ones)
+            seen = nonzero.sum()
+            count, all_ones = (int(seen), int(ones)) if ones.away is None else numbers([seen, ones.tensor()])
             if count == all_ones:
                 provenance = "none" if source is None or source.provenance is Provenance.NONE else "spikes"
                 return of_ones(count, source is not None and source.linear, provenance, averaged)
@@ -219,15 +221,19 @@ def _multiples(flat: Tensor, unit: float, allowed: float) -> tuple[int, int, boo
         piece = flat[start : start + size]
         scaled = piece if unit == 1 else piece / unit
         whole = torch.round(scaled, out=buffer.resize_(piece.shape))
-        # All that is asked of a piece is read together: a GPU is waited for once.
-        seen = (*torch.aminmax(whole), whole.sum(dtype=torch.float64), (whole == scaled).all())
-        low, high, signed, multiples = torch.stack([value.to(torch.float64) for value in seen]).tolist()
-        if not multiples:
+        if whole.device.type == "cpu":  # where comparing needs no memory, and the sum may still not be wanted
+            alike, (low, high), signed = torch.equal(whole, scaled), map(float, torch.aminmax(whole)), None
+        else:  # all that is asked of a piece is read together: a GPU is waited for once
+            seen = (*torch.aminmax(whole), whole.sum(dtype=torch.float64), (whole == scaled).all())
+            low, high, signed, alike = numbers([value.to(torch.float64) for value in seen])
+        if not alike:
             wrong = (scaled - whole).abs() > (allowed or 1e-12) * scaled.abs()
             if bool(wrong.any()):
                 return 0, 0, False, piece[wrong][:GLANCE]
         levels, negative = max(levels, int(high), -int(low)), negative or low < 0
-        total += int(signed if low >= 0 else whole.abs().sum(dtype=torch.float64))
+        if signed is None or low < 0:
+            signed = (whole.abs() if low < 0 else whole).sum(dtype=torch.float64)
+        total += int(signed)
     return levels, total, negative, None
 
 

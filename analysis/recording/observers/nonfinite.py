@@ -5,6 +5,7 @@ from math import isfinite
 import torch
 from torch import Tensor
 
+from saformer.devices import numbers
 from saformer.errors import InputError
 
 
@@ -31,8 +32,9 @@ class FiniteCheck:
         if not x.is_floating_point() or not x.numel() or x.device.type == "meta":
             return
         if x.device.type != "cpu":
-            # Finite numbers of up to four bytes have a finite sum in float64; others may not.
-            told = x.sum(dtype=torch.float64) if x.itemsize <= 4 else 1 / torch.isfinite(x).all().to(torch.float64)
+            # Finite numbers of up to four bytes have a finite sum in float64, which Apple's GPUs lack; others may not.
+            summed = x.itemsize <= 4 and x.device.type != "mps"
+            told = x.sum(dtype=torch.float64) if summed else 1 / torch.isfinite(x).all().to(torch.float32)
             self._answers.append((what, told))
             return
         total = float(x.sum(dtype=None if x.itemsize > 2 else torch.float32))
@@ -50,8 +52,7 @@ class FiniteCheck:
             InputError: one of the tensors held an infinity or NaN; the first is named.
         """
         answers, self._answers = self._answers, []
-        found = torch.stack([answer for _, answer in answers]).tolist() if answers else []
-        for (what, _), value in zip(answers, found, strict=True):
+        for (what, _), value in zip(answers, numbers([answer for _, answer in answers]), strict=True):
             if not isfinite(value):
                 _complain(what)
 

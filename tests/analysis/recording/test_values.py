@@ -9,6 +9,7 @@ from torch import Tensor
 from saformer.analysis.profiles import ValueClass, Values
 from saformer.analysis.recording.counting import looks
 from saformer.analysis.recording.counting import values as measuring
+from saformer.analysis.recording.counting.integers import Integers
 from saformer.analysis.recording.counting.looks import Looks
 from saformer.analysis.recording.counting.values import ValueMeter, of_ones, tolerance
 from saformer.analysis.recording.origins.sources import Provenance, Source
@@ -168,7 +169,7 @@ def test_complex_and_quantised_values() -> None:
 @pytest.mark.parametrize("source", [SPIKES, SUMS, UNKNOWN, REAL, None])
 @pytest.mark.parametrize("x", [spikes(8, 20), spikes(8, 20) * 0.3, torch.zeros(8, 20), spikes(8, 20) - 0.5], ids=str)
 def test_counts_of_ones_say_it_sooner(source: Any, x: Tensor) -> None:
-    nonzero, ones = x.ne(0).sum(), x.eq(1).sum()
+    nonzero, ones = x.ne(0).sum(), Integers(x.eq(1).sum())
     quick, slow = ValueMeter(Looks()).values_of(x, source, 1, nonzero, ones), measured(x, source)
     count = int(nonzero)
     assert (quick.kind(count), quick.unit, quick.levels, quick.total, quick.linear, quick.provenance) == (
