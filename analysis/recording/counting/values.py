@@ -1,6 +1,7 @@
 """Measures the values of a tensor: are its magnitudes whole multiples of one unit, of the tensor or of each channel?"""
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ _HEAD = 1024  # the first elements
 _ROUNDS = 4  # looks at what did not fit, each with a finer unit
 
 
+@lru_cache(maxsize=64)
 def tolerance(dtype: torch.dtype) -> float:
     """How far a magnitude may lie from a whole multiple, relative to it."""
     if not (dtype.is_floating_point or dtype.is_complex):

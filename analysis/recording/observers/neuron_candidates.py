@@ -4,7 +4,8 @@ from collections import Counter as Tally
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -26,7 +27,13 @@ _LIBRARY_NEURONS = (
 
 def of_a_library(module: nn.Module) -> bool:
     """Whether a module is a layer of neurons of SpikingJelly, snnTorch or a NIR graph."""
-    return any(f"{base.__module__}.".startswith(_LIBRARY_NEURONS) for base in type(module).__mro__)
+    kind: Any = type(module)
+    return _is_of_a_library(kind)
+
+
+@lru_cache(maxsize=4096)
+def _is_of_a_library(kind: Any) -> bool:
+    return any(f"{base.__module__}.".startswith(_LIBRARY_NEURONS) for base in kind.__mro__)
 
 
 def matching(paths: Collection[str], patterns: Collection[str]) -> set[str]:

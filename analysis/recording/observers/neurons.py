@@ -108,7 +108,9 @@ class NeuronListing:
         library = frame.path in self._declared or of_a_library(frame.module)
         certain, frame.certain = frame.certain, frame.certain or library
         if (frame.weighted or certain) and not library:
-            candidate = self._candidates.setdefault(frame.path, Candidate(frame.path))
+            candidate = self._candidates.get(frame.path)
+            if candidate is None:
+                candidate = self._candidates[frame.path] = Candidate(frame.path)
             candidate.refuted = not candidate.operator
             return
         read, source = next(tensors_in(args), None), self._instruments.lineage.source(result)

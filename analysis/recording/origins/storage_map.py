@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -45,9 +46,17 @@ def tensors_in(values: Any) -> Iterator[Tensor]:
 
 def written_into(func: Any, args: Any, kwargs: Any) -> list[Tensor]:
     """The tensors among its arguments that an operator says it writes into."""
-    declared = func._schema.arguments
-    given = {a.name: value for a, value in zip(declared, args, strict=False)} | kwargs
-    return list(tensors_in(given.get(a.name) for a in declared if a.alias_info is not None and a.alias_info.is_write))
+    written = _written(func)
+    if not written:
+        return []
+    return list(tensors_in(args[place] if place < len(args) else kwargs.get(name) for place, name in written))
+
+
+@lru_cache(maxsize=4096)  # a schema is read anew each time that it is asked for
+def _written(func: Any) -> tuple[tuple[int, str], ...]:
+    """Places and names of the arguments that an operator says it writes into."""
+    declared = enumerate(func._schema.arguments)
+    return tuple((i, a.name) for i, a in declared if a.alias_info is not None and a.alias_info.is_write)
 
 
 class Place:
