@@ -30,7 +30,6 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV); this takes a few minutes the first time."
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --editable '.[dev,docs]'
-	-@$(BIN)/python -m pytest --collect-only >/dev/null  # compiles the program and the tests, as pip does what it installs
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.installed

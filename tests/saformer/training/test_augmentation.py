@@ -199,7 +199,8 @@ def test_the_sample_in_the_middle_of_an_odd_chunk_stays_as_it_is() -> None:
     assert torch.equal(apply(one, mixup=0.5)[0], one.normalise(one.images))
 
 
-ALL_EVENTS = {"event_flip": True, "event_roll": 5, "event_rotation": 30, "event_shear": 17, "event_cutout": 9}
+EVENT_TRANSFORMS = {"event_roll": 5, "event_rotation": 30, "event_shear": 17, "event_cutout": 9}
+ALL_EVENTS = {"event_flip": True, **EVENT_TRANSFORMS}
 
 
 @pytest.mark.parametrize(("data", "settings"), [(static(30), ALL_STATIC), (events(30), {**ALL_EVENTS, "mixup": 0.5})])
@@ -287,9 +288,6 @@ def test_randaugment_varies_the_magnitude_around_its_setting() -> None:
     # SolarizeAdd adds int(110 * level), level = 0.5 +- 0.04: the only operation that lifts 100 to 150-160 ...
     lifted = result[:, 0, 1, 1][(result[:, 0, 1, 1] > 147) & (result[:, 0, 1, 1] < 166) & (result[:, 0, 1, 1] != 155)]
     assert len(lifted.unique()) > 5
-
-
-EVENT_TRANSFORMS = {"event_roll": 5, "event_rotation": 30, "event_shear": 17, "event_cutout": 9}
 
 
 def frames_of(data: Dataset, inputs: Tensor) -> Tensor:
