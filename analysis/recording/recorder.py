@@ -170,7 +170,8 @@ class Recorder(TorchDispatchMode):
                 self.operations.note_read(x)
             return execution.out
         out = self._watched(execution, step)
-        step.fire = None if execution.fired is None else fire_own
+        if execution.fired is not None:
+            step.fire, step.use = fire_own, execution.fired.use
         return out
 
     def _watched(self, execution: Execution, step: Step) -> Any:
@@ -234,6 +235,7 @@ class Recorder(TorchDispatchMode):
         lif_args = (between, given.tau, given.threshold, given.reset)
         neurons = Execution(lif, entry(lif, {}), lif_args, {}, self.paths.path)
         if fired is not None:
+            step.use = fired.use
             neurons.take(fired.spikes, fired)
         return self._watched(neurons, step)
 
@@ -299,6 +301,6 @@ class Recorder(TorchDispatchMode):
             counts.close(len(self.batch_sizes) - 1)
 
 
-def fire_normalised(*args: Any) -> Fired | None:
-    """The same of neurons behind BatchNorm."""
-    return Normalised(*args).fire(in_words=True)
+def fire_normalised(*args: Any, in_words: bool = True) -> Fired | None:
+    """As `fire_own`, of neurons behind BatchNorm."""
+    return Normalised(*args).fire(in_words)

@@ -1,10 +1,7 @@
 /* What float32 tensors hold, counted and measured; passes.py compiles and calls it. */
 
 #include "threads.h"
-
-#ifdef __AVX512F__
-#include <immintrin.h>
-#endif
+#include "words.h"
 
 /* What a look at elements shows. */
 typedef struct {
@@ -31,6 +28,11 @@ static inline int look_at(Seen *seen, const float *restrict x, i64 n) {
     }
     seen->ones += ones;
     seen->most = most > seen->most ? most : seen->most;
+    if (some == ones && seen->scale == 1.0f) { /* zeros and ones, as spikes are */
+        seen->high = ones && seen->high < 1 ? 1 : seen->high;
+        seen->sum += ones;
+        return some;
+    }
     const union { uint32_t i; float f; } largest = {most};
     /* Beyond 2^18, and NaN: C does not say what a cast of these gives. */
     if (!seen->whole || !(largest.f * seen->scale <= MOST_WHOLE)) {
@@ -73,6 +75,7 @@ static inline float shown(const Seen *all, i64 *found) {
 typedef struct {
     const float *x;
     i64 width, stride, *nonzero;
+    uint16_t *words; /* not null: gets a bit for each element; chunks lie one after the other, of sixteens then */
     i64 from, to; /* pieces: of up to PIECE elements, so many to a chunk that they hold it */
     Seen seen;
 } Look;
@@ -82,8 +85,9 @@ static void *look_at_part(void *argument) {
     const i64 each = (a->width + PIECE - 1) / PIECE;
     for (i64 piece = a->from; piece < a->to; piece++) {
         const i64 chunk = piece / each, start = piece % each * PIECE;
-        const i64 n = a->width - start < PIECE ? a->width - start : PIECE;
-        const int some = look_at(&a->seen, a->x + chunk * a->stride + start, n);
+        const i64 n = a->width - start < PIECE ? a->width - start : PIECE, at = chunk * a->stride + start;
+        const int some = look_at(&a->seen, a->x + at, n);
+        if (a->words) pack(a->x + at, a->words + at / 16, n);
         __atomic_fetch_add(&a->nonzero[chunk], some, __ATOMIC_RELAXED);
     }
     return 0;
@@ -91,13 +95,15 @@ static void *look_at_part(void *argument) {
 
 /* Nonzeros of each chunk of `width` elements, which begin `stride` elements apart, added to `nonzero`; `found` gets how
    many elements are one, whether all times `scale` are whole numbers within 2^18, and of these the smallest and the largest
-   beside zero and the sum of magnitudes. Returns the largest magnitude, infinity or NaN if there is one. */
-float look(const float *x, i64 chunks, i64 width, i64 stride, float scale, i64 *nonzero, i64 *found, int threads) {
+   beside zero and the sum of magnitudes. `words`, unless null, gets a bit for each element; then `stride` is `width`, a
+   multiple of 16. Returns the largest magnitude, infinity or NaN if there is one. */
+float look(const float *x, i64 chunks, i64 width, i64 stride, float scale, i64 *nonzero, i64 *found, uint16_t *words,
+           int threads) {
     const i64 pieces = chunks * ((width + PIECE - 1) / PIECE);
     Look parts[MOST_THREADS];
     threads = fewest(threads, pieces);
     for (int i = 0; i < threads; i++)
-        parts[i] = (Look){.x = x, .width = width, .stride = stride, .nonzero = nonzero,
+        parts[i] = (Look){.x = x, .width = width, .stride = stride, .nonzero = nonzero, .words = words,
                           .seen = {.scale = scale, .whole = 1},
                           .from = pieces * i / threads, .to = pieces * (i + 1) / threads};
     side_by_side(look_at_part, parts, sizeof(Look), threads);
@@ -140,55 +146,98 @@ float add(const float *x, const float *y, float *out, i64 chunks, i64 width, i64
     return shown(&parts[0].seen, found);
 }
 
-/* Spikes may be given by a bit each, in the order of their memory, with a word more than they take. */
+/* Elements as a pass counts them: by a bit each, whether it is not zero, in the order of their memory, with WORDS_BEHIND
+   words more than they take; or by themselves. */
 typedef struct {
     const float *x;
-    const uint16_t *spikes; /* null: look at x */
+    const uint16_t *words; /* null: look at x */
 } Source;
 
-static inline uint32_t sixteen(const uint16_t *spikes, i64 at) {
-    const uint16_t *words = spikes + at / 16;
-    return ((words[0] | (uint32_t)words[1] << 16) >> at % 16) & 0xffff;
+/* The 64 bits from bit `at` on. */
+static inline uint64_t sixty_four(const uint16_t *words, i64 at) {
+    const uint16_t *w = words + at / 16;
+    const uint64_t low = w[0] | (uint64_t)w[1] << 16 | (uint64_t)w[2] << 32 | (uint64_t)w[3] << 48;
+    const int shift = at % 16;
+    return shift ? low >> shift | (uint64_t)w[4] << (64 - shift) : low;
 }
 
-static inline void add_bits(int *found, uint32_t here) {
-#ifdef __AVX512F__
-    const __m512i before = _mm512_loadu_si512(found);
-    _mm512_storeu_si512(found, _mm512_mask_add_epi32(before, (__mmask16)here, before, _mm512_set1_epi32(1)));
-#else
-    for (int j = 0; j < 16; j++) found[j] += here >> j & 1;
-#endif
+/* Adds to three counters of one bit each for 64 places: of two more bits and what the first holds, the sum stays there and
+   the carry is returned. */
+static inline uint64_t carry(uint64_t *sum, uint64_t x, uint64_t y) {
+    const uint64_t half = *sum ^ x, over = (*sum & x) | (half & y);
+    *sum = half ^ y;
+    return over;
 }
 
-/* Adds to `found` of n places side by side, from place `at` on, how many of `lines` lines are not zero there. */
+/* Adds `size` to the counts of the places whose bits are set. */
+static inline void spread(int *restrict found, uint64_t here, int size) {
+    for (int part = 0; part < 2; part++, here >>= 32) {
+        const uint32_t half = (uint32_t)here;
+        for (int j = 0; j < 32; j++) found[32 * part + j] += (int)(half >> j & 1) * size;
+    }
+}
+
+/* Adds to 64 counts how many of `lines` lines of bits, `stride` apart, are set there. Sixteen lines are summed bit by bit
+   of their counts, for all places in a few operations, before these are spread. */
+static inline void tally_64(const uint16_t *words, i64 at, i64 lines, i64 stride, int *restrict found) {
+    uint64_t counts[4] = {0}; /* of ones, twos, fours, eights */
+    i64 line = 0;
+    for (; line + 16 <= lines; line += 16) {
+        uint64_t eights[2];
+        for (int e = 0; e < 2; e++) {
+            uint64_t fours[2];
+            for (int f = 0; f < 2; f++) {
+                uint64_t twos[2];
+                for (int t = 0; t < 2; t++, at += 2 * stride)
+                    twos[t] = carry(&counts[0], sixty_four(words, at), sixty_four(words, at + stride));
+                fours[f] = carry(&counts[1], twos[0], twos[1]);
+            }
+            eights[e] = carry(&counts[2], fours[0], fours[1]);
+        }
+        spread(found, carry(&counts[3], eights[0], eights[1]), 16);
+    }
+    uint64_t over = 0;
+    for (; line < lines; line++, at += stride) {
+        uint64_t more = sixty_four(words, at);
+        for (int i = 0; i < 4; i++) {
+            const uint64_t both = counts[i] & more;
+            counts[i] ^= more;
+            more = both;
+        }
+        over |= more;
+    }
+    if (over) spread(found, over, 16);
+    for (int i = 0; i < 4; i++) spread(found, counts[i], 1 << i);
+}
+
+/* Adds to `found` of n <= BLOCK places side by side, from place `at` on, how many of `lines` lines are not zero there.
+   Counts behind the n are spoilt, up to a multiple of 64. */
 static inline void tally(const Source *a, i64 at, i64 lines, i64 stride, i64 n, int *restrict found) {
-    for (i64 line = 0; line < lines; line++, at += stride) {
-        if (!a->spikes) {
-            const bits *restrict b = (const bits *)a->x + at;
-            for (i64 j = 0; j < n; j++) found[j] += (b[j] & 0x7fffffffu) != 0;
-            continue;
-        }
-        i64 start = 0;
-        for (; start + 16 <= n; start += 16) {
-            add_bits(found + start, sixteen(a->spikes, at + start));
-        }
-        if (start == n) continue;
-        const uint32_t rest = sixteen(a->spikes, at + start);
-        for (int j = 0; j < n - start; j++) found[start + j] += rest >> j & 1;
+    if (a->words) {
+        for (i64 start = 0; start < n; start += 64) tally_64(a->words, at + start, lines, stride, found + start);
+        return;
+    }
+    uint16_t words[PIECE / 16 + WORDS_BEHIND];
+    const i64 width = (n + 15) / 16, some = PIECE / 16 / width;
+    for (i64 first = 0; first < lines; first += some) {
+        const i64 group = lines - first < some ? lines - first : some;
+        for (i64 line = 0; line < group; line++) pack(a->x + at + (first + line) * stride, words + line * width, n);
+        for (i64 start = 0; start < n; start += 64) tally_64(words, start, group, 16 * width, found + start);
     }
 }
 
 /* How many of n places side by side are not zero. */
 static inline int tally_line(const Source *a, i64 at, i64 n) {
     int some = 0;
-    if (!a->spikes) {
-        const bits *restrict b = (const bits *)a->x + at;
-        for (i64 j = 0; j < n; j++) some += (b[j] & 0x7fffffffu) != 0;
+    if (!a->words) {
+        for (i64 j = 0; j < n; j += 16) some += __builtin_popcount(bits_of(a->x + at + j, n - j));
         return some;
     }
-    i64 start = 0;
-    for (; start + 16 <= n; start += 16) some += __builtin_popcount(sixteen(a->spikes, at + start));
-    return start == n ? some : some + __builtin_popcount(sixteen(a->spikes, at + start) & ((1u << (n - start)) - 1));
+    for (i64 start = 0; start < n; start += 64) {
+        const uint64_t here = sixty_four(a->words, at + start);
+        some += __builtin_popcountll(n - start < 64 ? here & (((uint64_t)1 << (n - start)) - 1) : here);
+    }
+    return some;
 }
 
 /* A stack of matrices as a product reads them: counted along `lines`, for each of the k that are summed over. */
@@ -218,7 +267,7 @@ static inline i64 place(const Factor *a, const i64 *sizes, i64 matrix) {
 
 /* Nonzeros of one matrix for n of the k, the first of which is at `at`. */
 static inline void along(const Factor *a, i64 at, i64 n, int *restrict found) {
-    for (i64 j = 0; j < n; j++) found[j] = 0;
+    for (i64 j = 0; j < BLOCK; j++) found[j] = 0;
     if (a->summed == 1)
         tally(&a->source, at, a->lines, a->line, n, found);
     else
@@ -255,8 +304,8 @@ static void *count_pairs(void *argument) {
 }
 
 /* A factor from what its caller says of it: the leading strides, lines, line, summed. */
-static inline Factor factor(const float *x, const uint16_t *spikes, const i64 *given, i64 *nonzero) {
-    Factor made = {.source = {x, spikes}, .lines = given[MOST_LEADING], .line = given[MOST_LEADING + 1],
+static inline Factor factor(const float *x, const uint16_t *words, const i64 *given, i64 *nonzero) {
+    Factor made = {.source = {x, words}, .lines = given[MOST_LEADING], .line = given[MOST_LEADING + 1],
                    .summed = given[MOST_LEADING + 2], .nonzero = nonzero};
     for (int d = 0; d < MOST_LEADING; d++) made.leading[d] = given[d];
     return made;
@@ -265,13 +314,13 @@ static inline Factor factor(const float *x, const uint16_t *spikes, const i64 *g
 /* Of stacks of matrices n x k and k x m, `each` to a row, the pairs of nonzeros that meet: for each row the sum over k of
    the nonzeros of a column of x times those of a line of y. One of a factor's two strides is 1, or its matrices have one
    line. Where `nonzero` is given, the factor is looked at, too: what is found are ten numbers and two magnitudes. */
-void pairs(const float *x, const uint16_t *x_spikes, const i64 *of_x, i64 *x_nonzero, const float *y,
-           const uint16_t *y_spikes, const i64 *of_y, i64 *y_nonzero, const i64 *sizes, i64 k, i64 rows, i64 each,
+void pairs(const float *x, const uint16_t *x_words, const i64 *of_x, i64 *x_nonzero, const float *y,
+           const uint16_t *y_words, const i64 *of_y, i64 *y_nonzero, const i64 *sizes, i64 k, i64 rows, i64 each,
            i64 *events, i64 *found, float *largest, int threads) {
     Pairs parts[MOST_THREADS];
     threads = fewest(threads, rows);
     for (int i = 0; i < threads; i++) {
-        parts[i] = (Pairs){.x = factor(x, x_spikes, of_x, x_nonzero), .y = factor(y, y_spikes, of_y, y_nonzero),
+        parts[i] = (Pairs){.x = factor(x, x_words, of_x, x_nonzero), .y = factor(y, y_words, of_y, y_nonzero),
                            .k = k, .each = each, .events = events,
                            .seen = {{.scale = 1.0f, .whole = 1}, {.scale = 1.0f, .whole = 1}},
                            .from = rows * i / threads, .to = rows * (i + 1) / threads};
@@ -294,7 +343,8 @@ typedef struct {
 
 static void *sum_weights(void *argument) {
     Weighted *a = argument;
-    const i64 group = a->width < PIECE ? PIECE / a->width : 1; /* lines that stay in the cache */
+    const i64 elements = a->source.words && !a->nonzero ? 16 * PIECE : PIECE;    /* that stay in the cache */
+    const i64 group = a->width < elements ? elements / a->width : 1;
     int found[BLOCK] __attribute__((aligned(64)));
     for (i64 row = a->from; row < a->to; row++) {
         i64 all = 0, some = 0;
@@ -308,7 +358,7 @@ static void *sum_weights(void *argument) {
                 }
             for (i64 start = 0; start < a->width; start += BLOCK) {
                 const i64 n = a->width - start < BLOCK ? a->width - start : BLOCK;
-                for (i64 j = 0; j < n; j++) found[j] = 0;
+                for (i64 j = 0; j < BLOCK; j++) found[j] = 0;
                 tally(&a->source, at + start, lines, a->width, n, found);
                 for (i64 j = 0; j < n; j++) all += found[j] * a->weight[start + j];
             }
@@ -321,12 +371,12 @@ static void *sum_weights(void *argument) {
 
 /* Of rows x lines x width, for each row the sum of the weights where it is nonzero: `width` of them. Where `nonzero` is
    given, each row is looked at, too: what is found are five numbers; returns the largest magnitude. */
-float weighted(const float *x, const uint16_t *spikes, i64 rows, i64 lines, i64 width, const i64 *weight, i64 *sums,
+float weighted(const float *x, const uint16_t *words, i64 rows, i64 lines, i64 width, const i64 *weight, i64 *sums,
                i64 *nonzero, i64 *found, int threads) {
     Weighted parts[MOST_THREADS];
     threads = fewest(threads, rows);
     for (int i = 0; i < threads; i++)
-        parts[i] = (Weighted){.source = {x, spikes}, .weight = weight, .lines = lines, .width = width, .sums = sums,
+        parts[i] = (Weighted){.source = {x, words}, .weight = weight, .lines = lines, .width = width, .sums = sums,
                               .nonzero = nonzero, .seen = {.scale = 1.0f, .whole = 1},
                               .from = rows * i / threads, .to = rows * (i + 1) / threads};
     side_by_side(sum_weights, parts, sizeof(Weighted), threads);

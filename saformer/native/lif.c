@@ -4,10 +4,7 @@
    is fused with an addition (-ffp-contract=off). */
 
 #include "lif.h"
-
-#ifdef __AVX512F__
-#include <immintrin.h>
-#endif
+#include "words.h"
 
 Parallel torch_parallel;
 
@@ -30,29 +27,6 @@ typedef struct {
     i64 *counts; /* T x segments; those of the threads do not overlap */
     uint16_t *spikes; /* not null: a bit for each; lengths of runs are multiples of 16 then */
 } Lif;
-
-/* A bit for each of n elements, a multiple of 16: whether it is not zero. */
-static inline void pack(const float *restrict x, uint16_t *restrict words, i64 n) {
-    for (i64 word = 0; word < n / 16; word++, x += 16) {
-#ifdef __AVX512F__
-        const __m512i spikes = _mm512_loadu_si512(x);
-        words[word] = _mm512_test_epi32_mask(spikes, spikes);
-#else
-        int here = 0;
-        for (int j = 0; j < 16; j++) here |= (x[j] != 0.0f) << j;
-        words[word] = (uint16_t)here;
-#endif
-    }
-}
-
-/* Whether spikes are given a bit each: where these are not spread in one instruction, counting the spikes is quicker. */
-int gives_words(void) {
-#ifdef __AVX512F__
-    return 1;
-#else
-    return 0;
-#endif
-}
 
 static int forward(const void *job, i64 from, i64 to) {
     const Lif *a = job;

@@ -17,7 +17,7 @@ from saformer.native.compiling import library
 
 _SOURCES = [
     *(Path(__file__).with_name(f"{name}.c") for name in ("lif", "norm", "pool", "counts", "linear", "convolution")),
-    *(Path(__file__).with_name(f"{name}.h") for name in ("threads", "lif", "split")),
+    *(Path(__file__).with_name(f"{name}.h") for name in ("threads", "lif", "split", "words")),
 ]
 #: The widest plane that is pooled, with its padding.
 WIDEST = 1024
@@ -27,10 +27,13 @@ MOST_STEPS = 64
 _PIECES = 32
 #: Leading dimensions of a stack of matrices.
 MOST_LEADING = 4
+# Bits of elements are read 64 at a time, from any bit on.
+_WORDS_BEHIND = 5
 _FLAGS = (
     *("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-pthread", "-lm"),
     *(("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()),
     *(f"-DWIDEST={WIDEST}", f"-DMOST_STEPS={MOST_STEPS}", f"-DPIECES={_PIECES}", f"-DMOST_LEADING={MOST_LEADING}"),
+    f"-DWORDS_BEHIND={_WORDS_BEHIND}",
 )
 # Elements from which on a second thread is worth its start.
 _SHARED = 1 << 18
@@ -84,7 +87,7 @@ class Factor:
 
     Args:
         x: its elements, from the first on.
-        words: of spikes, a bit for each element of the memory of `x`, from the first on; or None.
+        words: a bit for each element of the memory of `x`, from the first on: whether it is not zero; or None.
         leading: from one matrix to the next along each leading dimension.
         lines: n or m.
         line: from one line to the next.
@@ -106,8 +109,6 @@ class Native:
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
-        #: Whether a bit for each spike is quicker to count than the spikes.
-        self.gives_words = bool(library.gives_words())
         whole, number, pointer, flag = ctypes.c_int64, ctypes.c_float, ctypes.c_void_p, ctypes.c_int
         library.lif_forward.argtypes = [
             *[pointer] * 3,
@@ -130,7 +131,7 @@ class Native:
         for pool in (library.max_pool, library.max_pool_backward):
             pool.argtypes = [pointer] * 3 + [whole] * 8 + [flag]
             pool.restype = None
-        library.look.argtypes = [pointer, whole, whole, whole, number, pointer, pointer, flag]
+        library.look.argtypes = [pointer, whole, whole, whole, number, *[pointer] * 3, flag]
         library.look.restype = number
         library.add.argtypes = [*[pointer] * 3, whole, whole, pointer, pointer, flag]
         library.add.restype = number
@@ -162,8 +163,8 @@ class Native:
             reset: V_reset, and rest.
             exact: products with 1/tau are not rounded.
             norm: what makes currents of `x`; a part holds whole channels then.
-            words: where a bit for each spike is written (int16): the channels or neurons that one loop goes over are
-                a multiple of 16.
+            words: where a bit for each spike is written, as `words_for` makes it: the channels or neurons that one loop
+                goes over are a multiple of 16.
 
         Returns:
             Spikes of each segment, T x segments, int64; and whether all currents are finite.
@@ -285,8 +286,14 @@ class Native:
         pointers = gradient.data_ptr(), result.data_ptr(), places.data_ptr()
         self._library.max_pool_backward(*pointers, *sizes, _threads(result))
 
-    def look(self, chunks: Tensor, scale: float = 1.0) -> Seen:
+    def look(self, chunks: Tensor, scale: float = 1.0, words: Tensor | None = None) -> Seen:
         """One pass over chunks x elements, each chunk in one piece.
+
+        Args:
+            chunks: what is looked at.
+            scale: see below.
+            words: where a bit for each element is written, whether it is not zero, as `words_for` makes it; chunks lie
+                one after the other then, each a multiple of 16 long.
 
         Returns:
             Nonzeros of each chunk (int64); ones in all; the largest magnitude, infinite or NaN if one is; and where all
@@ -296,7 +303,14 @@ class Native:
         nonzero = torch.zeros(len(chunks), dtype=torch.int64)
         found = (ctypes.c_int64 * 5)()
         largest = self._library.look(
-            chunks.data_ptr(), *chunks.shape, chunks.stride(0), scale, nonzero.data_ptr(), found, _threads(chunks)
+            chunks.data_ptr(),
+            *chunks.shape,
+            chunks.stride(0),
+            scale,
+            nonzero.data_ptr(),
+            found,
+            _pointer(words),
+            _threads(chunks),
         )
         return _seen(nonzero, found, largest)
 
@@ -358,7 +372,7 @@ class Native:
         Args:
             x: contiguous.
             weight: `width` numbers, int64.
-            words: of spikes, a bit for each.
+            words: a bit for each element, whether it is not zero.
             look: its values are looked at, too, row by row.
 
         Returns:
@@ -414,6 +428,11 @@ def _pointer(x: Tensor | None) -> int | None:
 
 def _threads(x: Tensor) -> int:
     return min(torch.get_num_threads(), max(x.numel() // _SHARED, 1))
+
+
+def words_for(x: Tensor) -> Tensor:
+    """Memory for a bit for each element, sixteen to a word (int16), and as much behind them as passes read at once."""
+    return torch.empty(-(-x.numel() // 16) + _WORDS_BEHIND, dtype=torch.int16)
 
 
 def fits(x: Tensor) -> bool:

@@ -1,5 +1,8 @@
 /* What the passes share: names of types, and work on several threads. */
 
+#ifndef NATIVE_THREADS_H
+#define NATIVE_THREADS_H
+
 #include <math.h>
 #include <pthread.h>
 #include <stddef.h>
@@ -90,3 +93,5 @@ static inline int run(Work work, const void *job, i64 pieces, int threads) {
     for (int i = 0; i < threads; i++) bad |= parts[i].bad;
     return bad;
 }
+
+#endif

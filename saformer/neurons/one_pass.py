@@ -1,13 +1,22 @@
 """The LIF neuron on a CPU in one pass over memory, by the compiled library; spikes are counted on the way."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from saformer.native.passes import MOST_STEPS, Affine, fits, native
+from saformer.native.passes import MOST_STEPS, Affine, fits, native, words_for
 from saformer.neurons.layout import flat, laid_out_as, planes
 from saformer.neurons.rule import exact
+
+
+class Use:
+    """Whether somebody used what was written beside spikes."""
+
+    __slots__ = ("words",)
+
+    def __init__(self) -> None:
+        self.words = False
 
 
 @dataclass(frozen=True)
@@ -19,13 +28,15 @@ class Fired:
         counts: how many at each step in each image, T x B, int64; None where an image's are not side by side.
         finite: all currents are finite.
         words: a bit for each spike, in the order of their memory (int16), if they were asked for; None where runs of
-            them are no multiples of 16, or bits would be slower.
+            them are no multiples of 16.
+        use: what was used of it.
     """
 
     spikes: Tensor
     counts: Tensor | None
     finite: bool
     words: Tensor | None = None
+    use: Use = field(default_factory=Use)
 
 
 def fire(
@@ -57,8 +68,8 @@ def fire(
     apart = images == 1 or x.stride(1) * images * len(x) == x.numel()
     segments = images if apart else 1
     words = None
-    if in_words and library.gives_words and _run(x, segments, norm) % 16 == 0:
-        words = torch.empty(x.numel() // 16 + 1, dtype=torch.int16)
+    if in_words and _run(x, segments, norm) % 16 == 0:
+        words = words_for(x)
     counts, finite = library.lif(flat(x), flat(spikes), segments, tau, threshold, reset, exact(tau), norm, words)
     return Fired(spikes, counts if apart else None, finite, words)
 

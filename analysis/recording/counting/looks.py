@@ -1,15 +1,17 @@
 """One pass over a tensor answers what several observers ask: nonzeros, ones, whole numbers, the largest magnitude."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from math import frexp
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from saformer.analysis.recording.counting.integers import Integers
 from saformer.analysis.recording.origins.storage_map import StorageMap
-from saformer.native.passes import fits, native
+from saformer.native.passes import fits, native, words_for
+from saformer.neurons.one_pass import Use
 
 # Elements per pass. On a CPU a pass stays in the cache; anywhere it bounds the memory that counting takes.
 # Sums of ones in float32 are exact up to 2**24, so no pass may be longer than that.
@@ -23,6 +25,22 @@ _GROUPS = 1 << 10
 Counted = Callable[[], tuple[Tensor, Integers]]
 
 
+class Order(NamedTuple):
+    """Where rows are in the memory of a dense tensor.
+
+    Args:
+        groups: equal parts of the memory, of which so many are a row.
+        sizes: of the leading dimensions; empty where rows lie one after the other.
+        spacing: from one to the next along these, in groups.
+        rows: how many are asked for.
+    """
+
+    groups: int
+    sizes: tuple[int, ...]
+    spacing: tuple[int, ...]
+    rows: int
+
+
 class Look:
     """What was seen of all elements of a piece of memory.
 
@@ -33,10 +51,11 @@ class Look:
         largest: the largest magnitude, infinite or NaN if one is; None where nobody looked.
         whole: the smallest and the largest of zero and all elements, and the sum of magnitudes; None unless they are
             known to be whole numbers within 2**18.
-        words: of spikes, a bit for each (int16); None where nobody wrote them.
+        words: a bit for each element, whether it is not zero (int16); None where nobody wrote them.
+        use: takes note of whether these are asked for.
     """
 
-    __slots__ = ("largest", "nonzero", "ones", "whole", "width", "words")
+    __slots__ = ("_in_order", "largest", "nonzero", "ones", "use", "whole", "width", "words")
 
     def __init__(
         self,
@@ -46,25 +65,25 @@ class Look:
         largest: float | None = None,
         whole: tuple[int, int, int] | None = None,
         words: Tensor | None = None,
+        use: Use | None = None,
     ) -> None:
         self.width, self.nonzero, self.ones, self.largest, self.whole = width, nonzero, ones, largest, whole
-        self.words = words
+        self.words, self.use = words, use
+        self._in_order: dict[Order, Tensor] = {}
 
-    def in_order(self, groups: int, sizes: Sequence[int], spacing: Sequence[int], rows: int) -> Tensor:
-        """Nonzeros of each of `rows` rows, int64.
-
-        Args:
-            groups: equal parts of the memory, of which so many are a row.
-            sizes: of the leading dimensions; empty where rows lie one after the other.
-            spacing: from one to the next along these, in groups.
-            rows: how many are asked for.
-        """
-        nonzero = self.nonzero.tensor()
-        if len(nonzero) != groups:
-            nonzero = nonzero.view(groups, -1).sum(1)
-        if sizes:
-            nonzero = nonzero.as_strided(sizes, spacing).flatten()
-        return nonzero if groups == rows else nonzero.view(rows, -1).sum(1)
+    def in_order(self, order: Order) -> Tensor:
+        """Nonzeros of each row, int64."""
+        nonzero = self._in_order.get(order)
+        if nonzero is None:
+            nonzero = self.nonzero.tensor()
+            if len(nonzero) != order.groups:
+                nonzero = nonzero.view(order.groups, -1).sum(1)
+            if order.sizes:
+                nonzero = nonzero.as_strided(order.sizes, order.spacing).flatten()
+            if order.groups != order.rows:
+                nonzero = nonzero.view(order.rows, -1).sum(1)
+            self._in_order[order] = nonzero
+        return nonzero
 
 
 class Looks:
@@ -84,17 +103,19 @@ class Looks:
         """Void what was seen of a tensor that is written into."""
         self._known.discard(x)
 
-    def learn(self, x: Tensor, nonzero: Tensor, words: Tensor | None = None) -> None:
+    def learn(self, x: Tensor, nonzero: Tensor, words: Tensor | None = None, use: Use | None = None) -> None:
         """Take it as given that `x` holds zeros and ones.
 
         Args:
             x: the tensor.
             nonzero: so many ones in each of equal parts of its memory.
             words: a bit for each element.
+            use: takes note of whether these are asked for.
         """
         if dense(x):
             counts = nonzero.tolist()
-            self.keep(x, Look(x.numel() // len(counts), Integers(counts), Integers(sum(counts)), 1.0, words=words))
+            width = x.numel() // len(counts)
+            self.keep(x, Look(width, Integers(counts), Integers(sum(counts)), 1.0, words=words, use=use))
 
     def keep(self, x: Tensor, look: Look) -> None:
         """Take what was seen of a dense tensor as given."""
@@ -106,8 +127,10 @@ class Looks:
         return looks.get(_place(x)) if looks and dense(x) else None
 
     def words(self, x: Tensor) -> Tensor | None:
-        """A bit for each element of `x`, where they are spikes and their neurons wrote them."""
+        """A bit for each element of `x`, whether it is not zero, where somebody wrote them."""
         seen = self.seen(x)
+        if seen is not None and seen.use is not None:
+            seen.use.words = True
         return None if seen is None else seen.words
 
     def of(self, x: Tensor, binary: bool = False, width: int | None = None) -> Look:
@@ -135,21 +158,11 @@ class Looks:
             rows: leading groups to keep apart (images times steps).
             binary: it is known to hold zeros and ones alone.
         """
-        if not x.numel() or not dense(x):
+        order = _order(x.shape, x.stride(), rows)
+        if order is None:
             return None
-        sizes, groups = [], 1
-        for size in x.shape:
-            if groups >= rows:
-                break
-            sizes.append(size)
-            groups *= size
-        width, strides = x.numel() // groups, x.stride()[: len(sizes)]
-        if groups % rows or any(size > 1 and stride % width for size, stride in zip(sizes, strides, strict=True)):
-            return None
-        look = self.of(x, binary, width)
-        sizes = [] if x.is_contiguous() else sizes
-        spacing = [stride // width for stride in strides] if sizes else []
-        return lambda: (look.in_order(groups, sizes, spacing, rows), look.ones)
+        look = self.of(x, binary, x.numel() // order.groups)
+        return lambda: (look.in_order(order), look.ones)
 
     def whole(self, x: Tensor, unit: float) -> tuple[int, int, int] | None:
         """The smallest and the largest of zero and all elements, and the sum of magnitudes, in units; None unless they
@@ -194,16 +207,40 @@ class Looks:
         return int(self.of(x).nonzero.tensor().sum()) < x.numel()
 
 
-def dense(x: Tensor) -> bool:
-    """Whether a tensor shows each element of a piece of memory once, in whatever order."""
-    if x.is_contiguous():
-        return True
+@lru_cache(maxsize=4096)  # a network's tensors have few shapes
+def _order(shape: torch.Size, strides: tuple[int, ...], rows: int) -> Order | None:
+    """Where each of `rows` rows is; None where there are no elements, or rows lie scattered in memory."""
+    if not shape.numel() or not _dense(shape, strides):
+        return None
+    leading, groups = 0, 1
+    while groups < rows and leading < len(shape):
+        groups *= shape[leading]
+        leading += 1
+    width = shape.numel() // groups
+    sizes, strides = tuple(shape[:leading]), strides[:leading]
+    if groups % rows or any(size > 1 and stride % width for size, stride in zip(sizes, strides, strict=True)):
+        return None
+    spacing, following = tuple(stride // width for stride in strides), groups
+    for size, step in zip(sizes, spacing, strict=True):
+        following //= size
+        if size > 1 and step != following:
+            return Order(groups, sizes, spacing, rows)
+    return Order(groups, (), (), rows)
+
+
+@lru_cache(maxsize=4096)
+def _dense(shape: torch.Size, strides: tuple[int, ...]) -> bool:
     width = 1
-    for stride, size in sorted(zip(x.stride(), x.shape, strict=True)):
+    for stride, size in sorted(zip(strides, shape, strict=True)):
         if size != 1 and stride != width:
             return False
         width *= size
     return True
+
+
+def dense(x: Tensor) -> bool:
+    """Whether a tensor shows each element of a piece of memory once, in whatever order."""
+    return x.is_contiguous() or _dense(x.shape, x.stride())
 
 
 def _place(x: Tensor) -> tuple[int, int, torch.dtype]:
@@ -223,8 +260,9 @@ def leading_width(x: Tensor) -> int:
 def _look_at(x: Tensor, binary: bool, width: int) -> Look:
     chunks = x.as_strided((x.numel() // width, width), (width, 1))
     if fits(chunks) and (library := native()) is not None:
-        nonzero, all_ones, largest, whole = library.look(chunks)
-        return Look(width, Integers(nonzero), Integers(all_ones), largest, whole)
+        words = words_for(x) if width % 16 == 0 else None
+        nonzero, all_ones, largest, whole = library.look(chunks, words=words)
+        return Look(width, Integers(nonzero), Integers(all_ones), largest, whole, words)
     nonzero, ones = count(chunks, binary)
     return Look(width, Integers(nonzero), ones)
 

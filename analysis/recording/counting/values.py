@@ -1,5 +1,6 @@
 """Measures the values of a tensor: are its magnitudes whole multiples of one unit, of the tensor or of each channel?"""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from saformer.analysis.profiles.values import MOST_LEVELS, Values, common_unit
 from saformer.analysis.recording.counting.integers import Integers
-from saformer.analysis.recording.counting.looks import Looks, dense, pass_size
+from saformer.analysis.recording.counting.looks import Counted, Look, Looks, dense, pass_size
 from saformer.analysis.recording.origins.sources import Provenance, Source
 from saformer.analysis.recording.origins.storage_map import StorageMap
 from saformer.devices import numbers
@@ -51,24 +52,23 @@ class ValueMeter:
         """Void what is known of a tensor that was written into."""
         self._known.discard(x)
 
-    def values_of(self, x: Tensor, source: Source | None, channel: int, nonzero: Tensor, ones: Integers) -> Values:
-        """The same as `measure`, quicker where counts say it all: every nonzero is a one.
+    def values_of(self, x: Tensor, source: Source | None, channel: int, counted: Counted) -> Callable[[], Values]:
+        """The same as `measure`, quicker where counts say it all: every nonzero is a one. The tensor is looked at now
+        and, where that says it all, what was seen is put in order when it is asked for.
 
         Args:
             x: an activation, or a constant that is read like one.
             source: where it comes from; None for a constant.
             channel: the dimension of its channels.
-            nonzero: its nonzeros, in whatever groups.
-            ones: its ones.
+            counted: its nonzeros, in whatever groups, and its ones.
         """
-        averaged = source is not None and source.averaged
-        if source is None or source.provenance is not Provenance.REAL:
-            seen = nonzero.sum()
-            count, all_ones = (int(seen), int(ones)) if ones.away is None else numbers([seen, ones.tensor()])
-            if count == all_ones:
-                provenance = "none" if source is None or source.provenance is Provenance.NONE else "spikes"
-                return of_ones(count, source is not None and source.linear, provenance, averaged)
-        return self.measure(x, source, channel)
+        look = self._looks.seen(x)
+        told = None if look is None else _told(look, tolerance(x.dtype))
+        if told is not None:
+            return lambda: _of_counts(source, *counted()) or _seen_of(source, told)
+        values = None if _is_real(source) else _of_counts(source, *counted())
+        values = values or self.measure(x, source, channel)
+        return lambda: values
 
     def measure(self, x: Tensor, source: Source | None, channel: int) -> Values:
         """What is seen of the values of `x`.
@@ -78,10 +78,8 @@ class ValueMeter:
             source: where it comes from; None for a constant.
             channel: the dimension of its channels.
         """
-        provenance = Provenance.NONE if source is None else source.provenance
-        linear = source is not None and source.linear
-        if provenance is Provenance.REAL:
-            return Values("real", linear)
+        if _is_real(source):
+            return _seen_of(source, Values())
         known = self._known.get(x)
         if known is None:
             known = self._known[x] = {}
@@ -90,36 +88,70 @@ class ValueMeter:
         seen = known.get(key)
         if seen is None:
             seen = known[key] = _measured(x, channel, averaged, self._looks)
-        names = {Provenance.SPIKES: "spikes", Provenance.NONE: "none"}
-        multiples = seen.multiples and not (x.dtype is torch.bfloat16 and provenance is Provenance.NONE)
-        return replace(seen, provenance=names[provenance], linear=linear, multiples=multiples, averaged=averaged)
+        if x.dtype is torch.bfloat16 and _provenance(source) == "none":
+            seen = replace(seen, multiples=False)
+        return _seen_of(source, seen)
 
 
-def _counted(x: Tensor, allowed: float, looks: Looks) -> Values | None:
-    """What a look at all elements says, where these are whole numbers and some are one; None where it does not."""
-    if looks.seen(x) is None:  # a few elements tell that most are no whole numbers, at no cost
-        head = x.as_strided((min(x.numel(), _HEAD),), (1,)) if fits(x) and dense(x) else None
-        if head is None or not torch.equal(head, head.trunc()):
-            return None
-    whole = looks.whole(x, 1.0)
-    if whole is None:
+def _is_real(source: Source | None) -> bool:
+    return source is not None and source.provenance is Provenance.REAL
+
+
+def _provenance(source: Source | None) -> str:
+    if source is None or source.provenance is Provenance.NONE:
+        return "none"
+    return "real" if _is_real(source) else "spikes"
+
+
+def _of_counts(source: Source | None, nonzero: Tensor, ones: Integers) -> Values | None:
+    """What counts say of values from `source`, if these may be spikes and every nonzero is a one."""
+    if _is_real(source):
         return None
-    low, high, total = whole
+    seen = nonzero.sum()
+    count, all_ones = (int(seen), int(ones)) if ones.away is None else numbers([seen, ones.tensor()])
+    if count != all_ones:
+        return None
+    averaged = source is not None and source.averaged
+    return of_ones(count, source is not None and source.linear, _provenance(source), averaged)
+
+
+def _seen_of(source: Source | None, seen: Values) -> Values:
+    """What was seen of values, as values from `source`; of real numbers it does not matter."""
+    linear = source is not None and source.linear
+    if source is not None and _is_real(source):
+        return Values("real", linear)
+    return replace(seen, provenance=_provenance(source), linear=linear, averaged=source is not None and source.averaged)
+
+
+def _told(look: Look, allowed: float) -> Values | None:
+    """What a look at all elements says, where these are whole numbers and some are one; None where it does not."""
+    if look.whole is None:
+        return None
+    low, high, total = look.whole
     levels = max(high, -low)
     if not levels:
         return Values(tolerance=allowed)
-    if levels > 1 and (levels > MOST_LEVELS or not int(looks.of(x).ones)):
+    if levels > 1 and (levels > MOST_LEVELS or not int(look.ones)):
         return None
     few = 1 if levels == 1 else 2
     return Values(unit=1.0, levels=levels, magnitudes=few, negative=low < 0, total=total, tolerance=allowed)
+
+
+def _whole_numbers(x: Tensor, allowed: float, looks: Looks) -> Values | None:
+    """The same of a tensor, which is looked at if a few elements show nothing else."""
+    if looks.seen(x) is None:  # these tell that most are no whole numbers, at no cost
+        head = x.as_strided((min(x.numel(), _HEAD),), (1,)) if fits(x) and dense(x) else None
+        if head is None or not torch.equal(head, head.trunc()):
+            return None
+    return None if looks.whole(x, 1.0) is None else _told(looks.of(x), allowed)
 
 
 def _measured(x: Tensor, channel: int, averaged: bool, looks: Looks) -> Values:
     given = x
     x = x.dequantize() if x.is_quantized else x.detach()
     allowed = tolerance(x.dtype)
-    if (counted := _counted(given, allowed, looks)) is not None:
-        return counted
+    if (told := _whole_numbers(given, allowed, looks)) is not None:
+        return told
     if x.is_complex():
         x = x.abs()
     elif not x.is_floating_point() or x.itemsize < 4:

@@ -96,7 +96,7 @@ class NeuronListing:
             if operator.binary:
                 instruments.counter.mark_binary(ran.out)
             if fired is not None and fired.counts is not None:
-                instruments.looks.learn(ran.out, fired.counts.flatten(), fired.words)
+                instruments.looks.learn(ran.out, fired.counts.flatten(), fired.words, fired.use)
             seen = spikes_counted(instruments, layout, ran.out, source)
             return lambda: self._book(candidate, seen(), origin, source is not None)
 

@@ -1,5 +1,6 @@
 """Running integers of one synaptic operation."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -109,19 +110,19 @@ class OperationCounts(BatchRows):
         self.outputs += of_calls[5]
         self.elements = [a + b for a, b in zip(self.elements, of_operands, strict=True)]
 
-    def note(self, i: int, ones: Integers, binary: bool, seen: Values | None) -> None:
+    def note(self, i: int, ones: Integers, values: Callable[[], Values | None] | None) -> None:
         """Take note of the values of operand `i`.
 
         Args:
             i: which one.
             ones: how many of its elements are one.
-            binary: the others are zeros, by construction.
-            seen: of others, what was seen of them; None for a state before the first step, which says nothing.
+            values: what was seen of them, which is nothing of a state before the first step; None where the others are
+                zeros, by construction.
         """
         self.ones[i] = self.ones[i].plus(ones)
-        if binary:
+        if values is None:
             self.spikes[i] = add(self.spikes[i], ones)
-        elif seen is not None:
+        elif (seen := values()) is not None:
             self.values[i] = self.values[i].join(seen)
 
     def operand_values(self, i: int) -> Values:

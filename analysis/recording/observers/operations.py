@@ -258,7 +258,7 @@ class Operations:
         found = []
         for x, layout, source in zip(operands, booking.layouts, booking.sources, strict=True):
             counted = instruments.counter.counted(x, layout.rows)
-            found.append((counted, *self._values(x, source, _channel(call), counted)))
+            found.append((counted, self._values(x, source, _channel(call), counted)))
         if out is not None:
             if bound is not None:
                 instruments.bounds.know(out, bound.most(operands, out, instruments.counter))
@@ -271,34 +271,43 @@ class Operations:
         def add() -> None:
             counts.image |= image
             counters, read = [], []
-            for i, (counted, binary, values) in enumerate(found):
+            for i, (counted, values) in enumerate(found):
                 nonzero, ones = counted()
                 read.append(nonzero)
                 counters.append(booking.layouts[i].fold(nonzero))
-                counts.note(i, ones, binary, values)
-            met = read[0] * fan_out if events is None else events.tensor()
-            counters.append(booking.result.fold(met))
+                counts.note(i, ones, values)
+            if events is not None:
+                counters.append(booking.result.fold(events.tensor()))
+            else:
+                alike = booking.layouts[0] == booking.result
+                counters.append((counters[0] if alike else booking.result.fold(read[0])) * fan_out)
             counts.add(counters)
             if met_zero is not None:
                 counts.lost = met_zero if counts.lost is None else counts.lost.plus(met_zero)
 
         return add
 
-    def _values(self, x: Tensor, source: Source | None, channel: int, counted: Counted) -> tuple[bool, Values | None]:
-        """Whether an operand is zeros and ones by construction, and what is seen of it if not.
+    def _values(
+        self, x: Tensor, source: Source | None, channel: int, counted: Counted
+    ) -> Callable[[], Values | None] | None:
+        """What is seen of an operand; None of one that is zeros and ones by construction.
 
         A state before the first step says nothing.
         """
         if self._instruments.counter.is_binary(x):
-            return True, None
+            return None
         if source is None and not bool(x.any()):
-            return False, None
-        return False, self._instruments.meter.values_of(x, source, channel, *counted())
+            return _nothing
+        return self._instruments.meter.values_of(x, source, channel, counted)
 
 
 def _first(operands: tuple[Tensor, ...], args: tuple[Any, ...]) -> bool:
     """Whether operands are the first arguments themselves."""
     return all(x is given for x, given in zip(operands, args, strict=False))
+
+
+def _nothing() -> None:
+    """Of what says nothing."""
 
 
 def _no_events(*_: Any) -> Any:

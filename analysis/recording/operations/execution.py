@@ -19,9 +19,14 @@ from saformer.analysis.recording.origins.storage_map import storage_id, tensors_
 from saformer.neurons.one_pass import Fired, fire
 
 
-def fire_own(*args: Any) -> Fired | None:
-    """The spikes of LIF neurons, counted as they fire, in one pass; None where that cannot be."""
-    return fire(*args, in_words=True)
+def fire_own(*args: Any, in_words: bool = True) -> Fired | None:
+    """The spikes of LIF neurons, counted as they fire, in one pass; None where that cannot be.
+
+    Args:
+        *args: of `saformer::lif`.
+        in_words: give the spikes by a bit each, too.
+    """
+    return fire(*args, in_words=in_words)
 
 
 class Ran:

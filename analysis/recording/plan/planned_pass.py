@@ -84,7 +84,7 @@ class PlannedPass(TorchDispatchMode):
                 self._instruments.forget(x)
         ran = Ran(args)
         if step.fire is not None:
-            ran.fired = step.fire(*args)
+            ran.fired = step.fire(*args, in_words=step.use.words)
             if ran.fired is None or not ran.fired.finite:  # the recorder says where
                 self._departed = True
         if step.adds:

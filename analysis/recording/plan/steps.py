@@ -8,7 +8,7 @@ from torch import Tensor
 
 from saformer.analysis.recording.operations.execution import Look
 from saformer.analysis.recording.origins.storage_map import StorageMap, storage_id, tensors_in
-from saformer.neurons.one_pass import Fired
+from saformer.neurons.one_pass import Fired, Use
 
 _SEQUENCES = (list, tuple)  # a union would be made anew at every look
 
@@ -25,6 +25,7 @@ class Step:
         makes: some of its results are no views of what it read.
         adds: it adds spikes, and the sum is looked at as it is made.
         fire: of our own neurons, the one pass that makes their spikes.
+        use: what was used of it.
         looks: what is counted and measured when it has run.
     """
 
@@ -35,6 +36,7 @@ class Step:
     makes: bool = True
     adds: bool = False
     fire: Callable[..., Fired | None] | None = None
+    use: Use = field(default_factory=Use)
     looks: list[Look] = field(default_factory=list)
 
 
