@@ -50,6 +50,7 @@ def become(request: dict[str, Any], process: dict[str, Any]) -> None:
         os.dup2(opened, descriptor)
         os.close(opened)
     sys.path[0] = ""  # the folder of this file
+    torch.set_num_threads(1)  # makes PyTorch's pool anew, which several first threads at once fail to do
 
 
 def wait(children: list[int]) -> list[int]:

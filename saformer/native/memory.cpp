@@ -1,32 +1,42 @@
 /* An allocator of CPU tensors that keeps the memory of large ones for the next; memory.py compiles and installs it.
 
    PyTorch gives the memory of a large tensor back to the system, which clears every page before it is handed out again.
-   Here a tensor gets the memory of one that is gone and was at least as large, by a quarter at most. What is kept and what
-   is in use are together never more than what was in use at once before. */
+   Here a tensor gets memory of those that are gone: the smallest piece that is large enough, of which the rest is kept, and
+   pieces that lie side by side become one. What is kept and what is in use are together never more than what was in use at
+   once before. */
 
 #include <c10/core/CPUAllocator.h>
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include <iterator>
+#include <map>
 #include <mutex>
 #include <unordered_map>
-#include <vector>
 
 namespace {
 
 constexpr size_t PAGE = size_t{1} << 21;  /* a large page of the system, to which a block is aligned */
 constexpr size_t GRAIN = size_t{1} << 16; /* a multiple of every small page; sizes are multiples of it */
 
+constexpr size_t LEAST = PAGE / 2;        /* of a tensor that is put here, and of a rest that is kept apart */
+
 struct Block {
     char *data;
     size_t size;
 };
 
+struct Idle {
+    size_t size;
+    uint64_t since; /* how many were given back before */
+};
+
 struct Kept {
     std::mutex lock;
     std::unordered_map<void *, size_t> used;
-    std::vector<Block> idle; /* the one given back last stands last */
+    std::map<char *, Idle> idle; /* no two side by side */
     size_t held = 0, live = 0, peak = 0;
+    uint64_t given_back = 0;
 };
 
 Kept &kept() { /* never taken apart: tensors may be freed while the process ends */
@@ -48,27 +58,52 @@ char *map(size_t size) {
     return data;
 }
 
-void unmap_first(Kept &all) {
-    munmap(all.idle.front().data, all.idle.front().size);
-    all.held -= all.idle.front().size;
-    all.idle.erase(all.idle.begin());
+void unmap_oldest(Kept &all) {
+    auto oldest = all.idle.begin();
+    for (auto one = all.idle.begin(); one != all.idle.end(); ++one)
+        if (one->second.since < oldest->second.since) oldest = one;
+    munmap(oldest->first, oldest->second.size);
+    all.held -= oldest->second.size;
+    all.idle.erase(oldest);
+}
+
+/* Keeps a piece that nobody uses, in one with those beside it. */
+void keep(Kept &all, char *data, size_t size) {
+    auto next = all.idle.lower_bound(data);
+    if (next != all.idle.end() && next->first == data + size) {
+        size += next->second.size;
+        next = all.idle.erase(next);
+    }
+    if (next != all.idle.begin()) {
+        const auto last = std::prev(next);
+        if (last->first + last->second.size == data) {
+            data = last->first;
+            size += last->second.size;
+            all.idle.erase(last);
+        }
+    }
+    all.idle[data] = {size, all.given_back++};
 }
 
 Block fitting(Kept &all, size_t size) {
-    size_t best = all.idle.size();
-    for (size_t i = all.idle.size(); i-- > 0;) {
-        const size_t there = all.idle[i].size;
-        if (there >= size && there - size <= size / 4 && (best == all.idle.size() || there < all.idle[best].size)) best = i;
+    auto best = all.idle.end();
+    for (auto one = all.idle.begin(); one != all.idle.end(); ++one) {
+        if (one->second.size < size) continue;
+        const bool smaller = best == all.idle.end() || one->second.size < best->second.size;
+        if (smaller || (one->second.size == best->second.size && one->second.since > best->second.since)) best = one;
     }
-    if (best < all.idle.size()) {
-        const Block block = all.idle[best];
-        all.idle.erase(all.idle.begin() + best);
-        return block;
+    if (best != all.idle.end()) {
+        const Block block = {best->first, best->second.size};
+        const uint64_t since = best->second.since;
+        all.idle.erase(best);
+        if (block.size - size < LEAST) return block;
+        all.idle[block.data + size] = {block.size - size, since};
+        return {block.data, size};
     }
-    while (!all.idle.empty() && all.held + size > all.peak) unmap_first(all);
+    while (!all.idle.empty() && all.held + size > all.peak) unmap_oldest(all);
     char *data = map(size);
     while (!data && !all.idle.empty()) {
-        unmap_first(all);
+        unmap_oldest(all);
         data = map(size);
     }
     if (data) all.held += size;
@@ -83,7 +118,7 @@ void give_back(void *data) {
         const auto found = all.used.find(data);
         if (found != all.used.end()) {
             all.live -= found->second;
-            all.idle.push_back({static_cast<char *>(data), found->second});
+            keep(all, static_cast<char *>(data), found->second);
             all.used.erase(found);
             c10::profiledCPUMemoryReporter().Delete(data);
             data = nullptr;
@@ -94,7 +129,7 @@ void give_back(void *data) {
 
 struct Keeping final : c10::Allocator {
     c10::DataPtr allocate(size_t n) override {
-        if (n < PAGE / 2 || n > SIZE_MAX / 2) return before->allocate(n);
+        if (n < LEAST || n > SIZE_MAX / 2) return before->allocate(n);
         Kept &all = kept();
         Block block;
         {

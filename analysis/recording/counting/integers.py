@@ -34,12 +34,14 @@ class Integers:
         """The integers as a tensor, int64."""
         value = self._value
         if not isinstance(value, Tensor):
-            return torch.tensor(value, dtype=torch.int64)
+            return torch.from_numpy(np.array(value, np.int64))  # in half the time of `torch.tensor`
         return value if self._more is None else value + torch.tensor(self._more, dtype=torch.int64).to(value.device)
 
     def plus(self, x: "Tensor | Integers") -> "Integers":
         """The sum with as many others."""
         other = x if isinstance(x, Integers) else Integers(x)
+        if type(self._value) is int and type(other._value) is int:
+            return Integers(self._value + other._value)
         away = [one._value for one in (self, other) if isinstance(one._value, Tensor)]
         here = [one._more if isinstance(one._value, Tensor) else one._value for one in (self, other)]
         more = here[0] if here[1] is None else here[1] if here[0] is None else _sum(here[0], here[1])

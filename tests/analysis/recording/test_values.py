@@ -166,11 +166,21 @@ def test_complex_and_quantised_values() -> None:
     assert measured(q).unit == 1.0
 
 
+@pytest.mark.parametrize("looked", [False, True])
 @pytest.mark.parametrize("source", [SPIKES, SUMS, UNKNOWN, REAL, None])
-@pytest.mark.parametrize("x", [spikes(8, 20), spikes(8, 20) * 0.3, torch.zeros(8, 20), spikes(8, 20) - 0.5], ids=str)
-def test_counts_of_ones_say_it_sooner(source: Any, x: Tensor) -> None:
-    nonzero, ones = x.ne(0).sum(), Integers(x.eq(1).sum())
-    quick, slow = ValueMeter(Looks()).values_of(x, source, 1, nonzero, ones), measured(x, source)
+@pytest.mark.parametrize(
+    "x",
+    [spikes(8, 20), spikes(8, 20) * 0.3, torch.zeros(8, 20), spikes(8, 20) - 0.5, spikes(8, 20) - 2 * spikes(8, 20)],
+    ids=["spikes", "a third", "nothing", "halves", "both signs"],
+)
+def test_counts_of_ones_say_it_sooner(source: Any, x: Tensor, looked: bool) -> None:
+    nonzero, ones, looks = x.ne(0).sum(), Integers(x.eq(1).sum()), Looks()
+    if looked:
+        looks.of(x)
+    told, slow = ValueMeter(looks).values_of(x, source, 1, lambda: (nonzero, ones)), measured(x, source)
+    if looked:
+        looks.clear()  # it was looked at when it was shown
+    quick = told()
     count = int(nonzero)
     assert (quick.kind(count), quick.unit, quick.levels, quick.total, quick.linear, quick.provenance) == (
         *(slow.kind(count), slow.unit, slow.levels, slow.total, slow.linear, slow.provenance),

@@ -50,18 +50,27 @@ address = x.data_ptr()
 assert held() == (8, 0, 8) and address % (2 * MIB) == 0
 del x
 assert held() == (0, 8, 8)
-x = of(6.5)  # four fifths and more
+x = of(6.5)
+assert x.data_ptr() == address and held() == (6.5, 1.5, 8)  # the rest is kept for others
+y = of(1.5)
+assert y.data_ptr() == address + x.numel() and held() == (8, 0, 8)
+x.fill_(1), y.fill_(2)
+assert x[0] == x[-1] == 1 and y[0] == y[-1] == 2
+del x, y
+assert held() == (0, 8, 8)
+x = of(7.5)  # what was side by side is one piece again, of which no rest under one MiB is kept apart
 assert x.data_ptr() == address and held() == (8, 0, 8)
-x.fill_(7)
 del x
-assert of(5).data_ptr() != address and held() == (0, 5, 8), held()  # too small: the eight are given back
-x, y = of(5), of(3)
-assert held() == (8, 0, 8)
-del x
-z = of(4)  # of the five
-assert held() == (8, 0, 8)
-del y, z
-assert of(0.9).sum() is not None and held()[2] == 8  # small ones are PyTorch's
+x, y, z = of(2), of(2), of(4)
+assert {t.data_ptr() - address for t in (x, y, z)} == {0, 2 * MIB, 4 * MIB}
+del y
+y = of(3)  # too large for the two, which are given back
+assert held() == (9, 0, 9), held()
+del x, z
+x = of(2)  # of the two, not of the four
+assert x.data_ptr() == address and held() == (5, 4, 9), held()
+del x, y
+assert of(0.9).sum() is not None and held()[2] == 9  # small ones are PyTorch's
 """
     )
 

@@ -117,11 +117,29 @@ def some_spikes(*shape, seed=2):
 @pytest.mark.parametrize("shape", [(3, 5, 64), (2, 7, 16), (1, 1, 48), (2, 3, 5000)])
 def test_a_bit_for_each_spike_is_written_beside_them(shape):
     spikes, words = some_spikes(*shape)
-    if not native().gives_words or spikes[0].numel() % 16:
+    if spikes[0].numel() % 16:
         assert words is None
         return
-    bits = (words[:-1, None].int() >> torch.arange(16)) & 1
+    bits = (words[: spikes.numel() // 16, None].int() >> torch.arange(16)) & 1
     assert torch.equal(bits.flatten(), spikes.flatten().int())
+
+
+@needs_compiler
+@pytest.mark.parametrize("shape", [(3, 48), (2, 5008), (1, 16)])
+@pytest.mark.parametrize("levels", [2, 4])
+def test_a_look_writes_a_bit_for_each_element(shape, levels):
+    x = torch.randint(0, levels, shape, generator=torch.Generator().manual_seed(5)).float()
+    x[0, :3] = torch.tensor([-0.0, 1.0, 0.0])
+    if levels > 2:
+        x[0, 3:6] = torch.tensor([float("nan"), -2.0, 1e-40])
+    words = compiled.words_for(x)
+    seen = native().look(x, words=words)
+    bits = (words[: x.numel() // 16, None].int() >> torch.arange(16)) & 1
+    assert torch.equal(bits.flatten(), x.flatten().ne(0).int())
+    nonzero, *rest = native().look(x)
+    assert torch.equal(seen[0], nonzero) and torch.equal(nonzero, x.ne(0).sum(1))
+    if levels == 2:
+        assert list(seen[1:]) == rest == [int(x.sum()), 1.0, (0, 1, int(x.sum()))]
 
 
 @needs_compiler
@@ -130,7 +148,7 @@ def test_no_bits_are_written_where_runs_are_no_multiples_of_sixteen():
     assert one_pass.fire(currents(2, 3, 16), 2.0, 1.0, 0.0).words is None
 
 
-HEADS = [(3, 32, 20), (2, 24, 16), (4, 12, 4), (1, 300, 7), (2, 5, 300)]  # how many, their width, tokens
+HEADS = [(3, 32, 20), (2, 24, 175), (4, 12, 4), (1, 300, 7), (2, 8, 300), (2, 5, 300)]  # how many, their width, tokens
 
 
 def met(x, y, rows):
@@ -147,7 +165,7 @@ def factors(x, y, words=(None, None), look=(False, False)):
 
 @needs_compiler
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize(("heads", "width", "tokens"), [(3, 32, 20), (2, 24, 16), (4, 12, 4), (1, 300, 7), (2, 5, 300)])
+@pytest.mark.parametrize(("heads", "width", "tokens"), HEADS)
 def test_pairs_of_spikes_are_counted_by_their_bits_and_without(monkeypatch, threads, heads, width, tokens):
     monkeypatch.setattr(compiled, "_threads", lambda x: threads)
     monkeypatch.setattr(compiled, "_SHARED", 1 if threads > 1 else 1 << 40)
