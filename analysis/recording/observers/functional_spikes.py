@@ -61,7 +61,8 @@ def spikes_counted(
         spikes: what a layer put out.
         source: where they come from; None for our own neurons, which put out nothing else.
     """
-    counted, elements, values = instruments.counter.counted(spikes, layout.rows), spikes.numel(), Values
+    counted, elements = instruments.counter.counted(spikes, layout.rows), spikes.numel()
+    values: Callable[[], Values] = Values
     if source is not None:
         values = instruments.meter.values_of(spikes, source, 1 if spikes.ndim > 3 else -1, counted)
     return lambda: Fired(layout.per_step(counted()[0]), elements, values())

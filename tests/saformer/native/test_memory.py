@@ -1,4 +1,4 @@
-"""Memory of large tensors is used again, within what was once in use; nothing else of PyTorch changes."""
+"""Memory of large tensors is used again, within nine eighths of what was once in use; nothing else of PyTorch changes."""
 
 import shutil
 import subprocess
@@ -39,7 +39,7 @@ def run(forked_in: Callable[..., Any], tmp_path: Path) -> Callable[..., str]:
 
 
 @needs_compiler
-def test_a_tensor_gets_the_memory_of_one_that_is_gone_and_no_more_is_kept_than_was_used(
+def test_a_tensor_gets_memory_of_those_that_are_gone_in_pieces_as_large_as_it_needs(
     run: Callable[..., str],
 ) -> None:
     run(
