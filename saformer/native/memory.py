@@ -29,9 +29,9 @@ class Kept:
 def keep_memory() -> bool:
     """Use the memory of large CPU tensors again from now on, in all of this process; False where it cannot be done.
 
-    A pass over new memory takes twice the time, since the system clears it page by page. What is kept and what is in use
-    are together never more than what was once in use and an eighth of it. Without a C++ compiler large tensors are put
-    in large pages, unless PyTorch has been told otherwise or has made a tensor before.
+    A pass over new memory takes twice the time, since the system clears it page by page. What is kept and what is in
+    use are together never more than what was once in use and an eighth of it. Without a C++ compiler large tensors are
+    put in large pages, unless PyTorch has been told otherwise or has made a tensor before.
     """
     if _installed() is not None:
         return True
