@@ -82,7 +82,8 @@ class Look:
                 nonzero = nonzero.as_strided(order.sizes, order.spacing).flatten()
             if order.groups != order.rows:
                 nonzero = nonzero.view(order.rows, -1).sum(1)
-            self._in_order[order] = nonzero
+            if self.nonzero.away is None:  # what is on a device is read from there soon
+                self._in_order[order] = nonzero
         return nonzero
 
 
