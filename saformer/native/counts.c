@@ -161,8 +161,7 @@ static inline uint64_t sixty_four(const uint16_t *words, i64 at) {
     return shift ? low >> shift | (uint64_t)w[4] << (64 - shift) : low;
 }
 
-/* Adds to three counters of one bit each for 64 places: of two more bits and what the first holds, the sum stays there and
-   the carry is returned. */
+/* Adds two bits to one at each of 64 places: the sum stays in `sum`, the carry is returned. */
 static inline uint64_t carry(uint64_t *sum, uint64_t x, uint64_t y) {
     const uint64_t half = *sum ^ x, over = (*sum & x) | (half & y);
     *sum = half ^ y;
@@ -177,8 +176,8 @@ static inline void spread(int *restrict found, uint64_t here, int size) {
     }
 }
 
-/* Adds to 64 counts how many of `lines` lines of bits, `stride` apart, are set there. Sixteen lines are summed bit by bit
-   of their counts, for all places in a few operations, before these are spread. */
+/* Adds to 64 counts how many of `lines` lines of bits, `stride` apart, are set there. Lines are added in binary, at 64
+   places at once; what exceeds 15 is added to the counts after every sixteen lines, the rest at the end. */
 static inline void tally_64(const uint16_t *words, i64 at, i64 lines, i64 stride, int *restrict found) {
     uint64_t counts[4] = {0}; /* of ones, twos, fours, eights */
     i64 line = 0;
@@ -343,7 +342,7 @@ typedef struct {
 
 static void *sum_weights(void *argument) {
     Weighted *a = argument;
-    const i64 elements = a->source.words && !a->nonzero ? 16 * PIECE : PIECE;    /* that stay in the cache */
+    const i64 elements = a->source.words && !a->nonzero ? 16 * PIECE : PIECE; /* they, or their bits, stay in the cache */
     const i64 group = a->width < elements ? elements / a->width : 1;
     int found[BLOCK] __attribute__((aligned(64)));
     for (i64 row = a->from; row < a->to; row++) {

@@ -25,7 +25,7 @@ typedef struct {
     i64 steps, neurons, segment;
     Neuron neuron;
     i64 *counts; /* T x segments; those of the threads do not overlap */
-    uint16_t *spikes; /* not null: a bit for each; lengths of runs are multiples of 16 then */
+    uint16_t *words; /* not null: a bit for each spike; lengths of runs are multiples of 16 then */
 } Lif;
 
 static int forward(const void *job, i64 from, i64 to) {
@@ -48,7 +48,7 @@ static int forward(const void *job, i64 from, i64 to) {
                 a->counts[t * images + s] +=
                     any_step(&a->neuron, a->x + here, a->out + here, u, a->norm.slope + channel,
                              a->norm.shift + channel, n, affine, t == 0, &most);
-                if (a->spikes) pack(a->out + here, a->spikes + here / 16, n);
+                if (a->words) pack(a->out + here, a->words + here / 16, n);
             }
         }
     }
@@ -83,7 +83,7 @@ int lif_forward(const float *x, float *spikes, uint16_t *words, i64 steps, i64 s
     const Affine norm = {.slope = slope, .shift = shift, .channels = channels, .inner = inner, .fused = fused};
     const Lif whole = {.x = x, .norm = norm, .out = spikes, .steps = steps, .neurons = segments * segment,
                        .segment = segment, .neuron = neuron(tau, threshold, reset, 0.0f, exact), .counts = counts,
-                       .spikes = words};
+                       .words = words};
     return run(forward, &whole, segments, threads);
 }
 

@@ -16,7 +16,7 @@
 
 namespace {
 
-constexpr size_t PAGE = size_t{1} << 21;  /* a large page of the system, to which a block is aligned */
+constexpr size_t PAGE = size_t{1} << 21;  /* a large page of the system, to which new memory is aligned */
 constexpr size_t GRAIN = size_t{1} << 16; /* a multiple of every small page; sizes are multiples of it */
 
 constexpr size_t LEAST = PAGE / 2;        /* of a tensor that is put here, and of a rest that is kept apart */

@@ -216,8 +216,8 @@ class Counter:
             return None
         words, unseen = self.looks.words, self._unseen
         factors = (
-            Factor(x, words(x), mine[0], x.shape[-2], mine[1], mine[2], unseen(x, lead)),
-            Factor(y, words(y), its[0], y.shape[-1], its[2], its[1], unseen(y, lead)),
+            Factor(x, words(x, True), mine[0], x.shape[-2], mine[1], mine[2], unseen(x, lead)),
+            Factor(y, words(y, True), its[0], y.shape[-1], its[2], its[1], unseen(y, lead)),
         )
         events, shown = library.pairs(*factors, lead, x.shape[-1], rows)
         for factor, found in zip(factors, shown, strict=True):

@@ -51,11 +51,9 @@ class Look:
         largest: the largest magnitude, infinite or NaN if one is; None where nobody looked.
         whole: the smallest and the largest of zero and all elements, and the sum of magnitudes; None unless they are
             known to be whole numbers within 2**18.
-        words: a bit for each element, whether it is not zero (int16); None where nobody wrote them.
-        use: takes note of whether these are asked for.
     """
 
-    __slots__ = ("_in_order", "largest", "nonzero", "ones", "use", "whole", "width", "words")
+    __slots__ = ("_in_order", "largest", "nonzero", "ones", "whole", "width")
 
     def __init__(
         self,
@@ -64,11 +62,8 @@ class Look:
         ones: Integers,
         largest: float | None = None,
         whole: tuple[int, int, int] | None = None,
-        words: Tensor | None = None,
-        use: Use | None = None,
     ) -> None:
         self.width, self.nonzero, self.ones, self.largest, self.whole = width, nonzero, ones, largest, whole
-        self.words, self.use = words, use
         self._in_order: dict[Order, Tensor] = {}
 
     def in_order(self, order: Order) -> Tensor:
@@ -87,6 +82,14 @@ class Look:
         return nonzero
 
 
+class _Words(NamedTuple):
+    """A bit for each element of a piece of memory."""
+
+    place: tuple[int, int, torch.dtype]
+    words: Tensor | None
+    use: Use
+
+
 class Looks:
     """Looks at tensors of which nothing was written since; once at each, as long as its memory lives.
 
@@ -95,14 +98,17 @@ class Looks:
 
     def __init__(self) -> None:
         self._known: StorageMap[dict[Any, Look]] = StorageMap()
+        self._words: StorageMap[_Words] = StorageMap()  # not in the looks, which are kept to the end of a batch
 
     def clear(self) -> None:
         """Forget everything."""
         self._known.clear()
+        self._words.clear()
 
     def forget(self, x: Tensor) -> None:
         """Void what was seen of a tensor that is written into."""
         self._known.discard(x)
+        self._words.discard(x)
 
     def learn(self, x: Tensor, nonzero: Tensor, words: Tensor | None = None, use: Use | None = None) -> None:
         """Take it as given that `x` holds zeros and ones.
@@ -110,29 +116,46 @@ class Looks:
         Args:
             x: the tensor.
             nonzero: so many ones in each of equal parts of its memory.
-            words: a bit for each element.
+            words: a bit for each element, whether it is not zero (int16); None where nobody wrote them.
             use: takes note of whether these are asked for.
         """
         if dense(x):
             counts = nonzero.tolist()
-            width = x.numel() // len(counts)
-            self.keep(x, Look(width, Integers(counts), Integers(sum(counts)), 1.0, words=words, use=use))
+            self.keep(x, Look(x.numel() // len(counts), Integers(counts), Integers(sum(counts)), 1.0))
+            self._words[x] = _Words(_place(x), words, use or Use())
 
     def keep(self, x: Tensor, look: Look) -> None:
         """Take what was seen of a dense tensor as given."""
         self._known[x] = {_place(x): look}
+        self._words.discard(x)
 
     def seen(self, x: Tensor) -> Look | None:
         """What was seen of `x`, if it was looked at."""
         looks = self._known.get(x)
         return looks.get(_place(x)) if looks and dense(x) else None
 
-    def words(self, x: Tensor) -> Tensor | None:
-        """A bit for each element of `x`, whether it is not zero, where somebody wrote them."""
-        seen = self.seen(x)
-        if seen is not None and seen.use is not None:
-            seen.use.words = True
-        return None if seen is None else seen.words
+    def words(self, x: Tensor, make: bool = False) -> Tensor | None:
+        """A bit for each element of `x`, whether it is not zero.
+
+        Args:
+            x: a tensor.
+            make: write them, if its neurons did not, where it was looked at: several readings of bits take less time
+                than one of elements that lie scattered.
+        """
+        if self.seen(x) is None:
+            return None
+        kept = self._words.get(x)
+        if kept is not None and kept.place == _place(x):
+            kept.use.words = True
+            if kept.words is not None:
+                return kept.words
+        library = native() if make and fits(x) and x.numel() % 16 == 0 else None
+        if library is None:
+            return None
+        words = words_for(x)
+        library.look(x.as_strided((1, x.numel()), (x.numel(), 1)), words=words)
+        self._words[x] = _Words(_place(x), words, Use())
+        return words
 
     def of(self, x: Tensor, binary: bool = False, width: int | None = None) -> Look:
         """A look at a dense tensor.
@@ -261,9 +284,8 @@ def leading_width(x: Tensor) -> int:
 def _look_at(x: Tensor, binary: bool, width: int) -> Look:
     chunks = x.as_strided((x.numel() // width, width), (width, 1))
     if fits(chunks) and (library := native()) is not None:
-        words = words_for(x) if width % 16 == 0 else None
-        nonzero, all_ones, largest, whole = library.look(chunks, words=words)
-        return Look(width, Integers(nonzero), Integers(all_ones), largest, whole, words)
+        nonzero, all_ones, largest, whole = library.look(chunks)
+        return Look(width, Integers(nonzero), Integers(all_ones), largest, whole)
     nonzero, ones = count(chunks, binary)
     return Look(width, Integers(nonzero), ones)
 

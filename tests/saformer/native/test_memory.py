@@ -1,4 +1,4 @@
-"""Memory of large tensors is used again, a little more than was once in use; nothing else of PyTorch changes."""
+"""Memory of large tensors is used again, little more is kept than was in use; nothing else of PyTorch changes."""
 
 import shutil
 import subprocess
