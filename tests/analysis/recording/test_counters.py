@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from saformer.analysis.recording.counting import counters, looks
 from saformer.analysis.recording.counting.counters import Counter, as_rows, spatial_fan_out
+from saformer.native.passes import native
 
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16]
 EVERY_KIND = [*KINDS, "ones", "no ones", "not finite"]
@@ -270,6 +271,29 @@ def test_pairs_that_meet(
         expected.append(met)
     assert Counter().pairs(x, y, lead[0]).tolist() == expected
     assert Counter().pairs(x, y, 1).tolist() == [sum(expected)]
+
+
+@pytest.mark.skipif(native() is None, reason="there is no C compiler")
+@pytest.mark.parametrize("kind", ["spikes", "integers", "real"])
+def test_pairs_of_scattered_heads_are_counted_by_bits_that_go_with_what_is_written(kind: str) -> None:
+    counter, x = Counter(), values(kind, 2, 5, 48)
+    heads = lambda: x.view(2, 5, 3, 16).transpose(1, 2)  # noqa: E731
+    met = lambda: [  # noqa: E731
+        sum(int((head.ne(0).sum(0) * head.ne(0).sum(0)).sum()) for head in image) for image in heads()
+    ]
+    assert counter.looks.words(heads(), True) is None  # nobody looked
+    counter.count(x, 2)
+    assert counter.looks.words(x) is None  # nobody asked for them
+    assert counter.pairs(heads(), heads().mT, 2).tolist() == met()
+    words = counter.looks.words(x)
+    assert words is not None and counter.looks.words(heads()) is words
+    bits = (words[: x.numel() // 16, None].int() >> torch.arange(16)) & 1
+    assert torch.equal(bits.flatten(), x.flatten().ne(0).int())
+    x[0].fill_(1.0)
+    counter.forget(x)
+    assert counter.looks.words(x) is None
+    counter.count(x, 2)
+    assert counter.pairs(heads(), heads().mT, 2).tolist() == met()
 
 
 @pytest.mark.parametrize("kinds", [("spikes", "spikes"), ("integers", "real"), ("no ones", "negative zeros")])

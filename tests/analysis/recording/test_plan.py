@@ -16,7 +16,8 @@ from saformer.analysis.recording.module_log import ModuleLog
 from saformer.analysis.recording.plan.planned_pass import PlannedPass
 from saformer.errors import InputError
 from saformer.models.config import example_input
-from saformer.neurons import LIF
+from saformer.native.passes import native
+from saformer.neurons import LIF, one_pass
 
 # Where spikes begin in functions, or tensors are filled on the way, values are judged in every batch.
 JUDGED = {"spikingresformer", "dista", "spikegpt", "decolle"}
@@ -78,6 +79,21 @@ def test_in_other_types_too(dtype: torch.dtype, followed: list[int]) -> None:
     batches = [IMAGES[:3].to(dtype), IMAGES[3:].to(dtype)]
     assert numbers(profile(model, batches, check_flops=False)) == numbers(judged_anew(model, batches))
     assert followed == [1]
+
+
+@pytest.mark.skipif(native() is None, reason="there is no C compiler")
+def test_of_the_bits_of_spikes_only_those_that_were_read_are_written_again(
+    monkeypatch: pytest.MonkeyPatch, followed: list[int]
+) -> None:
+    torch.manual_seed(0)
+    model, written, words_for = saformer.build("spikformer-1-32").eval(), [], one_pass.words_for
+    monkeypatch.setattr(one_pass, "words_for", lambda x: written.append(x.shape) or words_for(x))
+    profile(model, [IMAGES[:3]], check_flops=False)
+    first = len(written)
+    written.clear()
+    found = profile(model, [IMAGES[:3], IMAGES[3:]], check_flops=False)
+    assert followed == [1] and 0 < len(written) - first < first
+    assert numbers(found) == numbers(judged_anew(model, [IMAGES[:3], IMAGES[3:]]))
 
 
 def test_a_batch_that_goes_another_way_is_run_again_and_judged(followed: list[int]) -> None:
