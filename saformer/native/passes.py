@@ -29,7 +29,7 @@ _PIECES = 32
 MOST_LEADING = 4
 # Bits of elements are read 64 at a time, from any bit on.
 _WORDS_BEHIND = 5
-# Arithmetic that may trap is not done beforehand: without AVX-512 a loop that chooses between two results is no vectors.
+# Where arithmetic may trap, a loop that chooses between two results is no vectors without AVX-512.
 _FLAGS = (
     *("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-pthread", "-lm"),
     *(("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()),
