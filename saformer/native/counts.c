@@ -75,7 +75,6 @@ static inline float shown(const Seen *all, i64 *found) {
 typedef struct {
     const float *x;
     i64 width, stride, *nonzero;
-    uint16_t *words; /* not null: gets a bit for each element; chunks lie one after the other, of sixteens then */
     i64 from, to; /* pieces: of up to PIECE elements, so many to a chunk that they hold it */
     Seen seen;
 } Look;
@@ -85,9 +84,8 @@ static void *look_at_part(void *argument) {
     const i64 each = (a->width + PIECE - 1) / PIECE;
     for (i64 piece = a->from; piece < a->to; piece++) {
         const i64 chunk = piece / each, start = piece % each * PIECE;
-        const i64 n = a->width - start < PIECE ? a->width - start : PIECE, at = chunk * a->stride + start;
-        const int some = look_at(&a->seen, a->x + at, n);
-        if (a->words) pack(a->x + at, a->words + at / 16, n);
+        const i64 n = a->width - start < PIECE ? a->width - start : PIECE;
+        const int some = look_at(&a->seen, a->x + chunk * a->stride + start, n);
         __atomic_fetch_add(&a->nonzero[chunk], some, __ATOMIC_RELAXED);
     }
     return 0;
@@ -95,15 +93,13 @@ static void *look_at_part(void *argument) {
 
 /* Nonzeros of each chunk of `width` elements, which begin `stride` elements apart, added to `nonzero`; `found` gets how
    many elements are one, whether all times `scale` are whole numbers within 2^18, and of these the smallest and the largest
-   beside zero and the sum of magnitudes. `words`, unless null, gets a bit for each element; then `stride` is `width`, a
-   multiple of 16. Returns the largest magnitude, infinity or NaN if there is one. */
-float look(const float *x, i64 chunks, i64 width, i64 stride, float scale, i64 *nonzero, i64 *found, uint16_t *words,
-           int threads) {
+   beside zero and the sum of magnitudes. Returns the largest magnitude, infinity or NaN if there is one. */
+float look(const float *x, i64 chunks, i64 width, i64 stride, float scale, i64 *nonzero, i64 *found, int threads) {
     const i64 pieces = chunks * ((width + PIECE - 1) / PIECE);
     Look parts[MOST_THREADS];
     threads = fewest(threads, pieces);
     for (int i = 0; i < threads; i++)
-        parts[i] = (Look){.x = x, .width = width, .stride = stride, .nonzero = nonzero, .words = words,
+        parts[i] = (Look){.x = x, .width = width, .stride = stride, .nonzero = nonzero,
                           .seen = {.scale = scale, .whole = 1},
                           .from = pieces * i / threads, .to = pieces * (i + 1) / threads};
     side_by_side(look_at_part, parts, sizeof(Look), threads);
@@ -144,6 +140,25 @@ float add(const float *x, const float *y, float *out, i64 chunks, i64 width, i64
     side_by_side(add_part, parts, sizeof(Sum), threads);
     for (int i = 1; i < threads; i++) join(&parts[0].seen, &parts[i].seen);
     return shown(&parts[0].seen, found);
+}
+
+typedef struct {
+    const float *x;
+    uint16_t *words;
+    i64 n;
+} Bits;
+
+static int write_part(const void *job, i64 from, i64 to) {
+    const Bits *a = job;
+    const i64 start = from * PIECE, end = to * PIECE < a->n ? to * PIECE : a->n;
+    pack(a->x + start, a->words + start / 16, end - start);
+    return 0;
+}
+
+/* Writes a bit for each of n elements. */
+void write_bits(const float *x, i64 n, uint16_t *words, int threads) {
+    const Bits whole = {.x = x, .words = words, .n = n};
+    run(write_part, &whole, (n + PIECE - 1) / PIECE, threads);
 }
 
 /* Elements as a pass counts them: by a bit each, whether it is not zero, in the order of their memory, with WORDS_BEHIND

@@ -29,7 +29,7 @@ _PIECES = 32
 MOST_LEADING = 4
 # Bits of elements are read 64 at a time, from any bit on.
 _WORDS_BEHIND = 5
-# Where arithmetic may trap, a loop that chooses between two results is no vectors without AVX-512.
+# Where arithmetic may trap, a loop that chooses between two results is vectorised with AVX-512 alone.
 _FLAGS = (
     *("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-pthread", "-lm"),
     *(("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()),
@@ -132,8 +132,9 @@ class Native:
         for pool in (library.max_pool, library.max_pool_backward):
             pool.argtypes = [pointer] * 3 + [whole] * 8 + [flag]
             pool.restype = None
-        library.look.argtypes = [pointer, whole, whole, whole, number, *[pointer] * 3, flag]
+        library.look.argtypes = [pointer, whole, whole, whole, number, pointer, pointer, flag]
         library.look.restype = number
+        library.write_bits.argtypes, library.write_bits.restype = [pointer, whole, pointer, flag], None
         library.add.argtypes = [*[pointer] * 3, whole, whole, pointer, pointer, flag]
         library.add.restype = number
         library.pairs.argtypes = [*[pointer] * 9, *[whole] * 3, *[pointer] * 3, flag]
@@ -287,14 +288,14 @@ class Native:
         pointers = gradient.data_ptr(), result.data_ptr(), places.data_ptr()
         self._library.max_pool_backward(*pointers, *sizes, _threads(result))
 
-    def look(self, chunks: Tensor, scale: float = 1.0, words: Tensor | None = None) -> Seen:
-        """One pass over chunks x elements, each chunk in one piece.
+    def words(self, x: Tensor) -> Tensor:
+        """A bit for each element of a dense tensor, whether it is not zero, in the order of its memory (int16)."""
+        words = words_for(x)
+        self._library.write_bits(x.data_ptr(), x.numel(), words.data_ptr(), _threads(x))
+        return words
 
-        Args:
-            chunks: what is looked at.
-            scale: see below.
-            words: where a bit for each element is written, whether it is not zero, as `words_for` makes it; chunks lie
-                one after the other then, each a multiple of 16 long.
+    def look(self, chunks: Tensor, scale: float = 1.0) -> Seen:
+        """One pass over chunks x elements, each chunk in one piece.
 
         Returns:
             Nonzeros of each chunk (int64); ones in all; the largest magnitude, infinite or NaN if one is; and where all
@@ -304,14 +305,7 @@ class Native:
         nonzero = torch.zeros(len(chunks), dtype=torch.int64)
         found = (ctypes.c_int64 * 5)()
         largest = self._library.look(
-            chunks.data_ptr(),
-            *chunks.shape,
-            chunks.stride(0),
-            scale,
-            nonzero.data_ptr(),
-            found,
-            _pointer(words),
-            _threads(chunks),
+            chunks.data_ptr(), *chunks.shape, chunks.stride(0), scale, nonzero.data_ptr(), found, _threads(chunks)
         )
         return _seen(nonzero, found, largest)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from saformer.analysis.recording.counting.integers import Integers
 from saformer.analysis.recording.origins.storage_map import StorageMap
-from saformer.native.passes import fits, native, words_for
+from saformer.native.passes import fits, native
 from saformer.neurons.one_pass import Use
 
 # Elements per pass. On a CPU a pass stays in the cache; anywhere it bounds the memory that counting takes.
@@ -149,11 +149,10 @@ class Looks:
             kept.use.words = True
             if kept.words is not None:
                 return kept.words
-        library = native() if make and fits(x) and x.numel() % 16 == 0 else None
+        library = native() if make and fits(x) else None
         if library is None:
             return None
-        words = words_for(x)
-        library.look(x.as_strided((1, x.numel()), (x.numel(), 1)), words=words)
+        words = library.words(x)
         self._words[x] = _Words(_place(x), words, Use())
         return words
 

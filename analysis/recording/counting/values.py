@@ -30,11 +30,9 @@ def tolerance(dtype: torch.dtype) -> float:
     return 2 * eps if dtype in (torch.float16, torch.bfloat16) else 4 * eps
 
 
-def of_ones(nonzero: int, linear: bool = True, provenance: str = "spikes", averaged: bool = False) -> Values:
-    """Values of zeros and so many ones."""
-    if not nonzero:
-        return Values(provenance, linear, averaged=averaged)
-    return Values(provenance, linear, unit=1.0, levels=1, magnitudes=1, total=nonzero, averaged=averaged)
+def of_ones(nonzero: int) -> Values:
+    """Values of zeros and so many ones, which are spikes."""
+    return Values(unit=1.0, levels=1, magnitudes=1, total=nonzero) if nonzero else Values()
 
 
 class ValueMeter:
@@ -62,12 +60,12 @@ class ValueMeter:
             channel: the dimension of its channels.
             counted: its nonzeros, in whatever groups, and its ones.
         """
-        look = self._looks.seen(x)
+        look = None if _is_real(source) else self._looks.seen(x)
         told = None if look is None else _told(look, tolerance(x.dtype))
         if told is not None:
-            return lambda: _of_counts(source, *counted()) or _seen_of(source, told)
-        values = None if _is_real(source) else _of_counts(source, *counted())
-        values = values or self.measure(x, source, channel)
+            return lambda: _from(source, _of_counts(*counted()) or told)
+        ones = None if _is_real(source) else _of_counts(*counted())
+        values = self.measure(x, source, channel) if ones is None else _from(source, ones)
         return lambda: values
 
     def measure(self, x: Tensor, source: Source | None, channel: int) -> Values:
@@ -78,8 +76,8 @@ class ValueMeter:
             source: where it comes from; None for a constant.
             channel: the dimension of its channels.
         """
-        if _is_real(source):
-            return _seen_of(source, Values())
+        if source is not None and _is_real(source):
+            return Values("real", source.linear)
         known = self._known.get(x)
         if known is None:
             known = self._known[x] = {}
@@ -88,39 +86,26 @@ class ValueMeter:
         seen = known.get(key)
         if seen is None:
             seen = known[key] = _measured(x, channel, averaged, self._looks)
-        if x.dtype is torch.bfloat16 and _provenance(source) == "none":
-            seen = replace(seen, multiples=False)
-        return _seen_of(source, seen)
+        seen = _from(source, seen)
+        return replace(seen, multiples=False) if x.dtype is torch.bfloat16 and seen.provenance == "none" else seen
 
 
 def _is_real(source: Source | None) -> bool:
     return source is not None and source.provenance is Provenance.REAL
 
 
-def _provenance(source: Source | None) -> str:
-    if source is None or source.provenance is Provenance.NONE:
-        return "none"
-    return "real" if _is_real(source) else "spikes"
+def _from(source: Source | None, seen: Values) -> Values:
+    """What was seen of values, as values from `source`, which are no real numbers."""
+    if source is None:
+        return replace(seen, provenance="none", linear=False, averaged=False)
+    return replace(seen, provenance=source.provenance.name.lower(), linear=source.linear, averaged=source.averaged)
 
 
-def _of_counts(source: Source | None, nonzero: Tensor, ones: Integers) -> Values | None:
-    """What counts say of values from `source`, if these may be spikes and every nonzero is a one."""
-    if _is_real(source):
-        return None
+def _of_counts(nonzero: Tensor, ones: Integers) -> Values | None:
+    """What counts say, if every nonzero is a one."""
     seen = nonzero.sum()
     count, all_ones = (int(seen), int(ones)) if ones.away is None else numbers([seen, ones.tensor()])
-    if count != all_ones:
-        return None
-    averaged = source is not None and source.averaged
-    return of_ones(count, source is not None and source.linear, _provenance(source), averaged)
-
-
-def _seen_of(source: Source | None, seen: Values) -> Values:
-    """What was seen of values, as values from `source`; of real numbers it does not matter."""
-    linear = source is not None and source.linear
-    if source is not None and _is_real(source):
-        return Values("real", linear)
-    return replace(seen, provenance=_provenance(source), linear=linear, averaged=source is not None and source.averaged)
+    return of_ones(count) if count == all_ones else None
 
 
 def _told(look: Look, allowed: float) -> Values | None:

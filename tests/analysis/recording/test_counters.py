@@ -277,10 +277,13 @@ def test_pairs_that_meet(
 @pytest.mark.parametrize("kind", ["spikes", "integers", "real"])
 def test_pairs_of_scattered_heads_are_counted_by_bits_that_go_with_what_is_written(kind: str) -> None:
     counter, x = Counter(), values(kind, 2, 5, 48)
-    heads = lambda: x.view(2, 5, 3, 16).transpose(1, 2)  # noqa: E731
-    met = lambda: [  # noqa: E731
-        sum(int((head.ne(0).sum(0) * head.ne(0).sum(0)).sum()) for head in image) for image in heads()
-    ]
+
+    def heads() -> Tensor:
+        return x.view(2, 5, 3, 16).transpose(1, 2)
+
+    def met() -> list[int]:
+        return heads().ne(0).sum(2).square().sum((1, 2)).tolist()
+
     assert counter.looks.words(heads(), True) is None  # nobody looked
     counter.count(x, 2)
     assert counter.looks.words(x) is None  # nobody asked for them
