@@ -8,7 +8,9 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch._C import _len_torch_dispatch_stack
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._python_dispatch import _pop_mode, _push_mode
 
 from saformer.analysis.recording.beforehand.plain_modules import is_scripted, named_modules
 from saformer.errors import InputError
@@ -81,7 +83,8 @@ class ModulePaths:
     def _leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         frame = self.stack.pop()
         if self._listener is not None:
-            self._listener.leave_module(frame, (args, kwargs), output)
+            with _unwatched():
+                self._listener.leave_module(frame, (args, kwargs), output)
         if self.stack:
             self.stack[-1].weighted |= frame.weighted
             self.stack[-1].certain |= frame.certain
@@ -118,6 +121,17 @@ class ModulePaths:
     def path(self) -> str:
         """Its path."""
         return self.stack[-1].path if self.stack else ""
+
+
+@contextmanager
+def _unwatched() -> Iterator[None]:
+    """Operators inside are our own arithmetic: no mode sees them."""
+    modes = [_pop_mode() for _ in range(_len_torch_dispatch_stack())]
+    try:
+        yield
+    finally:
+        for mode in reversed(modes):
+            _push_mode(mode)
 
 
 def _look(module: nn.Module, args: Any, output: Any) -> None:

@@ -5,8 +5,9 @@ observers; hooks tell which module it runs in. Counts stay on the model's device
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,7 +25,15 @@ from saformer.analysis.recording.observers.operation_counts import OperationCoun
 from saformer.analysis.recording.observers.operations import Operations
 from saformer.analysis.recording.observers.unseen import Unseen
 from saformer.analysis.recording.observers.unsupported import Unsupported
-from saformer.analysis.recording.operations.execution import Execution, Instruments, Observer, fire_own
+from saformer.analysis.recording.operations.execution import (
+    Execution,
+    Exit,
+    Instruments,
+    Observer,
+    Ran,
+    fire_own,
+    no_booking,
+)
 from saformer.analysis.recording.operations.operators import Kind, Operator, Role, entry
 from saformer.analysis.recording.origins.lineage import Lineage
 from saformer.analysis.recording.origins.sources import Provenance, replace
@@ -70,9 +79,10 @@ class Recorder(TorchDispatchMode):
         log: ModuleLog | None = None,
     ) -> None:
         super().__init__()
-        self._log, self._resting = log, False
-        # A stranger's model may do another thing at its next call, with the same operators.
-        self._planning = isinstance(model, Model) and log is None and not noting_rows
+        self._log = log
+        self._planning = log is None and not noting_rows
+        # A stranger's model may run other modules at its next call, with the same operators.
+        self._exits = not isinstance(model, Model)
         self._draft: Draft | NoDraft = NoDraft()
         self._plan: Plan | None = None
         self._planned: PlannedPass | None = None
@@ -114,9 +124,10 @@ class Recorder(TorchDispatchMode):
                 stack.enter_context(eager)
                 if self._planned is None:
                     self.lineage.constants.start(self.paths.modules.items())
-                    stack.enter_context(self.paths.watching(self))
                     if self._log is not None:
                         stack.enter_context(self._log.watching(self.model))
+                if self._planned is None or self._exits:
+                    stack.enter_context(self.paths.watching(self._planned or self))
                 stack.enter_context(self._planned or self)
                 yield
         finally:
@@ -125,24 +136,20 @@ class Recorder(TorchDispatchMode):
 
     def leave_module(self, frame: Frame, args: Any, output: Any) -> None:
         """A module ended: what it put out may be the spikes of a layer of neurons, or come from a kernel unseen."""
-        result = next(tensors_in((output,)), None)
-        if result is None:
+        ended = Exit(frame, args, output, [])
+        if ended.out is None:
             return
-        self._resting = True
-        try:
-            self.unseen.leave_module(frame, args, result)
-            source = self.lineage.source(result)
-            if source is not None and not source.maker:
-                self.lineage.set_source(result, replace(source, maker=frame.path))
-            self.neurons.leave_module(frame, args, result)
-        finally:
-            self._resting = False
+        if self._exits:
+            ended.looks = self._draft.step(frame.path, (*ended.args, ended.out), {}).looks
+        self.unseen.leave_module(frame, args, ended.out)
+        source = self.lineage.source(ended.out)
+        if source is not None and not source.maker:
+            self.lineage.set_source(ended.out, replace(source, maker=frame.path))
+        self.neurons.leave_module(ended)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator and show it to the observers."""
         kwargs = kwargs or {}
-        if self._resting:  # our own arithmetic
-            return func(*args, **kwargs)
         self.operators += not self._in_one
         step = self._draft.step(func, args, kwargs)
         out = self._run(func, args, kwargs, step)
@@ -163,7 +170,7 @@ class Recorder(TorchDispatchMode):
             step.parts = False
         if operator is not None and operator.kind is Kind.NORM_AND_NEURON:
             return self._norm_and_neuron(Normalised(*args), step)
-        execution = Execution(func, operator, args, kwargs, self.paths.path)
+        execution = Execution(func, operator, args, kwargs, self.paths.path, step.looks)
         step.writes = execution.writes
         if execution.is_view():  # it has the entries of its memory: that it is read is all there is to see
             for x in execution.inputs:
@@ -177,7 +184,7 @@ class Recorder(TorchDispatchMode):
     def _watched(self, execution: Execution, step: Step) -> Any:
         """Run an operator, unless its results are there, and show it to the observers."""
         operator = execution.operator
-        if operator is None or operator.kind is Kind.CREATOR or operator.role in _BY_VALUE:
+        if self._hangs_on_values(execution):
             self.instruments.judge()
         if execution.writes:
             for x in execution.inputs:
@@ -198,12 +205,29 @@ class Recorder(TorchDispatchMode):
         elif operator is None or operator.kind is not Kind.NEURON:
             inputs = (execution.args, execution.kwargs)
             self.lineage.follow(operator, execution.name, execution.path, execution.func, inputs, execution.out)
-            if not execution.kwargs:
-                self.instruments.bounds.follow(operator, execution.func, execution.args, execution.out)
+            if (
+                not execution.kwargs
+                and self.instruments.bounds.follow(operator, execution.func, execution.args, execution.out)
+                and self._exits
+                and step.func is execution.func
+            ):
+                execution.looks.append(partial(self._follow_bounds, operator, execution.func))
         for observer in self._listing:
             observer.after(execution)
-        step.looks += execution.looks
         return execution.out
+
+    def _follow_bounds(self, operator: Operator | None, func: Any, ran: Ran) -> Callable[[], None]:
+        """Follow how large results can be in another batch."""
+        self.instruments.bounds.follow(operator, func, ran.args, ran.out)
+        return no_booking
+
+    def _hangs_on_values(self, execution: Execution) -> bool:
+        """Whether it puts out what is judged by its values, or constants that may be others in the next batch."""
+        operator = execution.operator
+        if operator is None:
+            return not self.instruments.depends(execution)
+        drawn = operator.kind is Kind.CREATOR and operator.fill is None and operator.given is None
+        return drawn or operator.role in _BY_VALUE
 
     def _adds_spikes(self, execution: Execution) -> bool:
         """Whether it adds spikes, or sums of them: what reads the sum asks what it holds."""
@@ -219,10 +243,12 @@ class Recorder(TorchDispatchMode):
         spikes stand where `x` was, or in memory of their own.
         """
         x = given.x
+        if self._exits:  # BatchNorm's module ends in between
+            self.instruments.judge()
         between = torch.empty_like(x)
         norm_args = (x, given.weight, given.bias, given.mean, given.var, False, 0.0, given.eps, False)
         with self.paths.norm_before(given.mean, x, between):
-            norm = Execution(_NORM, entry(_NORM, {}), norm_args, {}, self.paths.path)
+            norm = Execution(_NORM, entry(_NORM, {}), norm_args, {}, self.paths.path, step.looks)
             norm.take(between)
             self._watched(norm, step)
         self.instruments.forget(x)
@@ -233,7 +259,7 @@ class Recorder(TorchDispatchMode):
         elif not fired.finite:  # which the observers look for in what the neurons read
             between.fill_(torch.nan)
         lif_args = (between, given.tau, given.threshold, given.reset)
-        neurons = Execution(lif, entry(lif, {}), lif_args, {}, self.paths.path)
+        neurons = Execution(lif, entry(lif, {}), lif_args, {}, self.paths.path, step.looks)
         if fired is not None:
             step.use = fired.use
             neurons.take(fired.spikes, fired)
@@ -276,7 +302,7 @@ class Recorder(TorchDispatchMode):
     @property
     def departed(self) -> bool:
         """Whether the batch went another way than planned: nothing was counted, and it must run again."""
-        return self._planned is not None and not self._planned.followed
+        return self._planned is not None and not self._planned.followed()
 
     def end_batch(self, output: Any) -> None:
         """Close the batch: its counters become rows of `units`, one per image (or one for the batch).

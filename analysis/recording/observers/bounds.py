@@ -83,14 +83,18 @@ class Bounds:
 
     def __init__(self) -> None:
         self._most: StorageMap[float] = StorageMap()
+        self._norms: StorageMap[tuple[object, float, float]] = StorageMap()  # by their means
+        self._statistics: StorageMap[bool] = StorageMap()  # of these
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything but what is known of constants."""
         self._most.clear()
 
     def forget(self, x: Tensor) -> None:
         """Void what is known of a tensor that is written into."""
         self._most.discard(x)
+        if x in self._statistics:
+            self._norms.clear()
 
     def know(self, x: Tensor, most: float) -> None:
         """No magnitude in the memory of `x` is larger."""
@@ -101,8 +105,8 @@ class Bounds:
         """Whether `x` is proven finite."""
         return x in self._most
 
-    def follow(self, operator: Operator | None, func: Any, args: tuple[Any, ...], out: Any) -> None:
-        """An operator ran that is no synaptic operation.
+    def follow(self, operator: Operator | None, func: Any, args: tuple[Any, ...], out: Any) -> bool:
+        """An operator ran that is no synaptic operation; whether it is one that is followed.
 
         Args:
             operator: its entry; None if it has none.
@@ -111,26 +115,42 @@ class Bounds:
             out: its results.
         """
         x = args[0] if args else None
-        if not isinstance(x, Tensor) or not isinstance(out, Tensor) or x.device.type != "cpu":
-            return
+        if operator is None or not isinstance(x, Tensor) or not isinstance(out, Tensor) or x.device.type != "cpu":
+            return False
+        normalises = func._overloadpacket is _BATCH_NORM and not args[5]
+        if not normalises and not (operator.pool and operator.binary):
+            return False
         most = self._most.get(x)
-        if most is None or operator is None:
-            return
-        if func._overloadpacket is _BATCH_NORM and not args[5]:
-            weight, bias, mean, variance = args[1:5]
-            self.know(out, _normalised(most, weight, bias, mean, variance, args[7]))
-        elif operator.pool and operator.binary:  # the largest of each window
-            self.know(out, most)
+        if most is not None:  # a pool: the largest of each window
+            self.know(out, most if not normalises else self._normalised(most, args[1:5], args[7]))
+        return True
+
+    def _normalised(self, most: float, parameters: tuple[Tensor | None, ...], eps: float) -> float:
+        """How large magnitudes up to `most` can be behind BatchNorm with these weights, biases, means and variances;
+        not-a-number if these are.
+        """
+        weight, bias, mean, variance = parameters
+        assert mean is not None
+        key = (eps, *(None if x is None else (storage_id(x), x.storage_offset()) for x in parameters))
+        known, factor, added = self._norms.get(mean) or (None, 0.0, 0.0)
+        if known != key:
+            factor, added = _slope_and_shift(weight, bias, mean, variance, eps)
+            self._norms[mean] = (key, factor, added)
+            for x in parameters:
+                if x is not None:
+                    self._statistics[x] = True
+        return most * factor + added
 
 
-def _normalised(
-    most: float, weight: Tensor | None, bias: Tensor | None, mean: Tensor, variance: Tensor, eps: float
-) -> float:
-    """How large magnitudes up to `most` can be behind BatchNorm with these statistics; not-a-number if these are."""
-    largest = (mean.abs() + most) * (variance + eps).rsqrt()
-    largest = largest if weight is None else largest * weight.abs()
-    largest = largest if bias is None else largest + bias.abs()
-    return float(largest.max())
+def _slope_and_shift(
+    weight: Tensor | None, bias: Tensor | None, mean: Tensor, variance: Tensor | None, eps: float
+) -> tuple[float, float]:
+    """By what magnitudes grow at most behind BatchNorm, and by what they are shifted at most."""
+    assert variance is not None
+    slope = (variance + eps).rsqrt()
+    slope = slope if weight is None else slope * weight.abs()
+    shift = mean.abs() * slope
+    return float(slope.max()), float((shift if bias is None else shift + bias.abs()).max())
 
 
 def _largest(x: Tensor, looks: Looks) -> float:

@@ -11,7 +11,7 @@ from saformer.analysis.profiles.records import RESULT_OF
 from saformer.analysis.recording.beforehand.batch_axis import Layout
 from saformer.analysis.recording.counting.integers import Integers
 from saformer.analysis.recording.observers.operation_counts import BatchRows, add
-from saformer.analysis.recording.operations.execution import Execution, Instruments, Ran
+from saformer.analysis.recording.operations.execution import Execution, Instruments, Ran, no_booking
 from saformer.analysis.recording.origins.storage_map import tensors_in
 
 
@@ -83,7 +83,7 @@ class Elementwise:
     def _mark(self, ran: Ran) -> Callable[[], None]:
         """Of zeros and ones come zeros and ones."""
         self._instruments.counter.mark_binary(next(tensors_in((ran.out,))))
-        return _nothing
+        return no_booking
 
     def _add_pool(self, counts: FreeCounts, execution: Execution, x: Tensor, module: bool) -> None:
         """Count what a pool read: its cost lies there."""
@@ -99,7 +99,3 @@ class Elementwise:
             return lambda: counts.add_read(layout, *counted())
 
         execution.look(look)
-
-
-def _nothing() -> None:
-    """There is nothing to book."""

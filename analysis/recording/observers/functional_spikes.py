@@ -1,7 +1,8 @@
 """Spikes that begin in a function, and in no module of their own: listed by the layer that reads them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 from torch import Tensor
@@ -9,9 +10,10 @@ from torch import Tensor
 from saformer.analysis.profiles import Values
 from saformer.analysis.recording.beforehand.batch_axis import Layout
 from saformer.analysis.recording.observers.neuron_candidates import Candidate
-from saformer.analysis.recording.operations.execution import Execution, Instruments
+from saformer.analysis.recording.operations.execution import Execution, Instruments, Ran
 from saformer.analysis.recording.operations.operators import Kind, Role
 from saformer.analysis.recording.origins.sources import Provenance, Source, gathers
+from saformer.analysis.recording.origins.storage_map import tensors_in
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,6 @@ def spikes_counted(
     return lambda: Fired(layout.per_step(counted()[0]), elements, values())
 
 
-def count_spikes(instruments: Instruments, layout: Layout, spikes: Tensor, source: Source | None) -> Fired:
-    """The same, at once."""
-    return spikes_counted(instruments, layout, spikes, source)()
-
-
 def of_few_levels(values: Values) -> bool:
     """Spikes: whole multiples of a unit, or one magnitude in each channel."""
     return values.provenance != "real" and (values.multiples or bool(values.channels))
@@ -112,7 +109,6 @@ class FunctionalSpikes:
         lineage = self._instruments.lineage
         if not any(_in_a_function(lineage.whole(x)) for x in execution.inputs):
             return
-        self._instruments.judge()
         known = [(x, source) for x in execution.inputs if (source := lineage.source(x)) is not None]
         if operator.kind is Kind.SYNAPTIC:
             joins = sum(source.provenance is Provenance.SPIKES for _, source in known) > 1
@@ -120,27 +116,60 @@ class FunctionalSpikes:
             joins = gathers(operator, [source for _, source in known])
         for x, source in known if joins else ():
             if _in_a_function(source) and not source.summed and source.fired not in self._fired:
-                self._fired[source.fired] = self._look("", x, source)
+                keep = partial(self._fired.__setitem__, source.fired)
+                self._look(execution, spike_layout(self._instruments, "", x), x, source, keep)
 
-    def book_reader(self, reader: str, x: Tensor, source: Source) -> None:
-        """A layer reads `x`."""
+    def book_reader(self, reader: str, execution: Execution, x: Tensor, source: Source) -> None:
+        """A layer reads `x`.
+
+        Args:
+            reader: its name.
+            execution: of it.
+            x: what it reads.
+            source: where that comes from.
+        """
         if not _in_a_function(source):
             return
-        self._instruments.judge()
         if not source.summed:
             if (source.fired, x.numel()) not in self._listed:
-                self._list(f"{reader} (input)", source.fired, self._look(f"{reader} (input)", x, source))
+                name = f"{reader} (input)"
+                layout = spike_layout(self._instruments, name, x)
+                self._look(execution, layout, x, source, partial(self._list, name, source.fired))
             return
         parts = [token for token in self._fired if token in source.summed]
         new = [token for token in parts if (token, self._fired[token].elements) not in self._listed]
-        for number, token in enumerate(new):
-            self._list(f"{reader} (input{f' {number + 1}' if number else ''})", token, self._fired[token])
 
-    def _look(self, name: str, x: Tensor, source: Source) -> Fired:
-        fired = count_spikes(self._instruments, spike_layout(self._instruments, name, x), x, source)
+        def book() -> None:
+            for number, token in enumerate(new):
+                self._list(f"{reader} (input{f' {number + 1}' if number else ''})", token, self._fired[token])
+
+        execution.look(lambda _: book)
+
+    def _look(
+        self, execution: Execution, layout: Layout, x: Tensor, source: Source, book: Callable[[Fired], None]
+    ) -> None:
+        """Look at spikes that began in a function, before what reads them runs, and book them."""
+        fired = self._seen(layout, x, source)()
+        book(fired)
+        place = next((i for i, given in enumerate(execution.inputs) if given is x), None)
+        if place is None or execution.writes or execution.kwargs:  # they are not there when it has run
+            self._instruments.judge()
+            return
+        few = of_few_levels(fired.values)
+
+        def look(ran: Ran) -> Callable[[], None]:
+            seen = cache(self._seen(layout, list(tensors_in(ran.args))[place], source))
+            ran.expect(lambda: of_few_levels(seen().values) == few)
+            return lambda: book(seen())
+
+        execution.looks.append(look)
+
+    def _seen(self, layout: Layout, x: Tensor, source: Source) -> Callable[[], Fired]:
+        """Look at spikes now; what is returned puts in order what was seen."""
+        counted = spikes_counted(self._instruments, layout, x, source)
         often = len(source.compared)
         looped = often if often > 1 and x.ndim > 2 and often in x.shape[:-1] else 0  # a loop over a dimension
-        return Fired(fired.per_step, fired.elements, fired.values, source.births, source.name, looped)
+        return lambda: replace(counted(), births=source.births, place=source.name, looped=looped)
 
     def _list(self, name: str, token: int, fired: Fired) -> None:
         self._listed.add((token, fired.elements))

@@ -6,17 +6,17 @@ so by their class or their operator, whatever they put out.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+from dataclasses import dataclass
+from functools import cache, partial
 
 from torch import Tensor
 
 from saformer.analysis.profiles import SPIKES_OF, inside
-from saformer.analysis.recording.module_paths import Frame, of_torch
+from saformer.analysis.recording.beforehand.batch_axis import Layout
+from saformer.analysis.recording.module_paths import of_torch
 from saformer.analysis.recording.observers.functional_spikes import (
     Fired,
     FunctionalSpikes,
-    count_spikes,
     of_few_levels,
     spike_layout,
     spikes_counted,
@@ -29,10 +29,29 @@ from saformer.analysis.recording.observers.neuron_candidates import (
     matching,
     of_a_library,
 )
-from saformer.analysis.recording.operations.execution import Execution, Instruments, Ran
+from saformer.analysis.recording.operations.execution import Execution, Exit, Instruments, Look, Ran, no_booking
 from saformer.analysis.recording.operations.operators import Effect, Kind, Operator
 from saformer.analysis.recording.origins.sources import Provenance, Source, replace
 from saformer.analysis.recording.origins.storage_map import storage_id, tensors_in
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A call of a module that may be a layer of neurons.
+
+    Args:
+        candidate: it.
+        layout: where images and steps are in what it put out.
+        source: where that comes from.
+        origin: where what it read comes from.
+        looped: the dimension over which it was seen to loop is as long; 0 for none.
+    """
+
+    candidate: Candidate
+    layout: Layout
+    source: Source
+    origin: Source | None
+    looped: int
 
 
 class NeuronListing:
@@ -67,10 +86,11 @@ class NeuronListing:
         """Book the spikes of our own neurons, and check their input current."""
         operator = execution.operator
         if operator is None or (operator.kind is Kind.THRESHOLD and operator.listed):
-            for x in execution.results:
-                if self._is_open(x, rounded=operator is not None) is not None:
-                    self._instruments.judge()
-                    self._instruments.lineage.postpone(x, partial(self._judge, rounded=operator is not None))
+            rounded, many = operator is not None, len(list(tensors_in((execution.out,))))
+            for place, x in enumerate(execution.results):
+                if self._is_open(x, rounded) is not None:
+                    judge = partial(self._judge, execution.looks, place if place < many else None, rounded)
+                    self._instruments.lineage.postpone(x, judge)
         if operator is None:
             return
         if operator.kind is Kind.THRESHOLD and not operator.listed:
@@ -98,13 +118,20 @@ class NeuronListing:
             if fired is not None and fired.counts is not None:
                 instruments.looks.learn(ran.out, fired.counts.flatten(), fired.words, fired.use)
             seen = spikes_counted(instruments, layout, ran.out, source)
-            return lambda: self._book(candidate, seen(), origin, source is not None)
+
+            def book() -> None:
+                fired = seen()
+                if source is None or self._fires(candidate, fired):
+                    self._book(candidate, fired, origin, source is not None)
+
+            return book
 
         execution.look(look)
         instruments.paths.current.certain = True
 
-    def leave_module(self, frame: Frame, args: Any, result: Tensor) -> None:
+    def leave_module(self, ended: Exit) -> None:
         """Look at what a module puts out."""
+        frame, (read,), result = ended.frame, ended.args, ended.out
         library = frame.path in self._declared or of_a_library(frame.module)
         certain, frame.certain = frame.certain, frame.certain or library
         if (frame.weighted or certain) and not library:
@@ -113,7 +140,7 @@ class NeuronListing:
                 candidate = self._candidates[frame.path] = Candidate(frame.path)
             candidate.refuted = not candidate.operator
             return
-        read, source = next(tensors_in(args), None), self._instruments.lineage.source(result)
+        source = self._instruments.lineage.source(result)
         declared = frame.path in self._declared
         if read is None or source is None or not result.numel() or (of_torch(frame.module) and not declared):
             return
@@ -128,29 +155,74 @@ class NeuronListing:
             return
         candidate = self._candidates.setdefault(frame.path, Candidate(frame.path, library=library))
         candidate.weighted |= frame.weighted
-        self._instruments.judge()
-        if not candidate.refuted:
-            layout = spike_layout(self._instruments, candidate.name, result)
-            fired = count_spikes(self._instruments, layout, result, source)
-            candidate.refuted = not self._book(candidate, fired, self._instruments.lineage.source(read), True)
         if candidate.refuted:
             return
-        if not self._instruments.bounds.prove(read):
-            self._instruments.finite.watch(read, f"the input of the neurons in {frame.path or 'the model'} holds")
-        if frame.comparisons > 1 and frame.comparisons in result.shape:  # a loop over one of the dimensions
-            candidate.looped[frame.comparisons] += 1
+        looped = frame.comparisons if frame.comparisons > 1 and frame.comparisons in result.shape else 0
+        layout = spike_layout(self._instruments, candidate.name, result)
+        listed = Listed(candidate, layout, source, self._instruments.lineage.source(read), looped)
+        fires, book = self._seen(listed, result)
+        candidate.refuted = not fires()
+        if candidate.refuted:
+            return
+        self._check(frame.path, read)
+        book()
+        ended.looks.append(partial(self._look, listed))
         self._instruments.lineage.set_source(result, replace(source, passed=(frame.path, *source.passed)))
-        self._judge(result)
+        self._judge(ended.looks, 0, False, result)
 
-    def _judge(self, x: Tensor, rounded: bool = False) -> None:
+    def _look(self, listed: Listed, ended: Ran) -> Callable[[], None]:
+        """Look at the spikes that a module put out in another batch, and check what it read."""
+        fires, book = self._seen(listed, ended.out)
+        ended.expect(fires)
+        self._check(listed.candidate.name, ended.args[0])
+        return book
+
+    def _check(self, path: str, read: Tensor) -> None:
+        """The input of neurons must be finite."""
+        if not self._instruments.bounds.prove(read):
+            self._instruments.finite.watch(read, f"the input of the neurons in {path or 'the model'} holds")
+
+    def _seen(self, listed: Listed, spikes: Tensor) -> tuple[Callable[[], bool], Callable[[], None]]:
+        """Look at what a module put out: what tells whether it is spikes, and what books them."""
+        candidate = listed.candidate
+        seen = cache(spikes_counted(self._instruments, listed.layout, spikes, listed.source))
+
+        def book() -> None:
+            self._book(candidate, seen(), listed.origin, measured=True)
+            if listed.looped:
+                candidate.looped[listed.looped] += 1
+
+        return lambda: self._fires(candidate, seen()), book
+
+    def _judge(self, looks: list[Look], place: int | None, rounded: bool, x: Tensor) -> None:
         """Look at what an unseen kernel put out, or a rounding: on few levels it is spikes, and sums of it are sums of
         spikes; what was rounded to many levels is a real number still.
+
+        Args:
+            looks: of what put it out.
+            place: which of its results it is; None of what it wrote into an argument.
+            rounded: it was rounded.
+            x: the tensor.
         """
         source = self._is_open(x, rounded)
-        if source is not None:
+        if source is None:
+            return
+        decided = self._decide(source, rounded, x)
+        self._instruments.lineage.set_source(x, decided)
+        if place is None:
             self._instruments.judge()
-            seen = self._instruments.meter.measure(x, source, 1 if x.ndim > 3 else -1)
-            self._instruments.lineage.set_source(x, judged(source, seen, rounded))
+        else:
+            looks.append(partial(self._expect, source, rounded, decided, place))
+
+    def _decide(self, source: Source, rounded: bool, x: Tensor) -> Source:
+        return judged(source, self._instruments.meter.measure(x, source, 1 if x.ndim > 3 else -1), rounded)
+
+    def _expect(self, source: Source, rounded: bool, decided: Source, place: int, ran: Ran) -> Callable[[], None]:
+        """The values of a result say the same again."""
+        results = list(tensors_in((ran.out,)))
+        again = place < len(results) and self._decide(source, rounded, results[place]) == decided
+        ran.expect(lambda: again)
+        return no_booking
 
     def _is_open(self, x: Tensor, rounded: bool) -> Source | None:
         """Where a tensor comes from that may or may not be spikes, as its values say; None of any other."""
@@ -159,8 +231,8 @@ class NeuronListing:
             return None
         return None if source.linear and not rounded else source
 
-    def _book(self, candidate: Candidate, fired: Fired, origin: Source | None, measured: bool) -> bool:
-        """Add spikes, step by step; False if they are none.
+    def _book(self, candidate: Candidate, fired: Fired, origin: Source | None, measured: bool) -> None:
+        """Add spikes, step by step.
 
         Args:
             candidate: whose they are.
@@ -169,11 +241,12 @@ class NeuronListing:
             measured: their values were looked at.
         """
         if measured:
-            if not of_few_levels(fired.values) and candidate.name not in self._declared:
-                return False
             candidate.values = candidate.values.join(fired.values)
         candidate.add(fired.per_step, fired.elements, origin.name if origin else "")
-        return True
+
+    def _fires(self, candidate: Candidate, fired: Fired) -> bool:
+        """Whether what was seen is spikes, or is said to be."""
+        return of_few_levels(fired.values) or candidate.name in self._declared
 
     def decide(self, time_steps: int | None) -> Decision:
         """What all batches so far show.

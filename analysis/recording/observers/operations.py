@@ -139,7 +139,7 @@ class Operations:
             formula: what made the call, where another batch can be looked at by it.
         """
         instruments, is_activation = self._instruments, self._instruments.lineage.is_activation
-        booking = self._book(call, sources, out)
+        booking = self._book(execution, call, sources, out)
         execution.booked, execution.weight = booking.counts.name, call.weight
         bound = None if out is None else Bound.of(call, out, execution.inputs, instruments.weights, is_activation)
         zeros = call.weight is not None and instruments.weights.has_zeros(call.weight)
@@ -188,7 +188,9 @@ class Operations:
             self._results.discard(x)
             self.counts[name].read += 1
 
-    def _book(self, call: Call, sources: tuple[Source | None, ...], out: Tensor | None) -> Booking:
+    def _book(
+        self, execution: Execution, call: Call, sources: tuple[Source | None, ...], out: Tensor | None
+    ) -> Booking:
         """Find the operation of one execution, and add what does not hang on values."""
         instruments = self._instruments
         name, module = self.names.name(call)
@@ -196,7 +198,7 @@ class Operations:
         name = self.names.own_name(name, call, sources, raw)
         instruments.paths.current.weighted = True
         if call.weight is not None and sources[0] is not None:
-            self._neurons.functional.book_reader(name, call.operands[0], sources[0])
+            self._neurons.functional.book_reader(name, execution, call.operands[0], sources[0])
         counts = self.counts.get(name)
         if counts is None:
             counts = self.counts[name] = OperationCounts.of(name, call, module, sources)

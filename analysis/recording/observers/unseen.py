@@ -3,14 +3,16 @@
 Their results depend on the input all the same, so that what follows is counted; the kernel is named as not counted.
 """
 
-from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from saformer.analysis.recording.module_paths import Frame
-from saformer.analysis.recording.operations.execution import Execution, Instruments
+from saformer.analysis.recording.operations.execution import Execution, Instruments, Ran, no_booking
 from saformer.analysis.recording.operations.operators import Kind, Role
+from saformer.analysis.recording.origins.constants import is_filled
 from saformer.analysis.recording.origins.storage_map import storage_id, tensors_in
 
 _OUTSIDE = "something outside PyTorch's dispatcher"
@@ -19,12 +21,12 @@ _OUTSIDE = "something outside PyTorch's dispatcher"
 class Unseen:
     """Takes tensors that are neither activations nor proven constants as activations that came from elsewhere.
 
-    `found` has how often that was, by module and words.
+    `found` has them by module and words, in order.
     """
 
     def __init__(self, instruments: Instruments) -> None:
         self._instruments = instruments
-        self.found: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.found: dict[tuple[str, str], None] = {}
 
     def before(self, execution: Execution) -> None:
         """Look at what is read."""
@@ -36,11 +38,18 @@ class Unseen:
 
     def _look(self, execution: Execution) -> None:
         lineage = self._instruments.lineage
-        for x in execution.inputs:
-            if not lineage.is_known(x):
+        for place, x in enumerate(execution.inputs):
+            if lineage.is_activation(x):
+                continue
+            fill = lineage.constants.fill(x)
+            if not lineage.constants.is_proven(x):
                 lineage.unseen(x, execution.path)
                 self._instruments.judge()
-                self.found[execution.path, _OUTSIDE] += 1
+                self.found[execution.path, _OUTSIDE] = None
+            elif fill is not None:
+                if execution.writes or execution.kwargs:  # it can be looked at beforehand alone, or has no place
+                    self._instruments.judge()
+                execution.looks.append(partial(_expect_filled, place, fill))
 
     def after(self, execution: Execution) -> None:
         """A literal that grows with the number of images is none: it came from the input, by way of numpy."""
@@ -60,7 +69,7 @@ class Unseen:
             and self._instruments.layouts.grows((f"literal in {execution.path}", 0), x.shape)
         ):
             self._instruments.lineage.unseen(x, execution.path)
-            self.found[execution.path, _OUTSIDE] += 1
+            self.found[execution.path, _OUTSIDE] = None
 
     def leave_module(self, frame: Frame, args: Any, result: Tensor) -> None:
         """Look at what a module puts out, to name the module that the kernel ran in."""
@@ -71,4 +80,11 @@ class Unseen:
         if origins:
             lineage.unseen(result, frame.path, origins)
             self._instruments.judge()
-            self.found[frame.path, _OUTSIDE] += 1
+            self.found[frame.path, _OUTSIDE] = None
+
+
+def _expect_filled(place: int, fill: float, ran: Ran) -> Callable[[], None]:
+    """What was made with one value still holds it, or a kernel has written there that nobody saw."""
+    filled = is_filled(list(tensors_in(ran.args))[place], fill)
+    ran.expect(lambda: filled)
+    return no_booking

@@ -1,19 +1,17 @@
 """Operators that compute on activations and have no entry in the table: they are named as not counted."""
 
-from collections import defaultdict
-
 from saformer.analysis.recording.operations.execution import Execution, Instruments
 
 
 class Unsupported:
     """Notes operators without an entry in the table that read activations and put out tensors.
 
-    `found` has how often each ran, by module and name.
+    `found` has them by module and name, in order.
     """
 
     def __init__(self, instruments: Instruments) -> None:
         self._instruments = instruments
-        self.found: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.found: dict[tuple[str, str], None] = {}
 
     def before(self, execution: Execution) -> None:
         """Nothing to note before its results are there."""
@@ -21,4 +19,4 @@ class Unsupported:
     def after(self, execution: Execution) -> None:
         """Note an operator without an entry, if it read activations."""
         if execution.operator is None and execution.results and self._instruments.depends(execution):
-            self.found[execution.path, execution.packet.__name__] += 1
+            self.found[execution.path, execution.packet.__name__] = None

@@ -10,7 +10,7 @@ from saformer.analysis.recording.beforehand.batch_axis import Layouts
 from saformer.analysis.recording.counting.counters import Counter
 from saformer.analysis.recording.counting.looks import Looks
 from saformer.analysis.recording.counting.values import ValueMeter
-from saformer.analysis.recording.module_paths import ModulePaths
+from saformer.analysis.recording.module_paths import Frame, ModulePaths
 from saformer.analysis.recording.observers.bounds import Bounds
 from saformer.analysis.recording.observers.nonfinite import FiniteCheck
 from saformer.analysis.recording.operations.operators import Kind, Operator
@@ -30,19 +30,54 @@ def fire_own(*args: Any, in_words: bool = True) -> Fired | None:
 
 
 class Ran:
-    """An operator that ran: its arguments, its results and, of our own neurons, what the pass showed that made them."""
+    """An operator or a module that ran: its arguments, its results and, of our own neurons, what the pass showed that
+    made them.
 
-    __slots__ = ("args", "fired", "out")
+    Attributes:
+        conditions: what must be true for this batch to be what the one was whose plan it follows.
+    """
+
+    __slots__ = ("args", "conditions", "fired", "out")
 
     def __init__(self, args: tuple[Any, ...], out: Any = None, fired: Fired | None = None) -> None:
         self.args, self.out, self.fired = args, out, fired
+        self.conditions: list[Callable[[], bool]] = []
+
+    def expect(self, condition: Callable[[], bool]) -> None:
+        """Where a plan is followed: it is left if this is not true when the pass has ended."""
+        self.conditions.append(condition)
 
 
 #: Looks at the values of what ran, and returns what books them.
 Look = Callable[[Ran], Callable[[], object]]
 
 
-class Execution(Ran):
+def no_booking() -> None:
+    """There is nothing to book."""
+
+
+class Judged(Ran):
+    """What ran, and how its values are looked at.
+
+    Args:
+        args: what it read.
+        looks: gets what is to be looked at each time that it runs like this.
+        out: its results.
+    """
+
+    __slots__ = ("looks",)
+
+    def __init__(self, args: tuple[Any, ...], looks: list[Look], out: Any = None) -> None:
+        super().__init__(args, out)
+        self.looks = looks
+
+    def look(self, look: Look) -> None:
+        """Look at its values now, book them, and keep how for the next time."""
+        look(self)()
+        self.looks.append(look)
+
+
+class Execution(Judged):
     """An operator with its arguments, and its results once it has run.
 
     Args:
@@ -51,6 +86,7 @@ class Execution(Ran):
         args: its arguments.
         kwargs: its arguments by name.
         path: of the module it runs in.
+        looks: gets what is to be looked at each time that it runs like this.
 
     Attributes:
         packet: the operator, all overloads of it.
@@ -60,13 +96,18 @@ class Execution(Ran):
         booked: name of the synaptic operation that it is, once that is known.
         weight: the weights of that operation, if it has any.
         fired: of our own neurons, what the one pass showed that made their spikes.
-        looks: what is to be looked at each time that it runs like this.
     """
 
     def __init__(
-        self, func: Any, operator: Operator | None, args: tuple[Any, ...], kwargs: dict[str, Any], path: str
+        self,
+        func: Any,
+        operator: Operator | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        path: str,
+        looks: list[Look],
     ) -> None:
-        super().__init__(args)
+        super().__init__(args, looks)
         self.func, self.operator, self.kwargs, self.path = func, operator, kwargs, path
         self.packet = func._overloadpacket
         self.inputs: list[Tensor] = list(tensors_in((*args, *kwargs.values()) if kwargs else args))
@@ -74,12 +115,6 @@ class Execution(Ran):
         self._ran = False
         self.booked: str | None = None
         self.weight: Tensor | None = None
-        self.looks: list[Look] = []
-
-    def look(self, look: Look) -> None:
-        """Look at its values now, book them, and keep how for the next time."""
-        look(self)()
-        self.looks.append(look)
 
     def take(self, out: Any, fired: Fired | None = None) -> None:
         """Take results that were computed elsewhere; None if they were not."""
@@ -114,6 +149,27 @@ class Execution(Ran):
     def results(self) -> list[Tensor]:
         """The tensors that it put out, and those that it says it wrote into."""
         return [*tensors_in((self.out,)), *written_into(self.func, self.args, self.kwargs)]
+
+
+class Exit(Judged):
+    """A module that ended.
+
+    Args:
+        frame: what happened inside it.
+        args: what it was given.
+        output: what it put out.
+        looks: gets what is to be looked at each time that it ends like this.
+
+    Attributes:
+        args: the first tensor that it read, or None.
+        out: the first tensor that it put out, or None.
+    """
+
+    __slots__ = ("frame",)
+
+    def __init__(self, frame: Frame, args: Any, output: Any, looks: list[Look]) -> None:
+        super().__init__((next(tensors_in(args), None),), looks, next(tensors_in((output,)), None))
+        self.frame = frame
 
 
 @lru_cache(maxsize=4096)

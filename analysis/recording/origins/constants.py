@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from saformer.analysis.recording.beforehand.plain_modules import OF_EVERY_MODULE
 from saformer.analysis.recording.origins.storage_map import StorageMap, storage_id
+from saformer.native.passes import fits, native
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,16 @@ class _Constant:
 
     owners: tuple[Owner, ...] = ()
     fill: float | None = None
+
+
+def is_filled(x: Tensor, fill: float) -> bool:
+    """Whether floating-point `x` holds one value alone; never NaN: nobody reads what nobody wrote."""
+    if not x.is_floating_point():
+        return True
+    if fill == 0 and fits(x) and x.is_contiguous() and (library := native()) is not None:
+        nonzero, *_ = library.look(x.view(1, -1))
+        return not int(nonzero)
+    return fill == fill and bool((torch.stack(torch.aminmax(x)) == fill).all())
 
 
 class Constants:
@@ -111,11 +122,15 @@ class Constants:
             return x.numel() <= 1
         if constant.fill is None or x.numel() <= 1:
             return True
-        # Nobody reads what nobody wrote: NaN is equal to nothing.
-        proven = not x.is_floating_point() or bool((torch.stack(torch.aminmax(x)) == constant.fill).all())
+        proven = is_filled(x, constant.fill)
         if proven:
             self._made[x] = replace(constant, fill=None)
         return proven
+
+    def fill(self, x: Tensor) -> float | None:
+        """The one value that `x` was made with, if nobody has looked since whether it still holds it."""
+        constant = self._made.get(x)
+        return None if constant is None or x.numel() <= 1 or self._holders(x) else constant.fill
 
     def holds(self, x: Tensor) -> bool:
         """Whether `x` is one of the model's own tensors, or a view of one."""

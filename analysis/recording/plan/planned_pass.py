@@ -8,8 +8,10 @@ from typing import Any
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from saformer.analysis.recording.counting.integers import read_together
+from saformer.analysis.recording.module_paths import Frame
 from saformer.analysis.recording.observers.operations import Operations
-from saformer.analysis.recording.operations.execution import Instruments, Ran
+from saformer.analysis.recording.operations.execution import Exit, Instruments, Ran
 from saformer.analysis.recording.operations.operators import entry
 from saformer.analysis.recording.origins.storage_map import tensors_in
 from saformer.analysis.recording.parts import run_in_parts
@@ -32,16 +34,19 @@ class PlannedPass(TorchDispatchMode):
         self._plan, self._instruments, self._operations = plan, instruments, operations
         self._numbers, self._at, self._departed = Numbers(inputs), 0, False
         self._found: list[Callable[[], object]] = []
+        self._conditions: list[Callable[[], bool]] = []
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         """As in the recorder."""
         return False
 
-    @property
     def followed(self) -> bool:
         """Whether the pass was the one that was planned, to its end."""
-        return not self._departed and self._at == len(self._plan.steps)
+        if self._departed or self._at != len(self._plan.steps):
+            return False
+        read_together()
+        return all(condition() for condition in self._conditions)
 
     def book(self) -> Plan:
         """Book what was seen; the plan, for another batch."""
@@ -66,13 +71,13 @@ class PlannedPass(TorchDispatchMode):
         return out
 
     def _next(self, func: Any, args: Any, kwargs: Any) -> Step | None:
-        """The step that this operator is; None once the pass has left the plan."""
+        """The step that an operator, or the end of a module, is; None once the pass has left the plan."""
         steps = self._plan.steps
         if self._departed or self._at == len(steps):
             self._departed = True
             return None
         step = steps[self._at]
-        if func is not step.func or self._numbers.signature(args, kwargs) != step.signature:
+        if func != step.func or self._numbers.signature(args, kwargs) != step.signature:
             self._departed = True
             return None
         self._at += 1
@@ -92,5 +97,16 @@ class PlannedPass(TorchDispatchMode):
         if ran.out is None:
             ran.out = func(*args, **kwargs) if ran.fired is None else ran.fired.spikes
         if not self._departed:
-            self._found += [look(ran) for look in step.looks]
+            self._look(step, ran)
         return ran.out
+
+    def leave_module(self, frame: Frame, args: Any, output: Any) -> None:
+        """A module ended, where these are steps, too."""
+        ended = Exit(frame, args, output, [])
+        step = None if ended.out is None else self._next(frame.path, (*ended.args, ended.out), {})
+        if step is not None:
+            self._look(step, ended)
+
+    def _look(self, step: Step, ran: Ran) -> None:
+        self._found += [look(ran) for look in step.looks]
+        self._conditions += ran.conditions

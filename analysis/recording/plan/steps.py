@@ -15,10 +15,10 @@ _SEQUENCES = (list, tuple)  # a union would be made anew at every look
 
 @dataclass
 class Step:
-    """One operator of a pass.
+    """One operator of a pass, or the end of a module.
 
     Args:
-        func: the operator.
+        func: the operator, or the path of the module.
         signature: what it was given, see `Numbers.signature`.
         parts: it ran as its parts, which are the steps that follow.
         writes: it writes into an argument.
