@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from saformer.native.passes import WIDEST, Native, fits, native
+from saformer.native.passes import WIDEST, Native, Seen, fits, native
 
 _LARGEST = 15  # places in a window are a byte
 
@@ -24,13 +24,26 @@ def _empty_maxima(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
     return x.new_empty(*outer, *((size + 2 * padding - kernel) // stride + 1 for size in (height, width)))
 
 
-def _max_pool2d(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
+def maxima(x: Tensor, kernel: int, stride: int, padding: int, *, chunks: int = 0) -> tuple[Tensor, Seen | None] | None:
+    """The maxima of ... x H x W over square windows, and what a look at `x` shows; None where the library does not fit.
+
+    Args:
+        x: what is pooled.
+        kernel: height and width of a window.
+        stride: from one window to the next.
+        padding: on each side.
+        chunks: if given, `x` is looked at, too, in so many equal parts of whole planes.
+    """
     library = _library(x, kernel, padding)
     if library is None:
-        return F.max_pool2d(x, kernel, stride, padding)
+        return None
     result = _empty_maxima(x, kernel, stride, padding)
-    library.max_pool(x, result, kernel, stride, padding)
-    return result
+    return result, library.max_pool(x, result, kernel, stride, padding, chunks=chunks)
+
+
+def _max_pool2d(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
+    found = maxima(x, kernel, stride, padding)
+    return F.max_pool2d(x, kernel, stride, padding) if found is None else found[0]
 
 
 def _with_places(x: Tensor, kernel: int, stride: int, padding: int) -> tuple[Tensor, Tensor]:
@@ -38,7 +51,7 @@ def _with_places(x: Tensor, kernel: int, stride: int, padding: int) -> tuple[Ten
     assert library is not None
     result = _empty_maxima(x, kernel, stride, padding)
     places = torch.empty_like(result, dtype=torch.uint8)
-    library.max_pool(x, result, kernel, stride, padding, places)
+    library.max_pool(x, result, kernel, stride, padding, places=places)
     return result, places
 
 

@@ -46,9 +46,11 @@ from saformer.models.config import Model
 from saformer.neurons import lif
 from saformer.neurons.norm_lif import Normalised
 from saformer.neurons.one_pass import Fired
+from saformer.pooling import max_pool2d
 
 _NORM = torch.ops.aten.batch_norm.default
 _ADD = torch.ops.aten.add.Tensor
+_POOLS = (torch.ops.aten.max_pool2d.default, max_pool2d)
 _BY_VALUE = (Role.SELECTS, Role.LITERAL, Role.PLACES)  # what these put out is judged by its values
 
 
@@ -191,9 +193,10 @@ class Recorder(TorchDispatchMode):
                 self.lineage.settle(x)
         for observer in (*self._booking, *self._listing):
             observer.before(execution)
-        if self._adds_spikes(execution):
-            execution.take(self.instruments.counter.add(*execution.args))
-            step.adds = execution.out is not None
+        make = self._maker_of(execution)
+        if make is not None:
+            execution.take(make(*execution.args))
+            step.make = make if execution.out is not None else None
         execution.run()
         for observer in self._booking:
             observer.after(execution)
@@ -229,12 +232,20 @@ class Recorder(TorchDispatchMode):
         drawn = operator.kind is Kind.CREATOR and operator.fill is None and operator.given is None
         return drawn or operator.role in _BY_VALUE
 
-    def _adds_spikes(self, execution: Execution) -> bool:
-        """Whether it adds spikes, or sums of them: what reads the sum asks what it holds."""
-        if execution.func is not _ADD or len(execution.inputs) != 2 or execution.kwargs or len(execution.args) != 2:
-            return False
+    def _maker_of(self, execution: Execution) -> Callable[..., Tensor | None] | None:
+        """What makes its result, the same, and as it does looks at values that somebody will ask for: of what is
+        pooled, and of sums of spikes. It may find that it cannot.
+        """
+        func, args = execution.func, execution.args
+        if execution.kwargs:
+            return None
+        if func in _POOLS:
+            return self.instruments.counter.max_pool
+        if func is not _ADD or len(execution.inputs) != 2 or len(args) != 2:
+            return None
         sources = map(self.lineage.source, execution.inputs)
-        return all(source is not None and source.provenance is Provenance.SPIKES for source in sources)
+        spikes = all(source is not None and source.provenance is Provenance.SPIKES for source in sources)
+        return self.instruments.counter.add if spikes else None
 
     def _norm_and_neuron(self, given: Normalised, step: Step) -> Tensor:
         """Show both to the observers as if they had run one by one, each with a result of its own.

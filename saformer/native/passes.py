@@ -17,7 +17,7 @@ from saformer.native.compiling import library
 
 _SOURCES = [
     *(Path(__file__).with_name(f"{name}.c") for name in ("lif", "norm", "pool", "counts", "linear", "convolution")),
-    *(Path(__file__).with_name(f"{name}.h") for name in ("threads", "lif", "split", "words")),
+    *(Path(__file__).with_name(f"{name}.h") for name in ("threads", "lif", "split", "words", "seen")),
 ]
 #: The widest plane that is pooled, with its padding.
 WIDEST = 1024
@@ -129,9 +129,10 @@ class Native:
         library.norm_forward.restype = None
         library.norm_backward.argtypes = [*statistics, flag, *[number] * 4, flag, flag]
         library.norm_backward.restype = None
-        for pool in (library.max_pool, library.max_pool_backward):
-            pool.argtypes = [pointer] * 3 + [whole] * 8 + [flag]
-            pool.restype = None
+        library.max_pool.argtypes = [pointer] * 3 + [whole] * 9 + [pointer] * 2 + [flag]
+        library.max_pool.restype = number
+        library.max_pool_backward.argtypes = [pointer] * 3 + [whole] * 8 + [flag]
+        library.max_pool_backward.restype = None
         library.look.argtypes = [pointer, whole, whole, whole, number, pointer, pointer, flag]
         library.look.restype = number
         library.write_bits.argtypes, library.write_bits.restype = [pointer, whole, pointer, flag], None
@@ -265,8 +266,16 @@ class Native:
         return by_weight, by_bias
 
     def max_pool(
-        self, x: Tensor, result: Tensor, kernel: int, stride: int, padding: int, places: Tensor | None = None
-    ) -> None:
+        self,
+        x: Tensor,
+        result: Tensor,
+        kernel: int,
+        stride: int,
+        padding: int,
+        *,
+        places: Tensor | None = None,
+        chunks: int = 0,
+    ) -> Seen | None:
         """Write the maxima over square windows of ... x H x W, 2 padding <= kernel.
 
         Args:
@@ -276,9 +285,16 @@ class Native:
             stride: from one window to the next.
             padding: on each side.
             places: if given, which element of its window each is (uint8), kernel <= 15.
+            chunks: if given, `x` is looked at, too, in so many equal parts of whole planes.
+
+        Returns:
+            What was seen.
         """
-        sizes = _windows(x, result, kernel, stride, padding)
-        self._library.max_pool(x.data_ptr(), result.data_ptr(), _pointer(places), *sizes, _threads(x))
+        planes, *sizes = _windows(x, result, kernel, stride, padding)
+        nonzero, found = torch.zeros(chunks, dtype=torch.int64) if chunks else None, (ctypes.c_int64 * 5)()
+        given = x.data_ptr(), result.data_ptr(), _pointer(places), planes, *sizes
+        largest = self._library.max_pool(*given, planes // max(chunks, 1), _pointer(nonzero), found, _threads(x))
+        return None if nonzero is None else _seen(nonzero, found, largest)
 
     def max_pool_backward(
         self, gradient: Tensor, places: Tensor, result: Tensor, kernel: int, stride: int, padding: int

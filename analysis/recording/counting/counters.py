@@ -1,5 +1,6 @@
 """Exact integer counts of nonzeros and events, in passes over pieces of a tensor that fit into the cache."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +22,7 @@ from saformer.analysis.recording.counting.looks import (
 )
 from saformer.analysis.recording.origins.storage_map import StorageMap
 from saformer.native.passes import MOST_LEADING, Factor, Seen, fits, native
+from saformer.pooling import maxima
 
 # Matrices of which each is counted by itself.
 _MANY = 1 << 14
@@ -82,6 +84,12 @@ def _missing(fan_out: tuple[tuple[int, ...], ...], device: torch.device) -> tupl
     most = int(weights.mode().values) if len(weights) else 0
     positions = (weights != most).nonzero().flatten()
     return most, positions.to(device), (most - weights[positions]).to(device)
+
+
+def _of_a_square(size: int | Sequence[int]) -> int | None:
+    """The one number that both sides have; None if they differ."""
+    sides = {size} if isinstance(size, int) else set(size)
+    return sides.pop() if len(sides) == 1 else None
 
 
 def _strides(x: Tensor, lead: torch.Size) -> tuple[tuple[int, ...], int, int] | None:
@@ -163,6 +171,24 @@ class Counter:
         out = torch.empty_like(x)
         self._keep(out, library.add(x, y, out, leading_width(x)))
         return out
+
+    def max_pool(
+        self, x: Any, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+    ) -> Tensor | None:
+        """The maxima over windows of ... x H x W, which is looked at as it is pooled; None where the library does not
+        fit. The arguments are those of `torch.nn.functional.max_pool2d`.
+        """
+        if not isinstance(x, Tensor) or x.ndim < 3 or ceil_mode or _of_a_square(dilation) != 1:
+            return None
+        sizes = [side for size in (kernel, stride or kernel, padding) if (side := _of_a_square(size)) is not None]
+        if len(sizes) < 3:
+            return None
+        known = self.is_binary(x) or self.looks.seen(x) is not None
+        found = maxima(x, *sizes, chunks=0 if known else x.shape[: max(x.ndim - 3, 1)].numel())
+        if found is None:
+            return None
+        self._keep(x, found[1])
+        return found[0]
 
     def weighted(self, x: Tensor, rows: int, fan_out: tuple[tuple[int, ...], ...]) -> Tensor:
         """Per row, the sum over nonzeros of the product of their fan-outs along each spatial dimension.

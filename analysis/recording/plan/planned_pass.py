@@ -92,8 +92,8 @@ class PlannedPass(TorchDispatchMode):
             ran.fired = step.fire(*args, in_words=step.use.words)
             if ran.fired is None or not ran.fired.finite:  # the recorder says where
                 self._departed = True
-        if step.adds:
-            ran.out = self._instruments.counter.add(*args)
+        if step.make is not None:
+            ran.out = step.make(*args)
         if ran.out is None:
             ran.out = func(*args, **kwargs) if ran.fired is None else ran.fired.spikes
         if not self._departed:

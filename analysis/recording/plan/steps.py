@@ -23,7 +23,7 @@ class Step:
         parts: it ran as its parts, which are the steps that follow.
         writes: it writes into an argument.
         makes: some of its results are no views of what it read.
-        adds: it adds spikes, and the sum is looked at as it is made.
+        make: makes its result as it looks at values; None where it cannot.
         fire: of our own neurons, the one pass that makes their spikes.
         use: what was used of it.
         looks: what is counted and measured when it has run.
@@ -34,7 +34,7 @@ class Step:
     parts: bool = False
     writes: bool = False
     makes: bool = True
-    adds: bool = False
+    make: Callable[..., Tensor | None] | None = None
     fire: Callable[..., Fired | None] | None = None
     use: Use = field(default_factory=Use)
     looks: list[Look] = field(default_factory=list)
