@@ -83,8 +83,7 @@ class ModulePaths:
     def _leave(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         frame = self.stack.pop()
         if self._listener is not None:
-            with _unwatched():
-                self._listener.leave_module(frame, (args, kwargs), output)
+            self._listener.leave_module(frame, (args, kwargs), output)
         if self.stack:
             self.stack[-1].weighted |= frame.weighted
             self.stack[-1].certain |= frame.certain
@@ -124,7 +123,7 @@ class ModulePaths:
 
 
 @contextmanager
-def _unwatched() -> Iterator[None]:
+def unwatched() -> Iterator[None]:
     """Operators inside are our own arithmetic: no mode sees them."""
     modes = [_pop_mode() for _ in range(_len_torch_dispatch_stack())]
     try:

@@ -18,7 +18,7 @@ from saformer.analysis.recording.beforehand.batch_axis import Layouts
 from saformer.analysis.recording.beforehand.shown import Shown
 from saformer.analysis.recording.counting.integers import read_together
 from saformer.analysis.recording.module_log import ModuleLog
-from saformer.analysis.recording.module_paths import Frame, ModulePaths
+from saformer.analysis.recording.module_paths import Frame, ModulePaths, unwatched
 from saformer.analysis.recording.observers.elementwise import Elementwise, FreeCounts
 from saformer.analysis.recording.observers.neurons import NeuronListing
 from saformer.analysis.recording.observers.operation_counts import OperationCounts
@@ -31,6 +31,7 @@ from saformer.analysis.recording.operations.execution import (
     Instruments,
     Observer,
     Ran,
+    draws,
     fire_own,
     no_booking,
 )
@@ -143,11 +144,12 @@ class Recorder(TorchDispatchMode):
             return
         if self._exits:
             ended.looks = self._draft.step(frame.path, (*ended.args, ended.out), {}).looks
-        self.unseen.leave_module(frame, args, ended.out)
-        source = self.lineage.source(ended.out)
-        if source is not None and not source.maker:
-            self.lineage.set_source(ended.out, replace(source, maker=frame.path))
-        self.neurons.leave_module(ended)
+        with unwatched():
+            self.unseen.leave_module(ended, args)
+            source = self.lineage.source(ended.out)
+            if source is not None and not source.maker:
+                self.lineage.set_source(ended.out, replace(source, maker=frame.path))
+            self.neurons.leave_module(ended)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator and show it to the observers."""
@@ -226,11 +228,9 @@ class Recorder(TorchDispatchMode):
 
     def _hangs_on_values(self, execution: Execution) -> bool:
         """Whether it puts out what is judged by its values, or constants that may be others in the next batch."""
-        operator = execution.operator
-        if operator is None:
+        if execution.operator is None:
             return not self.instruments.depends(execution)
-        drawn = operator.kind is Kind.CREATOR and operator.fill is None and operator.given is None
-        return drawn or operator.role in _BY_VALUE
+        return execution.operator.role in _BY_VALUE or draws(execution.func)
 
     def _maker_of(self, execution: Execution) -> Callable[..., Tensor | None] | None:
         """What makes its result, the same, and as it does looks at values that somebody will ask for: of what is

@@ -117,7 +117,7 @@ class Layouts:
         seen.append(shape)
         if self._noting_rows and x is not None and x.ndim > 1:
             values = x.dequantize() if x.is_quantized else x.abs() if x.is_complex() else x
-            self.log.rows[key, len(seen) - 1] = values.flatten(1).to(torch.float64).sum(1)
+            self.log.rows[key, len(seen) - 1] = values.flatten(1).sum(1, dtype=torch.float64)
         if self.time_steps is not None:
             return self._by_size(self.time_steps, (key, len(seen) - 1), shape, stacked)
         order = None if self._other is None else self._other.batch_first.get((key, len(seen) - 1))

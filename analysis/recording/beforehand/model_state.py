@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections import deque
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable, Iterator
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,11 +22,18 @@ _RESETS = {"spikingjelly": "reset", "snntorch": "reset_mem", "sinabs": "reset_st
 def reset_library_neurons(model: nn.Module) -> None:
     """Bring the neurons of SpikingJelly, snnTorch, sinabs and Rockpool to rest, by their own means."""
     for _, module in named_modules(model):
-        homes = {part for base in type(module).__mro__ for part in base.__module__.split(".")}
-        for library, method in _RESETS.items():
-            reset = getattr(module, method, None) if library in homes else None
+        kind: Any = type(module)
+        for method in _resets_of(kind):
+            reset = getattr(module, method, None)
             if callable(reset):
                 reset()
+
+
+@lru_cache(maxsize=4096)
+def _resets_of(kind: Any) -> list[str]:
+    """The methods that bring a module of this type to rest, if it has them."""
+    homes = {part for base in kind.__mro__ for part in base.__module__.split(".")}
+    return [method for library, method in _RESETS.items() if library in homes]
 
 
 def _same_tensor(one: Tensor, other: Tensor) -> bool:
@@ -174,6 +182,43 @@ def _holds_state(value: Any) -> bool:
     return isinstance(value, (*_PLAIN, Tensor)) and not isinstance(value, nn.Parameter)
 
 
+class _Names:
+    """Named values of a module, as they were.
+
+    Args:
+        held: its attributes, or its buffers.
+        others: names that are none of these.
+    """
+
+    def __init__(self, held: dict[str, Any], others: Collection[str] = ()) -> None:
+        self.kept = {name: _Kept(value) for name, value in held.items() if name not in others}
+        self._known = {*self.kept, *others}
+        self._fixed = {name: kept.value for name, kept in self.kept.items() if kept.fixed}
+        self._state = {name: kept for name, kept in self.kept.items() if not kept.fixed}
+
+    def restore(self, held: dict[str, Any], alike: Container[_Pair]) -> None:
+        """Bring them back; what came since is deleted."""
+        for name in self.new(held):
+            del held[name]
+        held.update(self._fixed)
+        for name, kept in self._state.items():
+            held[name] = kept.restore(alike)
+
+    def changed(self, held: dict[str, Any], alike: Container[_Pair]) -> list[tuple[str, _Kept | None]]:
+        """Names of what is not as it was, with what was kept of it; None of what has come since."""
+        found: list[tuple[str, _Kept | None]] = [
+            (name, kept)
+            for name, kept in self.kept.items()
+            if name not in held or not ((kept.fixed and held[name] is kept.value) or kept.held_by(held[name], alike))
+        ]
+        return found + [(name, None) for name in self.new(held)]
+
+    def new(self, held: dict[str, Any]) -> list[str]:
+        """Values that have come since; kernels and functions, made once and kept, hold no state."""
+        more = held.keys() - self._known
+        return [name for name in held if name in more and not callable(held[name])] if more else []
+
+
 class State:
     """Buffers and plain attributes of a model's modules, as they were when this was made.
 
@@ -184,30 +229,26 @@ class State:
         reset_library_neurons(model)
         self._model = model
         self._modules = [(path, module) for path, module in named_modules(model) if not is_scripted(module)]
-        self._kept = [(self._of(module), self._buffers(module)) for _, module in self._modules]
+        self._kept = [(_Names(vars(m), OF_EVERY_MODULE), _Names(m._buffers)) for _, m in self._modules]
+        self._away = any(  # from the CPU, where comparing waits
+            isinstance(kept.content, Tensor) and kept.content.device.type != "cpu"
+            for names, _ in self._places()
+            for kept in names.kept.values()
+        )
 
-    @staticmethod
-    def _of(module: nn.Module) -> dict[str, _Kept]:
-        return {name: _Kept(value) for name, value in vars(module).items() if name not in OF_EVERY_MODULE}
-
-    @staticmethod
-    def _buffers(module: nn.Module) -> dict[str, _Kept]:
-        return {name: _Kept(value) for name, value in module._buffers.items()}
+    def _places(self) -> Iterator[tuple[_Names, dict[str, Any]]]:
+        """What was kept, and where it is held."""
+        for (_, module), (attributes, buffers) in zip(self._modules, self._kept, strict=True):
+            yield attributes, vars(module)
+            yield buffers, module._buffers
 
     def restore(self) -> None:
         """Bring the model back to that state; attributes that came since are deleted."""
         reset_library_neurons(self._model)
-        alike = _found_alike((kept.value, kept) for parts in self._kept for part in parts for kept in part.values())
-        for (_, module), (attributes, buffers) in zip(self._modules, self._kept, strict=True):
-            held = vars(module)
-            for name in self._new(module, attributes):
-                del held[name]
-            for name, kept in attributes.items():
-                held[name] = kept.restore(alike)
-            for name in [n for n in module._buffers if n not in buffers]:
-                del module._buffers[name]
-            for name, kept in buffers.items():
-                module._buffers[name] = kept.restore(alike)
+        every = (kept for names, _ in self._places() for kept in names.kept.values())
+        alike = _found_alike((kept.value, kept) for kept in every) if self._away else set()
+        for names, held in self._places():
+            names.restore(held, alike)
 
     def changed(self) -> list[str]:
         """Paths of buffers and attributes that do not hold what they held: what calls since have left behind."""
@@ -219,30 +260,11 @@ class State:
 
     def _changes(self) -> list[tuple[str, _Kept | None]]:
         """Names, with what was kept of them; None of what has come since."""
+        every = ((n, k, held) for names, held in self._places() for n, k in names.kept.items() if n in held)
+        alike = _found_alike((held[name], kept) for name, kept, held in every) if self._away else set()
         found: list[tuple[str, _Kept | None]] = []
-        places = [
-            ((vars(module), attributes), (module._buffers, buffers))
-            for (_, module), (attributes, buffers) in zip(self._modules, self._kept, strict=True)
-        ]
-        both = [part for place in places for part in place]
-        alike = _found_alike((now[name], kept) for now, before in both for name, kept in before.items() if name in now)
-        for (path, module), (attributes, buffers), place in zip(self._modules, self._kept, places, strict=True):
+        for (path, module), (attributes, buffers) in zip(self._modules, self._kept, strict=True):
             prefix = f"{path}." if path else ""
-            for now, before in place:
-                found += [
-                    (prefix + name, kept)
-                    for name, kept in before.items()
-                    if name not in now or not kept.held_by(now[name], alike)
-                ]
-            found += [(prefix + name, None) for name in self._new(module, attributes)]
-            found += [(prefix + name, None) for name in module._buffers if name not in buffers]
+            changes = (*attributes.changed(vars(module), alike), *buffers.changed(module._buffers, alike))
+            found += [(prefix + name, kept) for name, kept in changes]
         return found
-
-    @staticmethod
-    def _new(module: nn.Module, attributes: dict[str, _Kept]) -> list[str]:
-        """Attributes that have come since; kernels and functions, made once and kept, hold no state."""
-        return [
-            name
-            for name, value in vars(module).items()
-            if name not in OF_EVERY_MODULE and name not in attributes and not callable(value)
-        ]

@@ -4,13 +4,11 @@ Their results depend on the input all the same, so that what follows is counted;
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from torch import Tensor
 
-from saformer.analysis.recording.module_paths import Frame
-from saformer.analysis.recording.operations.execution import Execution, Instruments, Ran, no_booking
+from saformer.analysis.recording.operations.execution import Execution, Exit, Instruments, Look, Ran, no_booking
 from saformer.analysis.recording.operations.operators import Kind, Role
 from saformer.analysis.recording.origins.constants import is_filled
 from saformer.analysis.recording.origins.storage_map import storage_id, tensors_in
@@ -41,15 +39,26 @@ class Unseen:
         for place, x in enumerate(execution.inputs):
             if lineage.is_activation(x):
                 continue
-            fill = lineage.constants.fill(x)
-            if not lineage.constants.is_proven(x):
+            if (execution.writes or execution.kwargs) and lineage.constants.fill(x) is not None:
+                self._instruments.judge()  # when it has run it is not there, or not in its place
+            if not self._prove(x, execution.looks, _read, place):
                 lineage.unseen(x, execution.path)
                 self._instruments.judge()
                 self.found[execution.path, _OUTSIDE] = None
-            elif fill is not None:
-                if execution.writes or execution.kwargs:  # it can be looked at beforehand alone, or has no place
-                    self._instruments.judge()
-                execution.looks.append(partial(_expect_filled, place, fill))
+
+    def _prove(self, x: Tensor, looks: list[Look], tensors_of: Callable[[Ran], list[Tensor]], place: int) -> bool:
+        """Whether `x` is a proven constant. What was made with one value is looked at again in the next batch."""
+        constants = self._instruments.lineage.constants
+        fill, proven = constants.fill(x), constants.is_proven(x)
+        if proven and fill is not None:
+
+            def look(ran: Ran) -> Callable[[], None]:
+                filled = is_filled(tensors_of(ran)[place], fill)
+                ran.expect(lambda: filled)
+                return no_booking
+
+            looks.append(look)
+        return proven
 
     def after(self, execution: Execution) -> None:
         """A literal that grows with the number of images is none: it came from the input, by way of numpy."""
@@ -71,10 +80,17 @@ class Unseen:
             self._instruments.lineage.unseen(x, execution.path)
             self.found[execution.path, _OUTSIDE] = None
 
-    def leave_module(self, frame: Frame, args: Any, result: Tensor) -> None:
-        """Look at what a module puts out, to name the module that the kernel ran in."""
-        lineage = self._instruments.lineage
-        if not result.is_floating_point() or lineage.is_known(result):
+    def leave_module(self, ended: Exit, args: Any) -> None:
+        """Look at what a module puts out, to name the module that the kernel ran in.
+
+        Args:
+            ended: the module.
+            args: all that it was given.
+        """
+        lineage, frame, result = self._instruments.lineage, ended.frame, ended.out
+        if not result.is_floating_point() or lineage.is_activation(result):
+            return
+        if self._prove(result, ended.looks, _put_out, 0):
             return
         origins = [source for x in tensors_in(args) if (source := lineage.source(x)) is not None]
         if origins:
@@ -83,8 +99,9 @@ class Unseen:
             self.found[frame.path, _OUTSIDE] = None
 
 
-def _expect_filled(place: int, fill: float, ran: Ran) -> Callable[[], None]:
-    """What was made with one value still holds it, or a kernel has written there that nobody saw."""
-    filled = is_filled(list(tensors_in(ran.args))[place], fill)
-    ran.expect(lambda: filled)
-    return no_booking
+def _read(ran: Ran) -> list[Tensor]:
+    return list(tensors_in(ran.args))
+
+
+def _put_out(ran: Ran) -> list[Tensor]:
+    return [ran.out]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from saformer.analysis.recording.beforehand.batch_axis import Layouts
@@ -178,6 +179,12 @@ def _traits(func: Any) -> tuple[bool, bool]:
     schema = func._schema
     writes = bool(schema.is_mutable)
     return writes, not writes and any(result.alias_info is not None for result in schema.returns)
+
+
+@lru_cache(maxsize=4096)
+def draws(func: Any) -> bool:
+    """Whether an operator draws random numbers."""
+    return torch.Tag.nondeterministic_seeded in func.tags
 
 
 class Observer(Protocol):

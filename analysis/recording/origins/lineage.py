@@ -106,10 +106,6 @@ class Lineage:
             if shown is not None:
                 judge(shown)
 
-    def is_known(self, x: Tensor) -> bool:
-        """Whether `x` is an activation or a proven constant."""
-        return x in self._sources or self.constants.is_proven(x)
-
     def create(self, outputs: Any, fill: float | None = None) -> None:
         """Take tensors as constants, though their shape may be that of an activation."""
         for x in tensors_in((outputs,)):

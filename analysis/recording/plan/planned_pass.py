@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from saformer.analysis.recording.counting.integers import read_together
-from saformer.analysis.recording.module_paths import Frame
+from saformer.analysis.recording.module_paths import Frame, unwatched
 from saformer.analysis.recording.observers.operations import Operations
 from saformer.analysis.recording.operations.execution import Exit, Instruments, Ran
 from saformer.analysis.recording.operations.operators import entry
@@ -104,8 +104,9 @@ class PlannedPass(TorchDispatchMode):
         """A module ended, where these are steps, too."""
         ended = Exit(frame, args, output, [])
         step = None if ended.out is None else self._next(frame.path, (*ended.args, ended.out), {})
-        if step is not None:
-            self._look(step, ended)
+        if step is not None and step.looks:
+            with unwatched():
+                self._look(step, ended)
 
     def _look(self, step: Step, ran: Ran) -> None:
         self._found += [look(ran) for look in step.looks]
