@@ -228,9 +228,12 @@ class Recorder(TorchDispatchMode):
 
     def _hangs_on_values(self, execution: Execution) -> bool:
         """Whether it puts out what is judged by its values, or constants that may be others in the next batch."""
-        if execution.operator is None:
-            return not self.instruments.depends(execution)
-        return execution.operator.role in _BY_VALUE or draws(execution.func)
+        operator = execution.operator
+        if operator is not None and operator.role in _BY_VALUE:
+            return True
+        if operator is not None and not draws(execution.func):
+            return False
+        return (operator is not None and operator.kind is Kind.CREATOR) or not self.instruments.depends(execution)
 
     def _maker_of(self, execution: Execution) -> Callable[..., Tensor | None] | None:
         """What makes its result, the same, and as it does looks at values that somebody will ask for: of what is
