@@ -16,7 +16,10 @@ from torch import Tensor
 from saformer.native.compiling import library
 
 _SOURCES = [
-    *(Path(__file__).with_name(f"{name}.c") for name in ("lif", "norm", "pool", "counts", "linear", "convolution")),
+    *(
+        Path(__file__).with_name(f"{name}.c")
+        for name in ("lif", "norm", "pool", "counts", "linear", "convolution", "events")
+    ),
     *(Path(__file__).with_name(f"{name}.h") for name in ("threads", "lif", "split", "words", "seen")),
 ]
 #: The widest plane that is pooled, with its padding.

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.grad import conv2d_weight
+from torch.nn.grad import conv2d_input, conv2d_weight
 
 from saformer.native.passes import fits
 from saformer.native.products import products
@@ -65,8 +65,8 @@ def _by_input(gradient: Tensor, weight: Tensor) -> Tensor:
         return result
     if weight.ndim == 2:
         return gradient @ weight
-    turned = weight.flip(2, 3).transpose(0, 1)
-    return F.conv2d(gradient, turned, padding=weight.shape[-1] // 2)
+    shape = (len(gradient), weight.shape[1], *gradient.shape[2:])
+    return conv2d_input(shape, weight, gradient, padding=weight.shape[-1] // 2)
 
 
 def _by_weight(gradient: Tensor, x: Tensor, weight: Tensor) -> Tensor:
