@@ -12,9 +12,11 @@ from saformer.native.passes import WIDEST, Native, Seen, fits, native
 _LARGEST = 15  # places in a window are a byte
 
 
-def _library(x: Tensor, kernel: int, padding: int) -> Native | None:
+def _library(x: Tensor, kernel: int, stride: int, padding: int) -> Native | None:
     """The compiled library, if it can pool ... x H x W."""
     *_, height, width = x.shape
+    if kernel < 1 or stride < 1 or padding < 0:  # PyTorch says what is wrong
+        return None
     wide = width + 2 * padding > WIDEST or min(height, width) + 2 * padding < kernel or 2 * padding > kernel
     return native() if fits(x) and x.numel() and x.is_contiguous() and not wide else None
 
@@ -34,7 +36,7 @@ def maxima(x: Tensor, kernel: int, stride: int, padding: int, *, chunks: int = 0
         padding: on each side.
         chunks: if given, `x` is looked at, too, in so many equal parts of whole planes.
     """
-    library = _library(x, kernel, padding)
+    library = _library(x, kernel, stride, padding)
     if library is None:
         return None
     result = _empty_maxima(x, kernel, stride, padding)
@@ -47,7 +49,7 @@ def _max_pool2d(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
 
 
 def _with_places(x: Tensor, kernel: int, stride: int, padding: int) -> tuple[Tensor, Tensor]:
-    library = _library(x, kernel, padding)
+    library = _library(x, kernel, stride, padding)
     assert library is not None
     result = _empty_maxima(x, kernel, stride, padding)
     places = torch.empty_like(result, dtype=torch.uint8)
@@ -110,6 +112,6 @@ class MaxPool2d(nn.MaxPool2d):
         ):
             if not (torch.is_grad_enabled() and x.requires_grad):
                 return max_pool2d(x, kernel, stride, padding)
-            if kernel <= _LARGEST and _library(x, kernel, padding) is not None:
+            if kernel <= _LARGEST and _library(x, kernel, stride, padding) is not None:
                 return _Pooling.apply(x, kernel, stride, padding)
         return super().forward(x)

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import _pop_mode, _push_mode
 
 from saformer.analysis.recording.beforehand.plain_modules import is_scripted, named_modules
 from saformer.errors import InputError
+from saformer.naming import current_name
 from saformer.neurons.after_norm import passive
 
 
@@ -115,6 +116,11 @@ class ModulePaths:
         if not self.stack:
             return Frame(self._model, "")
         return self.stack[-1]
+
+    @property
+    def place(self) -> tuple[str, str | None]:
+        """Its path, and the name in force for products."""
+        return self.path, current_name()
 
     @property
     def path(self) -> str:

@@ -83,7 +83,7 @@ class Recorder(TorchDispatchMode):
     ) -> None:
         super().__init__()
         self._log = log
-        self._planning = log is None and not noting_rows
+        self._planning = log is None and not noting_rows and (shown is None or shown.at_rest)
         # A stranger's model may run other modules at its next call, with the same operators.
         self._exits = not isinstance(model, Model)
         self._draft: Draft | NoDraft = NoDraft()
@@ -127,10 +127,10 @@ class Recorder(TorchDispatchMode):
                 stack.enter_context(eager)
                 if self._planned is None:
                     self.lineage.constants.start(self.paths.modules.items())
-                    if self._log is not None:
-                        stack.enter_context(self._log.watching(self.model))
                 if self._planned is None or self._exits:
                     stack.enter_context(self.paths.watching(self._planned or self))
+                if self._log is not None:
+                    stack.enter_context(self._log.watching(self.model))
                 stack.enter_context(self._planned or self)
                 yield
         finally:
@@ -142,20 +142,22 @@ class Recorder(TorchDispatchMode):
         ended = Exit(frame, args, output, [])
         if ended.out is None:
             return
+        self.instruments.asking = ended
         if self._exits:
-            ended.looks = self._draft.step(frame.path, (*ended.args, ended.out), {}).looks
+            ended.looks = self._draft.step(frame.path, "", (*ended.args, ended.out), {}).looks
         with unwatched():
             self.unseen.leave_module(ended, args)
             source = self.lineage.source(ended.out)
             if source is not None and not source.maker:
                 self.lineage.set_source(ended.out, replace(source, maker=frame.path))
             self.neurons.leave_module(ended)
+        self.instruments.asking = None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator and show it to the observers."""
         kwargs = kwargs or {}
         self.operators += not self._in_one
-        step = self._draft.step(func, args, kwargs)
+        step = self._draft.step(func, self.paths.place if self._exits else "", args, kwargs)
         out = self._run(func, args, kwargs, step)
         self._draft.note(step, out, args)
         return out
@@ -187,7 +189,7 @@ class Recorder(TorchDispatchMode):
 
     def _watched(self, execution: Execution, step: Step) -> Any:
         """Run an operator, unless its results are there, and show it to the observers."""
-        operator = execution.operator
+        operator, self.instruments.asking = execution.operator, execution
         if self._hangs_on_values(execution):
             self.instruments.judge()
         if execution.writes:
@@ -219,6 +221,7 @@ class Recorder(TorchDispatchMode):
                 execution.looks.append(partial(self._follow_bounds, operator, execution.func))
         for observer in self._listing:
             observer.after(execution)
+        self.instruments.asking = None
         return execution.out
 
     def _follow_bounds(self, operator: Operator | None, func: Any, ran: Ran) -> Callable[[], None]:
@@ -297,10 +300,10 @@ class Recorder(TorchDispatchMode):
         self.instruments.start_batch(len(images))
         self.neurons.start_batch()
         self.operations.start_batch(inputs, images)
-        given = kind_of_input(inputs, self.operations.images.encoded)
+        given = kind_of_input(inputs, self.operations.images.drawn)
         plan, self._plan = self._plan, None
         if plan is not None and plan.given == given:
-            self._planned = PlannedPass(plan, self.instruments, self.operations, inputs)
+            self._planned = PlannedPass(plan, self.instruments, self.operations, inputs, exits=self._exits)
         else:
             self._draft = Draft(given, inputs, self._rows(), self.operators) if self._planning else NoDraft()
 
@@ -314,6 +317,10 @@ class Recorder(TorchDispatchMode):
         return [*self.operations.counts.values(), *self.elementwise.counts.values()]
 
     @property
+    def planned(self) -> bool:
+        """Whether the batch that runs follows a plan."""
+        return self._planned is not None
+
     def departed(self) -> bool:
         """Whether the batch went another way than planned: nothing was counted, and it must run again."""
         return self._planned is not None and not self._planned.followed()

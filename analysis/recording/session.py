@@ -122,18 +122,11 @@ class Session:
         if not len(sample):
             return 0
         recorder = self._recorder or self._begin(sample)
+        draws = _Draws(self._device)
         given = self._input(sample)
         recorder.start_batch(given.tensors, sample.images)
         with nullcontext() if self._dry_run is None else self._dry_run.beside(recorder):
-            with recorder.recording():
-                output = self._call(given)
-            if recorder.departed:
-                if self._state is not None:
-                    self._state.restore()
-                given = self._input(sample)
-                recorder.start_again(given.tensors)
-                with recorder.recording():
-                    output = self._call(given)
+            output = self._run(recorder, sample, given, draws)
             recorder.end_batch(output)
         if self._state is not None:
             self._left = self._left or self._state.left_over()
@@ -144,6 +137,24 @@ class Session:
             self._dry_run = None
         self._accuracy.add(answer_of(output), sample.labels, len(sample))
         return len(sample)
+
+    def _run(self, recorder: Recorder, sample: Sample, given: Sample, draws: "_Draws") -> Any:
+        """Run the model; once more where it leaves the plan, by the same random numbers."""
+        try:
+            with recorder.recording():
+                output = self._call(given)
+            if not recorder.departed():
+                return output
+        except InputError:
+            if not recorder.planned:
+                raise  # a batch that is judged says what is not finite, and where
+        if self._state is not None:
+            self._state.restore()
+        draws.restore()
+        given = self._input(sample)
+        recorder.start_again(given.tensors)
+        with recorder.recording():
+            return self._call(given)
 
     def _begin(self, sample: Sample) -> Recorder:
         """Look at the first batch, and at how a model that is not ours runs on a few of its images."""
@@ -177,7 +188,7 @@ class Session:
 
     def _input(self, sample: Sample) -> Sample:
         """What the model is given. It may write into that: the caller's batch stays as it is."""
-        return sample.copy() if self._to_input is None else sample.with_images(self._to_input(sample.images))
+        return sample.copy() if self._to_input is None else sample.with_images(self._to_input(sample.images.clone()))
 
     def collect(self) -> Profile:
         """The profile of the images so far.
@@ -223,6 +234,22 @@ class Session:
         finally:
             if self._state is not None:
                 self._state.restore()
+
+
+class _Draws:
+    """PyTorch's random numbers from here on, for a batch that may have to run again."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._on_cuda = device.type == "cuda"
+        self._state = torch.get_rng_state(), torch.cuda.get_rng_state(device) if self._on_cuda else None
+        self._device = device
+
+    def restore(self) -> None:
+        """Draw the same again."""
+        here, there = self._state
+        torch.set_rng_state(here)
+        if there is not None:
+            torch.cuda.set_rng_state(there, self._device)
 
 
 @contextmanager

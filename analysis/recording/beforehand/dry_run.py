@@ -92,7 +92,7 @@ class DryRun:
         if not _moved(scores, elsewhere, len(few)):
             _, again = self._answer(few)
             if not _alike(scores, again):
-                found.notes = [_NOT_AT_REST]
+                found.notes, found.at_rest = [_NOT_AT_REST], False
             elif not self._draws:  # else each image gets other random numbers, wherever it stands
                 found.notes = [_MIXED]
         if self._to_input is None and few.images.ndim == 4 and few.images.is_floating_point():

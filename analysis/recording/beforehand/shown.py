@@ -18,6 +18,7 @@ class Shown:
         notes: sentences on what was found.
         as_time: the images of a batch are time steps to the model; None: it loops over them, and it is not known why.
         channels_as_time: it loops over the channels of an image.
+        at_rest: the same images again give the same answers.
     """
 
     shapes: ShapeLog | None = None
@@ -26,3 +27,4 @@ class Shown:
     notes: list[str] = field(default_factory=list)
     as_time: bool | None = False
     channels_as_time: bool = False
+    at_rest: bool = True

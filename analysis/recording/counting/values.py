@@ -192,8 +192,9 @@ def _measured(x: Tensor, channel: int, averaged: bool, looks: Looks) -> Values:
 
 def _magnitudes(x: Tensor) -> list[float]:
     """The different magnitudes in a few elements, the smallest first."""
-    found: list[float] = np.unique(x.abs().to(torch.float64).cpu().numpy(), equal_nan=False).tolist()
-    return found
+    found = np.unique(x.abs().to(torch.float64).cpu().numpy(), equal_nan=False)
+    finite: list[float] = found[np.isfinite(found)].tolist()
+    return finite
 
 
 def _unit(magnitudes: list[float], unit: float | None, allowed: float, averaged: bool) -> float | None:
@@ -244,7 +245,7 @@ def _multiples(flat: Tensor, unit: float, allowed: float) -> tuple[int, int, boo
             seen = (*torch.aminmax(whole), whole.sum(dtype=torch.float64), (whole == scaled).all())
             low, high, signed, alike = numbers([value.to(torch.float64) for value in seen])
         if not alike:
-            wrong = (scaled - whole).abs() > (allowed or 1e-12) * scaled.abs()
+            wrong = ~((scaled - whole).abs() <= (allowed or 1e-12) * scaled.abs())  # not-a-number is none, either
             if bool(wrong.any()):
                 return 0, 0, False, piece[wrong][:GLANCE]
         levels, negative = max(levels, int(high), -int(low)), negative or low < 0

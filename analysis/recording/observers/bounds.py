@@ -131,15 +131,22 @@ class Bounds:
         """
         weight, bias, mean, variance = parameters
         assert mean is not None
-        key = (eps, *(None if x is None else (storage_id(x), x.storage_offset()) for x in parameters))
+        key = (eps, *map(_what, parameters))
         known, factor, added = self._norms.get(mean) or (None, 0.0, 0.0)
-        if known != key:
+        if known != key or not all(x is None or x in self._statistics for x in parameters):  # or one is gone
             factor, added = _slope_and_shift(weight, bias, mean, variance, eps)
             self._norms[mean] = (key, factor, added)
             for x in parameters:
                 if x is not None:
                     self._statistics[x] = True
         return most * factor + added
+
+
+def _what(x: Tensor | None) -> object:
+    if x is None:
+        return None
+    version = None if x.is_inference() else x._version
+    return storage_id(x), x.storage_offset(), x.shape, x.stride(), version
 
 
 def _slope_and_shift(

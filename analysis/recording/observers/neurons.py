@@ -29,10 +29,17 @@ from saformer.analysis.recording.observers.neuron_candidates import (
     matching,
     of_a_library,
 )
-from saformer.analysis.recording.operations.execution import Execution, Exit, Instruments, Look, Ran, no_booking
+from saformer.analysis.recording.operations.execution import (
+    Execution,
+    Exit,
+    Instruments,
+    Ran,
+    no_booking,
+    tensors_of,
+)
 from saformer.analysis.recording.operations.operators import Effect, Kind, Operator
 from saformer.analysis.recording.origins.sources import Provenance, Source, replace
-from saformer.analysis.recording.origins.storage_map import storage_id, tensors_in
+from saformer.analysis.recording.origins.storage_map import Place, storage_id
 
 
 @dataclass(frozen=True)
@@ -86,11 +93,10 @@ class NeuronListing:
         """Book the spikes of our own neurons, and check their input current."""
         operator = execution.operator
         if operator is None or (operator.kind is Kind.THRESHOLD and operator.listed):
-            rounded, many = operator is not None, len(list(tensors_in((execution.out,))))
-            for place, x in enumerate(execution.results):
+            rounded = operator is not None
+            for x in execution.results:
                 if self._is_open(x, rounded) is not None:
-                    judge = partial(self._judge, execution.looks, place if place < many else None, rounded)
-                    self._instruments.lineage.postpone(x, judge)
+                    self._instruments.lineage.postpone(x, partial(self._judge, rounded=rounded))
         if operator is None:
             return
         if operator.kind is Kind.THRESHOLD and not operator.listed:
@@ -168,10 +174,12 @@ class NeuronListing:
         book()
         ended.looks.append(partial(self._look, listed))
         self._instruments.lineage.set_source(result, replace(source, passed=(frame.path, *source.passed)))
-        self._judge(ended.looks, 0, False, result)
+        self._judge(result)
 
     def _look(self, listed: Listed, ended: Ran) -> Callable[[], None]:
         """Look at the spikes that a module put out in another batch, and check what it read."""
+        if listed.candidate.refuted:
+            return no_booking
         fires, book = self._seen(listed, ended.out)
         ended.expect(fires)
         self._check(listed.candidate.name, ended.args[0])
@@ -194,33 +202,38 @@ class NeuronListing:
 
         return lambda: self._fires(candidate, seen()), book
 
-    def _judge(self, looks: list[Look], place: int | None, rounded: bool, x: Tensor) -> None:
+    def _judge(self, x: Tensor, rounded: bool = False) -> None:
         """Look at what an unseen kernel put out, or a rounding: on few levels it is spikes, and sums of it are sums of
         spikes; what was rounded to many levels is a real number still.
 
         Args:
-            looks: of what put it out.
-            place: which of its results it is; None of what it wrote into an argument.
-            rounded: it was rounded.
             x: the tensor.
+            rounded: it was rounded.
         """
         source = self._is_open(x, rounded)
         if source is None:
             return
         decided = self._decide(source, rounded, x)
         self._instruments.lineage.set_source(x, decided)
-        if place is None:
+        # In the next batch it is looked at when the same asks for it: somebody may have written there before.
+        asking = self._instruments.asking
+        given = [] if asking is None else [storage_id(y) for y in tensors_of(asking)]
+        if asking is None or storage_id(x) not in given or asking.writes:
             self._instruments.judge()
         else:
-            looks.append(partial(self._expect, source, rounded, decided, place))
+            place = given.index(storage_id(x))
+            asking.looks.append(partial(self._expect, source, rounded, decided, Place(x), place))
 
     def _decide(self, source: Source, rounded: bool, x: Tensor) -> Source:
         return judged(source, self._instruments.meter.measure(x, source, 1 if x.ndim > 3 else -1), rounded)
 
-    def _expect(self, source: Source, rounded: bool, decided: Source, place: int, ran: Ran) -> Callable[[], None]:
-        """The values of a result say the same again."""
-        results = list(tensors_in((ran.out,)))
-        again = place < len(results) and self._decide(source, rounded, results[place]) == decided
+    def _expect(
+        self, source: Source, rounded: bool, decided: Source, place: Place, among: int, ran: Ran
+    ) -> Callable[[], None]:
+        """The values of what somebody asks for say the same again."""
+        given = tensors_of(ran)
+        x = place.shown_by(given[among]) if among < len(given) else None
+        again = x is not None and self._decide(source, rounded, x) == decided
         ran.expect(lambda: again)
         return no_booking
 

@@ -142,18 +142,21 @@ class Operations:
         booking = self._book(execution, call, sources, out)
         execution.booked, execution.weight = booking.counts.name, call.weight
         bound = None if out is None else Bound.of(call, out, execution.inputs, instruments.weights, is_activation)
-        zeros = call.weight is not None and instruments.weights.has_zeros(call.weight)
+        zeros = self._has_zeros(call)
         self._look_at(booking, call, call.operands, out, bound, zeros)()
         if self._graded:
             booking.counts.add_graded(call, sources, instruments)
+        made = call.weight is not None and not instruments.lineage.constants.holds(call.weight)  # anew in each batch
         if out is None or formula is None or self._graded or execution.kwargs or not any(sources):
             instruments.judge()
-        elif call.events_of is not None and _first(call.operands, execution.args) and not (zeros or call.masked):
+        elif (
+            call.events_of is not None and _first(call.operands, execution.args) and not (zeros or call.masked or made)
+        ):
             bare = replace(call, operands=(), weight=None, events=_no_events, again=_no_events, read=())
             execution.looks.append(partial(self._look_at_first, booking, bare, len(call.operands), bound))
         else:
             given = tuple(map(is_activation, execution.inputs))
-            execution.looks.append(partial(self._look_again, booking, formula, given, zeros))
+            execution.looks.append(partial(self._look_again, booking, formula, given, None if made else zeros))
         self._results[execution.args[0] if out is None else out] = execution.booked
 
     def _look_at_first(
@@ -163,16 +166,20 @@ class Operations:
         return self._look_at(booking, call, ran.args[:many], ran.out, bound, zeros=False)
 
     def _look_again(
-        self, booking: Booking, formula: Formula, given: tuple[bool, ...], zeros: bool, ran: Ran
+        self, booking: Booking, formula: Formula, given: tuple[bool, ...], zeros: bool | None, ran: Ran
     ) -> Callable[[], None]:
-        """Look at the same execution in another batch."""
+        """Look at the same execution in another batch; `zeros` is None of weights that are made in each."""
         inputs = list(tensors_in(ran.args))
         activations = {storage_id(x) for x, is_one in zip(inputs, given, strict=True) if is_one}
         is_activation = lambda x: storage_id(x) in activations  # noqa: E731
         call = self._call(formula, ran.args, ran.out, is_activation)
         assert call is not None  # as before
         bound = Bound.of(call, ran.out, inputs, self._instruments.weights, is_activation)
+        zeros = self._has_zeros(call) if zeros is None else zeros
         return self._look_at(booking, call, call.operands, ran.out, bound, zeros)
+
+    def _has_zeros(self, call: Call) -> bool:
+        return call.weight is not None and self._instruments.weights.has_zeros(call.weight)
 
     def _notice_sum(self, execution: Execution) -> None:
         """A product that is summed is an attention written as mask and sum."""

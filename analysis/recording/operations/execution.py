@@ -64,13 +64,16 @@ class Judged(Ran):
         args: what it read.
         looks: gets what is to be looked at each time that it runs like this.
         out: its results.
+
+    Attributes:
+        writes: it writes into one of its arguments.
     """
 
-    __slots__ = ("looks",)
+    __slots__ = ("looks", "writes")
 
     def __init__(self, args: tuple[Any, ...], looks: list[Look], out: Any = None) -> None:
         super().__init__(args, out)
-        self.looks = looks
+        self.looks, self.writes = looks, False
 
     def look(self, look: Look) -> None:
         """Look at its values now, book them, and keep how for the next time."""
@@ -92,7 +95,6 @@ class Execution(Judged):
     Attributes:
         packet: the operator, all overloads of it.
         inputs: the tensors among its arguments.
-        writes: it writes into one of its arguments.
         out: its results.
         booked: name of the synaptic operation that it is, once that is known.
         weight: the weights of that operation, if it has any.
@@ -152,6 +154,11 @@ class Execution(Judged):
         return [*tensors_in((self.out,)), *written_into(self.func, self.args, self.kwargs)]
 
 
+def tensors_of(ran: Ran) -> list[Tensor]:
+    """What it was given, and its results."""
+    return list(tensors_in((ran.args, ran.out)))
+
+
 class Exit(Judged):
     """A module that ended.
 
@@ -206,6 +213,7 @@ class Instruments:
         self.looks, self.weights = self.counter.looks, Looks()  # at activations, at constants
         self.meter = ValueMeter(self.looks)
         self.judging = False
+        self.asking: Judged | None = None  # what is judged now
 
     def judge(self) -> None:
         """In this batch values decided more than counts: another batch may be another thing."""

@@ -13,7 +13,7 @@ class InputImages:
     def __init__(self, instruments: Instruments) -> None:
         self._instruments = instruments
         self.elements = 0  # of all images
-        self.encoded = False  # the input is spikes that were drawn from the images
+        self._drawn: set[int] = set()  # which inputs are spikes that were drawn from the images
         self._coloured = False  # images hold other values than zeros and ones: so far, and in this batch
         self._coloured_now = False
 
@@ -23,16 +23,23 @@ class InputImages:
         self._coloured_now = not counter.holds_binary(images)
         self._coloured |= self._coloured_now
         self.elements += images.numel()
-        for x in inputs:
+        given = list(inputs)
+        for i, x in enumerate(given):
             self._instruments.finite.watch(x, "the input holds")
             # Spikes that were drawn from an image are the image no more.
-            self.encoded |= x is not images and self._coloured_now and counter.holds_binary(x)
-            self.enter([x])
+            if x is not images and self._coloured_now and counter.holds_binary(x):
+                self._drawn.add(i)
+        self.enter(given)
+
+    @property
+    def drawn(self) -> tuple[int, ...]:
+        """Which inputs are spikes that were drawn from the images."""
+        return tuple(sorted(self._drawn))
 
     def enter(self, inputs: Iterable[Tensor]) -> None:
         """The network is given these tensors."""
-        for x in inputs:
-            self._instruments.lineage.enter(x, raw=not self.encoded)
+        for i, x in enumerate(inputs):
+            self._instruments.lineage.enter(x, raw=i not in self._drawn)
 
     def shown_in(self, operands: Iterable[Tensor]) -> bool:
         """Whether what an operation reads of the input holds other values than zeros and ones."""

@@ -36,14 +36,14 @@ class Plan:
     operators: int
 
 
-def kind_of_input(inputs: Iterable[Tensor], encoded: bool) -> Any:
+def kind_of_input(inputs: Iterable[Tensor], drawn: tuple[int, ...]) -> Any:
     """What two batches have in common if the network is given the same kind of tensors.
 
     Args:
         inputs: what it is given.
-        encoded: they are spikes that were drawn from images.
+        drawn: which of them are spikes that were drawn from images.
     """
-    return encoded, tuple((x.shape, x.stride(), x.dtype) for x in inputs)
+    return drawn, tuple((x.shape, x.stride(), x.dtype) for x in inputs)
 
 
 class Draft:
@@ -61,9 +61,9 @@ class Draft:
         self._before = {id(row): row.sizes() for row in rows}
         self._operators = operators
 
-    def step(self, func: Any, args: Any, kwargs: Any) -> Step:
-        """An operator runs."""
-        step = Step(func, self._numbers.signature(args, kwargs))
+    def step(self, func: Any, where: Any, args: Any, kwargs: Any) -> Step:
+        """An operator runs, or a module ends."""
+        step = Step(func, self._numbers.signature(where, args, kwargs))
         self._steps.append(step)
         return step
 
@@ -84,8 +84,8 @@ class Draft:
 class NoDraft:
     """Keeps nothing, where no plan is wanted."""
 
-    def step(self, func: Any, args: Any, kwargs: Any) -> Step:
-        """An operator runs."""
+    def step(self, func: Any, where: Any, args: Any, kwargs: Any) -> Step:
+        """An operator runs, or a module ends."""
         return Step(func, None)
 
     def note(self, step: Step, out: Any, read: Any) -> None:

@@ -27,10 +27,14 @@ class PlannedPass(TorchDispatchMode):
         instruments: what observers share.
         operations: what counts operations.
         inputs: what the network is given.
+        exits: ends of modules are steps, too, and where operators run is compared.
     """
 
-    def __init__(self, plan: Plan, instruments: Instruments, operations: Operations, inputs: Iterable[Tensor]) -> None:
+    def __init__(
+        self, plan: Plan, instruments: Instruments, operations: Operations, inputs: Iterable[Tensor], *, exits: bool
+    ) -> None:
         super().__init__()
+        self._exits = exits
         self._plan, self._instruments, self._operations = plan, instruments, operations
         self._numbers, self._at, self._departed = Numbers(inputs), 0, False
         self._found: list[Callable[[], object]] = []
@@ -59,7 +63,7 @@ class PlannedPass(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator, and look at its values."""
         kwargs = kwargs or {}
-        step = self._next(func, args, kwargs)
+        step = self._next(func, self._instruments.paths.place if self._exits else "", args, kwargs)
         if step is None:
             return func(*args, **kwargs)
         if step.parts:
@@ -70,14 +74,14 @@ class PlannedPass(TorchDispatchMode):
             self._numbers.note(out, args)
         return out
 
-    def _next(self, func: Any, args: Any, kwargs: Any) -> Step | None:
+    def _next(self, func: Any, where: Any, args: Any, kwargs: Any) -> Step | None:
         """The step that an operator, or the end of a module, is; None once the pass has left the plan."""
         steps = self._plan.steps
         if self._departed or self._at == len(steps):
             self._departed = True
             return None
         step = steps[self._at]
-        if func != step.func or self._numbers.signature(args, kwargs) != step.signature:
+        if func != step.func or self._numbers.signature(where, args, kwargs) != step.signature:
             self._departed = True
             return None
         self._at += 1
@@ -85,7 +89,7 @@ class PlannedPass(TorchDispatchMode):
 
     def _run(self, step: Step, func: Any, args: Any, kwargs: Any) -> Any:
         if step.writes:
-            for x in tensors_in(args):
+            for x in tensors_in((args, kwargs)):
                 self._instruments.forget(x)
         ran = Ran(args)
         if step.fire is not None:
@@ -103,7 +107,7 @@ class PlannedPass(TorchDispatchMode):
     def leave_module(self, frame: Frame, args: Any, output: Any) -> None:
         """A module ended, where these are steps, too."""
         ended = Exit(frame, args, output, [])
-        step = None if ended.out is None else self._next(frame.path, (*ended.args, ended.out), {})
+        step = None if ended.out is None else self._next(frame.path, "", (*ended.args, ended.out), {})
         if step is not None and step.looks:
             with unwatched():
                 self._look(step, ended)

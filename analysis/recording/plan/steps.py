@@ -62,17 +62,22 @@ class Numbers:
         """Whether `x` is the input, or was made in this pass."""
         return x in self._made
 
-    def signature(self, args: Any, kwargs: Any) -> Any:
-        """Arguments to compare: of a tensor its number, or, of one that was there before, its memory; and its shape."""
+    def signature(self, where: Any, args: Any, kwargs: Any) -> Any:
+        """What is compared: where it runs, and arguments: of a tensor its number, or, of one that was there before, its
+        memory; what it shows of that, and its type.
+        """
         of = self._key
         given = [of(value) for value in args]
-        return (given, [(name, of(value)) for name, value in kwargs.items()]) if kwargs else given
+        return (where, given, [(name, of(value)) for name, value in kwargs.items()]) if kwargs else (where, given)
 
     def _key(self, value: Any) -> Any:
         if isinstance(value, Tensor):
             number = self._made.get(value)
-            return storage_id(value) if number is None else number, value.shape
-        return [self._key(one) for one in value] if isinstance(value, _SEQUENCES) else value
+            memory = storage_id(value) if number is None else number
+            return memory, value.dtype, value.shape, value.stride(), value.storage_offset()
+        if isinstance(value, _SEQUENCES):
+            return [self._key(one) for one in value]
+        return (type(value), value) if value == value else type(value)  # not-a-number is like itself
 
     def note(self, out: Any, read: Any) -> bool:
         """Number the results of an operator; whether there was one to number.

@@ -1,4 +1,4 @@
-"""Products with spikes are as exact as PyTorch's float32, forwards and backwards: on a matrix unit, and by additions."""
+"""Products with spikes are as exact as PyTorch's float32, forwards and backwards: on a matrix unit, or by additions."""
 
 import pytest
 import torch
