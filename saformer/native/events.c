@@ -40,21 +40,15 @@ int vector_unit(void) { return 1; }
 typedef struct {
     int32_t *at;
     float *by;
-    i64 most; /* that there is room for */
 } Events;
 
 static inline i64 least(i64 a, i64 b) { return a < b ? a : b; }
 static inline i64 tiles_of(i64 n) { return (n + ACROSS - 1) / ACROSS; }
 
 /* From this share on dense products take less time. */
-static const double MOST = 0.35;
+static const double MOST = 0.45;
 
-/* Elements that there is room for in lists of n. */
-static inline i64 room(i64 n) { return n * 2 / 5 + 64; }
-
-static Events events_at(char *scratch, i64 most) {
-    return (Events){(int32_t *)scratch, (float *)(scratch + most * 4), most};
-}
+static Events events_at(char *scratch, i64 most) { return (Events){(int32_t *)scratch, (float *)(scratch + most * 4)}; }
 
 /* The share of them in a sample. */
 static double density_of(const float *x, i64 n) {
@@ -135,17 +129,12 @@ static int linear_rows(const void *job, i64 from, i64 to) {
     for (i64 id = from; id < to; id++) {
         i64 *starts = (i64 *)(a->own + id * a->scratch); /* row by row, piece by piece */
         float *sums = (float *)(starts + ROWS * a->pieces + 1);
-        const Events list = events_at((char *)(sums + ROWS * ACROSS), room(ROWS * a->inner));
-        for (i64 block = blocks * id / a->threads; block < blocks * (id + 1) / a->threads; block++) {
+        const Events list = events_at((char *)(sums + ROWS * ACROSS), ROWS * a->inner);
+        for (i64 block = id; block < blocks; block += a->threads) { /* later steps hold more spikes */
             const i64 first = block * ROWS, count = least(a->rows - first, ROWS);
             i64 n = 0;
             for (i64 i = 0; i < count; i++) {
                 const float *x = a->x + (first + i) * a->inner;
-                if (n + a->inner > list.most) {
-                    i64 some = 0;
-                    for (i64 k = 0; k < a->inner; k++) some += x[k] != 0;
-                    if (n + some > list.most) return 1;
-                }
                 for (i64 piece = 0; piece < a->pieces; piece++) {
                     const i64 end = least((piece + 1) * a->near, a->inner);
                     starts[i * a->pieces + piece] = n;
@@ -181,7 +170,7 @@ static int linear_rows(const void *job, i64 from, i64 to) {
 static Linear linear(i64 rows, i64 inner, i64 columns, int threads) {
     Linear a = {.rows = rows, .inner = inner, .columns = columns, .threads = fewest(threads, (rows + ROWS - 1) / ROWS)};
     a.scratch = (ROWS * inner / (NEAR / (ACROSS * 4)) + ROWS + 1) * sizeof(i64) + ROWS * ACROSS * 4;
-    a.scratch = (a.scratch + room(ROWS * inner) * 8 + 63) / 64 * 64;
+    a.scratch = (a.scratch + ROWS * inner * 8 + 63) / 64 * 64;
     return a;
 }
 
@@ -217,7 +206,7 @@ typedef struct {
 static i64 *starts_of(const LinearByWeight *a, i64 block) { return (i64 *)(a->lists + block * a->block); }
 
 static Events list_of(const LinearByWeight *a, i64 block) {
-    return events_at((char *)(starts_of(a, block) + a->inner + 1), room(ROWS * a->inner));
+    return events_at((char *)(starts_of(a, block) + a->inner + 1), ROWS * a->inner);
 }
 
 static int list_columns(const void *job, i64 from, i64 to) {
@@ -236,7 +225,6 @@ static int list_columns(const void *job, i64 from, i64 to) {
             starts[k] = n;
             n += here;
         }
-        if (n > list.most) return 1;
         for (i64 i = 0; i < count; i++) {
             const float *x = a->x + (first + i) * a->inner;
             for (i64 k = 0; k < a->inner; k += 16)
@@ -286,7 +274,7 @@ static int add_gradients(const void *job, i64 from, i64 to) {
 static LinearByWeight linear_by(i64 rows, i64 inner, i64 columns, int threads) {
     LinearByWeight a = {.rows = rows, .inner = inner, .columns = columns};
     a.blocks = (rows + ROWS - 1) / ROWS;
-    a.block = ((inner + 1) * sizeof(i64) + room(ROWS * inner) * 8 + 63) / 64 * 64;
+    a.block = ((inner + 1) * sizeof(i64) + ROWS * inner * 8 + 63) / 64 * 64;
     a.chunks = least((threads + tiles_of(columns) - 1) / tiles_of(columns), inner);
     a.scratch = ((inner + a.chunks - 1) / a.chunks + ROWS) * ACROSS * 4;
     return a;
@@ -344,8 +332,8 @@ static int pack_windows(const void *job, i64 from, i64 to) {
     return bad;
 }
 
-/* The list of each pixel of some images: which channels are not zero there. Returns whether there is no room for it. */
-static int list_pixels(const Windows *a, i64 image, i64 images, i64 *starts, Events list) {
+/* The list of each pixel of some images: which channels are not zero there. */
+static void list_pixels(const Windows *a, i64 image, i64 images, i64 *starts, Events list) {
     const i64 plane = plane_of(a);
     i64 n = 0;
     memset(starts, 0, (images * plane + 1) * sizeof *starts);
@@ -359,7 +347,6 @@ static int list_pixels(const Windows *a, i64 image, i64 images, i64 *starts, Eve
         starts[p] = n;
         n += here;
     }
-    if (n > list.most) return 1;
     for (i64 i = 0; i < images * a->inner; i++) {
         const float *x = a->x + (image * a->inner + i) * plane;
         i64 *ends = starts + i / a->inner * plane;
@@ -372,7 +359,6 @@ static int list_pixels(const Windows *a, i64 image, i64 images, i64 *starts, Eve
     }
     memmove(starts + 1, starts, images * plane * sizeof *starts);
     starts[0] = 0;
-    return 0;
 }
 
 /* Sums of so many pixels from `first` on, pixels x ACROSS, grow by taps from `tap` to `end`. */
@@ -412,10 +398,10 @@ static int windows_of_images(const void *job, i64 from, i64 to) {
     for (i64 id = from; id < to; id++) {
         i64 *starts = (i64 *)(a->own + id * a->scratch);
         float *sums = (float *)(starts + a->group * plane + 1);
-        const Events list = events_at((char *)(sums + PIXELS * ACROSS), room(a->group * a->inner * plane));
-        for (i64 group = groups * id / a->threads; group < groups * (id + 1) / a->threads; group++) {
+        const Events list = events_at((char *)(sums + PIXELS * ACROSS), a->group * a->inner * plane);
+        for (i64 group = id; group < groups; group += a->threads) {
             const i64 image = group * a->group, images = least(a->images - image, a->group);
-            if (list_pixels(a, image, images, starts, list)) return 1;
+            list_pixels(a, image, images, starts, list);
             for (i64 tile = 0; tile < tiles_of(a->columns); tile++) {
                 const float *bias = a->packed + tiles_of(a->columns) * taps * a->inner * ACROSS + tile * ACROSS;
                 for (i64 first = 0; first < images * plane; first += PIXELS) {
@@ -436,7 +422,7 @@ static Windows windows(i64 images, i64 inner, i64 columns, i64 height, i64 width
     a.group = least(images, (PIXELS + plane_of(&a) - 1) / plane_of(&a));
     a.threads = fewest(threads, (images + a.group - 1) / a.group);
     a.scratch = (a.group * plane_of(&a) + 1) * sizeof(i64) + PIXELS * ACROSS * 4;
-    a.scratch = (a.scratch + room(a.group * inner * plane_of(&a)) * 8 + 63) / 64 * 64;
+    a.scratch = (a.scratch + a.group * inner * plane_of(&a) * 8 + 63) / 64 * 64;
     return a;
 }
 
@@ -466,15 +452,10 @@ static int list_channels(const void *job, i64 from, i64 to) {
     const i64 plane = plane_of(a), row = a->width + a->kernel - 1;
     for (i64 image = from; image < to; image++) {
         i64 *starts = (i64 *)(a->lists + image * a->list), n = 0;
-        const Events list = events_at((char *)(starts + a->inner + 1), room(a->inner * plane));
+        const Events list = events_at((char *)(starts + a->inner + 1), a->inner * plane);
         const float *x = a->x + image * a->inner * plane;
         for (i64 c = 0; c < a->inner; c++, x += plane) {
             starts[c] = n;
-            if (n + plane > list.most) {
-                i64 some = 0;
-                for (i64 p = 0; p < plane; p++) some += x[p] != 0;
-                if (n + some > list.most) return 1;
-            }
             for (i64 y = 0; y < a->height; y++)
                 for (i64 p = 0; p < a->width; p += 16)
                     for (uint32_t here = bits_of(x + y * a->width + p, a->width - p); here; here &= here - 1) {
@@ -506,7 +487,7 @@ static int add_windows(const void *job, i64 from, i64 to) {
                     for (i64 j = 0; j < wide; j++) pixel[j] = gradient[j * plane + y * a->width + p];
                 }
             const i64 *starts = (const i64 *)(a->lists + image * a->list);
-            const Events list = events_at((char *)(starts + a->inner + 1), room(a->inner * plane));
+            const Events list = events_at((char *)(starts + a->inner + 1), a->inner * plane);
             for (i64 c = first; c < last; c++) {
                 if (starts[c] == starts[c + 1]) continue;
                 for (i64 tap = 0; tap < taps; tap++) {
@@ -529,7 +510,7 @@ static int add_windows(const void *job, i64 from, i64 to) {
 
 static Windows windows_by(i64 images, i64 inner, i64 columns, i64 height, i64 width, i64 kernel, int threads) {
     Windows a = windows(images, inner, columns, height, width, kernel, threads);
-    a.list = ((inner + 1) * sizeof(i64) + room(inner * plane_of(&a)) * 8 + 63) / 64 * 64;
+    a.list = ((inner + 1) * sizeof(i64) + inner * plane_of(&a) * 8 + 63) / 64 * 64;
     a.chunks = least((threads + tiles_of(columns) - 1) / tiles_of(columns), inner);
     a.scratch = (inner + a.chunks - 1) / a.chunks * taps_of(&a) + (height + kernel - 1) * (width + kernel - 1);
     a.scratch *= ACROSS * 4;
