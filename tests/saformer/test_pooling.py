@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from saformer.pooling import MaxPool2d
+from saformer.pooling import MaxPool2d, max_pool2d, maxima
 
 needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 
@@ -51,3 +51,31 @@ def test_gradients_other_types_layouts_and_settings_are_pytorchs():
         assert torch.equal(MaxPool2d((3, 2), ceil_mode=True)(x), F.max_pool2d(x, (3, 2), ceil_mode=True))
         with pytest.raises(RuntimeError, match="too small"):
             MaxPool2d(3)(x[..., :2, :2])
+
+
+def test_zeros_keep_their_sign_and_what_is_not_a_number_stays() -> None:
+    x = torch.randn(4, 3, 9, 7, generator=torch.Generator().manual_seed(0)).round()
+    x[x == 0] *= torch.randint(0, 2, (int((x == 0).sum()),), generator=torch.Generator().manual_seed(1)) * 2.0 - 1
+    x[0, 0, 3, 3] = torch.nan
+    for sizes in ((2, 2, 0), (3, 2, 1), (3, 1, 1), (5, 3, 2)):
+        its, mine = F.max_pool2d(x, *sizes), max_pool2d(x, *sizes)
+        assert torch.equal(its.isnan(), mine.isnan())
+        assert torch.equal(its.nan_to_num().view(torch.int32), mine.nan_to_num().view(torch.int32))
+
+
+def test_what_is_pooled_is_counted_as_it_is() -> None:
+    x = torch.randn(6, 5, 9, 7, generator=torch.Generator().manual_seed(0)).relu()
+    x[2] = x[2].sign()
+    found = maxima(x, 3, 2, 1, chunks=6)
+    if found is None:
+        pytest.skip("there is no C compiler")
+    nonzero, ones, largest, whole = found[1]
+    assert nonzero.tolist() == x.flatten(1).count_nonzero(1).tolist()
+    assert (ones, largest, whole) == (int((x == 1).sum()), float(x.max()), None)
+    assert torch.equal(found[0], F.max_pool2d(x, 3, 2, 1))
+
+
+@pytest.mark.parametrize("sizes", [(2, 2, -1), (3, 1, -1), (0, 1, 0), (2, 0, 0)])
+def test_what_pytorch_refuses_is_refused(sizes: tuple[int, int, int]) -> None:
+    with pytest.raises(RuntimeError):
+        max_pool2d(torch.rand(2, 3, 8, 8), *sizes)

@@ -13,6 +13,7 @@ from saformer.analysis import Profile, profile
 from saformer.analysis.recording.module_log import ModuleLog
 from saformer.analysis.recording.plan.planned_pass import PlannedPass
 from saformer.errors import InputError
+from saformer.naming import named
 from saformer.neurons import LIF
 
 IMAGES = torch.rand(8, 2, 8, 8, generator=torch.Generator().manual_seed(1))
@@ -232,3 +233,125 @@ def test_weights_that_a_model_exchanges_are_seen(followed: list[int]) -> None:
     found = profile(one, exchanging(one), check_flops=False)
     judged = profile(other, exchanging(other), check_flops=False, log=ModuleLog(sums=False))
     assert followed == [] and numbers(found) == numbers(judged)
+
+
+@torch.library.custom_op("ta_planned::fire", mutates_args=())
+def fire(x: Tensor) -> Tensor:
+    """Spikes of what is above 0.2."""
+    return (x > 0.2).to(x)
+
+
+class Small(nn.Module):
+    """Two layers on 8 numbers; `how` is what they are for."""
+
+    def __init__(self, how: Callable[["Small", Tensor, bool], Tensor]) -> None:
+        super().__init__()
+        self.a, self.b, self.how, self.mask = nn.Linear(8, 5), nn.Linear(8, 5), how, torch.ones(8)
+        memory = torch.randn(2, 5, 8)
+        self.one, self.two = nn.Module(), nn.Module()
+        self.one.weight, self.two.weight = nn.Parameter(memory[0]), nn.Parameter(memory[1])
+        self.neurons, self.keeper = Kernel(), Keeper()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.how(self, x, bool(x.max() > 1))
+
+
+class Keeper(nn.Module):
+    """Puts out nothing: what it makes is found in an attribute."""
+
+    def forward(self, x: Tensor) -> None:
+        self.made = x.relu()
+
+
+def out_again(net: Small, x: Tensor, bright: bool) -> Tensor:
+    h = x * 2
+    before = net.a(h)
+    torch.sub(x, x[:, :1], out=h)
+    return before + net.b(h)
+
+
+def masked_weights(net: Small, x: Tensor, bright: bool) -> Tensor:
+    net.mask.numpy()[0] = 0.0 if bright else 1.0
+    return F.linear(x, net.a.weight * net.mask)
+
+
+def one_storage(net: Small, x: Tensor, bright: bool) -> Tensor:
+    return F.linear(x, (net.one if bright else net.two).weight)
+
+
+def kept_elsewhere(net: Small, x: Tensor, bright: bool) -> Tensor:
+    if bright:
+        net.keeper(x)
+        return net.a(net.keeper.made)
+    return net.a(x.relu())
+
+
+def other_names(net: Small, x: Tensor, bright: bool) -> Tensor:
+    with named("bright" if bright else "dim"):
+        return net.a(x @ x.transpose(0, 1) @ x)
+
+
+def written_before_it_is_read(net: Small, x: Tensor, bright: bool) -> Tensor:
+    spikes = fire(x)
+    spikes.numpy()[:, ::2] = 0
+    return net.a(spikes)
+
+
+def other_types(net: Small, x: Tensor, bright: bool) -> Tensor:
+    return net.a(((x > 0.2).long() * (1.0 if bright else 1)).to(x))
+
+
+@pytest.mark.parametrize(
+    "how",
+    [out_again, masked_weights, one_storage, kept_elsewhere, other_names, written_before_it_is_read, other_types],
+)
+def test_what_is_the_same_but_for_one_thing(how: Callable[[Small, Tensor, bool], Tensor]) -> None:
+    dim = torch.rand(3, 8, generator=torch.Generator().manual_seed(2)) / 2
+    found, judged = both(lambda: Small(how), [dim, 0.9 * dim, 8 * dim, dim])
+    assert numbers(found) == numbers(judged)
+
+
+def test_weights_that_are_made_anew_and_hold_other_zeros(followed: list[int]) -> None:
+    def edited(net: Small) -> Iterator[Tensor]:
+        yield IMAGES[:3, 0, 0]
+        net.a.weight.data[0] = 0
+        yield IMAGES[3:6, 0, 0]
+
+    profiles = []
+    for log in (None, ModuleLog(sums=False)):
+        torch.manual_seed(0)
+        net = Small(lambda net, x, _: F.linear(x, net.a.weight / net.a.weight.std())).eval()
+        profiles.append(profile(net, edited(net), check_flops=False, log=log))
+    assert followed == [1] and numbers(profiles[0]) == numbers(profiles[1])
+    assert profiles[0].operations[0].effective < profiles[0].operations[0].events
+
+
+def test_a_mask_beside_images_makes_no_spikes_of_them() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(128, 2)
+
+        def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+            return self.head((x * mask).flatten(1))
+
+    batches = [(x, (x > 0.3).float()) for x in (IMAGES[:3], IMAGES[3:6], IMAGES[:3])]
+    found, judged = both(Masked, batches)
+    assert numbers(found) == numbers(judged)
+    assert (
+        found.operations[0].executions == 3 * profile(Masked(), batches[:1], check_flops=False).operations[0].executions
+    )
+
+
+def test_a_batch_that_runs_again_draws_the_same_numbers(followed: list[int]) -> None:
+    class Jitters(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(128, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = torch.bernoulli(x.clamp(0, 1)).flatten(1)
+            return self.head(x) * (2 if bool(x.mean() > 0.8) else 1)
+
+    found, judged = both(Jitters, [IMAGES[:3], IMAGES[3:6], 9 * IMAGES[:3], IMAGES[3:6]])
+    assert numbers(found) == numbers(judged)
