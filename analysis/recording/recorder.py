@@ -305,7 +305,9 @@ class Recorder(TorchDispatchMode):
         if plan is not None and plan.given == given:
             self._planned = PlannedPass(plan, self.instruments, self.operations, inputs, exits=self._exits)
         else:
-            self._draft = Draft(given, inputs, self._rows(), self.operators) if self._planning else NoDraft()
+            self._draft = (
+                Draft(given, inputs, not self._exits, self._rows(), self.operators) if self._planning else NoDraft()
+            )
 
     def start_again(self, inputs: Sequence[Tensor]) -> None:
         """Announce that the batch runs once more, since it went another way than planned."""

@@ -52,12 +52,13 @@ class Draft:
     Args:
         given: what the network is given, see `kind_of_input`.
         inputs: the same.
+        known: the network is one of ours.
         rows: running integers before it.
         operators: how many ran before it.
     """
 
-    def __init__(self, given: Any, inputs: Iterable[Tensor], rows: Iterable[Rows], operators: int) -> None:
-        self._given, self._numbers, self._steps = given, Numbers(inputs), list[Step]()
+    def __init__(self, given: Any, inputs: Iterable[Tensor], known: bool, rows: Iterable[Rows], operators: int) -> None:
+        self._given, self._numbers, self._steps = given, Numbers(inputs, known), list[Step]()
         self._before = {id(row): row.sizes() for row in rows}
         self._operators = operators
 

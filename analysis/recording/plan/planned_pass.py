@@ -36,7 +36,7 @@ class PlannedPass(TorchDispatchMode):
         super().__init__()
         self._exits = exits
         self._plan, self._instruments, self._operations = plan, instruments, operations
-        self._numbers, self._at, self._departed = Numbers(inputs), 0, False
+        self._numbers, self._at, self._departed = Numbers(inputs, not exits), 0, False
         self._found: list[Callable[[], object]] = []
         self._conditions: list[Callable[[], bool]] = []
 
