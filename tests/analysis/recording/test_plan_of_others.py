@@ -355,3 +355,33 @@ def test_a_batch_that_runs_again_draws_the_same_numbers(followed: list[int]) -> 
 
     found, judged = both(Jitters, [IMAGES[:3], IMAGES[3:6], 9 * IMAGES[:3], IMAGES[3:6]])
     assert numbers(found) == numbers(judged)
+
+
+class Clamped(nn.Module):
+    """Puts out spikes of what it clamps, or real numbers where that is large: then it is no layer of neurons."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.clamp(-2, 2)
+        return mixed(x)
+
+
+@torch.library.custom_op("ta_planned::mixed", mutates_args=())
+def mixed(x: Tensor) -> Tensor:
+    """Spikes, or what it is given."""
+    return x.clone() if bool(x.amax() > 1) else (x > 0.2).to(x)
+
+
+def test_what_has_left_its_plan_raises_no_error(followed: list[int]) -> None:
+    dim = torch.rand(3, 8, generator=torch.Generator().manual_seed(2)) / 2
+    hot = torch.cat([torch.full((3, 1), 40.0), 1.8 * dim[:, 1:]], 1)
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.n, self.head = Clamped(), nn.Linear(8, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.n(x + (x - 30).relu() * 3e38 * x))  # infinite where it is above 30
+
+    found, judged = both(Net, [dim, 0.9 * dim, hot])
+    assert followed == [1] and numbers(found) == numbers(judged)

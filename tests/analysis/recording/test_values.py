@@ -191,3 +191,9 @@ def test_spikes_by_construction() -> None:
     assert of_ones(7).kind(7) is ValueClass.SPIKES and of_ones(7).total == 7
     assert of_ones(0).kind(0) is ValueClass.SILENT
     assert of_ones(7).join(of_ones(0)) == of_ones(7)
+
+
+def test_what_is_not_a_number_has_no_unit():
+    x = torch.tensor([[1.0, 2.0, 3.5, torch.nan, 5.0, 0.25]] * 3)
+    for values in (x, x.round(), torch.where(x.isnan(), x, 0.0)):
+        assert not ValueMeter(Looks()).measure(values, None, -1).multiples
