@@ -13,7 +13,6 @@ enum { WIDE = 16 };
 #define LOAD _mm512_loadu_ps
 #define STORE _mm512_storeu_ps
 #define ALL _mm512_set1_ps
-#define PLUS _mm512_add_ps
 #define GROW _mm512_fmadd_ps
 #define VECTORS 1
 #elif defined(__AVX2__) && defined(__FMA__)
@@ -22,7 +21,6 @@ enum { WIDE = 8 };
 #define LOAD _mm256_loadu_ps
 #define STORE _mm256_storeu_ps
 #define ALL _mm256_set1_ps
-#define PLUS _mm256_add_ps
 #define GROW _mm256_fmadd_ps
 #define VECTORS 1
 #endif
@@ -42,7 +40,6 @@ typedef struct {
     float *by;
 } Events;
 
-static inline i64 least(i64 a, i64 b) { return a < b ? a : b; }
 static inline i64 tiles_of(i64 n) { return (n + ACROSS - 1) / ACROSS; }
 
 /* From this share on dense products take less time. */

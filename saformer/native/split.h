@@ -26,7 +26,6 @@ typedef struct {
 } Side;
 
 static inline i64 up(i64 n, i64 to) { return (n + to - 1) / to * to; }
-static inline i64 least(i64 a, i64 b) { return a < b ? a : b; }
 
 /* ---- what becomes of tiles --------------------------------------------------------------------------------------- */
 

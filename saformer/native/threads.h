@@ -20,6 +20,8 @@ typedef uint32_t __attribute__((may_alias)) bits;
 
 enum { BLOCK = 256, MOST_THREADS = 64 };
 
+static inline i64 least(i64 a, i64 b) { return a < b ? a : b; }
+
 static inline int fewest(int threads, i64 parts) {
     if (threads > MOST_THREADS) threads = MOST_THREADS;
     return parts < threads ? (int)(parts < 1 ? 1 : parts) : threads;

@@ -10,10 +10,9 @@ from torch import Tensor
 from saformer.analysis.profiles import Values
 from saformer.analysis.recording.beforehand.batch_axis import Layout
 from saformer.analysis.recording.observers.neuron_candidates import Candidate
-from saformer.analysis.recording.operations.execution import Execution, Instruments, Ran
+from saformer.analysis.recording.operations.execution import Execution, Instruments, Ran, tensors_of
 from saformer.analysis.recording.operations.operators import Kind, Role
 from saformer.analysis.recording.origins.sources import Provenance, Source, gathers
-from saformer.analysis.recording.origins.storage_map import tensors_in
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ class FunctionalSpikes:
         few = of_few_levels(fired.values)
 
         def look(ran: Ran) -> Callable[[], None]:
-            seen = cache(self._seen(layout, list(tensors_in(ran.args))[place], source))
+            seen = cache(self._seen(layout, tensors_of(ran)[place], source))
             ran.expect(lambda: of_few_levels(seen().values) == few)
             return lambda: book(seen())
 

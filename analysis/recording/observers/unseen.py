@@ -8,7 +8,15 @@ from typing import Any
 
 from torch import Tensor
 
-from saformer.analysis.recording.operations.execution import Execution, Exit, Instruments, Look, Ran, no_booking
+from saformer.analysis.recording.operations.execution import (
+    Execution,
+    Exit,
+    Instruments,
+    Look,
+    Ran,
+    no_booking,
+    tensors_of,
+)
 from saformer.analysis.recording.operations.operators import Kind, Role
 from saformer.analysis.recording.origins.constants import is_filled
 from saformer.analysis.recording.origins.storage_map import storage_id, tensors_in
@@ -41,13 +49,15 @@ class Unseen:
                 continue
             if (execution.writes or execution.kwargs) and lineage.constants.fill(x) is not None:
                 self._instruments.judge()  # when it has run it is not there, or not in its place
-            if not self._prove(x, execution.looks, _read, place):
+            if not self._prove(x, execution.looks, place):
                 lineage.unseen(x, execution.path)
                 self._instruments.judge()
                 self.found[execution.path, _OUTSIDE] = None
 
-    def _prove(self, x: Tensor, looks: list[Look], tensors_of: Callable[[Ran], list[Tensor]], place: int) -> bool:
-        """Whether `x` is a proven constant. What was made with one value is looked at again in the next batch."""
+    def _prove(self, x: Tensor, looks: list[Look], place: int) -> bool:
+        """Whether `x` is a proven constant. What was made with one value is looked at again in the next batch, where it
+        has this place in `tensors_of`.
+        """
         constants = self._instruments.lineage.constants
         fill, proven = constants.fill(x), constants.is_proven(x)
         if proven and fill is not None:
@@ -90,18 +100,10 @@ class Unseen:
         lineage, frame, result = self._instruments.lineage, ended.frame, ended.out
         if not result.is_floating_point() or lineage.is_activation(result):
             return
-        if self._prove(result, ended.looks, _put_out, 0):
+        if self._prove(result, ended.looks, -1):
             return
         origins = [source for x in tensors_in(args) if (source := lineage.source(x)) is not None]
         if origins:
             lineage.unseen(result, frame.path, origins)
             self._instruments.judge()
             self.found[frame.path, _OUTSIDE] = None
-
-
-def _read(ran: Ran) -> list[Tensor]:
-    return list(tensors_in(ran.args))
-
-
-def _put_out(ran: Ran) -> list[Tensor]:
-    return [ran.out]

@@ -2,11 +2,11 @@
 
 import weakref
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from plans import numbers
 from small_networks import SMALL
 from torch import Tensor, nn
 
@@ -24,23 +24,9 @@ JUDGED = {"spikingresformer", "dista"}
 IMAGES = torch.rand(6, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.fixture
-def followed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many batches followed a plan, one entry for each."""
-    found: list[int] = []
-    book = PlannedPass.book
-    monkeypatch.setattr(PlannedPass, "book", lambda self: found.append(1) or book(self))
-    return found
-
-
 def judged_anew(model: nn.Module, batches: Any) -> Profile:
     """A log of modules needs hooks, so that no batch follows a plan."""
     return profile(model, batches, check_flops=False, log=ModuleLog(sums=False))
-
-
-def numbers(p: Profile) -> str:
-    """Everything but the settings of the run."""
-    return repr(replace(p, run={}))
 
 
 def network(family: str = "saformer", seed: int = 0) -> nn.Module:

@@ -1,17 +1,16 @@
 """A batch of somebody else's network follows a plan, too, where modules end as before and values decide the same."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from plans import numbers
 from torch import Tensor, nn
 
 from saformer.analysis import Profile, profile
 from saformer.analysis.recording.module_log import ModuleLog
-from saformer.analysis.recording.plan.planned_pass import PlannedPass
 from saformer.errors import InputError
 from saformer.naming import named
 from saformer.neurons import LIF
@@ -19,20 +18,6 @@ from saformer.neurons import LIF
 IMAGES = torch.rand(8, 2, 8, 8, generator=torch.Generator().manual_seed(1))
 #: Silent, dim, bright, and a last one that is smaller.
 BATCHES = [0 * IMAGES[:3], IMAGES[:3], 5 * IMAGES[3:6], IMAGES[6:]]
-
-
-@pytest.fixture
-def followed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many batches followed a plan, one entry for each."""
-    found: list[int] = []
-    book = PlannedPass.book
-    monkeypatch.setattr(PlannedPass, "book", lambda self: found.append(1) or book(self))
-    return found
-
-
-def numbers(p: Profile) -> str:
-    """Everything but the settings of the run."""
-    return repr(replace(p, run={}))
 
 
 def both(make: Callable[[], nn.Module], batches: list[Tensor] = BATCHES, **told: Any) -> tuple[Profile, Profile]:
